@@ -1,1 +1,21 @@
-//! Stub.
+//! The words of Kollect's domain: kinds, keys, rows, changes, and the canonical JSON they are written in.
+//!
+//! Separate so that every other crate speaks the same types. It must not know Kubernetes clients,
+//! async run times or any I/O.
+#![warn(missing_docs)]
+
+mod canonical;
+mod envelope;
+mod gvk;
+mod intern;
+mod keys;
+mod row;
+
+pub use canonical::{NotFinite, write_string, write_value};
+pub use envelope::{
+    EMPTY_ITEMS_FINGERPRINT, Envelope, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes, write_item,
+};
+pub use gvk::Gvk;
+pub use intern::Interner;
+pub use keys::{ObjectKey, RowId, TargetKey, TargetScope, Uid};
+pub use row::{Cause, Change, Deleted, Digest, ENCODER_EPOCH, Row, Version};

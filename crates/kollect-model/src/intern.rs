@@ -1,0 +1,30 @@
+//! Shared strings for the few values that repeat in many rows (namespaces, kinds).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Hands out one shared allocation per distinct string.
+///
+/// Entries that nobody else holds are dropped when the table has doubled since the last sweep, so churny
+/// namespaces do not pile up.
+#[derive(Debug, Default)]
+pub struct Interner {
+    strings: HashSet<Arc<str>>,
+    sweep_at: usize,
+}
+
+impl Interner {
+    /// The shared copy of `text`.
+    pub fn get(&mut self, text: &str) -> Arc<str> {
+        if let Some(shared) = self.strings.get(text) {
+            return shared.clone();
+        }
+        if self.strings.len() >= self.sweep_at.max(64) {
+            self.strings.retain(|s| Arc::strong_count(s) > 1);
+            self.sweep_at = self.strings.len() * 2;
+        }
+        let shared: Arc<str> = text.into();
+        self.strings.insert(shared.clone());
+        shared
+    }
+}
