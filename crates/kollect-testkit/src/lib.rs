@@ -1,1 +1,5 @@
-//! Stub.
+//! What the tests, the bench and the demo are made of: real servers, faults, an independent oracle, a conformance suite.
+//!
+//! Never part of the operator.
+
+pub mod servers;

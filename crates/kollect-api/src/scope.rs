@@ -1,0 +1,90 @@
+//! KollectScope: the ceiling for what a namespace may collect and where it may export.
+
+use crate::{GoDuration, GroupVersionKind, SinkFamily, schema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the namespace may do.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "kollect.dev",
+    version = "v1alpha1",
+    kind = "KollectScope",
+    plural = "kollectscopes",
+    singular = "kollectscope",
+    shortname = "kscope",
+    category = "kollect",
+    namespaced,
+    status = "KollectScopeStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "KollectScope limits what the KollectTargets of its namespace may collect and where its KollectInventories may export. Of several scopes in one namespace, the one with the lowest name is enforced.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(name = "Min Interval", type_ = "string", json_path = ".spec.minExportInterval", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KollectScopeSpec {
+    /// Kinds that may be collected, ignoring case. Default: any.
+    #[serde(rename = "allowedGVKs", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub allowed_gvks: Vec<GroupVersionKind>,
+    /// Namespaces that may be collected from. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_namespaces: Vec<String>,
+    /// Namespaces that must not be collected from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub denied_namespaces: Vec<String>,
+    /// Least time between two exports to one sink, e.g. `1m`, at most `24h`. Shorter intervals are raised to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_export_interval: Option<GoDuration>,
+    /// KollectSnapshotSinks that inventories may export to, by name. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub snapshot_sink_refs: Vec<String>,
+    /// KollectDatabaseSinks that inventories may export to, by name. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub database_sink_refs: Vec<String>,
+    /// KollectEventSinks that inventories may export to, by name. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub event_sink_refs: Vec<String>,
+    /// Sinks of every kind that inventories may export to, by name, for families without a list of their
+    /// own above. Prefer the lists above. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub sink_refs: Vec<String>,
+}
+
+impl KollectScopeSpec {
+    /// The allow-list of one family, without the legacy list for all families.
+    pub fn allowed_sinks(&self, family: SinkFamily) -> &[String] {
+        match family {
+            SinkFamily::Snapshot => &self.snapshot_sink_refs,
+            SinkFamily::Database => &self.database_sink_refs,
+            SinkFamily::Event => &self.event_sink_refs,
+        }
+    }
+}
+
+/// What became of the scope.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KollectScopeStatus {
+    /// `Ready`: whether this scope is the one that is enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The spec generation this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Reason of the `Ready` condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

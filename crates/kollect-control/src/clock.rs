@@ -1,0 +1,25 @@
+//! The only place of this crate that reads a clock. Everything else gets time as a value.
+
+use std::time::{Duration, SystemTime};
+
+/// Time since boot, counting sleep: a suspended machine must not believe that its lease is still young.
+pub fn boot_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Wall clock.
+pub fn wall_time() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Wall clock as Kubernetes writes it: UTC, whole seconds.
+pub fn timestamp() -> jiff::Timestamp {
+    to_timestamp(wall_time())
+}
+
+/// A wall-clock time in whole seconds.
+pub fn to_timestamp(time: SystemTime) -> jiff::Timestamp {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(0)).unwrap_or_default()
+}

@@ -1,0 +1,170 @@
+//! Keeps the [`World`] equal to the API server: one watch per Kollect kind (and namespace, where confined).
+
+use crate::kinds::{NamespacedName, ObjectRef};
+use crate::shared::dirty::Dirty;
+use crate::world::{Held, World};
+use futures_util::StreamExt;
+use kollect_api::{
+    KollectDatabaseSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget,
+};
+use kube::api::Api;
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
+use parking_lot::RwLock;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Watches that fill the world.
+pub struct Feed {
+    client: Client,
+    world: Arc<RwLock<World>>,
+    dirty: Dirty,
+    unsynced: Arc<AtomicUsize>,
+    synced: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+impl Feed {
+    /// Starts the watches. With `namespaces` only those are looked at, which a namespaced Role allows.
+    pub fn start(
+        client: Client,
+        namespaces: &[String],
+        world: Arc<RwLock<World>>,
+        dirty: Dirty,
+        stop: CancellationToken,
+    ) -> Self {
+        let feed = Self { client, world, dirty, unsynced: Arc::default(), synced: Arc::default(), stop };
+        feed.follow::<KollectScope>(namespaces);
+        feed.follow::<KollectProfile>(namespaces);
+        feed.follow::<KollectSnapshotSink>(namespaces);
+        feed.follow::<KollectDatabaseSink>(namespaces);
+        feed.follow::<KollectTarget>(namespaces);
+        feed.follow::<KollectInventory>(namespaces);
+        feed
+    }
+
+    /// Waits until every kind was listed once, so that no decision is made on half a picture.
+    pub async fn synced(&self) {
+        loop {
+            let notified = self.synced.notified();
+            if self.unsynced.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn follow<K: Held>(&self, namespaces: &[String]) {
+        let apis: Vec<Api<K>> = if namespaces.is_empty() {
+            vec![Api::all(self.client.clone())]
+        } else {
+            namespaces.iter().map(|ns| Api::namespaced(self.client.clone(), ns)).collect()
+        };
+        for (index, api) in apis.into_iter().enumerate() {
+            self.unsynced.fetch_add(1, Ordering::SeqCst);
+            let (world, dirty) = (self.world.clone(), self.dirty.clone());
+            let (unsynced, synced) = (self.unsynced.clone(), self.synced.clone());
+            let (stop, namespace) = (self.stop.clone(), namespaces.get(index).cloned());
+            let first = move || {
+                if unsynced.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    synced.notify_waiters();
+                }
+            };
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = watch::<K>(api, namespace, &world, &dirty, first) => {}
+                }
+            });
+        }
+    }
+}
+
+async fn watch<K: Held>(
+    api: Api<K>,
+    namespace: Option<String>,
+    world: &RwLock<World>,
+    dirty: &Dirty,
+    first_sync: impl FnOnce(),
+) {
+    let mut first_sync = Some(first_sync);
+    let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()));
+    let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
+    let mut pause = Duration::from_millis(200);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => {
+                pause = Duration::from_millis(200);
+                match event {
+                    watcher::Event::Init => listed.clear(),
+                    watcher::Event::InitApply(object) => {
+                        let key = key_of(&object);
+                        listed.insert(key.clone());
+                        put(world, dirty, key, Some(object));
+                    }
+                    watcher::Event::InitDone => {
+                        drop_unlisted::<K>(world, dirty, &listed, namespace.as_deref());
+                        listed.clear();
+                        if let Some(first) = first_sync.take() {
+                            first();
+                        }
+                    }
+                    watcher::Event::Apply(object) => put(world, dirty, key_of(&object), Some(object)),
+                    watcher::Event::Delete(object) => put::<K>(world, dirty, key_of(&object), None),
+                }
+            }
+            Err(error) => {
+                let kind = K::KIND.name();
+                tracing::warn!(%error, kind, error_class = "transient", "watch of a Kollect kind failed; trying again");
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn key_of<K: Held>(object: &K) -> NamespacedName {
+    NamespacedName::new(&object.namespace().unwrap_or_default(), &object.name_any())
+}
+
+fn put<K: Held>(world: &RwLock<World>, dirty: &Dirty, key: NamespacedName, object: Option<K>) {
+    let changed = ObjectRef::new(K::KIND, &key);
+    let mut world = world.write();
+    // Our own status write comes back as an event; it concerns nobody but the object itself.
+    let only_status = match (&object, K::objects(&mut world).get(&key)) {
+        (Some(new), Some(old)) => {
+            let (new, old) = (new.meta(), old.meta());
+            new.generation.is_some()
+                && new.generation == old.generation
+                && new.labels == old.labels
+                && new.annotations == old.annotations
+                && new.finalizers == old.finalizers
+                && new.deletion_timestamp == old.deletion_timestamp
+        }
+        _ => false,
+    };
+    let affected = if only_status { Vec::new() } else { world.dependents(&changed) };
+    world.note(key, object.map(Arc::new));
+    drop(world);
+    affected.into_iter().for_each(|object| dirty.mark(object));
+}
+
+fn drop_unlisted<K: Held>(
+    world: &RwLock<World>,
+    dirty: &Dirty,
+    listed: &BTreeSet<NamespacedName>,
+    namespace: Option<&str>,
+) {
+    let gone: Vec<NamespacedName> = K::objects(&mut world.write())
+        .keys()
+        .filter(|key| namespace.is_none_or(|ns| ns == &*key.namespace) && !listed.contains(*key))
+        .cloned()
+        .collect();
+    gone.into_iter().for_each(|key| put::<K>(world, dirty, key, None));
+}

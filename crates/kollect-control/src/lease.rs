@@ -1,0 +1,320 @@
+//! Leader election on one Lease, and the right to write that follows from it.
+//!
+//! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
+//! was *sent*, and every write carries the number of lease transitions as a fence. It must not know what is written.
+
+use crate::clock::boot_time;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kollect_export::WriteRight;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::runtime::watcher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Name of the Lease, the same as in earlier releases so that old and new replicas exclude each other.
+pub const LEASE_NAME: &str = "3274ac8a.kollect.dev";
+
+/// Timing and identity of one candidate.
+#[derive(Clone, Debug)]
+pub struct LeaseSettings {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Who we are: the pod's UID, so that a restarted container takes over its own lease at once.
+    pub identity: String,
+    /// How long others wait before they take a lease that is not renewed.
+    pub lease_duration: Duration,
+    /// How long the leader may write after its last good renewal.
+    pub renew_deadline: Duration,
+    /// Pause after a failed renewal, and between looks of a standby.
+    pub retry_period: Duration,
+}
+
+/// Why an election ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another process holds the lease, or it could not be renewed in time.
+    #[error("leader election lost: {0}")]
+    Lost(String),
+}
+
+/// The right to write of this process. Cheap to ask.
+#[derive(Debug, Default)]
+pub struct WritePermit {
+    /// Boot time in milliseconds at which the right ends; 0 = none.
+    until_ms: AtomicU64,
+    fence: AtomicU64,
+}
+
+impl WritePermit {
+    fn grant(&self, until: Duration, fence: u64) {
+        self.fence.store(fence, Ordering::SeqCst);
+        self.until_ms.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.until_ms.store(0, Ordering::SeqCst);
+    }
+}
+
+impl WriteRight for WritePermit {
+    fn may_write(&self) -> bool {
+        boot_time().as_millis() < u128::from(self.until_ms.load(Ordering::SeqCst))
+    }
+    fn fence(&self) -> u64 {
+        self.fence.load(Ordering::SeqCst)
+    }
+}
+
+/// What was last seen of the Lease, and when.
+struct Observed {
+    lease: Option<Lease>,
+    since: Instant,
+}
+
+impl Observed {
+    fn version(&self) -> Option<&str> {
+        self.lease.as_ref().and_then(|l| l.metadata.resource_version.as_deref())
+    }
+
+    fn note(&mut self, lease: Option<Lease>) {
+        let new = lease.as_ref().and_then(|l| l.metadata.resource_version.clone());
+        if new.as_deref() != self.version() {
+            self.since = Instant::now();
+        }
+        self.lease = lease;
+    }
+
+    fn holder(&self) -> &str {
+        self.spec().and_then(|s| s.holder_identity.as_deref()).unwrap_or_default()
+    }
+
+    fn spec(&self) -> Option<&LeaseSpec> {
+        self.lease.as_ref().and_then(|l| l.spec.as_ref())
+    }
+
+    /// When a standby may take the lease: at once if it is free or our own, else a full lease duration after the
+    /// last change that *we* saw, so that clocks of different machines are never compared.
+    fn free_at(&self, identity: &str, fallback: Duration) -> Instant {
+        let holder = self.holder();
+        if holder.is_empty() || holder == identity {
+            return Instant::now();
+        }
+        let seconds = self.spec().and_then(|s| s.lease_duration_seconds).and_then(|s| u64::try_from(s).ok());
+        self.since + seconds.map_or(fallback, Duration::from_secs)
+    }
+}
+
+/// One candidate's election.
+pub struct Election {
+    api: Api<Lease>,
+    settings: LeaseSettings,
+    permit: Arc<WritePermit>,
+    leading: watch::Sender<bool>,
+    observed: Observed,
+}
+
+impl Election {
+    /// A candidate that has not run yet, its right to write, and a signal that turns `true` when it leads.
+    pub fn new(client: kube::Client, settings: LeaseSettings) -> (Self, Arc<WritePermit>, watch::Receiver<bool>) {
+        let permit = Arc::new(WritePermit::default());
+        let (leading, signal) = watch::channel(false);
+        let api = Api::namespaced(client, &settings.namespace);
+        let observed = Observed { lease: None, since: Instant::now() };
+        (Self { api, settings, permit: permit.clone(), leading, observed }, permit, signal)
+    }
+
+    /// Runs until `stop` (then a held lease is released) or until leadership is lost.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), LeaseError> {
+        let only_ours = watcher::Config::default().fields(&format!("metadata.name={LEASE_NAME}"));
+        let mut changes = std::pin::pin!(watcher(self.api.clone(), only_ours));
+        let mut watching = true;
+        self.refresh().await;
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.release().await;
+                    return Ok(());
+                }
+                event = changes.next(), if watching => match event {
+                    Some(Ok(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
+                        self.observed.note(Some(lease));
+                        if *self.leading.borrow() { self.check_still_ours()?; } else { next = self.when_to_try(); }
+                    }
+                    Some(Ok(watcher::Event::Delete(_))) => {
+                        self.observed.note(None);
+                        next = Instant::now();
+                    }
+                    Some(Ok(_)) => {}
+                    // Without the right to watch, looking every retry period still works.
+                    Some(Err(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    None => watching = false,
+                },
+                () = tokio::time::sleep_until(next) => {
+                    next = if *self.leading.borrow() { self.renew().await? } else { self.try_acquire().await };
+                }
+            }
+        }
+    }
+
+    fn when_to_try(&self) -> Instant {
+        self.observed.free_at(&self.settings.identity, self.settings.lease_duration)
+    }
+
+    fn check_still_ours(&self) -> Result<(), LeaseError> {
+        if self.observed.holder() == self.settings.identity {
+            return Ok(());
+        }
+        self.permit.end();
+        self.leading.send_replace(false);
+        Err(LeaseError::Lost(format!("{} holds the Lease {LEASE_NAME} now", self.observed.holder())))
+    }
+
+    async fn refresh(&mut self) {
+        if let Ok(Ok(lease)) = tokio::time::timeout(self.settings.retry_period, self.api.get_opt(LEASE_NAME)).await {
+            self.observed.note(lease);
+        }
+    }
+
+    /// Takes the lease if it is free; returns when to look again.
+    async fn try_acquire(&mut self) -> Instant {
+        let free_at = self.when_to_try();
+        if free_at > Instant::now() {
+            let look = Instant::now() + self.settings.retry_period;
+            self.refresh().await;
+            return self.when_to_try().min(look).max(Instant::now() + Duration::from_millis(10));
+        }
+        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).map_or(0, |t| t + 1);
+        match self.put(transitions, &self.settings.identity.clone()).await {
+            Ok(()) => {
+                tracing::info!(identity = %self.settings.identity, transitions, "became leader");
+                self.leading.send_replace(true);
+                Instant::now() + self.settings.lease_duration / 4
+            }
+            Err(error) => {
+                tracing::debug!(%error, "lease not acquired");
+                self.refresh().await;
+                Instant::now() + self.settings.retry_period.mul_f64(0.5 + fastrand::f64())
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<Instant, LeaseError> {
+        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).unwrap_or(0);
+        match self.put(transitions, &self.settings.identity.clone()).await {
+            Ok(()) => Ok(Instant::now() + self.settings.lease_duration / 4),
+            Err(error) => {
+                tracing::warn!(%error, error_class = "transient", "lease not renewed");
+                self.refresh().await;
+                self.check_still_ours()?;
+                if self.permit.may_write() {
+                    return Ok(Instant::now() + self.settings.retry_period);
+                }
+                self.leading.send_replace(false);
+                Err(LeaseError::Lost(format!("the Lease {LEASE_NAME} could not be renewed in time: {error}")))
+            }
+        }
+    }
+
+    /// One PUT guarded by the version that was last seen. The right to write counts from before it was sent.
+    async fn put(&mut self, transitions: i32, holder: &str) -> Result<(), String> {
+        let sent = boot_time();
+        let now = MicroTime(Timestamp::now());
+        let seconds = i32::try_from(self.settings.lease_duration.as_secs().max(1)).unwrap_or(i32::MAX);
+        let old = self.observed.spec();
+        let same_holder = old.is_some_and(|s| s.holder_identity.as_deref() == Some(holder));
+        let acquired = old.and_then(|s| s.acquire_time.clone()).filter(|_| same_holder).unwrap_or_else(|| now.clone());
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(LEASE_NAME.to_owned()),
+                namespace: Some(self.settings.namespace.clone()),
+                resource_version: self.observed.version().map(str::to_owned),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(holder.to_owned()),
+                lease_duration_seconds: Some(if holder.is_empty() { 1 } else { seconds }),
+                acquire_time: Some(acquired),
+                renew_time: Some(now),
+                lease_transitions: Some(transitions),
+                ..LeaseSpec::default()
+            }),
+        };
+        let params = PostParams::default();
+        let request = async {
+            if lease.metadata.resource_version.is_some() {
+                self.api.replace(LEASE_NAME, &params, &lease).await
+            } else {
+                self.api.create(&params, &lease).await
+            }
+        };
+        let answer = tokio::time::timeout(self.settings.retry_period.max(Duration::from_secs(2)), request).await;
+        let written = answer.map_err(|_| "the API server did not answer".to_owned())?.map_err(|e| e.to_string())?;
+        self.observed.note(Some(written));
+        if !holder.is_empty() {
+            self.permit.grant(sent + self.settings.renew_deadline, u64::try_from(transitions).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Gives the lease back, so that a successor need not wait for it to expire.
+    async fn release(&mut self) {
+        self.permit.end();
+        if !*self.leading.borrow() {
+            return;
+        }
+        self.leading.send_replace(false);
+        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).unwrap_or(0);
+        if let Err(error) = self.put(transitions, "").await {
+            tracing::warn!(%error, error_class = "transient", "lease not released; a successor waits until it expires");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: &str, version: &str) -> Lease {
+        let mut lease = Lease::default();
+        lease.metadata.resource_version = Some(version.to_owned());
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(60),
+            ..LeaseSpec::default()
+        });
+        lease
+    }
+
+    #[test]
+    fn a_right_ends_with_the_clock_and_when_it_is_taken_away() {
+        let permit = WritePermit::default();
+        assert!(!permit.may_write());
+        permit.grant(boot_time() + Duration::from_secs(60), 7);
+        assert!(permit.may_write());
+        assert_eq!(permit.fence(), 7);
+        permit.grant(boot_time().saturating_sub(Duration::from_millis(5)), 7);
+        assert!(!permit.may_write());
+        permit.grant(boot_time() + Duration::from_secs(60), 8);
+        permit.end();
+        assert!(!permit.may_write());
+    }
+
+    #[tokio::test]
+    async fn a_standby_waits_a_full_lease_after_the_last_change_it_saw() {
+        let start = Instant::now();
+        let mut seen = Observed { lease: None, since: start };
+        seen.note(Some(lease("other", "5")));
+        assert!(seen.free_at("me", Duration::from_secs(1)) >= start + Duration::from_secs(60));
+        assert!(seen.free_at("other", Duration::from_secs(1)) <= Instant::now());
+        seen.note(Some(lease("", "6")));
+        assert!(seen.free_at("me", Duration::from_secs(1)) <= Instant::now());
+    }
+}

@@ -1,0 +1,85 @@
+//! Kubernetes events for operators, each only when something turned.
+
+use crate::kinds::ObjectRef;
+use crate::shared::conditions::cut;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The API server refuses longer notes.
+const LONGEST_NOTE: usize = 1024;
+/// Events are a courtesy: when the API server is slow, further ones are dropped and counted in the log.
+const QUEUE: usize = 256;
+
+/// An event that somebody wants recorded.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The object it is about.
+    pub about: ObjectRef,
+    /// The object's UID.
+    pub uid: Option<String>,
+    /// Something is wrong.
+    pub warning: bool,
+    /// Stable reason.
+    pub reason: String,
+    /// Short sentence for people.
+    pub message: String,
+}
+
+/// Hands events to the task that records them. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Events {
+    queue: mpsc::Sender<Note>,
+}
+
+impl Events {
+    /// Starts the recording task, which ends with `stop`.
+    pub fn start(client: kube::Client, instance: &str, stop: CancellationToken) -> Self {
+        let (queue, mut notes) = mpsc::channel::<Note>(QUEUE);
+        let reporter = Reporter { controller: "kollect.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
+        let recorder = Arc::new(Recorder::new(client, reporter));
+        tokio::spawn(async move {
+            loop {
+                let note = tokio::select! {
+                    () = stop.cancelled() => return,
+                    note = notes.recv() => match note { Some(note) => note, None => return },
+                };
+                let about = reference(&note);
+                let event = Event {
+                    type_: if note.warning { EventType::Warning } else { EventType::Normal },
+                    reason: note.reason,
+                    note: Some(cut(&note.message, LONGEST_NOTE)),
+                    action: "Reconcile".to_owned(),
+                    secondary: None,
+                };
+                match tokio::time::timeout(Duration::from_secs(10), recorder.publish(&event, &about)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "event not recorded"),
+                    Err(_) => tracing::debug!("event not recorded: the API server did not answer in 10 s"),
+                }
+            }
+        });
+        Self { queue }
+    }
+
+    /// Records an event soon.
+    pub fn record(&self, note: Note) {
+        if self.queue.try_send(note).is_err() {
+            tracing::debug!("event dropped: too many are waiting for the API server");
+        }
+    }
+}
+
+fn reference(note: &Note) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("kollect.dev/v1alpha1".to_owned()),
+        kind: Some(note.about.kind.name().to_owned()),
+        namespace: Some(note.about.namespace.to_string()),
+        name: Some(note.about.name.to_string()),
+        uid: note.uid.clone(),
+        ..ObjectReference::default()
+    }
+}

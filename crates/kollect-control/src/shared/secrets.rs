@@ -1,0 +1,196 @@
+//! Secrets that sinks use, watched one by one by name, so that a rotation is noticed and no list right is needed.
+//!
+//! Where only `get` is granted, a bound Secret is read again every ten seconds. Values never leave this type but through
+//! [`SecretData::get`].
+
+use crate::kinds::{NamespacedName, ObjectRef};
+use crate::shared::dirty::Dirty;
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use kube::runtime::watcher;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const REREAD: Duration = Duration::from_secs(10);
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The keys and values of one Secret. Debug output shows no value.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct SecretData(BTreeMap<String, Vec<u8>>);
+
+impl SecretData {
+    /// The value under `key`, if it is there and not empty.
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice).filter(|v| !v.is_empty())
+    }
+
+    /// The first non-empty value among `keys`, as text without surrounding blanks.
+    pub fn first_text(&self, keys: &[&str]) -> Option<String> {
+        let value = keys.iter().find_map(|key| self.get(key))?;
+        std::str::from_utf8(value).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+}
+
+impl FromIterator<(String, Vec<u8>)> for SecretData {
+    fn from_iter<I: IntoIterator<Item = (String, Vec<u8>)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What is known of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// Not read yet.
+    Unread,
+    /// It does not exist.
+    Missing,
+    /// The API server refuses to show it.
+    Denied(String),
+    /// It is there.
+    Present(Arc<SecretData>),
+}
+
+struct Entry {
+    state: SecretState,
+    users: BTreeSet<ObjectRef>,
+    _watch: DropGuard,
+}
+
+/// All Secrets that are bound at the moment.
+#[derive(Clone)]
+pub struct Secrets {
+    client: kube::Client,
+    dirty: Dirty,
+    entries: Arc<Mutex<HashMap<NamespacedName, Entry>>>,
+}
+
+impl Secrets {
+    /// No Secret bound yet. Changes mark the users of a Secret in `dirty`.
+    pub fn new(client: kube::Client, dirty: Dirty) -> Self {
+        Self { client, dirty, entries: Arc::default() }
+    }
+
+    /// Says which Secrets `user` needs from now on. New ones are watched; unused ones are let go.
+    pub fn bind(&self, user: &ObjectRef, wanted: &[NamespacedName]) {
+        let mut entries = self.entries.lock();
+        for (name, entry) in entries.iter_mut() {
+            if !wanted.contains(name) {
+                entry.users.remove(user);
+            }
+        }
+        for name in wanted {
+            let entry = entries.entry(name.clone()).or_insert_with(|| {
+                let stop = CancellationToken::new();
+                tokio::spawn(self.clone().follow(name.clone(), stop.clone()));
+                Entry { state: SecretState::Unread, users: BTreeSet::new(), _watch: stop.drop_guard() }
+            });
+            entry.users.insert(user.clone());
+        }
+        entries.retain(|_, entry| !entry.users.is_empty());
+    }
+
+    /// What is known of a bound Secret.
+    pub fn state(&self, name: &NamespacedName) -> SecretState {
+        self.entries.lock().get(name).map_or(SecretState::Unread, |entry| entry.state.clone())
+    }
+
+    fn note(&self, name: &NamespacedName, state: SecretState) {
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(name) else { return };
+        if entry.state == state {
+            return;
+        }
+        entry.state = state;
+        let users = entry.users.clone();
+        drop(entries);
+        users.into_iter().for_each(|user| self.dirty.mark(user));
+    }
+
+    async fn follow(self, name: NamespacedName, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.watch(&name) => {}
+        }
+    }
+
+    async fn watch(&self, name: &NamespacedName) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
+        let mut pause = Duration::from_secs(1);
+        loop {
+            self.read(&api, name).await;
+            let only_this = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
+            let mut changes = std::pin::pin!(watcher(api.clone(), only_this));
+            let mut seen = false;
+            let denied = loop {
+                match changes.next().await {
+                    Some(Ok(watcher::Event::Init)) => seen = false,
+                    Some(Ok(watcher::Event::InitApply(secret) | watcher::Event::Apply(secret))) => {
+                        seen = true;
+                        self.note(name, present(secret));
+                    }
+                    Some(Ok(watcher::Event::InitDone)) if !seen => self.note(name, SecretState::Missing),
+                    Some(Ok(watcher::Event::InitDone)) => {}
+                    Some(Ok(watcher::Event::Delete(_))) => self.note(name, SecretState::Missing),
+                    Some(Err(error)) => break is_forbidden(&error),
+                    None => break false,
+                }
+            };
+            pause = if denied { REREAD } else { (pause * 2).min(REREAD) };
+            tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+        }
+    }
+
+    /// One GET, which also works with the least of rights.
+    async fn read(&self, api: &Api<Secret>, name: &NamespacedName) {
+        match tokio::time::timeout(READ_DEADLINE, api.get_opt(&name.name)).await {
+            Ok(Ok(Some(secret))) => self.note(name, present(secret)),
+            Ok(Ok(None)) => self.note(name, SecretState::Missing),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                let why = format!("the operator may not read Secret {name}; grant it get on that Secret");
+                self.note(name, SecretState::Denied(why));
+            }
+            // Kept as it was: an unreachable API server says nothing about the Secret.
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+fn present(secret: Secret) -> SecretState {
+    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    SecretState::Present(Arc::new(data))
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_its_keys_but_never_its_values() {
+        let data: SecretData =
+            [("token".to_owned(), b" s3cret\n".to_vec()), ("empty".to_owned(), Vec::new())].into_iter().collect();
+        assert_eq!(format!("{data:?}"), "{\"empty\", \"token\"}");
+        assert_eq!(data.first_text(&["empty", "token"]).as_deref(), Some("s3cret"));
+        assert!(data.get("empty").is_none());
+    }
+}

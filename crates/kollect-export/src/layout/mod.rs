@@ -1,0 +1,290 @@
+//! Which files a binding writes: rows in, paths with digests and bodies out.
+//!
+//! Separate from the engine so that "what is written to Git?" has one answer that needs no clock, no network and no sink.
+//! `document` makes one file (or its parts) of all rows, `tree` one file per row. A file's digest says what it was made
+//! from, not what its bytes are, so the time of an export alone never causes a write.
+
+mod commit;
+mod document;
+mod paths;
+mod record;
+mod tree;
+
+pub use commit::{Author, CommitFacts, CommitTemplates, DEFAULT_SUBJECT};
+pub use paths::{
+    DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_OBJECT_TEMPLATE, DEFAULT_ROW_TEMPLATE, FilenameOptions, Grammar, GroupInPath,
+    PathError, PathFacts, PathTemplate, TemplateError,
+};
+pub use record::{Entry, Record, RecordChange, RecordError, RecordFiles};
+pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
+
+use crate::encode::{Content, Format};
+use crate::{Body, FileChange, HeldFile, InventoryKey, SinkError};
+use kollect_model::{Change, Digest, Row};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How rows become files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// One file with all rows.
+    #[default]
+    Document,
+    /// One file per row.
+    PerResource,
+    /// One file per row and an index. Not supported yet.
+    Split,
+}
+
+/// `spec.partitioning` of the inventory. Concerns documents only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Partitioning {
+    /// A document over the limit is split into parts.
+    #[default]
+    Auto,
+    /// A document over the limit is refused.
+    Disabled {
+        /// Size above which an object store must be bound; `None` when one is.
+        spill_limit: Option<u64>,
+    },
+}
+
+/// Everything a layout needs to know about a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentSpec {
+    /// How rows become files.
+    pub mode: Mode,
+    /// Content of files of single rows. Documents always contain Items.
+    pub content: Content,
+    /// Format of every file.
+    pub format: Format,
+    /// `spec.pathTemplate`.
+    pub path_template: PathTemplate,
+    /// `layout.pathTemplate`.
+    pub row_template: PathTemplate,
+    /// `layout.filename`.
+    pub filename: FilenameOptions,
+    /// `spec.cluster` of the sink; may be empty.
+    pub cluster: Arc<str>,
+    /// The inventory.
+    pub inventory: InventoryKey,
+    /// Its `metadata.generation`.
+    pub generation: i64,
+    /// Name of the sink.
+    pub sink_name: Arc<str>,
+    /// The ceiling for a document in bytes; 0 for none.
+    pub max_bytes: u64,
+    /// Largest message the backend takes, if it has such a limit.
+    pub backend_limit: Option<u64>,
+    /// What happens above the ceiling.
+    pub partitioning: Partitioning,
+    /// Commit message.
+    pub commit: CommitTemplates,
+    /// Commit author.
+    pub author: Author,
+}
+
+impl DocumentSpec {
+    fn facts(&self) -> PathFacts<'_> {
+        PathFacts {
+            cluster: &self.cluster,
+            namespace: &self.inventory.namespace,
+            name: &self.inventory.name,
+            generation: self.generation,
+            extension: self.format.extension(),
+            filename: self.filename,
+        }
+    }
+
+    /// Path of the (whole) document; also what `{path}` in a commit template stands for.
+    pub fn document_path(&self) -> Result<String, LayoutError> {
+        self.path_template
+            .render_document(&self.facts())
+            .map_err(|why| LayoutError::Path { what: format!("inventory {}", self.inventory), why })
+    }
+
+    /// Path of the ownership record: `.kollect/<cluster>/<namespace>/<name>/<sink>`.
+    pub fn record_path(&self) -> String {
+        let cluster = paths::sanitise(&self.cluster, usize::MAX);
+        let cluster = if cluster.is_empty() { "default" } else { &*cluster };
+        let InventoryKey { namespace, name } = &self.inventory;
+        format!("{}/{cluster}/{namespace}/{name}/{}", paths::RECORD_FOLDER, self.sink_name)
+    }
+}
+
+/// Why rows cannot become files. Never contains values of rows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// Two rows have one path.
+    #[error(
+        "{first} and {second} both render to {path}: add {{targetName}}, {{group}} or {{uid}} to layout.pathTemplate, or \
+         raise layout.filename.maxSegmentLength"
+    )]
+    Collision {
+        /// The path.
+        path: String,
+        /// The row that comes first in canonical order.
+        first: String,
+        /// The other row.
+        second: String,
+    },
+    /// A path cannot be rendered.
+    #[error("no path for {what}: {why}")]
+    Path {
+        /// The row or inventory.
+        what: String,
+        /// Why.
+        why: PathError,
+    },
+    /// Over the ceiling and not divisible.
+    #[error("{what} has {size} bytes and the limit is {limit}: {advice}")]
+    PayloadTooLarge {
+        /// The document, or the row.
+        what: String,
+        /// Bytes it has.
+        size: u64,
+        /// Bytes it may have.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Needs an object store.
+    #[error(
+        "the document has {size} bytes; above {limit} bytes an s3 or gcs snapshot sink must be bound: add one, or set \
+         spec.partitioning to Auto"
+    )]
+    SpillRequired {
+        /// Bytes it has.
+        size: u64,
+        /// Bytes it may have without an object store.
+        limit: u64,
+    },
+    /// A part of the layout that does not exist yet.
+    #[error("{0} is not supported yet")]
+    Unsupported(&'static str),
+    /// A row cannot be encoded.
+    #[error("cannot encode {what}: {why}")]
+    Encode {
+        /// The row.
+        what: String,
+        /// Kind of the error, without values.
+        why: String,
+    },
+}
+
+impl LayoutError {
+    /// Stable reason for the condition; `None` means `ExportTerminal`.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Collision { .. } => Some("LayoutCollision"),
+            Self::PayloadTooLarge { .. } => Some("PayloadTooLarge"),
+            Self::SpillRequired { .. } => Some("SpillRequired"),
+            Self::Path { .. } | Self::Unsupported(_) | Self::Encode { .. } => None,
+        }
+    }
+
+    /// As the outcome of a cycle: terminal, and nothing landed.
+    pub fn into_sink_error(self) -> SinkError {
+        SinkError { reason: self.reason(), ..SinkError::terminal("layout", self.to_string()) }
+    }
+}
+
+/// A row in messages: `Deployment shop/cart (target shop/workloads)`.
+fn row_name(row: &Row) -> String {
+    format!("{} (target {})", row.object, row.id.target)
+}
+
+/// A file that a binding should have.
+#[derive(Clone)]
+pub struct PlannedFile {
+    /// Path below the destination's root.
+    pub path: Arc<str>,
+    /// What it is made from.
+    pub digest: Digest,
+    /// Content.
+    pub body: Arc<dyn Body>,
+}
+
+impl std::fmt::Debug for PlannedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.path, self.digest)
+    }
+}
+
+/// Everything that a binding should have.
+#[derive(Debug)]
+pub struct FilePlan {
+    /// The files.
+    pub files: Vec<PlannedFile>,
+    /// Rows in them.
+    pub rows: u64,
+    /// Fingerprint of all items; documents only.
+    pub checksum: Option<String>,
+    /// Size of all files together; documents only.
+    pub bytes: Option<u64>,
+    /// What later deltas need to know, once this plan is acknowledged.
+    pub index: PathIndex,
+}
+
+impl FilePlan {
+    /// Changes that turn `held` into this plan, deletes first. A held path that is not planned is deleted only if
+    /// `may_delete` says so.
+    pub fn difference(
+        &self,
+        held: impl IntoIterator<Item = HeldFile>,
+        may_delete: &dyn Fn(&str) -> bool,
+    ) -> Vec<FileChange> {
+        let planned: HashMap<&str, Digest> = self.files.iter().map(|file| (&*file.path, file.digest)).collect();
+        let mut unchanged = std::collections::HashSet::new();
+        let mut changes = Vec::new();
+        for HeldFile { path, digest } in held {
+            match planned.get_key_value(&*path) {
+                Some((path, wanted)) if digest == Some(*wanted) => {
+                    unchanged.insert(*path);
+                }
+                Some(_) => {}
+                None if may_delete(&path) => changes.push(FileChange::Delete { path }),
+                None => {}
+            }
+        }
+        let puts = self.files.iter().filter(|file| !unchanged.contains(&*file.path));
+        changes.extend(puts.map(|file| FileChange::Put {
+            path: file.path.clone(),
+            digest: file.digest,
+            body: file.body.clone(),
+        }));
+        changes
+    }
+}
+
+/// Plans every file of a binding. `rows` must be in canonical order.
+pub fn plan_full(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) -> Result<FilePlan, LayoutError> {
+    check_supported(spec)?;
+    match spec.mode {
+        Mode::Document => document::plan(spec, rows, exported_at),
+        Mode::PerResource | Mode::Split => tree::plan(spec, rows),
+    }
+}
+
+/// Plans the files that `changes` touch. `index` must be from the last acknowledged plan of the same spec; it is not
+/// changed: commit the returned update once the sink has acknowledged.
+pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Result<Delta, LayoutError> {
+    check_supported(spec)?;
+    match spec.mode {
+        Mode::Document => Ok(Delta::NeedsFullPlan),
+        Mode::PerResource | Mode::Split => tree::plan_delta(spec, index, changes),
+    }
+}
+
+fn check_supported(spec: &DocumentSpec) -> Result<(), LayoutError> {
+    if spec.mode == Mode::Split {
+        return Err(LayoutError::Unsupported("layout.mode: split"));
+    }
+    if spec.mode == Mode::PerResource && spec.content == Content::Manifest {
+        return Err(LayoutError::Unsupported("layout.content: manifest"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The client against small servers of our own on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails should stop its test")]
+
+mod http;
+mod tls;

@@ -1,0 +1,351 @@
+//! One target's rows and what is known of their completeness.
+//!
+//! Separate because everything here happens under one lock, the shard's. Versions are handed out here, under that
+//! lock, so a reader that took its cut before locking never misses a smaller version.
+
+use crate::log::{Log, Slot};
+use crate::{Coverage, NamespaceFilter, PartState, Sum, Wanted};
+use kollect_model::{Cause, Deleted, Row, RowId, TargetKey, Uid, Version};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tombstones that a shard keeps whatever its size.
+const TOMBSTONES_ALWAYS: usize = 10_000;
+
+/// Rows of a part and their checksum.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) rows: u64,
+    pub(crate) sum: Sum,
+}
+
+impl Tally {
+    fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        self.sum.add(Sum::of(row));
+    }
+
+    fn subtract(&mut self, row: &Row) {
+        self.rows = self.rows.saturating_sub(1);
+        self.sum.subtract(Sum::of(row));
+    }
+
+    pub(crate) fn include(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.sum.add(other.sum);
+    }
+}
+
+#[derive(Default)]
+struct Part {
+    coverage: Coverage,
+    tally: Tally,
+}
+
+pub(crate) struct Shard {
+    pub(crate) key: Arc<TargetKey>,
+    pub(crate) log: Log,
+    parts: HashMap<Arc<str>, Part>,
+    wanted: Wanted,
+    /// A cursor below this may have missed a deletion.
+    pub(crate) floor: Version,
+    /// Version of the last change.
+    pub(crate) last: Version,
+    /// The target is gone; the shard lives on until every reader saw its tombstones.
+    pub(crate) removed: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(key: Arc<TargetKey>) -> Self {
+        Self {
+            key,
+            log: Log::default(),
+            parts: HashMap::new(),
+            wanted: Wanted::Undecided,
+            floor: Version(0),
+            last: Version(0),
+            removed: false,
+        }
+    }
+
+    /// Puts a row. `false` when nothing changed or the row's part is not wanted.
+    pub(crate) fn upsert(&mut self, mut row: Row, counter: &AtomicU64) -> bool {
+        if self.removed || self.wanted.wants(&row.object.namespace) == Some(false) {
+            return false;
+        }
+        let old = match self.log.find(&row.id.uid).map(|entry| &entry.slot) {
+            Some(Slot::Live(old)) if old.digest == row.digest => return false,
+            Some(Slot::Live(old)) => Some(old.clone()),
+            _ => None,
+        };
+        if let Some(old) = old {
+            self.tally_away(&old);
+        }
+        row.id.target = self.key.clone();
+        row.object.namespace = self.shared_namespace(&row.object.namespace);
+        self.parts.entry(row.object.namespace.clone()).or_default().tally.add(&row);
+        let version = self.next(counter);
+        self.log.push(version, Slot::Live(Arc::new(row)));
+        true
+    }
+
+    /// Takes a row away and leaves a tombstone.
+    pub(crate) fn remove(&mut self, uid: &Uid, cause: Cause, counter: &AtomicU64) -> bool {
+        let Some(Slot::Live(row)) = self.log.find(uid).map(|entry| &entry.slot) else { return false };
+        let row = row.clone();
+        self.tally_away(&row);
+        let deleted = Deleted {
+            id: RowId { target: self.key.clone(), uid: uid.clone() },
+            object: Some(row.object.clone()),
+            cause,
+        };
+        let version = self.next(counter);
+        self.log.push(version, Slot::Dead(Box::new(deleted)));
+        let keep = TOMBSTONES_ALWAYS.max(self.log.live() / 4);
+        if self.log.dead() > keep {
+            // Some more than needed, so that the next deletions do not each search the log.
+            self.drop_tombstones(Version(0), keep - keep / 4);
+        }
+        true
+    }
+
+    /// Drops tombstones that nobody needs, and the floor remembers that they are gone.
+    pub(crate) fn drop_tombstones(&mut self, upto: Version, keep: usize) {
+        if let Some(newest) = self.log.drop_tombstones(upto, keep) {
+            self.floor = self.floor.max(newest);
+        }
+    }
+
+    /// Sets the wanted namespaces; rows elsewhere go. Returns whether anything changed.
+    pub(crate) fn set_wanted(&mut self, wanted: Wanted, counter: &AtomicU64) -> bool {
+        if self.removed || self.wanted == wanted {
+            return false;
+        }
+        self.wanted = wanted;
+        let unwanted = |wanted: &Wanted, namespace: &str| wanted.wants(namespace) == Some(false);
+        if self.parts.iter().any(|(namespace, part)| part.tally.rows > 0 && unwanted(&self.wanted, namespace)) {
+            self.remove_where(Cause::SpecChanged, counter, &|wanted, row| unwanted(wanted, &row.object.namespace));
+        }
+        let wanted = &self.wanted;
+        self.parts.retain(|namespace, _| !unwanted(wanted, namespace));
+        true
+    }
+
+    pub(crate) fn set_coverage(&mut self, namespace: &str, coverage: Coverage) -> bool {
+        if self.removed || self.wanted.wants(namespace) == Some(false) {
+            return false;
+        }
+        let namespace = self.shared_namespace(namespace);
+        let part = self.parts.entry(namespace).or_default();
+        let changed = part.coverage != coverage;
+        part.coverage = coverage;
+        changed
+    }
+
+    /// Takes over the result of a complete list. Returns whether anything changed.
+    pub(crate) fn complete_list(
+        &mut self,
+        namespace: Option<&str>,
+        seen: &dyn Fn(&Uid) -> bool,
+        counter: &AtomicU64,
+    ) -> bool {
+        if self.removed || namespace.is_some_and(|namespace| self.wanted.wants(namespace) == Some(false)) {
+            return false;
+        }
+        let listed = |row: &Row| namespace.is_none_or(|namespace| *namespace == *row.object.namespace);
+        let removed = self.remove_where(Cause::Absent, counter, &|_, row| listed(row) && !seen(&row.id.uid));
+        let mut changed = removed > 0;
+        let parts: Vec<Arc<str>> = match (namespace, &self.wanted) {
+            (Some(namespace), _) => vec![namespace.into()],
+            (None, Wanted::ClusterScoped) => vec!["".into()],
+            (None, Wanted::Namespaces(set)) => set.iter().cloned().collect(),
+            (None, Wanted::Undecided) => Vec::new(),
+        };
+        for part in parts {
+            changed |= self.set_coverage(&part, Coverage::Synced);
+        }
+        changed
+    }
+
+    /// The target is gone: its rows become tombstones.
+    pub(crate) fn retire(&mut self, counter: &AtomicU64) {
+        self.remove_where(Cause::SpecChanged, counter, &|_, _| true);
+        self.parts.clear();
+        self.removed = true;
+    }
+
+    /// A target of the same name is back.
+    pub(crate) fn revive(&mut self) -> bool {
+        let was_removed = std::mem::replace(&mut self.removed, false);
+        if was_removed {
+            self.wanted = Wanted::Undecided;
+        }
+        was_removed
+    }
+
+    pub(crate) fn part_state(&self, namespace: &str) -> PartState {
+        if self.removed {
+            return PartState::Outside;
+        }
+        match self.wanted.wants(namespace) {
+            None => PartState::Pending,
+            Some(false) => PartState::Outside,
+            Some(true) => match self.parts.get(namespace).map(|part| &part.coverage) {
+                None | Some(Coverage::Pending) => PartState::Pending,
+                Some(Coverage::Synced) => PartState::Synced,
+                Some(Coverage::Lost(why)) => PartState::Lost(why.clone()),
+            },
+        }
+    }
+
+    /// Every part that the target wants and the filter has, with its state.
+    /// One pending part without a name stands for a target whose namespaces are undecided.
+    pub(crate) fn parts(&self, filter: &NamespaceFilter) -> Vec<(Arc<str>, PartState)> {
+        if self.removed {
+            return Vec::new();
+        }
+        let wanted: Vec<Arc<str>> = match &self.wanted {
+            Wanted::Undecided => return vec![("".into(), PartState::Pending)],
+            Wanted::ClusterScoped => vec!["".into()],
+            Wanted::Namespaces(set) => set.iter().cloned().collect(),
+        };
+        let wanted = wanted.into_iter().filter(|namespace| filter.contains(namespace));
+        wanted.map(|namespace| (namespace.clone(), self.part_state(&namespace))).collect()
+    }
+
+    /// Rows and checksum of the parts that the filter has.
+    pub(crate) fn tally(&self, filter: &NamespaceFilter) -> Tally {
+        let mut total = Tally::default();
+        for (_, part) in self.parts.iter().filter(|(namespace, _)| filter.contains(namespace)) {
+            total.include(part.tally);
+        }
+        total
+    }
+
+    fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, doomed: &dyn Fn(&Wanted, &Row) -> bool) -> usize {
+        let wanted = &self.wanted;
+        let uids: Vec<Uid> =
+            self.log.rows().filter(|row| doomed(wanted, row)).map(|row| row.id.uid.clone()).collect();
+        for uid in &uids {
+            self.remove(uid, cause, counter);
+        }
+        uids.len()
+    }
+
+    fn tally_away(&mut self, row: &Row) {
+        if let Some(part) = self.parts.get_mut(&row.object.namespace) {
+            part.tally.subtract(row);
+        }
+    }
+
+    fn shared_namespace(&self, namespace: &str) -> Arc<str> {
+        self.parts.get_key_value(namespace).map_or_else(|| namespace.into(), |(shared, _)| shared.clone())
+    }
+
+    fn next(&mut self, counter: &AtomicU64) -> Version {
+        self.last = Version(counter.fetch_add(1, Ordering::SeqCst) + 1);
+        self.last
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use kollect_model::{Gvk, ObjectKey};
+    use serde_json::value::RawValue;
+
+    pub(crate) fn row(target: &str, namespace: &str, uid: &str, value: u64) -> Row {
+        let id = RowId { target: Arc::new(TargetKey::namespaced("shop", target)), uid: Uid::parse(uid) };
+        let object = ObjectKey {
+            gvk: Arc::new(Gvk::new("", "v1", "ConfigMap")),
+            namespace: namespace.into(),
+            name: format!("cm-{uid}").into(),
+        };
+        Row::new(id, object, RawValue::from_string(format!("{{\"v\":{value}}}")).unwrap())
+    }
+
+    pub(crate) fn dead(target: &str, uid: &str) -> Deleted {
+        let id = RowId { target: Arc::new(TargetKey::namespaced("shop", target)), uid: Uid::parse(uid) };
+        Deleted { id, object: None, cause: Cause::Observed }
+    }
+
+    fn shard() -> (Shard, AtomicU64) {
+        (Shard::new(Arc::new(TargetKey::namespaced("shop", "a"))), AtomicU64::new(0))
+    }
+
+    fn wanted(namespaces: &[&str]) -> Wanted {
+        Wanted::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
+    }
+
+    #[test]
+    fn a_part_is_known_only_after_a_decision_and_a_list() {
+        let (mut shard, counter) = shard();
+        assert_eq!(shard.part_state("one"), PartState::Pending);
+        shard.set_wanted(wanted(&["one", "two"]), &counter);
+        assert_eq!(shard.part_state("one"), PartState::Pending);
+        assert_eq!(shard.part_state("three"), PartState::Outside);
+        shard.complete_list(Some("one"), &|_| true, &counter);
+        assert_eq!(shard.part_state("one"), PartState::Synced);
+        shard.set_coverage("two", Coverage::Lost("403".into()));
+        assert_eq!(shard.part_state("two"), PartState::Lost("403".into()));
+        shard.complete_list(None, &|_| true, &counter);
+        assert_eq!(shard.part_state("two"), PartState::Synced);
+        shard.set_wanted(wanted(&["one"]), &counter);
+        shard.set_wanted(wanted(&["one", "two"]), &counter);
+        assert_eq!(shard.part_state("two"), PartState::Pending, "coverage of a part that left is forgotten");
+        assert_eq!(shard.part_state("one"), PartState::Synced);
+        shard.retire(&counter);
+        assert_eq!(shard.part_state("one"), PartState::Outside);
+    }
+
+    #[test]
+    fn a_complete_list_removes_only_rows_of_the_listed_part_that_it_did_not_see() {
+        let (mut shard, counter) = shard();
+        shard.set_wanted(wanted(&["one", "two"]), &counter);
+        for (namespace, uid) in [("one", "1"), ("one", "2"), ("two", "3")] {
+            assert!(shard.upsert(row("a", namespace, uid, 1), &counter));
+        }
+        shard.complete_list(Some("one"), &|uid| *uid == Uid::parse("1"), &counter);
+        let left: Vec<String> = shard.log.rows().map(|row| row.id.uid.to_string()).collect();
+        assert_eq!(left, ["1", "3"]);
+        assert_eq!((shard.log.dead(), shard.tally(&NamespaceFilter::All).rows), (1, 2));
+    }
+
+    #[test]
+    fn equal_content_and_unwanted_parts_are_no_change() {
+        let (mut shard, counter) = shard();
+        shard.set_wanted(wanted(&["one"]), &counter);
+        assert!(shard.upsert(row("a", "one", "1", 1), &counter));
+        assert!(!shard.upsert(row("a", "one", "1", 1), &counter));
+        assert!(!shard.upsert(row("a", "two", "2", 1), &counter));
+        assert!(shard.upsert(row("a", "one", "1", 2), &counter));
+        assert_eq!(shard.last, Version(2));
+    }
+
+    #[test]
+    fn the_checksum_depends_on_the_rows_and_not_on_their_history() {
+        let (mut one, counter) = shard();
+        one.upsert(row("a", "ns", "1", 1), &counter);
+        one.upsert(row("a", "ns", "2", 7), &counter);
+        one.upsert(row("a", "ns", "1", 2), &counter);
+        one.upsert(row("a", "ns", "3", 2), &counter);
+        one.remove(&Uid::parse("3"), Cause::Observed, &counter);
+        let (mut two, counter) = shard();
+        two.upsert(row("a", "ns", "2", 7), &counter);
+        two.upsert(row("a", "ns", "1", 2), &counter);
+        assert_eq!(one.tally(&NamespaceFilter::All).sum, two.tally(&NamespaceFilter::All).sum);
+        assert_ne!(one.tally(&NamespaceFilter::All).sum, Sum::default());
+    }
+
+    #[test]
+    fn too_many_tombstones_raise_the_floor() {
+        let (mut shard, counter) = shard();
+        for uid in 0..10_001 {
+            shard.upsert(row("a", "ns", &uid.to_string(), 1), &counter);
+        }
+        shard.retire(&counter);
+        assert!(shard.log.dead() <= 10_000 && shard.log.dead() >= 7_000, "{}", shard.log.dead());
+        assert!(shard.floor > Version(10_001) && shard.floor < shard.last);
+    }
+}

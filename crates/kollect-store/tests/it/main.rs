@@ -1,0 +1,5 @@
+//! The store as its readers see it.
+
+mod reader;
+mod threads;
+mod views;

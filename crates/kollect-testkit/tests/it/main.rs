@@ -1,0 +1,5 @@
+//! Tests of the test kit itself, against the real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod servers;

@@ -1,0 +1,148 @@
+//! The flags of `kollect operator`, with the names and defaults that existing manifests use.
+//!
+//! Separate from `settings`, which turns them into checked values. Nothing here decides anything.
+
+use clap::{ArgAction, Args};
+use kollect_api::GoDuration;
+
+/// A Go-style switch: `--x`, `--x=true` and `--x=false` all work.
+macro_rules! switch_parser {
+    () => {
+        clap::builder::BoolishValueParser::new()
+    };
+}
+
+fn duration(text: &str) -> Result<GoDuration, String> {
+    text.parse::<GoDuration>().map_err(|e| e.to_string())
+}
+
+/// Watch the cluster and keep the sinks equal to it.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  kollect operator --leader-elect --metrics-bind-address=:8080 --metrics-secure=false\n  \
+kollect operator --kubeconfig ~/.kube/config --watch-namespaces=team-a,team-b")]
+#[expect(clippy::struct_excessive_bools, reason = "one field per flag of the command line")]
+pub struct OperatorArgs {
+    /// Kubeconfig file; without it the in-cluster configuration, then $KUBECONFIG
+    #[arg(long)]
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Address of /metrics, for example :8080; 0 turns it off
+    #[arg(long, default_value = "0")]
+    pub metrics_bind_address: String,
+    /// Serve /metrics with TLS and check the caller's token (not available yet: set false)
+    #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub metrics_secure: bool,
+    /// Address of /healthz and /readyz; 0 turns it off
+    #[arg(long, default_value = ":8081")]
+    pub health_probe_bind_address: String,
+    /// Let one of several replicas lead; the others stand by
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub leader_elect: bool,
+    /// How long standbys wait before they take over a lease that is not renewed
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub leader_elect_lease_duration: GoDuration,
+    /// How long the leader goes on without reaching the API server
+    #[arg(long, default_value = "40s", value_parser = duration)]
+    pub leader_elect_renew_deadline: GoDuration,
+    /// Pause after a failed renewal and between looks of a standby
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub leader_elect_retry_period: GoDuration,
+    /// Namespace of the Lease; default: the pod's namespace, else kollect-system
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub leader_elect_namespace: Option<String>,
+    /// Identity in the Lease; default: the pod's UID, else host name and process
+    #[arg(long, env = "POD_UID", hide = true)]
+    pub leader_elect_identity: Option<String>,
+    /// Serve HTTP/2 on /metrics and webhooks (not available: only false)
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub enable_http2: bool,
+    /// Serve validating webhooks (not available yet: only false)
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub validating_webhooks_enabled: bool,
+    /// Refuse cluster-scoped Kollect kinds and need no cluster-wide rights
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub tenant_mode: bool,
+    /// Allow sinks at private addresses (RFC 1918, IPv6 ULA)
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub allow_private_sinks: bool,
+    /// Allow sinks on this machine's loopback address; for demos and tests only
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub allow_loopback_sinks: bool,
+    /// Namespaces, besides a sink's own and the operator's, whose Secrets a sink may use
+    #[arg(long, value_delimiter = ',')]
+    pub allowed_secret_namespaces: Vec<String>,
+    /// Serve the inventory read API (not available yet: only false)
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub inventory_http_enabled: bool,
+    /// Largest document in bytes; bigger ones are split or refused
+    #[arg(long, default_value_t = 1_572_864)]
+    pub max_export_bytes: i64,
+    /// Give up an export after this long without progress
+    #[arg(long, default_value = "2m", value_parser = duration)]
+    pub export_timeout: GoDuration,
+    /// Rows in one inventory from which a document sink gets a shard warning
+    #[arg(long, default_value_t = 1800)]
+    pub export_shard_warn_rows: u64,
+    /// Targets reconciled at the same time
+    #[arg(long, default_value_t = 5)]
+    pub max_concurrent_reconciles_target: u32,
+    /// Inventories reconciled at the same time
+    #[arg(long, default_value_t = 3)]
+    pub max_concurrent_reconciles_inventory: u32,
+    /// Cluster targets reconciled at the same time
+    #[arg(long, default_value_t = 2)]
+    pub max_concurrent_reconciles_cluster_target: u32,
+    /// Cluster inventories reconciled at the same time
+    #[arg(long, default_value_t = 2)]
+    pub max_concurrent_reconciles_cluster_inventory: u32,
+    /// First pause after a failed reconcile; 0 = 5ms
+    #[arg(long, default_value = "0", value_parser = duration)]
+    pub reconcile_rate_limit: GoDuration,
+    /// Longest age of `status.collectedCount`
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub target_count_resync: GoDuration,
+    /// Serve profiles (not available yet: only false)
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub enable_pprof: bool,
+    /// Only look at these namespaces, comma-separated; empty = all
+    #[arg(long, value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Namespaces a target collects from when it names none
+    #[arg(long, value_delimiter = ',')]
+    pub default_included_namespaces: Vec<String>,
+    /// Namespaces no target collects from
+    #[arg(long, value_delimiter = ',')]
+    pub default_excluded_namespaces: Vec<String>,
+    /// More key names whose values are redacted
+    #[arg(long, value_delimiter = ',')]
+    pub scrub_keys: Vec<String>,
+    /// Workers that turn objects into rows
+    #[arg(long, default_value_t = 4)]
+    pub collect_dispatch_workers: i64,
+    /// Objects that may wait for a worker
+    #[arg(long, default_value_t = 512)]
+    pub collect_dispatch_queue_size: i64,
+    /// Accepted for compatibility; a full queue always blocks its reader
+    #[arg(long, default_value = "25ms", value_parser = duration)]
+    pub collect_dispatch_enqueue_wait: GoDuration,
+    /// Accepted for compatibility; there is no resync because nothing is cached
+    #[arg(long, default_value = "12h", value_parser = duration)]
+    pub informer_resync_period: GoDuration,
+    /// Least time between refreshes of profile metrics
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub collect_metrics_sample_interval: GoDuration,
+    /// Human-readable logs on by default, as in earlier releases
+    #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub zap_devel: bool,
+    /// Log format; default: console with --zap-devel, else json
+    #[arg(long, value_parser = ["json", "console"])]
+    pub zap_encoder: Option<String>,
+    /// Log level: debug, info, warn, error, or a number (1 = debug)
+    #[arg(long, default_value = "info")]
+    pub zap_log_level: String,
+    /// Accepted for compatibility
+    #[arg(long, hide = true)]
+    pub zap_stacktrace_level: Option<String>,
+    /// Accepted for compatibility; times are RFC 3339
+    #[arg(long, hide = true)]
+    pub zap_time_encoding: Option<String>,
+}

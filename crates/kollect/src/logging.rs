@@ -1,0 +1,29 @@
+//! Logs on standard error, as text for people or JSON for machines, with one set of keys.
+
+use crate::settings::LogFormat;
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging. Libraries speak from `warn` up, so that a debug level is about Kollect.
+pub fn start(level: Level, format: LogFormat) {
+    let ours = Targets::new().with_default(LevelFilter::WARN).with_target("kollect", level);
+    let ours = [
+        "kollect_collect",
+        "kollect_control",
+        "kollect_export",
+        "kollect_net",
+        "kollect_sink_git",
+        "kollect_sink_postgres",
+    ]
+    .iter()
+    .fold(ours, |targets, name| targets.with_target(*name, level));
+    let registry = tracing_subscriber::registry().with(ours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // A second start (in tests) keeps the first subscriber.
+    let _ = match format {
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
+        LogFormat::Console => registry.with(lines.with_ansi(false)).try_init(),
+    };
+}

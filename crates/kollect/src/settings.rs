@@ -1,0 +1,181 @@
+//! Checked, immutable settings of the operator, made once from the flags.
+
+use crate::args::OperatorArgs;
+use anyhow::{Context, ensure};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tracing::Level;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// Text for people.
+    Console,
+}
+
+/// Everything the operator needs to know from outside.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub health_address: Option<SocketAddr>,
+    pub metrics_address: Option<SocketAddr>,
+    pub leader_election: Option<LeaderElection>,
+    pub namespace: String,
+    pub log_level: Level,
+    pub log_format: LogFormat,
+    pub export_timeout: Duration,
+    pub dispatch_workers: usize,
+    pub dispatch_queue: usize,
+}
+
+/// Timing and identity for leader election.
+#[derive(Clone, Debug)]
+pub struct LeaderElection {
+    pub identity: String,
+    pub lease_duration: Duration,
+    pub renew_deadline: Duration,
+    pub retry_period: Duration,
+}
+
+impl Settings {
+    /// Checks the flags. Every refusal names the flag and the remedy.
+    pub fn from_args(args: &OperatorArgs) -> anyhow::Result<Self> {
+        refuse_what_is_not_there(args)?;
+        let namespace = args.leader_elect_namespace.clone().or_else(pod_namespace);
+        Ok(Self {
+            health_address: address(&args.health_probe_bind_address).context("--health-probe-bind-address")?,
+            metrics_address: address(&args.metrics_bind_address).context("--metrics-bind-address")?,
+            leader_election: args.leader_elect.then(|| leader_election(args)).transpose()?,
+            namespace: namespace.unwrap_or_else(|| "kollect-system".to_owned()),
+            log_level: level(&args.zap_log_level)?,
+            log_format: match args.zap_encoder.as_deref() {
+                Some("json") => LogFormat::Json,
+                Some(_) => LogFormat::Console,
+                None if args.zap_devel => LogFormat::Console,
+                None => LogFormat::Json,
+            },
+            export_timeout: positive(args.export_timeout.as_duration(), Duration::from_secs(120)),
+            dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
+            dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
+        })
+    }
+}
+
+fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
+    ensure!(
+        !args.validating_webhooks_enabled,
+        "--validating-webhooks-enabled: this release has no webhooks; set it to false (specs are checked at run time)"
+    );
+    ensure!(!args.inventory_http_enabled, "--inventory-http-enabled: this release has no read API; set it to false");
+    ensure!(!args.enable_pprof, "--enable-pprof: this release serves no profiles; set it to false");
+    ensure!(!args.enable_http2, "--enable-http2: this release serves HTTP/1.1 only; set it to false");
+    ensure!(
+        !args.metrics_secure || off(&args.metrics_bind_address),
+        "--metrics-secure=true: this release serves /metrics without TLS only; set --metrics-secure=false and protect \
+         the port with a NetworkPolicy, or turn it off with --metrics-bind-address=0"
+    );
+    Ok(())
+}
+
+fn leader_election(args: &OperatorArgs) -> anyhow::Result<LeaderElection> {
+    let (lease, renew, retry) = (
+        args.leader_elect_lease_duration.as_duration(),
+        args.leader_elect_renew_deadline.as_duration(),
+        args.leader_elect_retry_period.as_duration(),
+    );
+    ensure!(
+        retry > Duration::ZERO && retry < renew && renew < lease,
+        "--leader-elect-retry-period < --leader-elect-renew-deadline < --leader-elect-lease-duration must hold, \
+         but they are {retry:?}, {renew:?} and {lease:?}"
+    );
+    ensure!(lease >= Duration::from_secs(1), "--leader-elect-lease-duration must be at least 1s");
+    let identity = args.leader_elect_identity.clone().filter(|id| !id.is_empty()).unwrap_or_else(|| {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kollect".to_owned());
+        format!("{host}_{}_{:x}", std::process::id(), kollect_control::clock::boot_time().as_millis())
+    });
+    Ok(LeaderElection { identity, lease_duration: lease, renew_deadline: renew, retry_period: retry })
+}
+
+fn pod_namespace() -> Option<String> {
+    let text = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;
+    Some(text.trim().to_owned()).filter(|ns| !ns.is_empty())
+}
+
+fn off(address: &str) -> bool {
+    address.is_empty() || address == "0"
+}
+
+/// `:8081` means every address; `0` means off.
+fn address(text: &str) -> anyhow::Result<Option<SocketAddr>> {
+    if off(text) {
+        return Ok(None);
+    }
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    Ok(Some(full.parse().with_context(|| format!("{text:?} is not an address like :8081 or 127.0.0.1:8081"))?))
+}
+
+fn level(text: &str) -> anyhow::Result<Level> {
+    Ok(match text {
+        "debug" => Level::DEBUG,
+        "info" | "0" => Level::INFO,
+        "warn" => Level::WARN,
+        "error" | "panic" => Level::ERROR,
+        other => match other.parse::<u8>() {
+            Ok(1) => Level::DEBUG,
+            Ok(_) => Level::TRACE,
+            Err(_) => anyhow::bail!("--zap-log-level: {other:?} is not one of debug, info, warn, error or a number"),
+        },
+    })
+}
+
+fn positive(value: Duration, otherwise: Duration) -> Duration {
+    if value.is_zero() { otherwise } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        operator: OperatorArgs,
+    }
+
+    fn settings(args: &[&str]) -> anyhow::Result<Settings> {
+        let parsed = Only::try_parse_from(std::iter::once("kollect").chain(args.iter().copied()))?;
+        Settings::from_args(&parsed.operator)
+    }
+
+    #[test]
+    fn go_style_switches_and_durations_are_understood() {
+        let made = settings(&[
+            "--leader-elect",
+            "--leader-elect-lease-duration=1m30s",
+            "--metrics-bind-address=:9090",
+            "--metrics-secure=false",
+            "--validating-webhooks-enabled=false",
+        ])
+        .unwrap();
+        let election = made.leader_election.unwrap();
+        assert_eq!(election.lease_duration, Duration::from_secs(90));
+        assert_eq!(made.metrics_address.unwrap().port(), 9090);
+        assert_eq!(made.health_address.unwrap().port(), 8081);
+        assert!(settings(&["--leader-elect=false"]).unwrap().leader_election.is_none());
+    }
+
+    #[test]
+    fn what_this_release_lacks_is_refused_with_a_remedy() {
+        for args in [
+            &["--validating-webhooks-enabled"][..],
+            &["--inventory-http-enabled=true"],
+            &["--metrics-bind-address=:8443"],
+            &["--leader-elect", "--leader-elect-retry-period=50s"],
+        ] {
+            let error = settings(args).unwrap_err().to_string();
+            assert!(error.starts_with("--"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that can go wrong between a batch of files and a branch, and which class it has.
+//!
+//! Separate so that the class is decided once, from typed causes. libgit2 hands errors of our own transport back as
+//! text; the typed original waits in the connection and wins.
+
+use kollect_export::{Class, SinkError};
+use kollect_net::NetError;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A failed step.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error("{0}")]
+    Config(String),
+    #[error("the export was stopped")]
+    Cancelled,
+    /// This process may not write any more; the answer of the right to write.
+    #[error("{0}")]
+    NoRight(SinkError),
+    #[error("{0}; check the credentials in the Secret and what they are allowed to do")]
+    Auth(String),
+    #[error("{0}")]
+    Net(#[source] NetError),
+    #[error("the server answered {status}{words}{advice}")]
+    Status { status: u16, words: String, advice: &'static str, retry_after: Option<Duration> },
+    #[error("{0}")]
+    Protocol(String),
+    #[error("{0}")]
+    HostKey(String),
+    #[error("ssh: {0}")]
+    Ssh(String),
+    /// The server refused the update, in its own words.
+    #[error("{0}")]
+    Rejected(String),
+    /// The branch is not where we last saw it.
+    #[error("the branch {0} kept moving while Kollect pushed")]
+    Moved(String),
+    /// Somebody else changed files that this binding owns.
+    #[error("files of this inventory were changed by somebody else; they are compared and written again")]
+    Disturbed,
+    #[error("{path} is owned by {owner}; use another path template, or remove the file there")]
+    Collision { path: String, owner: String },
+    #[error("{path:?} is not a path that Git can hold")]
+    Path { path: String },
+    #[error("the content of {path} could not be made: {why}")]
+    Body { path: String, why: String },
+    #[error("the record {path} in the repository cannot be read ({why}); repair it, or delete it together with its files")]
+    Record { path: String, why: String },
+    #[error("the mirror directory {path} cannot be used: {why}")]
+    MirrorRoot { path: PathBuf, why: String },
+    /// A local step of libgit2 failed, so the mirror may be damaged.
+    #[error("the local mirror failed: {0}")]
+    Mirror(String),
+    /// The background task ended without a result.
+    #[error("the Git task ended unexpectedly")]
+    Task,
+}
+
+impl Trouble {
+    /// Whether a new mirror may help.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Mirror(_))
+    }
+
+    /// The error for the engine. `sent`: the server may have taken the push.
+    pub(crate) fn into_sink_error(self, stage: &'static str, sent: bool) -> SinkError {
+        let error = match self {
+            Self::NoRight(error) => error,
+            Self::Auth(_) => SinkError::terminal(stage, format!("git auth failed: {self}")),
+            Self::Rejected(_) => SinkError::terminal(stage, format!("git push rejected: {self}")),
+            Self::Collision { .. } => SinkError::terminal(stage, self.to_string()).with_reason("LayoutCollision"),
+            Self::Config(_) | Self::HostKey(_) | Self::Path { .. } | Self::Body { .. } | Self::Record { .. } => {
+                SinkError::terminal(stage, format!("git: {self}"))
+            }
+            Self::MirrorRoot { .. } => SinkError::terminal(stage, self.to_string()),
+            Self::Net(ref net) if net.is_terminal() => SinkError::terminal(stage, format!("git transport: {self}")),
+            Self::Status { retry_after, .. } => {
+                let class = Class::Transient { retry_after };
+                SinkError { class, ..SinkError::transient(stage, format!("{}: {self}", transport(stage))) }
+            }
+            Self::Disturbed => SinkError::transient(stage, format!("git: {self}")).maybe_landed(),
+            Self::Cancelled | Self::Net(_) | Self::Protocol(_) | Self::Ssh(_) | Self::Moved(_) | Self::Mirror(_) | Self::Task => {
+                SinkError::transient(stage, format!("{}: {self}", transport(stage)))
+            }
+        };
+        if sent { error.maybe_landed() } else { error }
+    }
+}
+
+fn transport(stage: &str) -> &'static str {
+    if stage == "push" { "git push" } else { "git transport" }
+}
+
+/// An error of a libgit2 step without network. Steps with network ask the connection first.
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
+pub(crate) fn local(error: git2::Error) -> Trouble {
+    Trouble::Mirror(kollect_net::scrub(error.message(), &[]))
+}
+
+/// An error of the disk under the mirror.
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
+pub(crate) fn disk(error: std::io::Error) -> Trouble {
+    Trouble::Mirror(error.to_string())
+}

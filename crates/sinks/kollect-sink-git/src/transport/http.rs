@@ -1,0 +1,298 @@
+//! Git's smart protocol over HTTP: one request per action.
+//!
+//! Separate from ssh because every action is its own request and its own answer. Small requests are sent whole; a pack
+//! larger than a buffer streams out while libgit2 makes it.
+
+use super::{Line, service};
+use crate::config::{Credentials, Target};
+use crate::error::Trouble;
+use base64::Engine as _;
+use bytes::{Buf as _, Bytes};
+use git2::transport::Service;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use kollect_net::NetError;
+use kollect_net::http::{Client, Response, Upload};
+use parking_lot::Mutex;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Up to here a request is sent with its length, as `git` does it; servers behind a buffering proxy like that better.
+const WHOLE: usize = 1 << 20;
+/// Pieces of a streamed request in flight.
+const IN_FLIGHT: usize = 8;
+const PIECE: usize = 64 * 1024;
+const MAX_REDIRECTS: usize = 3;
+/// What is kept of an error page.
+const MAX_WORDS: usize = 600;
+
+/// A repository behind HTTP. Keeps one connection between operations.
+pub(crate) struct HttpEndpoint {
+    client: Client,
+    base: Mutex<String>,
+    authorization: Option<HeaderValue>,
+}
+
+impl HttpEndpoint {
+    pub(crate) fn new(client: Client, target: &Target) -> Result<Self, Trouble> {
+        let authorization = match &target.auth {
+            Credentials::Basic { user, secret } => {
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", secret.expose()));
+                let mut value = HeaderValue::try_from(format!("Basic {pair}"))
+                    .map_err(|_| Trouble::Config("the credentials cannot be sent in a header".to_owned()))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            _ => None,
+        };
+        Ok(Self { client, base: Mutex::new(target.url.base()), authorization })
+    }
+
+    fn request(&self, action: Service, body: Upload) -> Result<Request<Upload>, Trouble> {
+        let (base, service) = (self.base.lock().clone(), service(action));
+        let mut request = match action {
+            Service::UploadPackLs | Service::ReceivePackLs => {
+                Request::builder().method(Method::GET).uri(format!("{base}/info/refs?service={service}"))
+            }
+            Service::UploadPack | Service::ReceivePack => Request::builder()
+                .method(Method::POST)
+                .uri(format!("{base}/{service}"))
+                .header(header::CONTENT_TYPE, format!("application/x-{service}-request"))
+                .header(header::ACCEPT, format!("application/x-{service}-result")),
+        };
+        // Hosting services recognise a Git client by this prefix.
+        request = request.header(header::USER_AGENT, concat!("git/2.0 (kollect ", env!("CARGO_PKG_VERSION"), ")"));
+        if let Some(value) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, value.clone());
+        }
+        request.body(body).map_err(|error| Trouble::Config(format!("the repository URL cannot be requested: {error}")))
+    }
+
+    /// Follows a redirect of the first request, as `git` does: same host, never from https to http.
+    fn follow(&self, location: &str, action: Service) -> bool {
+        let mut base = self.base.lock();
+        let Ok(from) = url::Url::parse(&format!("{base}/info/refs")) else { return false };
+        let Ok(to) = from.join(location) else { return false };
+        let same = to.host_str() == from.host_str()
+            && match (from.scheme(), to.scheme()) {
+                (a, b) if a == b => to.port_or_known_default() == from.port_or_known_default(),
+                ("http", "https") => true,
+                _ => false,
+            };
+        let wanted = format!("/info/refs?service={}", service(action));
+        match to.as_str().strip_suffix(&wanted) {
+            Some(new) if same => {
+                new.clone_into(&mut base);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// One action: first written, then read.
+pub(super) struct Exchange {
+    line: Arc<Line>,
+    endpoint: Arc<HttpEndpoint>,
+    action: Service,
+    state: State,
+}
+
+enum State {
+    Collecting(Vec<u8>),
+    Streaming { pieces: mpsc::Sender<io::Result<Bytes>>, buffer: Vec<u8>, answer: JoinHandle<Result<Response, NetError>> },
+    Reading { response: Response, rest: Bytes },
+    Over,
+}
+
+impl Exchange {
+    pub(super) fn new(line: Arc<Line>, endpoint: Arc<HttpEndpoint>, action: Service) -> Self {
+        Self { line, endpoint, action, state: State::Collecting(Vec::new()) }
+    }
+
+    /// Sends what was collected and starts to stream the rest.
+    fn start_streaming(&mut self, collected: Vec<u8>) -> Result<(), Trouble> {
+        let (pieces, chunks) = mpsc::channel(IN_FLIGHT);
+        let request = self.endpoint.request(self.action, Upload::Stream { chunks, length: None })?;
+        let (endpoint, pulse) = (self.endpoint.clone(), self.line.pulse.clone());
+        let answer = self
+            .line
+            .pulse
+            .spawn(async move { endpoint.client.send_watched(request, &|| pulse.tick()).await });
+        self.state = State::Streaming { pieces, buffer: collected, answer };
+        Ok(())
+    }
+
+    /// Hands full pieces, or at the end everything, to the request under way. `false`: the answer came early.
+    fn hand_over(&mut self, everything: bool) -> Result<bool, Trouble> {
+        let State::Streaming { pieces, buffer, .. } = &mut self.state else { return Ok(true) };
+        while buffer.len() >= PIECE || (everything && !buffer.is_empty()) {
+            let piece: Vec<u8> = buffer.drain(..buffer.len().min(PIECE)).collect();
+            self.line.pulse.tick();
+            if self.line.pulse.wait(pieces.send(Ok(piece.into())))?.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the answer of what was written.
+    fn finish(&mut self) -> Result<(), Trouble> {
+        if self.action == Service::ReceivePack {
+            self.line.sent.store(true, Ordering::Relaxed);
+        }
+        let response = match std::mem::replace(&mut self.state, State::Over) {
+            State::Collecting(body) => self.ask(&body)?,
+            State::Streaming { pieces, buffer, answer } => {
+                self.state = State::Streaming { pieces, buffer, answer };
+                self.hand_over(true)?;
+                let State::Streaming { pieces, answer, .. } = std::mem::replace(&mut self.state, State::Over) else {
+                    return Ok(());
+                };
+                drop(pieces);
+                self.line.pulse.wait(answer)?.map_err(|_| Trouble::Task)?.map_err(Trouble::Net)?
+            }
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        let response = self.accepted(response)?;
+        self.state = State::Reading { response, rest: Bytes::new() };
+        Ok(())
+    }
+
+    fn ask(&self, body: &[u8]) -> Result<Response, Trouble> {
+        for _ in 0..=MAX_REDIRECTS {
+            let upload = if body.is_empty() { Upload::Empty } else { Upload::Bytes(Bytes::copy_from_slice(body)) };
+            let request = self.endpoint.request(self.action, upload)?;
+            let tick = || self.line.pulse.tick();
+            let response =
+                self.line.pulse.wait(self.endpoint.client.send_watched(request, &tick))?.map_err(Trouble::Net)?;
+            let followed = response.status.is_redirection()
+                && matches!(self.action, Service::UploadPackLs | Service::ReceivePackLs)
+                && response
+                    .headers
+                    .get(header::LOCATION)
+                    .and_then(|location| location.to_str().ok())
+                    .is_some_and(|location| self.endpoint.follow(location, self.action));
+            if !followed {
+                return Ok(response);
+            }
+        }
+        Err(Trouble::Protocol("the server redirects too often".to_owned()))
+    }
+
+    /// Turns every answer that is not Git's into an error with the server's words.
+    fn accepted(&self, mut response: Response) -> Result<Response, Trouble> {
+        let status = response.status;
+        let kind = match self.action {
+            Service::UploadPackLs | Service::ReceivePackLs => "advertisement",
+            Service::UploadPack | Service::ReceivePack => "result",
+        };
+        let wanted = format!("application/x-{}-{kind}", service(self.action));
+        let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if status == StatusCode::OK && content_type == Some(&*wanted) {
+            return Ok(response);
+        }
+        // Nothing was taken when the server answers with an error.
+        self.line.sent.store(false, Ordering::Relaxed);
+        if status == StatusCode::OK {
+            return Err(Trouble::Protocol("the server does not speak Git's smart protocol at this URL; check the path".to_owned()));
+        }
+        let retry_after = response
+            .headers
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
+        let plain = content_type.is_some_and(|kind| kind.starts_with("text/plain"));
+        let page = self.line.pulse.wait(response.collect(1 << 16))?.unwrap_or_default();
+        let words = if plain { self.words(&page) } else { String::new() };
+        let limited = status == StatusCode::FORBIDDEN && retry_after.is_some();
+        Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !limited => {
+                Trouble::Auth(format!("the server answered {}{words}", status.as_u16()))
+            }
+            StatusCode::NOT_FOUND => Trouble::Status {
+                status: 404,
+                words,
+                advice: "; check that the repository exists and that the credentials may see it",
+                retry_after,
+            },
+            _ => Trouble::Status { status: status.as_u16(), words, advice: "", retry_after },
+        })
+    }
+
+    fn words(&self, page: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&page[..page.len().min(MAX_WORDS)]);
+        let text = self.line.scrub(&text);
+        if text.is_empty() { text } else { format!(": {text}") }
+    }
+}
+
+impl Write for Exchange {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = self.line.clone();
+        let full = match &mut self.state {
+            State::Collecting(body) => {
+                body.extend_from_slice(bytes);
+                body.len() > WHOLE
+            }
+            State::Streaming { buffer, .. } => {
+                buffer.extend_from_slice(bytes);
+                false
+            }
+            _ => return Err(line.fail(Trouble::Protocol("wrote after the answer".to_owned()))),
+        };
+        if full && let State::Collecting(body) = std::mem::replace(&mut self.state, State::Over) {
+            self.start_streaming(body).map_err(|trouble| line.fail(trouble))?;
+        }
+        match self.hand_over(false) {
+            Ok(true) => Ok(bytes.len()),
+            // The server answered before it had everything: that answer says why.
+            Ok(false) => match self.finish() {
+                Ok(()) => Err(line.fail(Trouble::Protocol("the server stopped reading the pack".to_owned()))),
+                Err(trouble) => Err(line.fail(trouble)),
+            },
+            Err(trouble) => Err(line.fail(trouble)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Exchange {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let line = self.line.clone();
+        if !matches!(self.state, State::Reading { .. }) {
+            self.finish().map_err(|trouble| line.fail(trouble))?;
+        }
+        let State::Reading { response, rest } = &mut self.state else { return Ok(0) };
+        if rest.is_empty() {
+            match line.pulse.wait(response.chunk()).and_then(|chunk| chunk.map_err(Trouble::Net)) {
+                Ok(Some(chunk)) => *rest = chunk,
+                Ok(None) => return Ok(0),
+                Err(trouble) => return Err(line.fail(trouble)),
+            }
+            line.pulse.tick();
+        }
+        let count = rest.len().min(into.len());
+        rest.copy_to_slice(&mut into[..count]);
+        Ok(count)
+    }
+}
+
+impl Drop for Exchange {
+    /// A request that is given up must not look complete to the server.
+    fn drop(&mut self) {
+        if let State::Streaming { pieces, answer, .. } = &self.state {
+            let _ = pieces.try_send(Err(io::Error::other("given up")));
+            answer.abort();
+        }
+    }
+}
