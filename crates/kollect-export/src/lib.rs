@@ -2,7 +2,9 @@
 #![warn(missing_docs)]
 
 mod contract;
+pub mod encode;
 mod kill;
+pub mod layout;
 
 pub use contract::*;
 pub use kill::kill_point;

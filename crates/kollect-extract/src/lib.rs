@@ -1,1 +1,22 @@
-//! Stub.
+//! The compiled profile: from one Kubernetes object to the attributes of one row, or the reason why not.
+//!
+//! Separate and pure (no clock, no network, no `await`) so that every way a value can leave a cluster is in one place:
+//! paths are compiled once, evaluated over borrowed JSON, scrubbed and written as canonical JSON.
+//! It must not know clients, sinks or where profiles come from.
+#![warn(missing_docs)]
+
+mod cel;
+mod error;
+mod expression;
+mod extractor;
+mod jsonpath;
+mod mask;
+mod predicate;
+mod scrub;
+mod secret;
+
+pub use error::{CompileError, ErrorClass, ExtractError};
+pub use extractor::{AttributeSource, Extractor, ProfileSource, Scratch};
+pub use mask::FieldMask;
+pub use predicate::Predicate;
+pub use scrub::ScrubKeys;

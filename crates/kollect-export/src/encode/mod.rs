@@ -177,3 +177,6 @@ pub fn write_member(row: &Row, format: Format, out: &mut Vec<u8>) -> io::Result<
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@
 //! An own writer, because the style is part of the contract: files are compared and reviewed as text. It streams from
 //! canonical JSON, whose keys are sorted already, and builds no tree.
 
-#[path = "yaml_scalar.rs"]
 mod scalar;
 
 use kollect_model::Row;
@@ -182,7 +181,8 @@ impl<'de> Visitor<'de> for Node<'_> {
         let column = place.open(true, out);
         out.extend_from_slice(b"- ");
         let mut empty = true;
-        while items.next_element_seed(Node { out: &mut *out, place: Place::Dash(column), depth: depth + 1 })?.is_some() {
+        while items.next_element_seed(Node { out: &mut *out, place: Place::Dash(column), depth: depth + 1 })?.is_some()
+        {
             empty = false;
             indent(column, out);
             out.extend_from_slice(b"- ");

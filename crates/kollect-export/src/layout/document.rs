@@ -2,7 +2,7 @@
 //!
 //! Parts are consecutive runs of the canonical order, so reading them one after the other gives the whole document.
 
-use super::{DocumentSpec, FilePlan, LayoutError, Partitioning, PathIndex, PlannedFile, paths, row_name};
+use super::{DocumentSpec, FilePlan, LayoutError, Partitioning, PathIndex, PlannedFile, row_name, segments};
 use crate::encode::{DocumentBody, DocumentHead, Format, write_member};
 use kollect_model::{Digest, ENCODER_EPOCH, Row, fingerprint_items, hex, write_item};
 use sha2::{Digest as _, Sha256};
@@ -32,7 +32,7 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) ->
             cluster: spec.cluster.clone(),
         };
         files.push(PlannedFile {
-            path: if parts == 1 { path.as_str().into() } else { paths::part_path(&path, index, parts).into() },
+            path: if parts == 1 { path.as_str().into() } else { segments::part_path(&path, index, parts).into() },
             digest: digest(spec, part, part_index, part_total),
             body: Arc::new(DocumentBody { rows: all.clone(), range, format: spec.format, head }),
         });
@@ -145,12 +145,7 @@ fn worst_marker(rows: usize) -> u32 {
     u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
-fn split(
-    sizing: &Sizing,
-    rows: &[Arc<Row>],
-    sizes: &[u64],
-    limit: u64,
-) -> Result<Vec<Range<usize>>, LayoutError> {
+fn split(sizing: &Sizing, rows: &[Arc<Row>], sizes: &[u64], limit: u64) -> Result<Vec<Range<usize>>, LayoutError> {
     let mut ranges = Vec::new();
     let (mut start, mut members) = (0, 0);
     for (at, (row, size)) in rows.iter().zip(sizes).enumerate() {
@@ -169,7 +164,12 @@ fn split(
     if rows.is_empty() {
         // Only the words around the rows are over the limit.
         let advice = "raise the limit";
-        return Err(LayoutError::PayloadTooLarge { what: "an empty document".into(), size: sizing.size(0, 0), limit, advice });
+        return Err(LayoutError::PayloadTooLarge {
+            what: "an empty document".into(),
+            size: sizing.size(0, 0),
+            limit,
+            advice,
+        });
     }
     Ok(ranges)
 }

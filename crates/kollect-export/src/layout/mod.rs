@@ -6,22 +6,26 @@
 
 mod commit;
 mod document;
+mod lost;
 mod paths;
 mod record;
+mod segments;
 mod tree;
 
 pub use commit::{Author, CommitFacts, CommitTemplates, DEFAULT_SUBJECT};
+pub use lost::LostFiles;
 pub use paths::{
     DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_OBJECT_TEMPLATE, DEFAULT_ROW_TEMPLATE, FilenameOptions, Grammar, GroupInPath,
-    PathError, PathFacts, PathTemplate, TemplateError,
+    PathFacts, PathTemplate, TemplateError,
 };
 pub use record::{Entry, Record, RecordChange, RecordError, RecordFiles};
+pub use segments::PathError;
 pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 
 use crate::encode::{Content, Format};
 use crate::{Body, FileChange, HeldFile, InventoryKey, SinkError};
-use kollect_model::{Change, Digest, Row};
-use std::collections::HashMap;
+use kollect_model::{Change, Digest, Row, canonical_cmp};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// How rows become files.
@@ -105,10 +109,10 @@ impl DocumentSpec {
 
     /// Path of the ownership record: `.kollect/<cluster>/<namespace>/<name>/<sink>`.
     pub fn record_path(&self) -> String {
-        let cluster = paths::sanitise(&self.cluster, usize::MAX);
+        let cluster = segments::sanitise(&self.cluster, usize::MAX);
         let cluster = if cluster.is_empty() { "default" } else { &*cluster };
         let InventoryKey { namespace, name } = &self.inventory;
-        format!("{}/{cluster}/{namespace}/{name}/{}", paths::RECORD_FOLDER, self.sink_name)
+        format!("{}/{cluster}/{namespace}/{name}/{}", segments::RECORD_FOLDER, self.sink_name)
     }
 }
 
@@ -235,16 +239,15 @@ impl FilePlan {
         may_delete: &dyn Fn(&str) -> bool,
     ) -> Vec<FileChange> {
         let planned: HashMap<&str, Digest> = self.files.iter().map(|file| (&*file.path, file.digest)).collect();
-        let mut unchanged = std::collections::HashSet::new();
+        let mut unchanged = HashSet::new();
         let mut changes = Vec::new();
         for HeldFile { path, digest } in held {
             match planned.get_key_value(&*path) {
                 Some((path, wanted)) if digest == Some(*wanted) => {
                     unchanged.insert(*path);
                 }
-                Some(_) => {}
                 None if may_delete(&path) => changes.push(FileChange::Delete { path }),
-                None => {}
+                Some(_) | None => {}
             }
         }
         let puts = self.files.iter().filter(|file| !unchanged.contains(&*file.path));
@@ -260,6 +263,7 @@ impl FilePlan {
 /// Plans every file of a binding. `rows` must be in canonical order.
 pub fn plan_full(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) -> Result<FilePlan, LayoutError> {
     check_supported(spec)?;
+    debug_assert!(rows.is_sorted_by(|a, b| canonical_cmp(a, b).is_le()), "rows must be in canonical order");
     match spec.mode {
         Mode::Document => document::plan(spec, rows, exported_at),
         Mode::PerResource | Mode::Split => tree::plan(spec, rows),

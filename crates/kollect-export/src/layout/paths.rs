@@ -3,7 +3,13 @@
 //! Rendered paths become Git tree entries and object keys, so a value can never add a segment, climb out of the
 //! destination, or reach Git's own or our own bookkeeping.
 
-use kollect_model::{ObjectKey, RowId};
+mod facts;
+
+pub use facts::{FilenameOptions, GroupInPath, PathFacts};
+
+use super::lost::{MAYBE, WILD};
+use super::segments::{PathError, join_segments, sanitise};
+use kollect_model::{ObjectKey, RowId, TargetKey};
 use std::borrow::Cow;
 
 /// Default template of documents in Git.
@@ -12,9 +18,6 @@ pub const DEFAULT_DOCUMENT_TEMPLATE: &str = "inventory/{namespace}/{name}{extens
 pub const DEFAULT_OBJECT_TEMPLATE: &str = "inventory/{namespace}/{name}.json";
 /// Default template of files of single rows.
 pub const DEFAULT_ROW_TEMPLATE: &str = "{cluster}/{sourceNamespace}/{kind}/{sourceName}{extension}";
-
-/// Folder of the ownership records; no layout may write into it.
-pub(super) const RECORD_FOLDER: &str = ".kollect";
 
 /// Which placeholders a template may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,66 +99,6 @@ pub enum TemplateError {
     },
 }
 
-/// A values-to-path failure, without values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
-    /// No segment is left.
-    #[error("every segment of the path is empty")]
-    Empty,
-    /// A segment is `.` or `..`.
-    #[error("a segment of the path is \".\" or \"..\"")]
-    Dots,
-    /// A segment that Git or the ownership record needs.
-    #[error("the path uses a name that is reserved (.git, or .kollect at the top)")]
-    Reserved,
-}
-
-/// `layout.filename.groupInPath`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum GroupInPath {
-    /// Like `Always`: the core group has an empty segment, which vanishes.
-    #[default]
-    Auto,
-    /// `{group}` is the API group.
-    Always,
-    /// `{group}` is empty.
-    Never,
-}
-
-/// `layout.filename`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FilenameOptions {
-    /// What `{group}` renders to.
-    pub group_in_path: GroupInPath,
-    /// Whether `{kind}` is lower-cased.
-    pub lowercase_kind: bool,
-    /// Longest value in bytes.
-    pub max_segment_length: usize,
-}
-
-impl Default for FilenameOptions {
-    fn default() -> Self {
-        Self { group_in_path: GroupInPath::Auto, lowercase_kind: true, max_segment_length: 63 }
-    }
-}
-
-/// What a template is filled with, besides the row.
-#[derive(Clone, Copy, Debug)]
-pub struct PathFacts<'a> {
-    /// `spec.cluster` of the sink; empty renders as `default`.
-    pub cluster: &'a str,
-    /// Namespace of the inventory.
-    pub namespace: &'a str,
-    /// Name of the inventory.
-    pub name: &'a str,
-    /// `metadata.generation` of the inventory.
-    pub generation: i64,
-    /// Extension with its dot.
-    pub extension: &'a str,
-    /// How values of rows are cut and cased.
-    pub filename: FilenameOptions,
-}
-
 /// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {
@@ -201,12 +144,44 @@ impl PathTemplate {
         self.render(facts, Some((id, object)))
     }
 
-    fn render(&self, facts: &PathFacts<'_>, row: Option<(&RowId, &ObjectKey)>) -> Result<String, PathError> {
+    /// The template with [`WILD`] or [`MAYBE`] for everything that may differ between the rows of a part, or between any rows when no
+    /// part is given. Generation and extension are wild too: the file may be from before the last edit.
+    pub(super) fn pattern(&self, facts: &PathFacts<'_>, part: Option<(&TargetKey, &str)>) -> String {
+        let longest = self.longest_value(facts);
+        let mut path = String::with_capacity(96);
+        for piece in &self.pieces {
+            let value = match (piece, part) {
+                (Piece::Literal(text), _) => {
+                    path.push_str(text);
+                    continue;
+                }
+                (Piece::Value(field @ (Field::Cluster | Field::Namespace | Field::Name)), _) => {
+                    value_of(*field, facts, None)
+                }
+                (Piece::Value(Field::TargetNamespace), Some((target, _))) => Cow::Borrowed(&*target.namespace),
+                (Piece::Value(Field::TargetName), Some((target, _))) => Cow::Borrowed(&*target.name),
+                (Piece::Value(Field::SourceNamespace), Some((_, namespace))) => Cow::Borrowed(namespace),
+                (Piece::Value(field), _) => {
+                    let may_be_empty = matches!(field, Field::Group | Field::SourceNamespace);
+                    path.push(if may_be_empty { MAYBE } else { WILD });
+                    continue;
+                }
+            };
+            path.push_str(&sanitise(&value, longest));
+        }
+        path
+    }
+
+    fn longest_value(&self, facts: &PathFacts<'_>) -> usize {
         // Names of inventories may be longer than a segment of a row's path; cutting them would join two documents.
-        let longest = match self.grammar {
+        match self.grammar {
             Grammar::Document => usize::MAX,
             Grammar::Row => facts.filename.max_segment_length.max(1),
-        };
+        }
+    }
+
+    fn render(&self, facts: &PathFacts<'_>, row: Option<(&RowId, &ObjectKey)>) -> Result<String, PathError> {
+        let longest = self.longest_value(facts);
         let mut path = String::with_capacity(96);
         for piece in &self.pieces {
             match piece {
@@ -273,7 +248,8 @@ fn field(name: &str, grammar: Grammar) -> Result<Option<Field>, TemplateError> {
 }
 
 fn value_of<'a>(field: Field, facts: &PathFacts<'a>, row: Option<(&'a RowId, &'a ObjectKey)>) -> Cow<'a, str> {
-    let of_row = |text: fn(&'a RowId, &'a ObjectKey) -> &'a str| Cow::Borrowed(row.map_or("", |(id, object)| text(id, object)));
+    let of_row =
+        |text: fn(&'a RowId, &'a ObjectKey) -> &'a str| Cow::Borrowed(row.map_or("", |(id, object)| text(id, object)));
     match field {
         Field::Cluster if facts.cluster.is_empty() => Cow::Borrowed("default"),
         Field::Cluster => Cow::Borrowed(facts.cluster),
@@ -295,58 +271,5 @@ fn value_of<'a>(field: Field, facts: &PathFacts<'a>, row: Option<(&'a RowId, &'a
     }
 }
 
-/// A value as part of one segment: separators and repeated dots become `-`, and the ends are clean after cutting too.
-pub(super) fn sanitise(value: &str, longest: usize) -> Cow<'_, str> {
-    let separates = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
-    let value = value.trim();
-    if value.len() <= longest && !value.contains(separates) && !value.contains("..") {
-        return Cow::Borrowed(value.trim_matches(['.', '-']));
-    }
-    let mut clean = String::with_capacity(value.len());
-    let mut chars = value.chars().peekable();
-    while let Some(c) = chars.next() {
-        if separates(c) {
-            while chars.next_if(|&next| separates(next)).is_some() {}
-            clean.push('-');
-        } else if c == '.' && chars.next_if_eq(&'.').is_some() {
-            while chars.next_if_eq(&'.').is_some() {}
-            clean.push('-');
-        } else {
-            clean.push(c);
-        }
-    }
-    let clean = clean.trim_matches(['.', '-']);
-    let cut = clean.floor_char_boundary(longest.min(clean.len()));
-    Cow::Owned(clean[..cut].trim_matches(['.', '-']).to_owned())
-}
-
-fn join_segments(path: String) -> Result<String, PathError> {
-    let mut first = true;
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        if matches!(segment, "." | "..") {
-            return Err(PathError::Dots);
-        }
-        if segment.eq_ignore_ascii_case(".git") || (first && segment.eq_ignore_ascii_case(RECORD_FOLDER)) {
-            return Err(PathError::Reserved);
-        }
-        first = false;
-    }
-    if first {
-        return Err(PathError::Empty);
-    }
-    if path.starts_with('/') || path.ends_with('/') || path.contains("//") {
-        return Ok(path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"));
-    }
-    Ok(path)
-}
-
-/// The path of part `index` of `total`: `daily.json` becomes `daily.part-0002-of-0003.json`.
-pub(super) fn part_path(path: &str, index: u32, total: u32) -> String {
-    let name_at = path.rfind('/').map_or(0, |slash| slash + 1);
-    let dot = path[name_at..].rfind('.').map_or(path.len(), |dot| name_at + dot);
-    format!("{}.part-{index:04}-of-{total:04}{}", &path[..dot], &path[dot..])
-}
-
 #[cfg(test)]
-#[path = "paths_tests.rs"]
 mod tests;

@@ -53,8 +53,10 @@ pub struct RecordFiles {
 
 /// A record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the ownership record file \"{suffix}\" cannot be read: restore the file, or delete the whole record \
-         to take stock again")]
+#[error(
+    "line {line} of the ownership record file \"{suffix}\" cannot be read: restore the file, or delete the whole record \
+         to take stock again"
+)]
 pub struct RecordError {
     /// Which file of the record.
     pub suffix: String,
@@ -258,7 +260,11 @@ mod tests {
         assert!(files.deletes.is_empty());
         let digest = Digest::of(b"a");
         let text = String::from_utf8(files.writes[0].1.clone()).unwrap();
-        assert!(text.starts_with(&format!("{{\"path\":\"a \\\"ü\\\".yaml\",\"digest\":\"{digest}\",\"tag\":\"t\\\"1\"}}\n")));
+        assert!(
+            text.starts_with(&format!(
+                "{{\"path\":\"a \\\"ü\\\".yaml\",\"digest\":\"{digest}\",\"tag\":\"t\\\"1\"}}\n"
+            ))
+        );
         assert_eq!(files.writes.len(), 1);
         assert_eq!(files.writes[0].0, "");
         assert_eq!(parse(&files.writes), record);

@@ -146,8 +146,8 @@ pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Chan
         let file = file(spec, row, render(spec, &row.id, &row.object)?);
         let (row_hash, path_hash) = (index.hashes.hash_one(&row.id), index.hashes.hash_one(&*file.path));
         let moved = index.paths.get(&row_hash).is_some_and(|old| *old != path_hash);
-        let taken = index.owners.get(&path_hash).is_some_and(|owner| *owner != row_hash)
-            && !given_up.contains_key(&path_hash);
+        let taken =
+            index.owners.get(&path_hash).is_some_and(|owner| *owner != row_hash) && !given_up.contains_key(&path_hash);
         if moved || taken || claimed.insert(path_hash, row_hash).is_some() {
             return Ok(Delta::NeedsFullPlan);
         }

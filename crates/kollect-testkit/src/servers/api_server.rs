@@ -53,8 +53,7 @@ impl ApiServer {
         write_files(dir.path(), &certs, &options)?;
         let (port, etcd_port) = (free_port()?, free_port()?);
         let etcd = start_etcd(&assets, dir.path(), etcd_port)?;
-        let server =
-            Self { process: Mutex::new(None), _etcd: etcd, port, etcd_port, options, certs, assets, dir };
+        let server = Self { process: Mutex::new(None), _etcd: etcd, port, etcd_port, options, certs, assets, dir };
         server.restart().await?;
         Ok(server)
     }

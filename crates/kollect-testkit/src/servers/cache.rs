@@ -32,7 +32,5 @@ pub fn kube_assets() -> anyhow::Result<PathBuf> {
             && dir.join("etcd").is_file()
     });
     builds.sort();
-    builds
-        .pop()
-        .with_context(|| format!("no kube-apiserver and etcd in {}: run `cargo xtask env`", cache.display()))
+    builds.pop().with_context(|| format!("no kube-apiserver and etcd in {}: run `cargo xtask env`", cache.display()))
 }

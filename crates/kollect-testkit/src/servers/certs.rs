@@ -64,11 +64,7 @@ fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     name
 }
 
-fn issue(
-    issuer: &Issuer<'_, KeyPair>,
-    common_name: &str,
-    organization: Option<&str>,
-) -> anyhow::Result<KeyPairPem> {
+fn issue(issuer: &Issuer<'_, KeyPair>, common_name: &str, organization: Option<&str>) -> anyhow::Result<KeyPairPem> {
     let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     params.distinguished_name = name(common_name, organization);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -8,6 +8,7 @@
 mod config;
 mod error;
 mod job;
+mod ledger;
 mod mirror;
 mod place;
 mod push;

@@ -198,8 +198,10 @@ impl Exchange {
         if status == StatusCode::OK && content_type == Some(&*wanted) {
             return Ok(response);
         }
-        // Nothing was taken when the server answers with an error.
-        self.line.sent.store(false, Ordering::Relaxed);
+        if status.is_client_error() {
+            // Refused before it was taken. A gateway's 5xx says nothing about the server behind it.
+            self.line.sent.store(false, Ordering::Relaxed);
+        }
         if status == StatusCode::OK {
             return Err(Trouble::Protocol("the server does not speak Git's smart protocol at this URL; check the path".to_owned()));
         }

@@ -63,22 +63,55 @@ fn is_plain(text: &str) -> bool {
     }
     let ends_word = |at: usize| bytes.get(at + 1).is_none_or(|&next| next == b' ');
     match first {
-        b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@' | b'`' => {
+        b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
+        | b'`' => {
             return false;
         }
         b'?' | b':' | b'-' if ends_word(0) => return false,
         _ => {}
     }
-    !bytes.iter().enumerate().skip(1).any(|(at, &c)| (c == b':' && ends_word(at)) || (c == b'#' && bytes[at - 1] == b' '))
+    !bytes
+        .iter()
+        .enumerate()
+        .skip(1)
+        .any(|(at, &c)| (c == b':' && ends_word(at)) || (c == b'#' && bytes[at - 1] == b' '))
 }
 
 /// Whether YAML 1.1 or 1.2 reads the plain text as null, a boolean, a number, a date or a merge key.
 fn is_other_type(text: &str) -> bool {
     matches!(
         text,
-        "" | "~" | "null" | "Null" | "NULL" | "y" | "Y" | "yes" | "Yes" | "YES" | "n" | "N" | "no" | "No" | "NO" | "true"
-            | "True" | "TRUE" | "false" | "False" | "FALSE" | "on" | "On" | "ON" | "off" | "Off" | "OFF" | "<<" | "="
-            | ".nan" | ".NaN" | ".NAN"
+        "" | "~"
+            | "null"
+            | "Null"
+            | "NULL"
+            | "y"
+            | "Y"
+            | "yes"
+            | "Yes"
+            | "YES"
+            | "n"
+            | "N"
+            | "no"
+            | "No"
+            | "NO"
+            | "true"
+            | "True"
+            | "TRUE"
+            | "false"
+            | "False"
+            | "FALSE"
+            | "on"
+            | "On"
+            | "ON"
+            | "off"
+            | "Off"
+            | "OFF"
+            | "<<"
+            | "="
+            | ".nan"
+            | ".NaN"
+            | ".NAN"
     ) || is_number(text)
         || is_date(text.as_bytes())
         || is_base_60(text)
@@ -134,7 +167,8 @@ fn is_date(text: &[u8]) -> bool {
 fn is_base_60(text: &str) -> bool {
     let mut parts = text.strip_prefix(['+', '-']).unwrap_or(text).split(':');
     let first = parts.next().unwrap_or_default();
-    let starts = first.starts_with(|c: char| c.is_ascii_digit()) && first.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    let starts =
+        first.starts_with(|c: char| c.is_ascii_digit()) && first.bytes().all(|c| c.is_ascii_digit() || c == b'_');
     let mut rest = parts.peekable();
     if !starts || rest.peek().is_none() {
         return false;
@@ -228,9 +262,37 @@ mod tests {
     #[test]
     fn text_that_reads_as_another_type_is_double_quoted() {
         for text in [
-            "", "~", "null", "yes", "No", "on", "y", "true", "FALSE", "1", "-1", "+1", "1.0", ".5", "1.", "1e5", "1E-5",
-            "0x1", "0o17", "0b11", "1_000", "0777", ".inf", "-.INF", ".nan", "2026-03-02", "2026-3-2T08:15:30Z",
-            "12:30:45", "1:30.5", "<<", "=",
+            "",
+            "~",
+            "null",
+            "yes",
+            "No",
+            "on",
+            "y",
+            "true",
+            "FALSE",
+            "1",
+            "-1",
+            "+1",
+            "1.0",
+            ".5",
+            "1.",
+            "1e5",
+            "1E-5",
+            "0x1",
+            "0o17",
+            "0b11",
+            "1_000",
+            "0777",
+            ".inf",
+            "-.INF",
+            ".nan",
+            "2026-03-02",
+            "2026-3-2T08:15:30Z",
+            "12:30:45",
+            "1:30.5",
+            "<<",
+            "=",
         ] {
             assert_eq!(value(text), format!("\"{text}\""));
         }
@@ -239,8 +301,8 @@ mod tests {
     #[test]
     fn text_that_reads_as_syntax_is_single_quoted() {
         for text in [
-            " a", "a ", "a: b", "a:", "a #b", "#a", "- a", "-", "? a", ": a", "[a]", "{a}", "&a", "*a", "!a", "|", ">a", "%a",
-            "@a", "`a", "---", "...a", "\"a\"", ",a",
+            " a", "a ", "a: b", "a:", "a #b", "#a", "- a", "-", "? a", ": a", "[a]", "{a}", "&a", "*a", "!a", "|",
+            ">a", "%a", "@a", "`a", "---", "...a", "\"a\"", ",a",
         ] {
             assert_eq!(value(text), format!("'{text}'"));
         }
@@ -250,8 +312,31 @@ mod tests {
     #[test]
     fn harmless_text_stays_plain() {
         for text in [
-            "reg.example/cart:1.4.0", "--q=a<b&c", "a#b", "a:b", "-a", "?a", ":a", "0d1f-02", "1.4.0", "v1", "1e", "0x", "0xg",
-            "1.2.3.4", "2026-03", "2026-03-02-rc1", "10.0.0.1:80", "it's", "a\"b", "ü/日", "nullable", ".", "+", "1:99", "12:",
+            "reg.example/cart:1.4.0",
+            "--q=a<b&c",
+            "a#b",
+            "a:b",
+            "-a",
+            "?a",
+            ":a",
+            "0d1f-02",
+            "1.4.0",
+            "v1",
+            "1e",
+            "0x",
+            "0xg",
+            "1.2.3.4",
+            "2026-03",
+            "2026-03-02-rc1",
+            "10.0.0.1:80",
+            "it's",
+            "a\"b",
+            "ü/日",
+            "nullable",
+            ".",
+            "+",
+            "1:99",
+            "12:",
         ] {
             let wanted = if text == "12:" { "'12:'".to_owned() } else { text.to_owned() };
             assert_eq!(value(text), wanted);

@@ -1,5 +1,6 @@
 //! Tables of templates and the paths they render.
 
+use super::super::segments::part_path;
 use super::*;
 use kollect_model::{Gvk, TargetKey, Uid};
 use std::sync::Arc;
@@ -30,13 +31,33 @@ fn rows_render_to_the_paths_of_the_contract() {
     let raw_kind = FilenameOptions { group_in_path: GroupInPath::Never, lowercase_kind: false, ..plain };
     let cases = [
         (DEFAULT_ROW_TEMPLATE, facts("", ".yaml", plain), &deployment, "default/shop/deployment/cart.yaml".to_owned()),
-        (DEFAULT_ROW_TEMPLATE, facts("", ".yaml", plain), &cluster_role, "default/clusterrole/system-node-proxier.yaml".into()),
-        (DEFAULT_ROW_TEMPLATE, facts("", ".yaml", plain), &config_map(&long), format!("default/shop/configmap/{}.yaml", &long[..63])),
-        (DEFAULT_ROW_TEMPLATE, facts("", ".yaml", plain), &config_map("..edge..case."), "default/shop/configmap/edge-case.yaml".into()),
+        (
+            DEFAULT_ROW_TEMPLATE,
+            facts("", ".yaml", plain),
+            &cluster_role,
+            "default/clusterrole/system-node-proxier.yaml".into(),
+        ),
+        (
+            DEFAULT_ROW_TEMPLATE,
+            facts("", ".yaml", plain),
+            &config_map(&long),
+            format!("default/shop/configmap/{}.yaml", &long[..63]),
+        ),
+        (
+            DEFAULT_ROW_TEMPLATE,
+            facts("", ".yaml", plain),
+            &config_map("..edge..case."),
+            "default/shop/configmap/edge-case.yaml".into(),
+        ),
         (grouped, facts("eu/west:1", ".yaml", plain), &deployment, "eu-west-1/apps/deployment/shop_cart.yaml".into()),
         (by_group, facts("", ".yaml", short), &config_map(&long), format!("default/configmap/{}.yaml", &long[..20])),
         (by_group, facts("", ".yaml", raw_kind), &cluster_role, "default/ClusterRole/system-node-proxier.yaml".into()),
-        ("v{generation}/{targetName}/{uid}{extension}", facts("", ".json", plain), &deployment, "v4/workloads/0d1f-02.json".into()),
+        (
+            "v{generation}/{targetName}/{uid}{extension}",
+            facts("", ".json", plain),
+            &deployment,
+            "v4/workloads/0d1f-02.json".into(),
+        ),
         ("{targetNamespace}/{x1}/{uid}", facts("", ".json", plain), &deployment, "shop/{x1}/0d1f-02".into()),
     ];
     for (template, facts, row, wanted) in cases {
@@ -48,7 +69,11 @@ fn rows_render_to_the_paths_of_the_contract() {
 fn documents_render_to_the_paths_of_the_contract() {
     let plain = FilenameOptions::default();
     let cases = [
-        ("clusters/{cluster}/{namespace}/{name}{extension}", facts("eu", ".yaml", plain), "clusters/eu/shop/daily.yaml"),
+        (
+            "clusters/{cluster}/{namespace}/{name}{extension}",
+            facts("eu", ".yaml", plain),
+            "clusters/eu/shop/daily.yaml",
+        ),
         (DEFAULT_OBJECT_TEMPLATE, facts("", ".json", plain), "inventory/shop/daily.json"),
         (DEFAULT_DOCUMENT_TEMPLATE, facts("", ".ndjson", plain), "inventory/shop/daily.ndjson"),
         ("{cluster}/{namespace}/{name}", facts("../../etc", ".json", plain), "etc/shop/daily"),
@@ -63,15 +88,18 @@ fn documents_render_to_the_paths_of_the_contract() {
 fn a_long_inventory_name_is_not_cut_in_a_document_path() {
     let name = "n".repeat(200);
     let facts = PathFacts { name: &name, ..facts("", ".json", FilenameOptions::default()) };
-    let path = PathTemplate::parse(DEFAULT_OBJECT_TEMPLATE, Grammar::Document).unwrap().render_document(&facts).unwrap();
+    let path =
+        PathTemplate::parse(DEFAULT_OBJECT_TEMPLATE, Grammar::Document).unwrap().render_document(&facts).unwrap();
     assert_eq!(path, format!("inventory/shop/{name}.json"));
 }
 
 #[test]
 fn bad_templates_are_refused() {
     use Grammar::{Document, Row};
-    let no_identity = |result: Result<PathTemplate, TemplateError>| matches!(result, Err(TemplateError::NoIdentity { .. }));
-    let unknown = |result: Result<PathTemplate, TemplateError>| matches!(result, Err(TemplateError::UnknownPlaceholder { .. }));
+    let no_identity =
+        |result: Result<PathTemplate, TemplateError>| matches!(result, Err(TemplateError::NoIdentity { .. }));
+    let unknown =
+        |result: Result<PathTemplate, TemplateError>| matches!(result, Err(TemplateError::UnknownPlaceholder { .. }));
     assert_eq!(PathTemplate::parse("/a/{namespace}/{name}", Document), Err(TemplateError::Absolute));
     assert_eq!(PathTemplate::parse("a/../{namespace}/{name}", Document), Err(TemplateError::Parent));
     assert_eq!(PathTemplate::parse("", Row), Err(TemplateError::Empty));

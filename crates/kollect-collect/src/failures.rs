@@ -1,0 +1,93 @@
+//! Objects of one target whose extraction fails.
+//!
+//! Separate because workers write it and status reads it. It remembers uids and the newest message, never values.
+
+use kollect_model::Uid;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Failing objects that are remembered by name; more are not counted.
+const REMEMBERED: usize = 100_000;
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Failing objects and their namespaces.
+    objects: HashMap<Uid, Arc<str>>,
+    last: Option<String>,
+}
+
+/// The failing objects of a target.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    /// Mirrors the number of objects, so that the usual case takes no lock.
+    count: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+impl Failures {
+    /// Remembers a failure. Returns whether the status changes by it.
+    pub(crate) fn add(&self, uid: &Uid, namespace: &Arc<str>, message: String) -> bool {
+        let mut inner = self.inner.lock();
+        let mut changed = inner.last.as_ref() != Some(&message);
+        inner.last = Some(message);
+        if inner.objects.len() < REMEMBERED {
+            changed |= inner.objects.insert(uid.clone(), namespace.clone()).is_none();
+        }
+        self.count.store(inner.objects.len(), Ordering::Release);
+        changed
+    }
+
+    /// The object extracts, does not match any more, or is gone. Returns whether it was failing.
+    pub(crate) fn clear(&self, uid: &Uid) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let mut inner = self.inner.lock();
+        let was_failing = inner.objects.remove(uid).is_some();
+        self.settle(&mut inner);
+        was_failing
+    }
+
+    /// Forgets the objects that a complete list did not have.
+    pub(crate) fn keep(&self, stays: impl Fn(&str, &Uid) -> bool) {
+        if self.count.load(Ordering::Acquire) > 0 {
+            let mut inner = self.inner.lock();
+            inner.objects.retain(|uid, namespace| stays(namespace, uid));
+            self.settle(&mut inner);
+        }
+    }
+
+    fn settle(&self, inner: &mut Inner) {
+        if inner.objects.is_empty() {
+            inner.last = None;
+        }
+        self.count.store(inner.objects.len(), Ordering::Release);
+    }
+
+    /// How many objects fail, and the newest message.
+    pub(crate) fn report(&self) -> (u64, Option<String>) {
+        let inner = self.inner.lock();
+        (inner.objects.len() as u64, inner.last.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_per_object_and_forgotten_when_they_end() {
+        let failures = Failures::default();
+        let (one, two) = (Uid::parse("1"), Uid::parse("2"));
+        assert!(failures.add(&one, &"a".into(), "first".into()));
+        assert!(!failures.add(&one, &"a".into(), "first".into()), "the same failure again changes nothing");
+        assert!(failures.add(&two, &"b".into(), "second".into()));
+        assert_eq!(failures.report(), (2, Some("second".into())));
+        failures.keep(|namespace, _| namespace != "b");
+        assert!(!failures.clear(&two));
+        assert!(failures.clear(&one));
+        assert_eq!(failures.report(), (0, None));
+    }
+}

@@ -1,0 +1,293 @@
+//! The targets of one resource, as readers and workers see them.
+//!
+//! Separate because it is where the planner and the watches meet: a watch must list again what a target has not seen yet,
+//! and may call a part complete only if its list began after the target wanted it. Epochs decide that. One short lock per
+//! resource; it must never be held over an `await`.
+
+use crate::failures::Failures;
+use crate::follow::Need;
+use crate::plan::{Gvr, NAMESPACE_WATCHES, Reach};
+use crate::target::{TargetSpec, WantedNamespaces};
+use kollect_extract::FieldMask;
+use kollect_model::{Gvk, TargetKey, Uid};
+use kollect_store::{Coverage, PartState, Store, Wanted};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Where cluster-scoped objects count as living.
+pub(crate) const CLUSTER_SCOPED_HOME: &str = "default";
+
+/// One target of the resource.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) spec: TargetSpec,
+    pub(crate) failures: Arc<Failures>,
+    namespaces: Arc<BTreeSet<Arc<str>>>,
+    /// Since when the target wants its namespaces, in this version.
+    base: u64,
+    /// Namespaces that joined, or have to be looked at again, later.
+    newer: BTreeMap<Arc<str>, u64>,
+}
+
+impl Entry {
+    fn epoch_of(&self, namespace: &str) -> u64 {
+        self.newer.get(namespace).copied().unwrap_or(self.base)
+    }
+
+    fn newest(&self) -> u64 {
+        self.newer.values().copied().max().unwrap_or(0).max(self.base)
+    }
+}
+
+/// All targets of the resource at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    epoch: u64,
+    entries: Vec<Arc<Entry>>,
+    by_namespace: HashMap<Arc<str>, Vec<u32>>,
+    /// What any of the targets can reach.
+    pub(crate) mask: FieldMask,
+}
+
+impl Table {
+    fn new(epoch: u64, entries: Vec<Arc<Entry>>) -> Self {
+        let mut by_namespace: HashMap<Arc<str>, Vec<u32>> = HashMap::new();
+        let mut mask = FieldMask::default();
+        for (at, entry) in (0..).zip(&entries) {
+            mask = mask.union(entry.spec.extractor.mask());
+            mask = entry.spec.matching.masks().fold(mask, |mask, other| mask.union(other));
+            for namespace in entry.namespaces.iter() {
+                by_namespace.entry(namespace.clone()).or_default().push(at);
+            }
+        }
+        Self { epoch, entries, by_namespace, mask }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The shared name of a namespace and the targets that want it.
+    pub(crate) fn of_namespace(&self, namespace: &str) -> Option<(&Arc<str>, impl Iterator<Item = &Arc<Entry>>)> {
+        let (name, at) = self.by_namespace.get_key_value(namespace)?;
+        Some((name, at.iter().filter_map(|at| self.entries.get(*at as usize))))
+    }
+
+    /// The union of all namespaces.
+    pub(crate) fn namespaces(&self) -> BTreeSet<Arc<str>> {
+        self.by_namespace.keys().cloned().collect()
+    }
+
+    fn of_reach(&self, reach: &Reach) -> Vec<&Arc<Entry>> {
+        match reach {
+            Reach::Cluster => self.entries.iter().collect(),
+            Reach::Namespace(namespace) => self.of_namespace(namespace).into_iter().flat_map(|found| found.1).collect(),
+        }
+    }
+}
+
+/// The targets of one resource.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) gvr: Gvr,
+    /// The kind as it is served; lists leave it out of their items.
+    pub(crate) kind: Gvk,
+    pub(crate) namespaced: bool,
+    table: RwLock<Arc<Table>>,
+    epoch: watch::Sender<u64>,
+}
+
+impl Feed {
+    pub(crate) fn new(gvr: Gvr, kind: Gvk, namespaced: bool) -> Self {
+        Self { gvr, kind, namespaced, table: RwLock::default(), epoch: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.read().clone()
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.table.read().epoch
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// The name of a part in the store.
+    fn part<'a>(&self, namespace: &'a str) -> &'a str {
+        if self.namespaced { namespace } else { "" }
+    }
+
+    /// Takes over the targets. `again` names the namespaces of a target that must be looked at again although neither
+    /// target nor namespaces changed.
+    pub(crate) fn set(&self, specs: &[TargetSpec], store: &Store, again: &dyn Fn(&TargetSpec) -> BTreeSet<Arc<str>>) {
+        let mut table = self.table.write();
+        let epoch = table.epoch + 1;
+        let old: HashMap<&TargetKey, &Arc<Entry>> = table.entries.iter().map(|e| (&*e.spec.key, e)).collect();
+        let mut changed = old.len() != specs.len();
+        let entries: Vec<Arc<Entry>> = specs
+            .iter()
+            .map(|spec| {
+                let before = old.get(&*spec.key).copied();
+                let entry = self.entry(spec, before, epoch, &again(spec), store);
+                changed |= before.is_none_or(|before| !Arc::ptr_eq(before, &entry));
+                entry
+            })
+            .collect();
+        if changed {
+            *table = Arc::new(Table::new(epoch, entries));
+            drop(table);
+            self.epoch.send_replace(epoch);
+        }
+    }
+
+    fn entry(
+        &self,
+        spec: &TargetSpec,
+        before: Option<&Arc<Entry>>,
+        epoch: u64,
+        again: &BTreeSet<Arc<str>>,
+        store: &Store,
+    ) -> Arc<Entry> {
+        let namespaces = match &spec.namespaces {
+            WantedNamespaces::Only(namespaces) if self.namespaced => namespaces.clone(),
+            WantedNamespaces::Only(namespaces) if namespaces.contains(CLUSTER_SCOPED_HOME) => {
+                Arc::new(BTreeSet::from([CLUSTER_SCOPED_HOME.into()]))
+            }
+            WantedNamespaces::Only(_) | WantedNamespaces::Undecided => Arc::default(),
+        };
+        let same = before.filter(|before| before.spec.version == spec.version);
+        if let Some(before) = same
+            && before.spec.namespaces == spec.namespaces
+            && again.is_empty()
+        {
+            return before.clone();
+        }
+        store.ensure_target(&spec.key);
+        store.set_wanted(&spec.key, self.wanted(spec, &namespaces));
+        let failures = before.map_or_else(Arc::default, |before| before.failures.clone());
+        let (base, newer) = match same {
+            Some(before) => {
+                let known = before.newer.iter().filter(|(namespace, _)| namespaces.contains(*namespace));
+                let mut newer: BTreeMap<_, _> = known.map(|(namespace, at)| (namespace.clone(), *at)).collect();
+                let joined = namespaces.difference(&before.namespaces).chain(again.intersection(&namespaces));
+                newer.extend(joined.map(|namespace| (namespace.clone(), epoch)));
+                (before.base, newer)
+            }
+            None => {
+                for namespace in namespaces.iter() {
+                    store.set_coverage(&spec.key, self.part(namespace), Coverage::Pending);
+                }
+                (epoch, BTreeMap::new())
+            }
+        };
+        Arc::new(Entry { spec: spec.clone(), failures, namespaces, base, newer })
+    }
+
+    fn wanted(&self, spec: &TargetSpec, namespaces: &Arc<BTreeSet<Arc<str>>>) -> Wanted {
+        match spec.namespaces {
+            WantedNamespaces::Undecided => Wanted::Undecided,
+            WantedNamespaces::Only(_) if self.namespaced || namespaces.is_empty() => {
+                Wanted::Namespaces(namespaces.clone())
+            }
+            WantedNamespaces::Only(_) => Wanted::ClusterScoped,
+        }
+    }
+
+    /// What a watch that listed at `listed` has to list again.
+    pub(crate) fn need(&self, reach: &Reach, listed: u64) -> Need {
+        let table = self.table();
+        let mut joined: BTreeSet<Arc<str>> = BTreeSet::new();
+        for entry in table.of_reach(reach) {
+            match reach {
+                Reach::Namespace(namespace) if entry.epoch_of(namespace) > listed => return Need::Everything,
+                Reach::Namespace(_) => {}
+                Reach::Cluster if !self.namespaced && entry.newest() > listed => return Need::Everything,
+                Reach::Cluster if entry.base > listed => joined.extend(entry.namespaces.iter().cloned()),
+                Reach::Cluster => {
+                    let newer = entry.newer.iter().filter(|(_, at)| **at > listed);
+                    joined.extend(newer.map(|(namespace, _)| namespace.clone()));
+                }
+            }
+            if joined.len() > NAMESPACE_WATCHES {
+                return Need::Everything;
+            }
+        }
+        if joined.is_empty() { Need::Nothing } else { Need::Namespaces(joined) }
+    }
+
+    /// Takes over a complete list of what a watch reaches, or of one namespace of it, that began at `epoch`.
+    pub(crate) fn complete(
+        &self,
+        reach: &Reach,
+        namespace: Option<&str>,
+        epoch: u64,
+        seen: &dyn Fn(&Uid) -> bool,
+        store: &Store,
+    ) {
+        // Held to the end, so that nobody widens what a target wants between the decision and the store.
+        let table = self.table.read();
+        let only = namespace.or(match reach {
+            Reach::Namespace(namespace) => Some(&**namespace),
+            Reach::Cluster => None,
+        });
+        let reached = only.map_or(reach.clone(), |namespace| Reach::Namespace(namespace.into()));
+        for entry in table.of_reach(&reached) {
+            let key = &entry.spec.key;
+            entry.failures.keep(|at, uid| only.is_some_and(|only| only != at) || seen(uid));
+            match only {
+                Some(namespace) if entry.epoch_of(namespace) <= epoch => {
+                    store.complete_list(key, Some(self.part(namespace)), seen);
+                }
+                Some(_) => {}
+                None if entry.namespaces.is_empty() => {}
+                None if entry.newest() <= epoch => store.complete_list(key, None, seen),
+                None => {
+                    for namespace in entry.namespaces.iter().filter(|n| entry.epoch_of(n) <= epoch) {
+                        store.complete_list(key, Some(self.part(namespace)), seen);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A watch goes on where it was: what it had listed at `epoch` is known again.
+    pub(crate) fn regained(&self, reach: &Reach, epoch: u64, store: &Store) {
+        let table = self.table.read();
+        self.each_part(&table, reach, &mut |entry, namespace| {
+            let key = &entry.spec.key;
+            if entry.epoch_of(namespace) <= epoch
+                && matches!(store.part_state(key, self.part(namespace)), PartState::Lost(_))
+            {
+                store.set_coverage(key, self.part(namespace), Coverage::Synced);
+            }
+        });
+    }
+
+    /// Parts that cannot be listed; with `pending_only` those that are already known stay so.
+    pub(crate) fn lost(&self, reach: &Reach, reason: &Arc<str>, pending_only: bool, store: &Store) {
+        let table = self.table.read();
+        self.each_part(&table, reach, &mut |entry, namespace| {
+            let (key, part) = (&entry.spec.key, self.part(namespace));
+            if !pending_only || store.part_state(key, part) == PartState::Pending {
+                store.set_coverage(key, part, Coverage::Lost(reason.clone()));
+            }
+        });
+    }
+
+    fn each_part(&self, table: &Table, reach: &Reach, visit: &mut dyn FnMut(&Entry, &str)) {
+        for entry in table.of_reach(reach) {
+            match reach {
+                Reach::Namespace(namespace) => visit(entry, namespace),
+                Reach::Cluster => entry.namespaces.iter().for_each(|namespace| visit(entry, namespace)),
+            }
+        }
+    }
+}

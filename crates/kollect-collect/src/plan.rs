@@ -1,0 +1,241 @@
+//! Which watches are needed: from what targets want, what is served and what is permitted.
+//!
+//! Separate and pure, because here is decided how much is asked of an API server. It must not ask it anything: facts come
+//! in, missing facts come out as questions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// More wanted namespaces than this are watched by one cluster-wide watch, where that is permitted.
+pub const NAMESPACE_WATCHES: usize = 16;
+
+/// A resource as the API serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gvr {
+    /// API group; empty for the core group.
+    pub group: Arc<str>,
+    /// API version.
+    pub version: Arc<str>,
+    /// Plural name, e.g. `deployments`.
+    pub resource: Arc<str>,
+}
+
+impl Gvr {
+    /// Builds a resource from its three parts.
+    pub fn new(group: &str, version: &str, resource: &str) -> Self {
+        Self { group: group.into(), version: version.into(), resource: resource.into() }
+    }
+}
+
+impl fmt::Display for Gvr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() {
+            write!(f, "{}/{}", self.version, self.resource)
+        } else {
+            write!(f, "{}/{}/{}", self.group, self.version, self.resource)
+        }
+    }
+}
+
+/// How far a watch reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reach {
+    /// Every namespace, or a cluster-scoped kind.
+    Cluster,
+    /// One namespace.
+    Namespace(Arc<str>),
+}
+
+/// One watch, and the access it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatchId {
+    /// What is watched.
+    pub gvr: Gvr,
+    /// Where.
+    pub reach: Reach,
+}
+
+impl fmt::Display for WatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reach {
+            Reach::Cluster => write!(f, "{} in all namespaces", self.gvr),
+            Reach::Namespace(namespace) => write!(f, "{} in namespace {namespace}", self.gvr),
+        }
+    }
+}
+
+/// What is known about the right to list and watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Not asked yet.
+    Unknown,
+    /// List and watch are allowed.
+    Allowed,
+    /// List or watch is denied.
+    Denied,
+}
+
+/// What the targets of one resource want together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The resource.
+    pub gvr: Gvr,
+    /// Whether it lives in namespaces.
+    pub namespaced: bool,
+    /// Union of the namespaces of its targets.
+    pub namespaces: BTreeSet<Arc<str>>,
+    /// No target reads anything but metadata.
+    pub metadata_only: bool,
+}
+
+/// The watches that should run, and what must be known to decide the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Watches and whether they ask for metadata only.
+    pub watches: BTreeMap<WatchId, bool>,
+    /// Access that has to be asked for.
+    pub questions: BTreeSet<WatchId>,
+    /// Denied access that would be of use.
+    pub denied: BTreeSet<WatchId>,
+}
+
+/// Makes the plan. `tenant` means that the operator may look at given namespaces only.
+pub fn plan(wishes: &[Wish], tenant: bool, access: &dyn Fn(&WatchId) -> Access) -> Plan {
+    let mut plan = Plan::default();
+    for wish in wishes.iter().filter(|wish| !wish.namespaces.is_empty()) {
+        plan_resource(wish, tenant, access, &mut plan);
+    }
+    plan
+}
+
+fn plan_resource(wish: &Wish, tenant: bool, access: &dyn Fn(&WatchId) -> Access, plan: &mut Plan) {
+    let cluster = WatchId { gvr: wish.gvr.clone(), reach: Reach::Cluster };
+    if !wish.namespaced {
+        match access(&cluster) {
+            Access::Allowed => _ = plan.watches.insert(cluster, wish.metadata_only),
+            Access::Denied => _ = plan.denied.insert(cluster),
+            Access::Unknown => _ = plan.questions.insert(cluster),
+        }
+        return;
+    }
+    // One question about the whole cluster often answers those about every namespace.
+    let everywhere = if tenant { Access::Denied } else { access(&cluster) };
+    let many = wish.namespaces.len() > NAMESPACE_WATCHES;
+    match everywhere {
+        Access::Allowed if many => {
+            plan.watches.insert(cluster, wish.metadata_only);
+            return;
+        }
+        Access::Denied if many && !tenant => _ = plan.denied.insert(cluster),
+        Access::Unknown => _ = plan.questions.insert(cluster),
+        Access::Allowed | Access::Denied => {}
+    }
+    for namespace in &wish.namespaces {
+        let id = WatchId { gvr: wish.gvr.clone(), reach: Reach::Namespace(namespace.clone()) };
+        match access(&id) {
+            Access::Allowed => _ = plan.watches.insert(id, wish.metadata_only),
+            Access::Denied => _ = plan.denied.insert(id),
+            Access::Unknown if everywhere == Access::Allowed => _ = plan.watches.insert(id, wish.metadata_only),
+            Access::Unknown if everywhere == Access::Denied => _ = plan.questions.insert(id),
+            Access::Unknown => {}
+        }
+    }
+}
+
+/// What to do to get from one plan to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Watches to stop.
+    pub stop: Vec<WatchId>,
+    /// Watches to start, and whether they ask for metadata only.
+    pub start: Vec<(WatchId, bool)>,
+}
+
+/// The difference between what runs and what should run. A watch that must ask for other data is stopped and started.
+pub fn diff(running: &BTreeMap<WatchId, bool>, wanted: &BTreeMap<WatchId, bool>) -> Steps {
+    let stop = running.iter().filter(|(id, metadata_only)| wanted.get(*id) != Some(*metadata_only));
+    let start = wanted.iter().filter(|(id, metadata_only)| running.get(*id) != Some(*metadata_only));
+    Steps {
+        stop: stop.map(|(id, _)| id.clone()).collect(),
+        start: start.map(|(id, metadata_only)| (id.clone(), *metadata_only)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(namespaces: usize) -> Wish {
+        Wish {
+            gvr: Gvr::new("apps", "v1", "deployments"),
+            namespaced: true,
+            namespaces: (0..namespaces).map(|n| format!("ns-{n:02}").into()).collect(),
+            metadata_only: false,
+        }
+    }
+
+    fn shape(plan: &Plan) -> (usize, usize, usize) {
+        (plan.watches.len(), plan.questions.len(), plan.denied.len())
+    }
+
+    #[test]
+    fn the_smallest_set_of_watches_follows_from_wishes_and_access() {
+        use Access::{Allowed, Denied, Unknown};
+        // (wanted namespaces, tenant, cluster access, namespace access, (watches, questions, denied), cluster-wide)
+        let table = [
+            (0, false, Allowed, Allowed, (0, 0, 0), false),
+            (1, false, Unknown, Unknown, (0, 1, 0), false),
+            (1, false, Allowed, Unknown, (1, 0, 0), false),
+            (16, false, Allowed, Unknown, (16, 0, 0), false),
+            (17, false, Allowed, Unknown, (1, 0, 0), true),
+            (17, false, Allowed, Denied, (1, 0, 0), true),
+            (17, false, Denied, Unknown, (0, 17, 1), false),
+            (17, false, Denied, Allowed, (17, 0, 1), false),
+            (17, false, Unknown, Allowed, (17, 1, 0), false),
+            (17, true, Allowed, Unknown, (0, 17, 0), false),
+            (17, true, Allowed, Allowed, (17, 0, 0), false),
+            (3, false, Denied, Denied, (0, 0, 3), false),
+            (3, false, Allowed, Denied, (0, 0, 3), false),
+        ];
+        for (namespaces, tenant, cluster, each, expected, cluster_wide) in table {
+            let access = |id: &WatchId| if id.reach == Reach::Cluster { cluster } else { each };
+            let plan = plan(&[wish(namespaces)], tenant, &access);
+            let case = format!("{namespaces} namespaces, tenant {tenant}, cluster {cluster:?}, each {each:?}");
+            assert_eq!(shape(&plan), expected, "{case}");
+            assert_eq!(plan.watches.keys().any(|id| id.reach == Reach::Cluster), cluster_wide, "{case}");
+        }
+    }
+
+    #[test]
+    fn one_denied_namespace_leaves_the_others_watched() {
+        let access = |id: &WatchId| match &id.reach {
+            Reach::Namespace(namespace) if &**namespace != "ns-01" => Access::Allowed,
+            _ => Access::Denied,
+        };
+        let plan = plan(&[wish(3)], false, &access);
+        assert_eq!(shape(&plan), (2, 0, 1));
+        assert_eq!(plan.denied.first().unwrap().reach, Reach::Namespace("ns-01".into()));
+    }
+
+    #[test]
+    fn a_cluster_scoped_kind_needs_the_cluster_whatever_the_mode() {
+        let nodes = Wish { gvr: Gvr::new("", "v1", "nodes"), namespaced: false, metadata_only: true, ..wish(1) };
+        for (access, expected) in [(Access::Allowed, (1, 0, 0)), (Access::Denied, (0, 0, 1)), (Access::Unknown, (0, 1, 0))] {
+            for tenant in [false, true] {
+                assert_eq!(shape(&plan(std::slice::from_ref(&nodes), tenant, &|_| access)), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_difference_stops_and_starts_only_what_changed() {
+        let id = |namespace: &str| WatchId { gvr: wish(0).gvr, reach: Reach::Namespace(namespace.into()) };
+        let running = BTreeMap::from([(id("a"), false), (id("b"), false), (id("c"), false)]);
+        let wanted = BTreeMap::from([(id("b"), false), (id("c"), true), (id("d"), false)]);
+        let steps = diff(&running, &wanted);
+        assert_eq!(steps.stop, [id("a"), id("c")]);
+        assert_eq!(steps.start, [(id("c"), true), (id("d"), false)]);
+        assert_eq!(diff(&wanted, &wanted), Steps::default());
+    }
+}

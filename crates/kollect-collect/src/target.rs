@@ -1,0 +1,58 @@
+//! What the collector is told about a target, and what it tells back.
+//!
+//! Separate because control builds and reads these values without knowing how they are used.
+
+use crate::matching::Matching;
+use kollect_extract::Extractor;
+use kollect_model::{Gvk, TargetKey};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The namespaces that a target collects from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedNamespaces {
+    /// Not known yet, because the namespaces of the cluster are not.
+    Undecided,
+    /// Exactly these. Cluster-scoped objects count as living in `default`.
+    Only(Arc<BTreeSet<Arc<str>>>),
+}
+
+/// One target, ready to collect.
+#[derive(Clone, Debug)]
+pub struct TargetSpec {
+    /// Whose rows these are.
+    pub key: Arc<TargetKey>,
+    /// The kind of the profile.
+    pub gvk: Arc<Gvk>,
+    /// The compiled profile.
+    pub extractor: Arc<Extractor>,
+    /// Which objects match.
+    pub matching: Arc<Matching>,
+    /// The effective namespaces.
+    pub namespaces: WantedNamespaces,
+    /// Hash of the target's and the profile's spec: when it differs, every object is looked at again.
+    pub version: u64,
+}
+
+/// How collecting for a target goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetStatus {
+    /// Why the kind cannot be watched at all.
+    pub not_served: Option<String>,
+    /// Namespaces that may not be listed or watched; the empty namespace stands for the whole cluster.
+    pub forbidden: Vec<(Arc<str>, Arc<Gvk>)>,
+    /// Why the right to list could not be asked for.
+    pub access_error: Option<String>,
+    /// Why a list or watch does not succeed at the moment.
+    pub list_error: Option<String>,
+    /// Objects whose extraction fails.
+    pub extraction_failures: u64,
+    /// The newest extraction error.
+    pub last_extraction_error: Option<String>,
+    /// Parts that are not completely listed yet.
+    pub pending: usize,
+    /// Parts that are completely listed.
+    pub synced: usize,
+    /// Rows in the store.
+    pub rows: u64,
+}

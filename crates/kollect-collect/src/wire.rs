@@ -1,0 +1,248 @@
+//! Cuts what an API server sends into single objects while the bytes arrive.
+//!
+//! Separate because it is what keeps memory flat: a page of 500 objects is never held as a whole, only the object that is
+//! being cut. It finds the edges of objects and must not interpret them.
+
+use serde::Deserialize;
+
+/// The largest object or event that is accepted. etcd refuses objects beyond 1.5 MiB by default; aggregated API servers may
+/// allow more.
+pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
+
+/// Why bytes could not be cut.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum CutError {
+    #[error("an object is larger than {} MiB", MAX_OBJECT_BYTES >> 20)]
+    TooLarge,
+    #[error("the answer is not valid UTF-8")]
+    NotText,
+    #[error("the answer is not a Kubernetes list: {0}")]
+    NotAList(String),
+    #[error("the answer ended in the middle of an object")]
+    Truncated,
+}
+
+/// Cuts a watch stream into lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    buffer: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// Up to here there is no line feed.
+    scanned: usize,
+}
+
+impl Lines {
+    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next complete line without its line feed; `None`: more bytes are needed.
+    pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
+        let Some(at) = self.buffer[self.scanned..].iter().position(|b| *b == b'\n') else {
+            self.scanned = self.buffer.len();
+            let pending = self.buffer.len() - self.start;
+            return if pending > MAX_OBJECT_BYTES { Err(CutError::TooLarge) } else { Ok(None) };
+        };
+        let line = self.buffer[self.start..self.scanned + at].to_vec();
+        self.scanned += at + 1;
+        self.start = self.scanned;
+        String::from_utf8(line).map(Some).map_err(|_| CutError::NotText)
+    }
+}
+
+/// The list's own metadata.
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ListMeta {
+    pub(crate) resource_version: String,
+    #[serde(rename = "continue")]
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    metadata: ListMeta,
+}
+
+/// Cuts a list answer into its items.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    buffer: Vec<u8>,
+    /// Next byte to look at.
+    at: usize,
+    /// Where the item that is being read began.
+    start: Option<usize>,
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// Where the last string at depth 1 began, to recognise the key `items`.
+    string_start: usize,
+    last_is_items: bool,
+    key_is_items: bool,
+    in_items: bool,
+    /// The answer without its items.
+    envelope: Vec<u8>,
+}
+
+impl Items {
+    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+        // A string at depth 1 that is split by chunks must stay in the buffer until it was recognised.
+        let keep_from = match self.start {
+            Some(start) => start,
+            None if self.in_string => self.string_start.min(self.at),
+            None => self.at,
+        };
+        self.buffer.drain(..keep_from);
+        self.at -= keep_from;
+        self.start = self.start.map(|start| start - keep_from);
+        self.string_start = self.string_start.saturating_sub(keep_from);
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next complete item; `None`: more bytes are needed, or the list is over.
+    pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
+        while let Some(&byte) = self.buffer.get(self.at) {
+            self.at += 1;
+            if !self.in_items {
+                self.envelope.push(byte);
+            }
+            if self.in_string {
+                self.string_byte(byte);
+                continue;
+            }
+            match byte {
+                b'"' => {
+                    self.in_string = true;
+                    self.string_start = self.at;
+                }
+                b':' if self.depth == 1 => self.key_is_items = self.last_is_items,
+                b'{' | b'[' => self.open(byte),
+                b'}' | b']' => {
+                    if let Some(range) = self.close(byte)? {
+                        let item = self.buffer[range].to_vec();
+                        return String::from_utf8(item).map(Some).map_err(|_| CutError::NotText);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let pending = self.start.map_or(self.envelope.len(), |start| self.buffer.len() - start);
+        if pending > MAX_OBJECT_BYTES { Err(CutError::TooLarge) } else { Ok(None) }
+    }
+
+    fn string_byte(&mut self, byte: u8) {
+        if self.escaped {
+            self.escaped = false;
+        } else if byte == b'\\' {
+            self.escaped = true;
+        } else if byte == b'"' {
+            self.in_string = false;
+            if self.depth == 1 {
+                self.last_is_items = self.buffer.get(self.string_start..self.at - 1) == Some(b"items");
+            }
+        }
+    }
+
+    fn open(&mut self, byte: u8) {
+        if byte == b'[' && self.depth == 1 && self.key_is_items {
+            self.in_items = true;
+            self.key_is_items = false;
+        } else if self.in_items && self.depth == 2 {
+            self.start = Some(self.at - 1);
+        }
+        self.depth += 1;
+    }
+
+    fn close(&mut self, byte: u8) -> Result<Option<std::ops::Range<usize>>, CutError> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| CutError::NotAList("unbalanced brackets".into()))?;
+        if self.in_items && self.depth == 1 {
+            self.in_items = false;
+            self.envelope.push(byte);
+        }
+        if self.in_items && self.depth == 2 {
+            return Ok(self.start.take().map(|start| start..self.at));
+        }
+        Ok(None)
+    }
+
+    /// The list's metadata, after the last byte.
+    pub(crate) fn finish(self) -> Result<ListMeta, CutError> {
+        if self.depth != 0 || self.in_string || self.envelope.is_empty() {
+            return Err(CutError::Truncated);
+        }
+        let envelope: Result<Envelope, _> = serde_json::from_slice(&self.envelope);
+        // The text of the error could quote the answer; its position is enough.
+        envelope
+            .map(|envelope| envelope.metadata)
+            .map_err(|e| CutError::NotAList(format!("line {} column {}", e.line(), e.column())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str, chunk: usize) -> Result<(Vec<String>, ListMeta), CutError> {
+        let mut items = Items::default();
+        let mut found = Vec::new();
+        for part in text.as_bytes().chunks(chunk) {
+            items.feed(part);
+            while let Some(item) = items.next()? {
+                found.push(item);
+            }
+        }
+        items.finish().map(|meta| (found, meta))
+    }
+
+    #[test]
+    fn a_list_is_cut_into_items_wherever_the_chunks_end() {
+        let lists = [
+            r#"{"kind":"items","metadata":{"resourceVersion":"7","continue":"x"},"items":[{"a":"}]\"{"},{"items":[{"b":[1]}]}]}"#,
+            r#"{"apiVersion":"v1", "items" : [ {"a":"}]\"{"} , {"items":[{"b":[1]}]} ] , "kind":"List","metadata":{"continue":"x","resourceVersion":"7"}}"#,
+        ];
+        for list in lists {
+            for chunk in 1..list.len() + 1 {
+                let (items, meta) = cut(list, chunk).unwrap();
+                assert_eq!(items, [r#"{"a":"}]\"{"}"#, r#"{"items":[{"b":[1]}]}"#], "chunk {chunk}");
+                assert_eq!(meta, ListMeta { resource_version: "7".into(), next: Some("x".into()) });
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_or_null_list_has_no_items() {
+        for list in [r#"{"metadata":{"resourceVersion":"1"},"items":[]}"#, r#"{"items":null,"metadata":{"resourceVersion":"1"}}"#] {
+            let (items, meta) = cut(list, 3).unwrap();
+            assert!(items.is_empty());
+            assert_eq!((meta.resource_version.as_str(), meta.next), ("1", None));
+        }
+    }
+
+    #[test]
+    fn a_list_that_ends_early_is_an_error_and_not_a_short_list() {
+        let list = r#"{"metadata":{"resourceVersion":"1"},"items":[{"a":1},{"a":2}]}"#;
+        for end in 0..list.len() {
+            assert_eq!(cut(&list[..end], 5).unwrap_err(), CutError::Truncated, "{end}");
+        }
+    }
+
+    #[test]
+    fn lines_come_out_whole_wherever_the_chunks_end() {
+        for chunk in 1..12 {
+            let mut lines = Lines::default();
+            let mut found = Vec::new();
+            for part in "one\ntwo\n\nthree\nrest".as_bytes().chunks(chunk) {
+                lines.feed(part);
+                while let Some(line) = lines.next().unwrap() {
+                    found.push(line);
+                }
+            }
+            assert_eq!(found, ["one", "two", "", "three"]);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How long to wait after a transient failure. Pure: the jitter comes in as a value.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_mins(5);
+
+/// Wait after the `failures`-th failure in a row: doubling from 1 s to 5 min, ± 20 % by `jitter` in 0..=1.
+/// The backend's own wish is respected up to the same ceiling.
+pub fn backoff(failures: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let plain = FIRST.saturating_mul(1 << doublings).min(MOST);
+    let spread = plain.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(MOST);
+    spread.max(retry_after.unwrap_or_default().min(MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_to_the_ceiling_and_is_spread() {
+        let seconds = |failures| backoff(failures, 0.5, None).as_secs();
+        assert_eq!([1, 2, 3, 9, 10, 1000].map(seconds), [1, 2, 4, 256, 300, 300]);
+        assert_eq!(backoff(3, 0.0, None), Duration::from_millis(3200));
+        assert_eq!(backoff(3, 1.0, None), Duration::from_millis(4800));
+    }
+
+    #[test]
+    fn the_wish_of_the_backend_is_respected_up_to_the_ceiling() {
+        assert_eq!(backoff(1, 0.5, Some(Duration::from_secs(30))), Duration::from_secs(30));
+        assert_eq!(backoff(1, 0.5, Some(Duration::from_hours(1))), Duration::from_mins(5));
+    }
+}

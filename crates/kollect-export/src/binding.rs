@@ -1,0 +1,219 @@
+//! What is known of one binding between its cycles: when it may run, how far it is, how it failed.
+//!
+//! Pure: time and jitter come in as values, and the driver (the runner, the command line, the simulation) does the
+//! asking and sending.
+
+use crate::binding_compare::{Part, is_decided, unknown_parts};
+use crate::binding_rows::{Cursor, RowCycle};
+use crate::{Cadence, Class, ExportSettings, Landed, Moment, SinkError, backoff};
+use kollect_store::{PartState, ReaderId, Store, View};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The schedule and progress of one binding.
+#[derive(Debug)]
+pub struct Binding {
+    view: View,
+    reader: ReaderId,
+    settings: ExportSettings,
+    cadence: Cadence,
+    cursor: Cursor,
+    owed: BTreeSet<Part>,
+    failures: u32,
+    retry_at: Option<Moment>,
+    stopped: bool,
+    running: bool,
+    /// The sink or its destination changed while a cycle ran: what the cycle learned is void.
+    void: bool,
+    cycles: u64,
+}
+
+/// Why a cycle cannot start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    /// For the condition message.
+    pub why: String,
+}
+
+impl Binding {
+    /// A binding that knows nothing yet and is due at once.
+    pub fn new(view: View, reader: ReaderId, interval: Duration, settings: ExportSettings, now: Moment) -> Self {
+        let mut cadence = Cadence::new(interval, &settings);
+        cadence.spec_changed(interval, now);
+        Self {
+            view,
+            reader,
+            settings,
+            cadence,
+            cursor: Cursor::Unknown,
+            owed: BTreeSet::new(),
+            failures: 0,
+            retry_at: None,
+            stopped: false,
+            running: false,
+            void: false,
+            cycles: 0,
+        }
+    }
+
+    /// The spec changed. `same_sink`: the rows delivered so far are still where they were.
+    pub fn spec_changed(&mut self, view: View, interval: Duration, same_sink: bool, now: Moment) {
+        self.view = view;
+        self.failures = 0;
+        self.retry_at = None;
+        self.stopped = false;
+        self.cadence.spec_changed(interval, now);
+        if !same_sink {
+            self.doubt();
+        }
+    }
+
+    /// Forgets how far the sink is: the next cycle compares.
+    pub fn doubt(&mut self) {
+        self.cursor = Cursor::Unknown;
+        self.void = self.running;
+    }
+
+    /// Something of the view may have changed.
+    pub fn changed(&mut self, now: Moment) {
+        self.cadence.changed(now);
+    }
+
+    /// When the next cycle may start; `None` while there is nothing to do or no use in trying.
+    pub fn due(&self) -> Option<Moment> {
+        if self.running || self.stopped {
+            return None;
+        }
+        let due = self.cadence.due()?;
+        Some(due.max(self.retry_at.unwrap_or_default()))
+    }
+
+    /// Whether a failure stopped the binding until its spec changes.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The moment of the next retry after a transient failure.
+    pub fn retry_at(&self) -> Option<Moment> {
+        self.retry_at
+    }
+
+    /// Number of the latest cycle.
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    /// The wanted view.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Where this binding keeps tombstones alive.
+    pub fn reader(&self) -> ReaderId {
+        self.reader
+    }
+
+    /// Starts a cycle of a row binding. `name` is the id of the cycle without its number.
+    pub fn begin_rows(&mut self, store: &Store, name: &str) -> Result<RowCycle, NotReady> {
+        self.begin(store)?;
+        let (id, view) = (format!("{name}#{}", self.cycles), self.view.clone());
+        let (cursor, owed) = (self.cursor.clone(), self.owed.clone());
+        Ok(RowCycle::new(id, store, view, cursor, owed, self.reader, self.settings))
+    }
+
+    /// What every cycle checks first. A comparison needs every part listed, or known to be impossible to list.
+    pub(crate) fn begin(&mut self, store: &Store) -> Result<(), NotReady> {
+        // What is learned of the store from here on belongs to the next cycle.
+        self.cadence.begin();
+        if self.owed.iter().any(|part| is_decided(store, &self.view, part)) {
+            self.cursor = Cursor::Unknown;
+        }
+        if matches!(self.cursor, Cursor::Unknown)
+            && let Some(why) = pending(store, &self.view)
+        {
+            return Err(NotReady { why });
+        }
+        self.running = true;
+        self.void = false;
+        self.cycles += 1;
+        Ok(())
+    }
+
+    /// A row cycle is over. `error`: why it did not come to its end.
+    pub fn end_rows(&mut self, store: &Store, cycle: RowCycle, error: Option<&SinkError>, now: Moment, jitter: f64) {
+        let touched = cycle.touched();
+        let (cursor, owed) = cycle.finish();
+        if error.is_none() {
+            self.owed = owed;
+        }
+        let void = self.void;
+        self.end(error, touched, now, jitter);
+        let doubtful = void || error.is_some_and(|error| error.landed == Landed::Unknown);
+        self.cursor = if doubtful { Cursor::Unknown } else { cursor };
+        if matches!(self.cursor, Cursor::Unknown) {
+            // An unknown cursor needs no tombstones.
+            store.advance_reader(self.reader, store.cut(), &View::empty());
+        }
+    }
+
+    /// A cycle is over, or could not be admitted.
+    pub(crate) fn end(&mut self, error: Option<&SinkError>, touched: bool, now: Moment, jitter: f64) {
+        self.running = false;
+        match error {
+            None => {
+                self.failures = 0;
+                self.retry_at = None;
+                if touched && !self.void {
+                    self.cadence.exported(now);
+                }
+            }
+            // The failure belongs to a sink that is not the binding's any more.
+            Some(_) if self.void => self.cadence.failed(now),
+            Some(error) => self.fail(error, now, jitter),
+        }
+        self.void = false;
+    }
+
+    fn fail(&mut self, error: &SinkError, now: Moment, jitter: f64) {
+        self.cadence.failed(now);
+        match error.class {
+            Class::Transient { retry_after } => {
+                self.failures = self.failures.saturating_add(1);
+                self.retry_at = Some(now + backoff(self.failures, jitter, retry_after));
+            }
+            Class::Terminal | Class::Forbidden => self.stopped = true,
+        }
+    }
+
+    /// The breaker refused the attempt: not a failure of this binding's own.
+    pub fn refused(&mut self, error: &SinkError, now: Moment, jitter: f64) {
+        let wait = match error.class {
+            Class::Transient { retry_after } => retry_after.unwrap_or_default(),
+            Class::Terminal | Class::Forbidden => Duration::ZERO,
+        };
+        self.running = false;
+        self.cadence.failed(now);
+        self.retry_at = Some(now + wait + Duration::from_secs(1).mul_f64(jitter.clamp(0.0, 1.0)));
+    }
+}
+
+/// Names parts of the view that are not listed yet.
+fn pending(store: &Store, view: &View) -> Option<String> {
+    let mut pending: Vec<_> =
+        store.parts(view).into_iter().filter(|(_, _, state)| *state == PartState::Pending).collect();
+    let count = pending.len();
+    pending.truncate(3);
+    let names: Vec<String> = pending
+        .iter()
+        .map(|(target, namespace, _)| match &**namespace {
+            "" => format!("target {target}"),
+            namespace => format!("target {target} in namespace {namespace}"),
+        })
+        .collect();
+    (count > 0).then(|| format!("waiting for the first list of {count} part(s): {}", names.join(", ")))
+}
+
+/// Whether every part of the view is fully known.
+pub(crate) fn fully_known(store: &Store, view: &View) -> bool {
+    unknown_parts(store, view).is_empty()
+}

@@ -1,0 +1,102 @@
+//! Comparing what a row sink holds with the view, without keeping both.
+//!
+//! Each held row is judged when it arrives. What stays in memory is eight bytes per equal row (its version), and the
+//! identity of each row that is to go.
+
+use crate::HeldRow;
+use kollect_model::{Change, Deleted, RowId, TargetKey, Version};
+use kollect_store::{PartState, Standing, Store, View};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+/// A part (target × object namespace) of which the sink holds rows that nobody can judge now.
+pub type Part = (Arc<TargetKey>, Arc<str>);
+
+/// A comparison in progress.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) view: View,
+    /// The cut before the sink was asked: what happens later is reported by the store.
+    pub(crate) began: Version,
+    equal: HashSet<u64>,
+    surplus: BTreeMap<RowId, Arc<str>>,
+    unproven: BTreeSet<Part>,
+    targets: BTreeSet<Arc<TargetKey>>,
+}
+
+impl Comparison {
+    pub(crate) fn new(store: &Store, view: View) -> Self {
+        Self {
+            view,
+            began: store.cut(),
+            equal: HashSet::new(),
+            surplus: BTreeMap::new(),
+            unproven: BTreeSet::new(),
+            targets: BTreeSet::new(),
+        }
+    }
+
+    /// Judges one row that the sink holds.
+    pub(crate) fn held(&mut self, store: &Store, row: HeldRow) {
+        match store.standing(&self.view, &row.id, &row.object_namespace) {
+            Standing::Present { version, digest } => {
+                if row.digest == Some(digest) {
+                    self.equal.insert(version.0);
+                }
+            }
+            Standing::Gone(_) => {
+                let target = self.shared_target(&row.id.target);
+                self.surplus.insert(RowId { target, uid: row.id.uid }, row.object_namespace);
+            }
+            Standing::Unproven => self.keep(&row.id.target, row.object_namespace),
+        }
+    }
+
+    /// The next deletions, judged again: a row may have come back since it was read.
+    pub(crate) fn next_deletes(&mut self, store: &Store, limit: usize) -> Vec<Change> {
+        let mut deletes = Vec::new();
+        while deletes.len() < limit.max(1) {
+            let Some((id, namespace)) = self.surplus.pop_first() else { break };
+            match store.standing(&self.view, &id, &namespace) {
+                Standing::Gone(cause) => deletes.push(Change::Delete(Deleted { id, object: None, cause })),
+                Standing::Unproven => self.keep(&id.target, namespace),
+                Standing::Present { .. } => {}
+            }
+        }
+        deletes
+    }
+
+    /// Versions of the rows that need not be sent, and the parts that must be compared again once they are known.
+    pub(crate) fn finish(self) -> (HashSet<u64>, BTreeSet<Part>) {
+        (self.equal, self.unproven)
+    }
+
+    fn keep(&mut self, target: &Arc<TargetKey>, namespace: Arc<str>) {
+        let target = self.shared_target(target);
+        self.unproven.insert((target, namespace));
+    }
+
+    /// One allocation per target, whatever the sink hands out per row.
+    fn shared_target(&mut self, target: &Arc<TargetKey>) -> Arc<TargetKey> {
+        if let Some(known) = self.view.target(target).or_else(|| self.targets.get(target)) {
+            return known.clone();
+        }
+        self.targets.insert(target.clone());
+        target.clone()
+    }
+}
+
+/// Whether rows of the part that a sink holds can be judged now.
+pub(crate) fn is_decided(store: &Store, view: &View, part: &Part) -> bool {
+    !view.has_part(&part.0, &part.1)
+        || matches!(store.part_state(&part.0, &part.1), PartState::Synced | PartState::Outside)
+}
+
+/// Parts of the view that are not fully known.
+pub(crate) fn unknown_parts(store: &Store, view: &View) -> BTreeSet<Part> {
+    let parts = store.parts(view).into_iter();
+    parts
+        .filter(|(_, _, state)| matches!(state, PartState::Pending | PartState::Lost(_)))
+        .map(|(target, namespace, _)| (target, namespace))
+        .collect()
+}

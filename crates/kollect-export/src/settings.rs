@@ -1,0 +1,33 @@
+//! Limits of the export engine.
+
+use std::time::Duration;
+
+/// Checked, immutable settings of an exporter.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportSettings {
+    /// A cycle is given up after this long without progress.
+    pub export_timeout: Duration,
+    /// Quiet time after a change before it goes out, so that changes that belong together go together.
+    pub gather_quiet: Duration,
+    /// Longest time that gathering may take.
+    pub gather_most: Duration,
+    /// A wait longer than this is reported as debounced.
+    pub debounced_after: Duration,
+    /// Most changes in one batch.
+    pub batch_rows: usize,
+    /// Most payload bytes in one batch, except that one row always fits.
+    pub batch_bytes: usize,
+}
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        Self {
+            export_timeout: Duration::from_mins(2),
+            gather_quiet: Duration::from_millis(10),
+            gather_most: Duration::from_millis(100),
+            debounced_after: Duration::from_secs(10),
+            batch_rows: 5_000,
+            batch_bytes: 8 << 20,
+        }
+    }
+}

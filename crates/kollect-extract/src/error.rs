@@ -1,0 +1,123 @@
+//! What can go wrong when a path is compiled or evaluated.
+//!
+//! Separate so that both path languages speak of errors alike. Messages may name fields of an expression; they must
+//! never contain a value of an object.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// An attribute or predicate that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct CompileError {
+    /// Name of the attribute; empty when the error concerns the whole profile or a predicate.
+    pub attribute: String,
+    /// The path as the user wrote it.
+    pub path: String,
+    /// Byte offset in `path` where the trouble is, when it is known.
+    pub offset: Option<usize>,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.attribute.is_empty() {
+            write!(f, "attribute {:?}: ", self.attribute)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "path {:?}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        match self.offset {
+            Some(offset) => write!(f, " (at byte {offset})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What kind of trouble an evaluation met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// CEL read a key that the object does not have.
+    MissingKey,
+    /// An operation met a value of another type.
+    WrongType,
+    /// An index is outside of its list.
+    OutOfRange,
+    /// The evaluation became too long, too deep or too large.
+    Limit,
+    /// The result has no JSON form.
+    NotJson,
+    /// A function refused its arguments.
+    Function,
+}
+
+impl ErrorClass {
+    /// A short stable name, for messages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::MissingKey => "missing key",
+            Self::WrongType => "wrong type",
+            Self::OutOfRange => "out of range",
+            Self::Limit => "limit exceeded",
+            Self::NotJson => "not JSON",
+            Self::Function => "function error",
+        }
+    }
+}
+
+/// Why no row could be made from an object. Contains no values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("attribute {attribute:?}: {}: {message}", class.label())]
+pub struct ExtractError {
+    /// Name of the attribute.
+    pub attribute: String,
+    /// What kind of trouble.
+    pub class: ErrorClass,
+    /// What happened, without values of the object.
+    pub message: String,
+}
+
+/// An error at a place of a path's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathError {
+    pub(crate) offset: Option<usize>,
+    pub(crate) message: String,
+}
+
+impl PathError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { offset: None, message: message.into() }
+    }
+
+    pub(crate) fn at(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset: Some(offset), message: message.into() }
+    }
+
+    /// The same error in a text that has `by` more bytes in front.
+    pub(crate) fn shifted(mut self, by: usize) -> Self {
+        self.offset = self.offset.map(|offset| offset + by);
+        self
+    }
+}
+
+/// A failed evaluation, not yet tied to an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EvalError {
+    pub(crate) class: ErrorClass,
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl EvalError {
+    pub(crate) fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    pub(crate) fn limit(message: &'static str) -> Self {
+        Self::new(ErrorClass::Limit, message)
+    }
+
+    pub(crate) fn wrong_type(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorClass::WrongType, message)
+    }
+}

@@ -1,0 +1,182 @@
+//! Steps × object → matches, borrowed from the object.
+//!
+//! Missing keys match nothing. Indexes outside of a list, filters and slices of something that is no list, and
+//! comparisons of different types are errors. Keys are visited in sorted order.
+
+use super::{Filter, JsonPath, Slice, Step, compare};
+use crate::error::{ErrorClass, EvalError};
+use serde_json::Value;
+
+/// Most matches that any step may have.
+const MAX_MATCHES: usize = 65_536;
+/// serde_json refuses deeper input, so only a hand-made value could be deeper than this.
+const MAX_DEPTH: usize = 160;
+
+/// What a path matched.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found<'a> {
+    Nothing,
+    One(&'a Value),
+    Many(Vec<&'a Value>),
+}
+
+impl JsonPath {
+    /// All matches in document order.
+    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Found<'a>, EvalError> {
+        let mut current = object;
+        let mut rest = self.steps.as_slice();
+        while let [Step::Field(name), tail @ ..] = rest {
+            let Some(value) = current.as_object().and_then(|map| map.get(&**name)) else { return Ok(Found::Nothing) };
+            current = value;
+            rest = tail;
+        }
+        if rest.is_empty() {
+            return Ok(Found::One(current));
+        }
+        let mut matches = walk(rest, vec![current])?;
+        Ok(match matches.len() {
+            0 => Found::Nothing,
+            1 => matches.pop().map_or(Found::Nothing, Found::One),
+            _ => Found::Many(matches),
+        })
+    }
+}
+
+fn walk<'a>(steps: &'a [Step], mut matches: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
+    for step in steps {
+        matches = apply(step, matches)?;
+        if matches.len() > MAX_MATCHES {
+            return Err(EvalError::limit("the path has too many matches"));
+        }
+    }
+    Ok(matches)
+}
+
+fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
+    let mut out = Vec::new();
+    match step {
+        Step::Field(name) => {
+            out.extend(input.iter().filter_map(|value| value.as_object()).filter_map(|map| map.get(&**name)));
+        }
+        Step::Wildcard => {
+            for value in input {
+                bounded_extend(&mut out, children(value))?;
+            }
+        }
+        Step::Recursive => {
+            for value in input {
+                descend(value, &mut out, 0)?;
+            }
+        }
+        Step::Slice(slice) => {
+            for value in input {
+                match value {
+                    Value::Array(items) => take_slice(*slice, items, &mut out)?,
+                    Value::Null => {}
+                    _ => return Err(EvalError::wrong_type("an index or [*] was applied to something that is no list")),
+                }
+            }
+        }
+        Step::Union(branches) => {
+            for branch in branches {
+                bounded_extend(&mut out, walk(branch, input.clone())?.into_iter())?;
+            }
+        }
+        Step::Filter(filter) => {
+            for value in input {
+                let Value::Array(items) = value else {
+                    return Err(EvalError::wrong_type("a filter was applied to something that is no list"));
+                };
+                for item in items {
+                    if passes(filter, item)? {
+                        out.push(item);
+                    }
+                }
+            }
+        }
+        Step::Literal(value) => match value {
+            // A string replaces the matches; numbers and truth values replace each of them.
+            Value::String(_) => out.push(value),
+            _ => out.extend(input.iter().map(|_| value)),
+        },
+    }
+    Ok(out)
+}
+
+fn bounded_extend<'a>(out: &mut Vec<&'a Value>, more: impl Iterator<Item = &'a Value>) -> Result<(), EvalError> {
+    out.extend(more.take(MAX_MATCHES + 1));
+    if out.len() > MAX_MATCHES { Err(EvalError::limit("the path has too many matches")) } else { Ok(()) }
+}
+
+fn children<'a>(value: &'a Value) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
+    match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(map) => Box::new(map.values()),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// The value and everything below it that has children, parents first.
+fn descend<'a>(value: &'a Value, out: &mut Vec<&'a Value>, depth: usize) -> Result<(), EvalError> {
+    if depth > MAX_DEPTH || out.len() > MAX_MATCHES {
+        return Err(EvalError::limit("the object is too deep or too large for \"..\""));
+    }
+    let mut children = children(value).peekable();
+    if children.peek().is_some() {
+        out.push(value);
+        for child in children {
+            descend(child, out, depth + 1)?;
+        }
+    }
+    Ok(())
+}
+
+fn take_slice<'a>(slice: Slice, items: &'a [Value], out: &mut Vec<&'a Value>) -> Result<(), EvalError> {
+    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let mut start = slice.start.unwrap_or(0);
+    if start < 0 {
+        start = start.saturating_add(length);
+    }
+    let mut end = slice.end.unwrap_or(length);
+    if end < 0 || (end == 0 && slice.single) {
+        end = end.saturating_add(length);
+    }
+    if start == end {
+        return Ok(());
+    }
+    let out_of_range = || EvalError::new(ErrorClass::OutOfRange, "an index is outside of the list");
+    if start < 0 || start >= length || end < 0 || end > length || start > end {
+        return Err(out_of_range());
+    }
+    let step = slice.step.unwrap_or(1);
+    if step <= 0 {
+        return Err(EvalError::new(ErrorClass::OutOfRange, "the step of a slice must be positive"));
+    }
+    let (start, end, step) = (usize::try_from(start), usize::try_from(end), usize::try_from(step));
+    let (Ok(start), Ok(end), Ok(step)) = (start, end, step) else { return Err(out_of_range()) };
+    bounded_extend(out, items[start..end].iter().step_by(step))
+}
+
+fn passes(filter: &Filter, item: &Value) -> Result<bool, EvalError> {
+    // Filters cannot nest: the text of one ends at its first parenthesis, so this recursion is one level deep.
+    let Some((operator, right)) = &filter.right else {
+        return Ok(walk(&filter.left, vec![item]).is_ok_and(|matches| !matches.is_empty()));
+    };
+    let left = walk(&filter.left, vec![item])?;
+    let [left] = left.as_slice() else { return one_at_a_time(&left) };
+    let right = walk(right, vec![item])?;
+    let [right] = right.as_slice() else { return one_at_a_time(&right) };
+    compare::holds(*operator, left, right)
+}
+
+fn one_at_a_time(matches: &[&Value]) -> Result<bool, EvalError> {
+    if matches.is_empty() {
+        Ok(false)
+    } else {
+        Err(EvalError::wrong_type("a filter can compare only one value at a time"))
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

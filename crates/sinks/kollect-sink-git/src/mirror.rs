@@ -1,0 +1,228 @@
+//! The bare repository on disk that libgit2 works in. A cache: whoever deletes it costs one shallow fetch.
+//!
+//! Separate so that everything about directories is in one place: who may own them, that two processes do not share
+//! one, how large they may grow, and what to do with a damaged one.
+
+use crate::error::{Trouble, disk, local};
+use git2::{Oid, Repository};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the remote's branch is remembered, so that its objects count as present.
+pub(crate) const TIP: &str = "refs/kollect/tip";
+/// A mirror that grew to this many times its size after the fetch is fetched anew …
+const GROWTH: u64 = 4;
+/// … but not before it is worth it.
+const SMALL: u64 = 32 << 20;
+/// Growth is looked at after so many pushes; looking costs a walk over the files.
+const LOOK_EVERY: u32 = 32;
+/// Mirrors that nobody used for so long are removed.
+const ABANDONED: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// A mirror that this process holds the lock of.
+pub(crate) struct Mirror {
+    dir: PathBuf,
+    /// Held for as long as the mirror is used.
+    _lock: File,
+    repo: Option<Repository>,
+    /// Named after this process, because another one holds the usual place.
+    private: bool,
+    fetched_size: u64,
+    pushes: u32,
+}
+
+impl Mirror {
+    /// Takes the mirror `name` below `root`, creating both when needed.
+    pub(crate) fn take(root: &Path, name: &str) -> Result<Self, Trouble> {
+        check_root(root)?;
+        sweep(root, name);
+        let (dir, lock, private) = match lock(root, name)? {
+            Some(lock) => (root.join(name), lock, false),
+            // Another process works there. It is only a cache, so use another one.
+            None => {
+                let own = format!("{name}-{}", std::process::id());
+                let lock = lock_or_fail(root, &own)?;
+                (root.join(own), lock, true)
+            }
+        };
+        Ok(Self { dir, _lock: lock, repo: None, private, fetched_size: 0, pushes: 0 })
+    }
+
+    /// The repository; made when it is not there.
+    pub(crate) fn repo(&mut self) -> Result<&Repository, Trouble> {
+        if self.repo.is_some() && !self.dir.join("HEAD").exists() {
+            self.repo = None;
+        }
+        if self.repo.is_none() {
+            let opened = match Repository::open_bare(&self.dir) {
+                Ok(repo) => repo,
+                Err(_) => {
+                    self.delete()?;
+                    Repository::init_bare(&self.dir).map_err(local)?
+                }
+            };
+            self.repo = Some(opened);
+        }
+        self.repo.as_ref().ok_or(Trouble::Task)
+    }
+
+    /// The commit whose objects are all present.
+    pub(crate) fn present(&mut self) -> Result<Option<Oid>, Trouble> {
+        let repo = self.repo()?;
+        let tip = repo.refname_to_id(TIP).ok();
+        Ok(tip.filter(|tip| repo.find_commit(*tip).and_then(|commit| commit.tree()).is_ok()))
+    }
+
+    /// Removes everything; the next use starts from nothing.
+    pub(crate) fn delete(&mut self) -> Result<(), Trouble> {
+        self.repo = None;
+        (self.fetched_size, self.pushes) = (0, 0);
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers the size after a fetch.
+    pub(crate) fn fetched(&mut self) {
+        self.fetched_size = size_of(&self.dir);
+        self.pushes = 0;
+    }
+
+    /// Counts a push, and starts over when many pushes left too much behind.
+    pub(crate) fn pushed(&mut self) -> Result<(), Trouble> {
+        self.pushes += 1;
+        if self.pushes % LOOK_EVERY == 0 && size_of(&self.dir) > SMALL.max(GROWTH * self.fetched_size) {
+            self.delete()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mirror {
+    /// A mirror that only this process can find would stay for ever.
+    fn drop(&mut self) {
+        if self.private {
+            self.repo = None;
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+fn check_root(root: &Path) -> Result<(), Trouble> {
+    let refuse = |why: &str| Err(Trouble::MirrorRoot { path: root.to_owned(), why: why.to_owned() });
+    if !root.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(disk)?;
+    }
+    let about = fs::symlink_metadata(root).map_err(disk)?;
+    if !about.is_dir() {
+        return refuse("it is not a directory");
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return refuse("it belongs to another user");
+    }
+    if about.mode() & 0o022 != 0 {
+        return refuse("others may write to it (chmod 700)");
+    }
+    Ok(())
+}
+
+/// `None`: another process holds it.
+fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
+    let path = root.join(format!("{name}.lock"));
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(disk)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(disk(error)),
+    }
+}
+
+fn lock_or_fail(root: &Path, name: &str) -> Result<File, Trouble> {
+    lock(root, name)?.ok_or_else(|| Trouble::Mirror("the mirror is in use".to_owned()))
+}
+
+/// Removes mirrors that nobody uses any more. Trouble here is not worth an error.
+fn sweep(root: &Path, keep: &str) {
+    let Ok(entries) = fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let Some(name) = file.to_str().and_then(|name| name.strip_suffix(".lock")) else { continue };
+        let is_mirror = name.len() >= 32 && name.bytes().take(32).all(|c| c.is_ascii_hexdigit());
+        let old = || {
+            let used = fs::metadata(root.join(name).join(TIP)).or_else(|_| entry.metadata()).ok()?.modified().ok()?;
+            Some(used.elapsed().unwrap_or_default() > ABANDONED)
+        };
+        if name == keep || !is_mirror || old() != Some(true) {
+            continue;
+        }
+        if let Ok(Some(_lock)) = lock(root, name) {
+            let _ = fs::remove_dir_all(root.join(name));
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Disk space below `dir`. Bounded: a repository is not deep.
+fn size_of(dir: &Path) -> u64 {
+    let mut total = 0;
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(about) = entry.metadata() else { continue };
+            total += about.blocks() * 512;
+            if about.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const NAME: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_root_that_others_may_write_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(Mirror::take(root.path(), NAME).is_ok());
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Mirror::take(root.path(), NAME).err().unwrap();
+        assert!(refused.to_string().contains("others may write"), "{refused}");
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink("/tmp", &link).unwrap();
+        assert!(Mirror::take(&link, NAME).is_err());
+    }
+
+    #[test]
+    fn two_holders_get_two_directories_and_the_second_cleans_up() {
+        let root = tempfile::tempdir().unwrap();
+        let mut first = Mirror::take(root.path(), NAME).unwrap();
+        first.repo().unwrap();
+        let mut second = Mirror::take(root.path(), NAME).unwrap();
+        second.repo().unwrap();
+        let own = second.dir.clone();
+        assert!(own != first.dir && own.exists());
+        drop(second);
+        assert!(!own.exists() && first.dir.exists());
+    }
+
+    #[test]
+    fn a_mirror_that_vanished_or_is_damaged_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let mut mirror = Mirror::take(root.path(), NAME).unwrap();
+        mirror.repo().unwrap();
+        fs::remove_dir_all(&mirror.dir).unwrap();
+        assert_eq!(mirror.present().unwrap(), None);
+        fs::remove_file(mirror.dir.join("HEAD")).unwrap();
+        assert_eq!(mirror.present().unwrap(), None);
+        assert!(mirror.dir.join("HEAD").exists());
+    }
+}

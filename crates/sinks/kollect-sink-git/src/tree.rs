@@ -1,0 +1,345 @@
+//! One batch of files becomes one commit, without a work tree.
+//!
+//! Separate because this is where ownership is decided: nothing is written over a file that the binding does not own.
+//! The work is proportional to the changed paths and their folders. No network here.
+
+use crate::error::{Trouble, local};
+use crate::job::Pulse;
+use crate::ledger::Ledger;
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, ObjectType, Oid, Repository, Signature, Tree};
+use kollect_export::layout::{Entry, RecordChange};
+use kollect_export::{Body, FileBatch, FileChange, kill_point};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// Larger blobs go to disk while they are made.
+const IN_MEMORY: usize = 4 << 20;
+/// Git servers and file systems refuse longer ones.
+const MAX_PATH: usize = 4096;
+
+/// What to do for one binding.
+pub(crate) struct Item {
+    pub(crate) batch: FileBatch,
+    /// Delete every file in the record, and the record.
+    pub(crate) forget: bool,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Absent,
+    Blob(Oid),
+    Tree(Oid),
+    /// A link or a submodule.
+    Other,
+    /// Something above it is not a folder.
+    Blocked,
+}
+
+/// A tree with the folders that were looked into. libgit2 does not keep large trees, so that looking up every file of a
+/// large folder would read it again each time.
+pub(crate) struct Snapshot<'r> {
+    pub(crate) repo: &'r Repository,
+    root: Option<Tree<'r>>,
+    folders: HashMap<Box<str>, Result<Tree<'r>, Found>>,
+}
+
+impl<'r> Snapshot<'r> {
+    /// `None`: the empty tree.
+    pub(crate) fn open(repo: &'r Repository, tree: Option<Oid>) -> Result<Self, Trouble> {
+        let root = tree.map(|id| repo.find_tree(id)).transpose().map_err(local)?;
+        Ok(Self { repo, root, folders: HashMap::new() })
+    }
+
+    pub(crate) fn find(&mut self, path: &str) -> Result<Found, Trouble> {
+        let (folder, name) = path.rsplit_once('/').map_or((None, path), |(folder, name)| (Some(folder), name));
+        let tree = match folder {
+            None => self.root.as_ref(),
+            Some(folder) => {
+                if !self.folders.contains_key(folder) {
+                    let tree = self.folder(folder)?;
+                    self.folders.insert(folder.into(), tree);
+                }
+                match &self.folders[folder] {
+                    Ok(tree) => Some(tree),
+                    Err(why) => return Ok(*why),
+                }
+            }
+        };
+        let Some(tree) = tree else { return Ok(Found::Absent) };
+        Ok(match tree.get_name(name) {
+            None => Found::Absent,
+            Some(entry) if entry.filemode() == i32::from(FileMode::Link) => Found::Other,
+            Some(entry) => match entry.kind() {
+                Some(ObjectType::Blob) => Found::Blob(entry.id()),
+                Some(ObjectType::Tree) => Found::Tree(entry.id()),
+                _ => Found::Other,
+            },
+        })
+    }
+
+    fn folder(&self, path: &str) -> Result<Result<Tree<'r>, Found>, Trouble> {
+        let Some(root) = &self.root else { return Ok(Err(Found::Absent)) };
+        let mut tree = root.clone();
+        for part in path.split('/') {
+            let Some(entry) = tree.get_name(part) else { return Ok(Err(Found::Absent)) };
+            if entry.kind() != Some(ObjectType::Tree) {
+                return Ok(Err(Found::Blocked));
+            }
+            let id = entry.id();
+            drop(entry);
+            tree = self.repo.find_tree(id).map_err(local)?;
+        }
+        Ok(Ok(tree))
+    }
+
+    pub(crate) fn content(&self, id: Oid) -> Result<Vec<u8>, Trouble> {
+        Ok(self.repo.find_blob(id).map_err(local)?.content().to_vec())
+    }
+}
+
+/// A commit that was made, or nothing to commit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Built {
+    /// `None`: the tree is as it should be.
+    pub(crate) commit: Option<(Oid, Oid)>,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    /// The record's object in the new tree.
+    pub(crate) entry: Option<Oid>,
+}
+
+/// Builds `item` on top of a commit and its tree; `None` for an empty branch.
+pub(crate) fn build(repo: &Repository, pulse: &Pulse, base: Option<(Oid, Oid)>, item: &Item) -> Result<Built, Trouble> {
+    let base_tree = base.map(|(_, tree)| tree);
+    let record = &*item.batch.record;
+    let mut edit = Edit { repo, pulse, record, tree: base_tree, changes: Vec::new(), bytes: 0 };
+    let mut snapshot = Snapshot::open(repo, base_tree)?;
+    let mut ledger = Ledger::open(&mut snapshot, record)?;
+    // Deletes first: a deleted file may become a folder, and the other way round.
+    edit.delete(&mut snapshot, &mut ledger, item)?;
+    let mut snapshot = Snapshot::open(repo, edit.tree)?;
+    if !item.forget {
+        edit.put(&mut snapshot, &mut ledger, item)?;
+    }
+    let (rows, bytes) = (edit.changes.len() as u64, edit.bytes);
+    let tree = edit.keep_record(&mut snapshot, ledger)?;
+    let entry = match Snapshot::open(repo, tree)?.find(record)? {
+        Found::Blob(id) | Found::Tree(id) => Some(id),
+        _ => None,
+    };
+    let commit = match tree.filter(|_| tree != base_tree) {
+        None => None,
+        Some(tree) => Some((commit(repo, base.map(|(commit, _)| commit), tree, &item.batch)?, tree)),
+    };
+    Ok(Built { commit, rows, bytes, entry })
+}
+
+/// The tree under construction and what the record has to remember of it.
+struct Edit<'a> {
+    repo: &'a Repository,
+    pulse: &'a Pulse,
+    record: &'a str,
+    tree: Option<Oid>,
+    changes: Vec<RecordChange>,
+    bytes: u64,
+}
+
+impl Edit<'_> {
+    fn delete(&mut self, snapshot: &mut Snapshot<'_>, ledger: &mut Ledger, item: &Item) -> Result<(), Trouble> {
+        let mut gone = Vec::new();
+        if item.forget {
+            gone.extend(ledger.all(snapshot)?.iter().map(|(path, _)| path.clone()));
+        }
+        for change in &item.batch.changes {
+            // A file that is not in the record is not ours to delete.
+            if let FileChange::Delete { path } = change
+                && !item.forget
+                && ledger.get(snapshot, path)?.is_some()
+            {
+                gone.push(path.clone());
+            }
+        }
+        let mut update = TreeUpdateBuilder::new();
+        let mut any = false;
+        for path in gone {
+            self.step()?;
+            if matches!(snapshot.find(&path)?, Found::Blob(_) | Found::Other) {
+                update.remove(&*path);
+                any = true;
+            }
+            self.changes.push(RecordChange::Delete { path });
+        }
+        if any { self.update(update) } else { Ok(()) }
+    }
+
+    fn put(&mut self, snapshot: &mut Snapshot<'_>, ledger: &mut Ledger, item: &Item) -> Result<(), Trouble> {
+        let mut update = TreeUpdateBuilder::new();
+        let mut any = false;
+        for change in &item.batch.changes {
+            let FileChange::Put { path, digest, body } = change else { continue };
+            self.step()?;
+            if !is_path(path, self.record) {
+                return Err(Trouble::Path { path: path.to_string() });
+            }
+            self.check_owner(snapshot, ledger, path)?;
+            let (blob, length) = write_blob(self.repo, path, &**body)?;
+            self.bytes += length;
+            update.upsert(&**path, blob, FileMode::Blob);
+            any = true;
+            let entry = Entry { digest: *digest, tag: blob.to_string().into() };
+            self.changes.push(RecordChange::Put { path: path.clone(), entry });
+        }
+        if any { self.update(update) } else { Ok(()) }
+    }
+
+    fn check_owner(&self, snapshot: &mut Snapshot<'_>, ledger: &mut Ledger, path: &str) -> Result<(), Trouble> {
+        let owner = match snapshot.find(path)? {
+            Found::Absent => return Ok(()),
+            Found::Blob(_) if ledger.get(snapshot, path)?.is_some() => return Ok(()),
+            Found::Blob(_) => owner_of(snapshot, self.record, path)?,
+            Found::Tree(_) => "a folder with that name".to_owned(),
+            Found::Blocked => "a file where a folder is needed".to_owned(),
+            Found::Other => "a link or submodule with that name".to_owned(),
+        };
+        Err(Trouble::Collision { path: path.to_owned(), owner })
+    }
+
+    /// Brings the record's files in line; returns the finished tree.
+    fn keep_record(mut self, snapshot: &mut Snapshot<'_>, ledger: Ledger) -> Result<Option<Oid>, Trouble> {
+        let files = ledger.apply(snapshot, std::mem::take(&mut self.changes))?;
+        if !files.deletes.is_empty() {
+            let mut update = TreeUpdateBuilder::new();
+            for suffix in &files.deletes {
+                update.remove(format!("{}{suffix}", self.record));
+            }
+            self.update(update)?;
+        }
+        if !files.writes.is_empty() {
+            let mut update = TreeUpdateBuilder::new();
+            for (suffix, bytes) in &files.writes {
+                let blob = self.repo.blob(bytes).map_err(local)?;
+                update.upsert(format!("{}{suffix}", self.record), blob, FileMode::Blob);
+            }
+            self.update(update)?;
+        }
+        kill_point("record_written");
+        Ok(self.tree)
+    }
+
+    fn update(&mut self, mut update: TreeUpdateBuilder) -> Result<(), Trouble> {
+        let onto = match self.tree {
+            Some(tree) => tree,
+            None => self.repo.treebuilder(None).and_then(|builder| builder.write()).map_err(local)?,
+        };
+        let onto = self.repo.find_tree(onto).map_err(local)?;
+        self.tree = Some(update.create_updated(self.repo, &onto).map_err(local)?);
+        self.step()
+    }
+
+    fn step(&self) -> Result<(), Trouble> {
+        self.pulse.tick();
+        self.pulse.check()
+    }
+}
+
+fn commit(repo: &Repository, parent: Option<Oid>, tree: Oid, batch: &FileBatch) -> Result<Oid, Trouble> {
+    let or = |text: &str, default: &str| {
+        // Git's own separators in a name would make the commit unreadable.
+        let clean: String = text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect();
+        if clean.trim().is_empty() { default.to_owned() } else { clean.trim().to_owned() }
+    };
+    let who = Signature::now(&or(&batch.author_name, "kollect"), &or(&batch.author_email, "kollect@kollect.dev"))
+        .map_err(local)?;
+    let tree = repo.find_tree(tree).map_err(local)?;
+    let parent = parent.map(|id| repo.find_commit(id)).transpose().map_err(local)?;
+    let parents: Vec<_> = parent.iter().collect();
+    let message = batch.message.replace('\0', "");
+    repo.commit(None, &who, &who, &message, &tree, &parents).map_err(local)
+}
+
+/// Whose file it is, for the message.
+fn owner_of(snapshot: &mut Snapshot<'_>, ours: &str, path: &str) -> Result<String, Trouble> {
+    let folder = ours.split('/').next().unwrap_or(ours);
+    for record in records(snapshot, folder)? {
+        if record != ours && Ledger::open(snapshot, &record)?.get(snapshot, path)?.is_some() {
+            let parts: Vec<&str> = record.split('/').collect();
+            return Ok(match parts.as_slice() {
+                [_, cluster, namespace, name, sink] => {
+                    format!("inventory {namespace}/{name} (cluster {cluster}, sink {sink})")
+                }
+                _ => record,
+            });
+        }
+    }
+    Ok("somebody other than Kollect (no record lists it)".to_owned())
+}
+
+/// Every record in the tree: `<folder>/<cluster>/<namespace>/<name>/<sink>`.
+fn records(snapshot: &mut Snapshot<'_>, folder: &str) -> Result<Vec<String>, Trouble> {
+    let mut level = vec![folder.to_owned()];
+    for _ in 0..4 {
+        let mut below = Vec::new();
+        for path in level {
+            let Found::Tree(id) = snapshot.find(&path)? else { continue };
+            let tree = snapshot.repo.find_tree(id).map_err(local)?;
+            below.extend(tree.iter().filter_map(|entry| Some(format!("{path}/{}", entry.name().ok()?))));
+        }
+        level = below;
+    }
+    Ok(level)
+}
+
+/// Whether Git can hold the path and it is not inside the folder of the records.
+fn is_path(path: &str, record: &str) -> bool {
+    let part_ok = |part: &str| {
+        !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git") && !part.eq_ignore_ascii_case("git~1")
+    };
+    path.len() <= MAX_PATH
+        && !path.contains(['\0', '\\'])
+        && path.split('/').all(part_ok)
+        && path.split('/').next() != record.split('/').next()
+}
+
+fn write_blob(repo: &Repository, path: &str, body: &dyn Body) -> Result<(Oid, u64), Trouble> {
+    let mut out = Blob { repo, memory: Vec::new(), disk: None, length: 0 };
+    body.write_to(&mut out)
+        .map_err(|error| Trouble::Body { path: path.to_owned(), why: error.to_string() })?;
+    let length = out.length;
+    let id = match out.disk {
+        None => repo.blob(&out.memory),
+        Some(disk) => disk.commit(),
+    };
+    Ok((id.map_err(local)?, length))
+}
+
+/// Collects a body in memory, or on disk when it is large.
+struct Blob<'r> {
+    repo: &'r Repository,
+    memory: Vec<u8>,
+    disk: Option<git2::BlobWriter<'r>>,
+    length: u64,
+}
+
+impl Write for Blob<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.length += bytes.len() as u64;
+        if let Some(disk) = &mut self.disk {
+            disk.write_all(bytes)?;
+        } else {
+            self.memory.extend_from_slice(bytes);
+            if self.memory.len() > IN_MEMORY {
+                let mut disk = self.repo.blob_writer(None).map_err(io::Error::other)?;
+                disk.write_all(&std::mem::take(&mut self.memory))?;
+                self.disk = Some(disk);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

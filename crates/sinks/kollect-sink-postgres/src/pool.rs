@@ -1,0 +1,133 @@
+//! A few connections per server, shared by every sink that connects in the same way.
+//!
+//! Separate so that a hundred sinks with one connection string do not open hundreds of connections. A connection comes
+//! back only when its user says that it is clean.
+
+use crate::config::Config;
+use crate::connection::{Connection, Opener};
+use crate::error::timed_out;
+use kollect_export::SinkError;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// A connection that idled longer than this is replaced; firewalls forget it.
+const MAX_IDLE: Duration = Duration::from_secs(240);
+
+/// The pools of a process, by a hash of the connection settings. Clones share them.
+#[derive(Clone, Default)]
+pub struct Pools {
+    by_settings: Arc<Mutex<HashMap<[u8; 32], Weak<Pool>>>>,
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pools").finish_non_exhaustive()
+    }
+}
+
+impl Pools {
+    pub(crate) fn get(&self, config: &Config) -> Result<Arc<Pool>, SinkError> {
+        let key = settings_hash(config);
+        if let Some(pool) = self.by_settings.lock().get(&key).and_then(Weak::upgrade) {
+            return Ok(pool);
+        }
+        let pool = Arc::new(Pool::new(config)?);
+        let mut pools = self.by_settings.lock();
+        pools.retain(|_, pool| pool.strong_count() > 0);
+        if let Some(first) = pools.get(&key).and_then(Weak::upgrade) {
+            return Ok(first);
+        }
+        pools.insert(key, Arc::downgrade(&pool));
+        Ok(pool)
+    }
+}
+
+fn settings_hash(config: &Config) -> [u8; 32] {
+    let client = config.tls.client_cert.as_ref();
+    let limits = format!(
+        "{:?} {:?} {:?} {} {} {}",
+        config.guard,
+        config.statement_timeout,
+        config.connect_timeout,
+        config.max_connections,
+        config.tls.insecure_skip_verify,
+        config.tls.skip_host_name,
+    );
+    let mut hash = Sha256::new();
+    for part in [
+        config.dsn.expose().as_bytes(),
+        config.application_name.as_bytes(),
+        config.tls.ca_pem.as_deref().unwrap_or_default(),
+        client.map_or(&[], |own| &own.chain_pem),
+        client.map_or("", |own| own.key_pem.expose()).as_bytes(),
+        config.tls.server_name.as_deref().unwrap_or_default().as_bytes(),
+        limits.as_bytes(),
+    ] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// Connections to one server.
+pub(crate) struct Pool {
+    opener: Opener,
+    wait: Duration,
+    idle: Mutex<Vec<(Instant, Connection)>>,
+    free: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn new(config: &Config) -> Result<Self, SinkError> {
+        Ok(Self {
+            opener: Opener::new(config)?,
+            wait: config.connect_timeout,
+            idle: Mutex::default(),
+            free: Arc::new(Semaphore::new(config.max_connections.max(1))),
+        })
+    }
+
+    /// An idle connection or a new one.
+    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, SinkError> {
+        let waiting = tokio::time::timeout(self.wait, self.free.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = waiting else { return Err(timed_out("waiting for a free connection", self.wait)) };
+        let known = {
+            let mut idle = self.idle.lock();
+            idle.retain(|(since, connection)| since.elapsed() < MAX_IDLE && !connection.client.is_closed());
+            idle.pop()
+        };
+        let connection = match known {
+            Some((_, connection)) => connection,
+            None => self.opener.open().await?,
+        };
+        Ok(Lease { connection, pool: self.clone(), _permit: permit })
+    }
+}
+
+/// A connection in use. Dropped, it is closed; [`Lease::give_back`] keeps it.
+pub(crate) struct Lease {
+    connection: Connection,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Lease {
+    /// Returns a connection that has no transaction and no answer under way.
+    pub(crate) fn give_back(self) {
+        let Self { connection, pool, _permit } = self;
+        pool.idle.lock().push((Instant::now(), connection));
+    }
+}

@@ -1,0 +1,280 @@
+//! One transaction: fence, deletes, upserts, the right to write, commit.
+//!
+//! Separate because it has three ways to send rows: arrays for few, COPY for many, and bit by bit when the server
+//! refused something and the row at fault must be found.
+
+use crate::config::Config;
+use crate::connection::{Connection, Step};
+use crate::error::Failure;
+use crate::rows::{Columns, Jsonb, Sorted, chunk, resource_namespace};
+use crate::statements::Statements;
+use futures_util::future::{join4, ready};
+use kollect_export::{InventoryKey, Receipt, Rejected, SinkError, kill_point};
+use kollect_model::{Row, RowId, item_bytes};
+use std::pin::pin;
+use tokio_postgres::Statement;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+
+/// From this many changes on, COPY is quicker.
+const COPY_FROM: usize = 2_000;
+/// Keys of one delete statement.
+const DELETE_KEYS: usize = 10_000;
+/// Rows between two looks at the cancellation while copying.
+const COPY_STEP: usize = 500;
+const STAGED: [Type; 6] = [Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::JSONB, Type::BYTEA];
+
+/// How rows are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In arrays.
+    Arrays,
+    /// Through the staging table.
+    Copy,
+    /// In arrays under savepoints, halved until the refused row stands alone.
+    Search,
+}
+
+impl Way {
+    pub(crate) fn for_changes(count: usize) -> Self {
+        if count >= COPY_FROM { Self::Copy } else { Self::Arrays }
+    }
+}
+
+/// What a transaction needs to know.
+pub(crate) struct Writing<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) step: Step<'a>,
+    pub(crate) config: &'a Config,
+    pub(crate) statements: &'a Statements,
+    pub(crate) inventory: &'a InventoryKey,
+    /// There is a writer table to check.
+    pub(crate) fenced: bool,
+}
+
+/// Statements of the first exchange.
+struct Prepared {
+    fence: Option<Statement>,
+    delete: Option<Statement>,
+    upsert: Option<Statement>,
+}
+
+impl Writing<'_> {
+    /// Writes a batch. The transaction is over on `Ok`; on `Err` it may be open.
+    pub(crate) async fn write(&self, sorted: &Sorted<'_>, way: Way) -> Result<Receipt, Failure> {
+        let mut receipt = Receipt::default();
+        self.write_uncommitted(sorted, way, &mut receipt).await?;
+        self.commit().await?;
+        Ok(receipt)
+    }
+
+    async fn write_uncommitted(&self, sorted: &Sorted<'_>, way: Way, receipt: &mut Receipt) -> Result<(), Failure> {
+        let (first_rows, mut more_rows) =
+            if way == Way::Arrays { chunk(&sorted.upserts) } else { (&[][..], &sorted.upserts[..]) };
+        let (first_keys, more_keys) = sorted.deletes.split_at(sorted.deletes.len().min(DELETE_KEYS));
+        let prepared = self.prepare(first_keys, first_rows).await?;
+        receipt.rows += self.open(&prepared, first_keys, first_rows, way, &mut receipt.bytes).await?;
+        for keys in more_keys.chunks(DELETE_KEYS) {
+            receipt.rows += self.delete(prepared.delete.as_ref(), keys).await?;
+        }
+        match way {
+            Way::Arrays => {
+                while !more_rows.is_empty() {
+                    let (rows, rest) = chunk(more_rows);
+                    receipt.rows += self.upsert(rows, &mut receipt.bytes).await?;
+                    more_rows = rest;
+                }
+            }
+            Way::Copy => receipt.rows += self.copy(more_rows, &mut receipt.bytes).await?,
+            Way::Search => self.search(more_rows, receipt).await?,
+        }
+        kill_point("sent");
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<(), Failure> {
+        self.step.cycle.check_right()?;
+        // From here on nobody knows what happened until the answer is there.
+        let committed = self.step.run("commit", self.connection.client.batch_execute("COMMIT")).await;
+        committed.map_err(|failure| Failure::Final(failure.into_sink().maybe_landed()))?;
+        kill_point("acked");
+        Ok(())
+    }
+
+    async fn prepare(&self, keys: &[&RowId], rows: &[&Row]) -> Result<Prepared, Failure> {
+        let get = async |wanted: bool, sql: &str| match wanted {
+            true => self.connection.prepared(&self.step, sql).await.map(Some),
+            false => Ok(None),
+        };
+        Ok(Prepared {
+            fence: get(self.fenced, &self.statements.fence).await?,
+            delete: get(!keys.is_empty(), &self.statements.delete).await?,
+            upsert: get(!rows.is_empty(), &self.statements.upsert).await?,
+        })
+    }
+
+    /// BEGIN, fence, first deletes and first upserts, sent together without waiting in between.
+    async fn open(
+        &self,
+        prepared: &Prepared,
+        keys: &[&RowId],
+        rows: &[&Row],
+        way: Way,
+        bytes: &mut u64,
+    ) -> Result<u64, Failure> {
+        let client = &self.connection.client;
+        let mut begin = Statements::begin(&self.step.cycle.id());
+        if way == Way::Copy {
+            begin.push_str("; ");
+            begin.push_str(&self.statements.create_staging);
+        }
+        let (names, uids) = key_columns(keys);
+        let columns = Columns::of(rows, &self.inventory.namespace);
+        *bytes += columns.bytes;
+        let fence_number = i64::try_from(self.step.cycle.fence).unwrap_or(i64::MAX);
+        let key = self.key();
+        let fence = async {
+            let Some(statement) = &prepared.fence else { return Ok(true) };
+            let own = client.query(statement, &[&key[0], &key[1], &key[2], &self.config.table, &fence_number]).await?;
+            Ok(!own.is_empty())
+        };
+        let delete = async {
+            let Some(statement) = &prepared.delete else { return ready(Ok(0)).await };
+            client.execute(statement, &[&key[0], &key[1], &key[2], &names, &uids]).await
+        };
+        let upsert = async {
+            let Some(statement) = &prepared.upsert else { return Ok(0) };
+            client.execute(statement, &self.upsert_parameters(&key, &columns)).await
+        };
+        let all = async { Ok(join4(client.batch_execute(&begin), fence, delete, upsert).await) };
+        let (begun, own, deleted, upserted) = self.step.run("write rows", all).await?;
+        begun.map_err(|error| Failure::refused("begin", error))?;
+        if !own.map_err(|error| Failure::refused("fence", error))? {
+            return Err(another_leader().into());
+        }
+        let deleted = deleted.map_err(|error| Failure::refused("delete rows", error))?;
+        Ok(deleted + upserted.map_err(|error| Failure::refused("write rows", error))?)
+    }
+
+    fn key(&self) -> [&str; 3] {
+        [&self.config.cluster, &self.inventory.namespace, &self.inventory.name]
+    }
+
+    fn upsert_parameters<'p>(&self, key: &'p [&str; 3], columns: &'p Columns<'_>) -> [&'p (dyn ToSql + Sync); 9] {
+        [
+            &key[0],
+            &key[1],
+            &key[2],
+            &columns.target_namespaces,
+            &columns.target_names,
+            &columns.uids,
+            &columns.namespaces,
+            &columns.payloads,
+            &columns.digests,
+        ]
+    }
+
+    async fn delete(&self, statement: Option<&Statement>, keys: &[&RowId]) -> Result<u64, Failure> {
+        let Some(statement) = statement else { return Ok(0) };
+        let (names, uids) = key_columns(keys);
+        let key = self.key();
+        let parameters: [&(dyn ToSql + Sync); 5] = [&key[0], &key[1], &key[2], &names, &uids];
+        self.step.run("delete rows", self.connection.client.execute(statement, &parameters)).await
+    }
+
+    async fn upsert(&self, rows: &[&Row], bytes: &mut u64) -> Result<u64, Failure> {
+        let statement = self.connection.prepared(&self.step, &self.statements.upsert).await?;
+        let columns = Columns::of(rows, &self.inventory.namespace);
+        *bytes += columns.bytes;
+        let key = self.key();
+        let parameters = self.upsert_parameters(&key, &columns);
+        self.step.run("write rows", self.connection.client.execute(&statement, &parameters)).await
+    }
+
+    async fn copy(&self, rows: &[&Row], bytes: &mut u64) -> Result<u64, Failure> {
+        let client = &self.connection.client;
+        let statement = self.connection.prepared(&self.step, &self.statements.copy).await?;
+        let sink = self.step.run("copy rows", client.copy_in(&statement)).await?;
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &STAGED));
+        for rows in rows.chunks(COPY_STEP) {
+            let sending = async {
+                for row in rows {
+                    let payload = Jsonb(item_bytes(row));
+                    *bytes += payload.0.len() as u64;
+                    let target = &row.id.target;
+                    let namespace = resource_namespace(row, &self.inventory.namespace);
+                    let (uid, digest) = (row.id.uid.to_string(), &row.digest.0[..]);
+                    let values: [&(dyn ToSql + Sync); 6] =
+                        [&&*target.namespace, &&*target.name, &uid, &namespace, &payload, &digest];
+                    writer.as_mut().write(&values).await?;
+                }
+                Ok(())
+            };
+            self.step.run("copy rows", sending).await?;
+        }
+        self.step.run("copy rows", writer.finish()).await?;
+        let merge = self.connection.prepared(&self.step, &self.statements.merge).await?;
+        let key = self.key();
+        self.step.run("merge rows", client.execute(&merge, &[&key[0], &key[1], &key[2]])).await
+    }
+
+    /// Sends what the server takes and names the rest. Every refusal halves a part, so this ends.
+    async fn search(&self, rows: &[&Row], receipt: &mut Receipt) -> Result<(), Failure> {
+        let client = &self.connection.client;
+        let mut parts = Vec::new();
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let (part, more) = chunk(rest);
+            parts.push(part);
+            rest = more;
+        }
+        while let Some(part) = parts.pop() {
+            self.step.run("savepoint", client.batch_execute("SAVEPOINT part")).await?;
+            match self.upsert(part, &mut receipt.bytes).await {
+                Ok(written) => {
+                    receipt.rows += written;
+                    self.step.run("savepoint", client.batch_execute("RELEASE SAVEPOINT part")).await?;
+                }
+                Err(failure) if failure.is_about_rows() => {
+                    self.step.run("savepoint", client.batch_execute("ROLLBACK TO SAVEPOINT part")).await?;
+                    match part {
+                        [row] => receipt.rejected.push(Rejected {
+                            id: row.id.clone(),
+                            why: failure.into_sink().message,
+                        }),
+                        _ => parts.extend(<[&[&Row]; 2]>::from(part.split_at(part.len() / 2))),
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes every row of the inventory and its fence.
+    pub(crate) async fn forget(&self) -> Result<Receipt, Failure> {
+        let prepared = self.prepare(&[], &[]).await?;
+        let mut receipt = Receipt::default();
+        self.open(&prepared, &[], &[], Way::Arrays, &mut receipt.bytes).await?;
+        let key = self.key();
+        let client = &self.connection.client;
+        let rows = client.execute(&self.statements.forget_rows, &[&key[0], &key[1], &key[2]]);
+        receipt.rows = self.step.run("forget rows", rows).await?;
+        if self.fenced {
+            let fence = client.execute(&self.statements.forget_fence, &[&key[0], &key[1], &key[2], &self.config.table]);
+            self.step.run("forget rows", fence).await?;
+        }
+        kill_point("sent");
+        self.commit().await?;
+        Ok(receipt)
+    }
+}
+
+fn key_columns<'a>(keys: &[&'a RowId]) -> (Vec<&'a str>, Vec<String>) {
+    (keys.iter().map(|id| &*id.target.name).collect(), keys.iter().map(|id| id.uid.to_string()).collect())
+}
+
+/// The error when a higher fence is in the table.
+pub(crate) fn another_leader() -> SinkError {
+    SinkError::transient("fence", "another leader writes these rows now, so nothing was written")
+}

@@ -1,0 +1,51 @@
+//! `tidy`: budgets and the invariants of the architecture that a program can check.
+//!
+//! Separate from clippy, which cannot know them. Each check is a function from the repository to findings.
+
+mod dependencies;
+mod sources;
+
+use crate::shell::root;
+use std::fmt;
+
+/// Something that must change.
+pub(crate) struct Finding {
+    place: String,
+    what: String,
+}
+
+impl Finding {
+    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let files = sources::read(&root())?;
+    let metadata = dependencies::metadata()?;
+    let mut findings = Vec::new();
+    for file in &files {
+        findings.extend(sources::size(file));
+        findings.extend(sources::header(file));
+        findings.extend(sources::purity(file));
+        findings.extend(sources::wall_clock(file));
+        findings.extend(sources::private_references(file));
+    }
+    findings.extend(dependencies::crate_rules(&metadata));
+    findings.extend(dependencies::one_tls_provider(&std::fs::read_to_string(root().join("Cargo.lock"))?));
+    findings.extend(dependencies::pinned_toolchain(&root()));
+    for warning in files.iter().filter_map(sources::size_warning) {
+        eprintln!("tidy: warning: {warning}");
+    }
+    for finding in &findings {
+        eprintln!("tidy: {finding}");
+    }
+    anyhow::ensure!(findings.is_empty(), "{} findings of tidy", findings.len());
+    Ok(())
+}
