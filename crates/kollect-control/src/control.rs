@@ -5,6 +5,7 @@
 use crate::clock::timestamp;
 use crate::feed::Feed;
 use crate::inventory::InventoryState;
+use crate::inventory::cleanup::Finished;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::metrics::{Controller, ControllerResult, KindClass, Metrics};
 use crate::profile::Compiled;
@@ -22,7 +23,7 @@ use kollect_collect::{Collector, NamespaceFacts};
 use kollect_export::Exporter;
 use kollect_store::Store;
 use kube::api::ObjectMeta;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -106,6 +107,7 @@ pub struct Control {
     pub(crate) targets: BTreeMap<NamespacedName, TargetState>,
     pub(crate) targets_changed: bool,
     pub(crate) inventories: HashMap<NamespacedName, InventoryState>,
+    pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
     events: Events,
     reasons: HashMap<ObjectRef, String>,
     stop: CancellationToken,
@@ -134,6 +136,7 @@ impl Control {
             targets: BTreeMap::new(),
             targets_changed: false,
             inventories: HashMap::new(),
+            cleanups: Arc::default(),
             reasons: HashMap::new(),
             stop,
         }

@@ -2,4 +2,5 @@
 //!
 //! Never part of the operator.
 
+pub mod fault_proxy;
 pub mod servers;

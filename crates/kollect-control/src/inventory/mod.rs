@@ -65,6 +65,7 @@ impl Control {
     /// Brings one inventory up to date.
     pub(crate) fn reconcile_inventory(&mut self, object: &ObjectRef) {
         let key = object.key();
+        self.note_cleanups(object);
         let Some(inventory) = self.world.read().inventories.get(&key).cloned() else {
             if let Some(state) = self.inventories.remove(&key) {
                 self.leave(&key, state.bindings.into_values().collect());
@@ -208,7 +209,7 @@ impl Control {
         inventory: &KollectInventory,
         reference: &SinkRef,
         sink: &SinkObject,
-    ) -> Result<Option<kollect_export::layout::DocumentSpec>, State> {
+    ) -> Result<Option<Arc<kollect_export::layout::DocumentSpec>>, State> {
         let max = reference.max_export_bytes.or(inventory.spec.max_export_bytes);
         let context = DocumentContext {
             inventory: InventoryKey { namespace: key.namespace.clone(), name: key.name.clone() },
@@ -219,6 +220,7 @@ impl Control {
         };
         self.registry
             .document(sink, &context)
+            .map(|document| document.map(Arc::new))
             .map_err(|error| failed(error.class, error.reason.unwrap_or("SinkInvalid"), error.message))
     }
 

@@ -380,25 +380,3 @@ fn the_record_lies_outside_every_layout() {
     assert_eq!(spec.record_path(), ".kollect/eu-west/shop/daily/audit");
     assert_eq!(DocumentSpec { cluster: "".into(), ..spec }.record_path(), ".kollect/default/shop/daily/audit");
 }
-#[test]
-fn tmp_measure() {
-    for n in [50_000usize, 100_000, 200_000] {
-        let rows: Vec<_> =
-            (0..n).map(|i| config_map("cfg", &format!("n{i:07}"), &format!("u{i}"), &"v".repeat(100))).collect();
-        for (mode, format, max) in [
-            (Mode::Document, Format::Json, 0),
-            (Mode::Document, Format::Json, 1_000_000),
-            (Mode::Document, Format::Yaml, 1_000_000),
-            (Mode::PerResource, Format::Yaml, 0),
-        ] {
-            let t = std::time::Instant::now();
-            let plan = plan_full(&DocumentSpec { max_bytes: max, ..spec(mode, format) }, &rows, AT).unwrap();
-            println!("{n} {mode:?} {format:?} {max}: {} files {:?}", plan.files.len(), t.elapsed());
-            if mode == Mode::PerResource {
-                let t = std::time::Instant::now();
-                let d = delta(&spec(mode, format), &plan.index, &[Change::Upsert(rows[7].clone())]).unwrap();
-                println!("   delta of 1: {} {:?}", d.changes.len(), t.elapsed());
-            }
-        }
-    }
-}

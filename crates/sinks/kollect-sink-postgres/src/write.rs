@@ -258,11 +258,11 @@ impl Writing<'_> {
         self.open(&prepared, &[], &[], Way::Arrays, &mut receipt.bytes).await?;
         let key = self.key();
         let client = &self.connection.client;
-        let rows = client.execute(&self.statements.forget_rows, &[&key[0], &key[1], &key[2]]);
+        let parameters: [&(dyn ToSql + Sync); 4] = [&key[0], &key[1], &key[2], &self.config.table];
+        let rows = client.execute(&self.statements.forget_rows, &parameters[..3]);
         receipt.rows = self.step.run("forget rows", rows).await?;
         if self.fenced {
-            let fence = client.execute(&self.statements.forget_fence, &[&key[0], &key[1], &key[2], &self.config.table]);
-            self.step.run("forget rows", fence).await?;
+            self.step.run("forget rows", client.execute(&self.statements.forget_fence, &parameters)).await?;
         }
         kill_point("sent");
         self.commit().await?;

@@ -142,7 +142,7 @@ impl Exchange {
     /// Waits for the answer of what was written.
     fn finish(&mut self) -> Result<(), Trouble> {
         if self.action == Service::ReceivePack {
-            self.line.sent.store(true, Ordering::Relaxed);
+            self.line.about_to_push()?;
         }
         let response = match std::mem::replace(&mut self.state, State::Over) {
             State::Collecting(body) => self.ask(&body)?,

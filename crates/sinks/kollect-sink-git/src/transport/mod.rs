@@ -53,6 +53,14 @@ impl Line {
         io::Error::other("the connection failed")
     }
 
+    /// The last step before the server can make a push durable.
+    fn about_to_push(&self) -> Result<(), Trouble> {
+        self.pulse.may_write()?;
+        kollect_export::kill_point("sent");
+        self.sent.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn scrub(&self, text: &str) -> String {
         kollect_net::scrub(text.trim(), &self.endpoint.target.auth.secrets())
     }

@@ -17,7 +17,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::timeout;
 
 /// What is kept of the server's error output.
@@ -33,6 +32,7 @@ pub(super) struct Session {
     buffer: Vec<u8>,
     rest: Bytes,
     received: bool,
+    pushing: bool,
     ended: bool,
     words: Vec<u8>,
     exit: Option<u32>,
@@ -54,6 +54,7 @@ impl Session {
             buffer: Vec::new(),
             rest: Bytes::new(),
             received: false,
+            pushing: false,
             ended: false,
             words: Vec::new(),
             exit: None,
@@ -69,8 +70,9 @@ impl Session {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        if self.action == Service::ReceivePackLs && self.received {
-            self.line.sent.store(true, Ordering::Relaxed);
+        if self.action == Service::ReceivePackLs && self.received && !self.pushing {
+            self.pushing = true;
+            self.line.about_to_push()?;
         }
         let piece = Bytes::from(std::mem::take(&mut self.buffer));
         let sent = self.within("sending over ssh", self.channel.data_bytes(piece))?;

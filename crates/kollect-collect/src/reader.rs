@@ -1,0 +1,143 @@
+//! Hands what one watch finds to the workers, and says when a list is complete.
+//!
+//! Separate from the list and watch protocol, which does not know targets. A list counts as complete only after every
+//! object of it was taken in.
+
+use crate::dispatch::Dispatcher;
+use crate::feed::Feed;
+use crate::follow::{Happened, Meta, Need, Receiver};
+use crate::observe::CollectObserver;
+use crate::plan::WatchId;
+use crate::request::RequestError;
+use kollect_model::Uid;
+use kollect_store::Store;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A part that could not be listed for so long does not hold back the others any more.
+const GIVE_UP_WAITING: Duration = Duration::from_secs(30);
+
+/// What outlives a reader, so that the next one goes on where it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The epoch at which the last complete list began; 0 = none.
+    pub(crate) listed: AtomicU64,
+    /// Objects that the watch sees.
+    pub(crate) objects: AtomicU64,
+    /// Why it does not get on.
+    pub(crate) error: Mutex<Option<String>>,
+}
+
+/// What readers share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) observer: Arc<dyn CollectObserver>,
+}
+
+/// The receiver of one watch.
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    feed: Arc<Feed>,
+    id: WatchId,
+    progress: Arc<Progress>,
+    epochs: watch::Receiver<u64>,
+    /// Epoch at which the current list began.
+    began: u64,
+    seen: HashSet<Uid>,
+    failing_since: Option<Instant>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, feed: Arc<Feed>, id: WatchId, progress: Arc<Progress>) -> Self {
+        let epochs = feed.subscribe();
+        Self { shared, feed, id, progress, epochs, began: 0, seen: HashSet::new(), failing_since: None }
+    }
+
+    fn count(&self, objects: u64) {
+        self.progress.objects.store(objects, Ordering::Relaxed);
+        self.shared.observer.objects(&self.feed.gvr, objects);
+    }
+
+    fn well(&mut self) {
+        self.failing_since = None;
+        if self.progress.error.lock().take().is_some() {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        for entry in self.feed.table().entries() {
+            self.shared.observer.target_changed(&entry.spec.key);
+        }
+    }
+}
+
+impl Receiver for Reader {
+    fn list_begins(&mut self, _: Option<&str>) {
+        self.seen.clear();
+        self.began = self.feed.epoch();
+    }
+
+    async fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) {
+        let uid = Uid::parse(&meta.uid);
+        self.shared.dispatcher.object(&self.feed, happened == Happened::Deleted, &uid, raw).await;
+        let objects = self.progress.objects.load(Ordering::Relaxed);
+        match happened {
+            Happened::Listed => _ = self.seen.insert(uid),
+            Happened::Added => self.count(objects + 1),
+            Happened::Deleted => self.count(objects.saturating_sub(1)),
+            Happened::Modified => {}
+        }
+    }
+
+    async fn list_ends(&mut self, namespace: Option<&str>) {
+        self.shared.dispatcher.barrier().await;
+        let seen = std::mem::take(&mut self.seen);
+        let contains = |uid: &Uid| seen.contains(uid);
+        self.feed.complete(&self.id.reach, namespace, self.began, &contains, &self.shared.store);
+        if namespace.is_none() {
+            self.progress.listed.store(self.began, Ordering::Release);
+            self.count(seen.len() as u64);
+            self.shared.observer.listed(&self.feed.gvr);
+        }
+        self.well();
+        self.tell();
+    }
+
+    fn need(&self) -> Need {
+        self.feed.need(&self.id.reach, self.progress.listed.load(Ordering::Acquire))
+    }
+
+    async fn need_changed(&mut self) {
+        if self.epochs.changed().await.is_err() {
+            // The feed is gone; whoever dropped it ends this watch as well.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn resumed(&mut self) {
+        let listed = self.progress.listed.load(Ordering::Acquire);
+        self.feed.regained(&self.id.reach, listed, &self.shared.store);
+        self.well();
+        self.tell();
+    }
+
+    fn trouble(&mut self, error: &RequestError) {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let message = format!("cannot list and watch {}: {error}", self.id);
+        if since.elapsed() >= GIVE_UP_WAITING {
+            self.feed.lost(&self.id.reach, &message.as_str().into(), true, &self.shared.store);
+        }
+        let first = self.progress.error.lock().replace(message).is_none();
+        if first {
+            tracing::warn!(watch = %self.id, error = %error, "list and watch failed, trying again");
+            self.tell();
+        }
+    }
+}

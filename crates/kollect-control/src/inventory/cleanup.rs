@@ -1,0 +1,204 @@
+//! What happens to exported data when an inventory or one of its sink references goes away.
+//!
+//! Credentials still in memory are used if the sink or its Secret went first. What cannot be cleaned up is said in an
+//! event, and never holds back a deletion.
+
+use crate::control::Control;
+use crate::inventory::binding_id;
+use crate::kinds::{NamespacedName, ObjectRef};
+use crate::shared::conditions::Wanted;
+use crate::shared::finalizers;
+use kollect_api::names::finalizer;
+use kollect_api::{DeletionPolicy, KollectInventory, SinkFamily, SinkRef};
+use kollect_export::{BindingSpec, Class, Removal, SinkError};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// After this many transient failures a deletion goes on without the clean-up.
+const ATTEMPTS: u32 = 8;
+
+impl Control {
+    /// Ends the bindings whose references left the spec.
+    pub(crate) fn forget_removed(
+        &mut self,
+        key: &NamespacedName,
+        inventory: &KollectInventory,
+        names: &BTreeSet<String>,
+    ) {
+        let exported = inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone());
+        let state = self.inventories.entry(key.clone()).or_default();
+        let known: BTreeSet<String> = state.bindings.keys().cloned().chain(exported).collect();
+        let removed: Vec<String> =
+            known.into_iter().filter(|n| !names.contains(n) && !state.leaving.contains(n)).collect();
+        for name in removed {
+            let bound = self.inventories.get_mut(key).and_then(|s| s.bindings.remove(&name));
+            if let Some(spec) = bound.or_else(|| self.rebuild(key, inventory, &name)) {
+                if let Some(state) = self.inventories.get_mut(key) {
+                    state.leaving.insert(name.clone());
+                }
+                self.start_cleanup(key, inventory, vec![(name, spec)], false);
+            }
+        }
+    }
+
+    /// Ends every binding of an inventory that is being deleted, then lets it go.
+    pub(crate) fn clean_up_inventory(&mut self, object: &ObjectRef, inventory: &KollectInventory) {
+        if !finalizers::has(&inventory.metadata, finalizer::INVENTORY) {
+            return;
+        }
+        let key = object.key();
+        let state = self.inventories.entry(key.clone()).or_default();
+        if state.leaving.contains("*") {
+            return;
+        }
+        state.leaving.insert("*".to_owned());
+        let mut bindings: Vec<(String, BindingSpec)> = std::mem::take(&mut state.bindings).into_iter().collect();
+        let exported: Vec<String> =
+            inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone()).collect();
+        for name in exported {
+            if !bindings.iter().any(|(known, _)| *known == name) {
+                match self.rebuild(&key, inventory, &name) {
+                    Some(spec) => bindings.push((name, spec)),
+                    None => self.left_behind(object, inventory, &name, "its sink is gone or cannot be used"),
+                }
+            }
+        }
+        self.start_cleanup(&key, inventory, bindings, true);
+    }
+
+    /// A binding that this process has not given to the exporter, made from what is there.
+    fn rebuild(&self, key: &NamespacedName, inventory: &KollectInventory, name: &str) -> Option<BindingSpec> {
+        let (family, sink) = name.split_once('/')?;
+        let family = SinkFamily::ALL.into_iter().find(|f| f.as_str() == family)?;
+        let kind = super::kind_of(family)?;
+        let sink_key = NamespacedName::new(&key.namespace, sink);
+        let object = crate::sink::find(self, kind, &sink_key)?;
+        let built = self.sinks.get(&ObjectRef::new(kind, &sink_key))?.built.as_ref().ok()?.clone();
+        let document = self.document(key, inventory, &SinkRef::named(sink), &object).ok()?;
+        Some(BindingSpec {
+            id: binding_id(key, family, sink),
+            view: self.view_of(&key.namespace, inventory),
+            sink: built.sink,
+            min_interval: Duration::ZERO,
+            config_version: 0,
+            document,
+            cluster: built.cluster,
+            sink_type: object.sink_type(),
+            destination: built.destination,
+        })
+    }
+
+    fn left_behind(&self, object: &ObjectRef, inventory: &KollectInventory, name: &str, why: &str) {
+        let message = format!("{name}: what was exported stays there, because {why}; delete it by hand if it must go");
+        self.warn(object, inventory.metadata.uid.clone(), "CleanupTerminal", &message);
+    }
+
+    /// Ends bindings of an inventory object that is already gone; what they exported stays.
+    pub(crate) fn leave(&self, key: &NamespacedName, bindings: Vec<BindingSpec>) {
+        let exporter = self.exporter.clone();
+        let key = key.clone();
+        tokio::spawn(async move {
+            for spec in bindings {
+                if let Err(error) = exporter.remove_binding(&spec.id, Removal::Leave).await {
+                    tracing::warn!(inventory = %key, sink = %spec.id.sink, %error, "binding not ended cleanly");
+                }
+            }
+        });
+    }
+
+    fn start_cleanup(
+        &self,
+        key: &NamespacedName,
+        inventory: &KollectInventory,
+        bindings: Vec<(String, BindingSpec)>,
+        last: bool,
+    ) {
+        let removal = match inventory.spec.deletion_policy {
+            DeletionPolicy::Delete => Removal::Forget,
+            DeletionPolicy::Retain => Removal::Leave,
+        };
+        let object = ObjectRef::new(crate::kinds::Kind::Inventory, key);
+        let done = self.cleanups.clone();
+        let exporter = self.exporter.clone();
+        let dirty = self.dirty.clone();
+        let key = key.clone();
+        tokio::spawn(async move {
+            for (name, spec) in bindings {
+                let failed = remove(&exporter, &spec, removal).await.err();
+                done.lock().push(Finished { inventory: key.clone(), name, failed, last: false });
+            }
+            if last {
+                done.lock().push(Finished { inventory: key.clone(), name: "*".to_owned(), failed: None, last: true });
+            }
+            dirty.mark(object);
+        });
+    }
+
+    /// Takes note of finished clean-ups: their entries leave the status, and a deleted inventory may go.
+    pub(crate) fn note_cleanups(&mut self, object: &ObjectRef) {
+        let key = object.key();
+        let finished: Vec<Finished> = {
+            let mut all = self.cleanups.lock();
+            let (ours, others) = std::mem::take(&mut *all).into_iter().partition(|f| f.inventory == key);
+            *all = others;
+            ours
+        };
+        let Some(inventory) = self.world.read().inventories.get(&key).cloned() else { return };
+        for end in finished {
+            if let Some(error) = &end.failed {
+                tracing::warn!(inventory = %key, sink = %end.name, %error, error_class = error.class.label(),
+                    "inventory cleanup failed");
+                self.left_behind(object, &inventory, &end.name, &error.to_string());
+            }
+            if let Some(state) = self.inventories.get_mut(&key) {
+                state.leaving.remove(&end.name);
+            }
+            if end.last {
+                self.inventories.remove(&key);
+                self.set_finalizer(object, &inventory.metadata, finalizer::INVENTORY, false);
+                // Until the API server has let it go, nothing must start again.
+                self.inventories.entry(key.clone()).or_default().leaving.insert("*".to_owned());
+            }
+        }
+    }
+}
+
+/// The end of one binding's clean-up.
+pub struct Finished {
+    inventory: NamespacedName,
+    name: String,
+    failed: Option<SinkError>,
+    last: bool,
+}
+
+async fn remove(
+    exporter: &kollect_export::Exporter,
+    spec: &BindingSpec,
+    removal: Removal,
+) -> Result<(), SinkError> {
+    let mut pause = FIRST_RETRY;
+    let mut attempt = 1;
+    loop {
+        if exporter.status(&spec.id).is_none() {
+            exporter.set_binding(spec.clone());
+        }
+        match exporter.remove_binding(&spec.id, removal).await {
+            Ok(_) => return Ok(()),
+            Err(error) if matches!(error.class, Class::Transient { .. }) && attempt < ATTEMPTS => {
+                tracing::warn!(binding = %spec.id, %error, error_class = "transient", "cleanup failed; trying again");
+                tokio::time::sleep_until(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+                pause = (pause * 2).min(LAST_RETRY);
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The condition of an inventory whose deletion waits for its clean-up.
+pub fn deleting() -> Wanted {
+    Wanted::is_false("Ready", "Progressing", "being deleted: exported rows and files are removed from the sinks")
+}

@@ -1,0 +1,202 @@
+//! What an inventory's status says: counts, one entry per binding, and the conditions.
+
+use crate::clock::{timestamp, to_timestamp};
+use crate::control::Control;
+use crate::inventory::decide::{self, Facts, State};
+use crate::kinds::{Kind, ObjectRef};
+use crate::metrics::Controller;
+use crate::shared::conditions::{Wanted, merge};
+use crate::sink::decide::Probed;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kollect_api::{KollectInventory, KollectInventoryStatus, SinkExportStatus, SinkFamily};
+use kollect_export::BindingStatus;
+use serde_json::{Map, Value, json};
+
+impl Control {
+    /// Writes the status of an inventory and the events that belong to it.
+    pub(crate) fn report_inventory(&mut self, object: &ObjectRef, inventory: &KollectInventory, mut facts: Facts) {
+        facts.shard_warning = self.shard_warning(inventory, facts.items);
+        facts.unreachable = self.unreachable(object, inventory);
+        let present = serde_json::to_value(&inventory.status).unwrap_or_default();
+        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let before: KollectInventoryStatus = serde_json::from_value(base).unwrap_or_default();
+        let exports = self.sink_exports(object, inventory, &before, &mut facts);
+        self.announce_failures(object, inventory, &facts);
+        let wanted = decide::conditions(&facts);
+        let fields = fields(&facts, &exports);
+        let health = health(&facts, &wanted);
+        if wanted.iter().any(|c| c.kind == "ExportShardWarning")
+            && !before.conditions.iter().any(|c| c.type_ == "ExportShardWarning")
+        {
+            self.metrics.export_shard_warn.inc();
+            let message = facts.shard_warning.clone().unwrap_or_default();
+            self.warn(object, inventory.metadata.uid.clone(), "ApproachingExportCap", &message);
+        }
+        self.report(object, &inventory.metadata, present, wanted, fields, health);
+    }
+
+    fn sink_exports(
+        &self,
+        object: &ObjectRef,
+        inventory: &KollectInventory,
+        before: &KollectInventoryStatus,
+        facts: &mut Facts,
+    ) -> Vec<SinkExportStatus> {
+        let generation = inventory.metadata.generation.unwrap_or(0);
+        let key = object.key();
+        let mut all = Vec::new();
+        let mut rejected = Vec::new();
+        for binding in &facts.bindings {
+            let old = before.sink_exports.iter().find(|e| e.name == binding.name).cloned().unwrap_or_default();
+            let status = self.inventories.get(&key).and_then(|s| s.bindings.get(&binding.name)).and_then(|spec| {
+                self.exporter.status(&spec.id)
+            });
+            if let Some(status) = &status {
+                rejected.extend(status.rejected.iter().map(|r| format!("{} ({})", r.id, r.why)));
+                self.announce_new_destination(object, inventory, &old, status);
+            }
+            all.push(entry(binding, old, status.as_ref(), generation));
+        }
+        // A binding that is being cleaned up keeps its entry until that is done.
+        let leaving = self.inventories.get(&key).map(|s| s.leaving.clone()).unwrap_or_default();
+        let gone = before.sink_exports.iter().filter(|e| leaving.contains(&e.name));
+        all.extend(gone.filter(|e| !facts.bindings.iter().any(|b| b.name == e.name)).cloned());
+        rejected.truncate(10);
+        facts.rejected = rejected;
+        all
+    }
+
+    fn announce_new_destination(
+        &self,
+        object: &ObjectRef,
+        inventory: &KollectInventory,
+        old: &SinkExportStatus,
+        status: &BindingStatus,
+    ) {
+        let Some(before) = old.destination.as_deref() else { return };
+        if before != status.destination && status.last_export.is_some() {
+            let message = format!(
+                "{} writes to {} now; what it wrote to {before} is left there",
+                old.name, status.destination
+            );
+            self.note(object, inventory.metadata.uid.clone(), false, "DestinationChanged", &message);
+        }
+    }
+
+    /// One warning per binding and failure, not one per attempt.
+    fn announce_failures(&mut self, object: &ObjectRef, inventory: &KollectInventory, facts: &Facts) {
+        let key = object.key();
+        let mut warned = self.inventories.get(&key).map(|s| s.warned.clone()).unwrap_or_default();
+        warned.retain(|name, _| {
+            facts.bindings.iter().any(|b| b.name == *name && matches!(b.state, State::Failed { .. }))
+        });
+        for binding in &facts.bindings {
+            let State::Failed { class, reason, message } = &binding.state else { continue };
+            if warned.insert(binding.name.clone(), reason.clone()).as_ref() != Some(reason) {
+                self.count_error(Kind::Inventory, class.label());
+                self.warn(object, inventory.metadata.uid.clone(), reason, &format!("{}: {message}", binding.name));
+            }
+        }
+        self.inventories.entry(key).or_default().warned = warned;
+        let debounced = facts.bindings.iter().filter(|b| matches!(b.state, State::Debounced { .. })).count();
+        if debounced > 0 {
+            let labels = Controller { controller: "KollectInventory".to_owned() };
+            self.metrics.export_debounced.get_or_create(&labels).inc_by(debounced as u64);
+        }
+    }
+
+    /// Only whole documents have a size to worry about.
+    fn shard_warning(&self, inventory: &KollectInventory, items: u64) -> Option<String> {
+        let key = crate::kinds::NamespacedName::new(
+            inventory.metadata.namespace.as_deref()?,
+            inventory.metadata.name.as_deref()?,
+        );
+        let bindings = &self.inventories.get(&key)?.bindings;
+        let documents = bindings.values().any(|b| b.document.as_ref().is_some_and(|d| d.is_document()));
+        if !documents || items < self.settings.shard_warn_rows {
+            return None;
+        }
+        let next = match inventory.spec.partitioning {
+            kollect_api::Partitioning::Auto => "larger documents are split into parts",
+            kollect_api::Partitioning::Disabled => "larger documents are refused",
+        };
+        Some(format!(
+            "{items} rows go into whole documents ({next}); split with several inventories and spec.targetRefs or \
+             spec.targetSelector"
+        ))
+    }
+
+    fn unreachable(&self, object: &ObjectRef, inventory: &KollectInventory) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for family in SinkFamily::ALL {
+            let Some(kind) = crate::inventory::kind_of(family) else { continue };
+            for reference in inventory.spec.sink_refs(family) {
+                let key = crate::kinds::NamespacedName::new(&object.namespace, &reference.name);
+                let state = self.sinks.get(&ObjectRef::new(kind, &key));
+                if let Some(Probed::Failed { message, .. }) = state.map(crate::sink::SinkState::probed) {
+                    all.push((format!("{family}/{}", reference.name), message));
+                }
+            }
+        }
+        all
+    }
+}
+
+fn entry(
+    binding: &decide::Binding,
+    old: SinkExportStatus,
+    status: Option<&BindingStatus>,
+    generation: i64,
+) -> SinkExportStatus {
+    let wanted = match &binding.state {
+        State::InSync => Wanted::is_true("Synced", "Exported", "the sink holds what the inventory has"),
+        State::Debounced { changes, due_in } => Wanted::is_false(
+            "Synced",
+            "Debounced",
+            format!("{changes} changes wait for exportMinInterval; due in {}s", due_in.as_secs()),
+        ),
+        State::Waiting(why) => Wanted::is_false("Synced", "Progressing", why.clone()),
+        State::Failed { reason, message, .. } => {
+            let reason = if reason.starts_with("Export") { "ExportFailed" } else { reason };
+            Wanted::is_false("Synced", reason, message.clone())
+        }
+    };
+    SinkExportStatus {
+        name: binding.name.clone(),
+        namespace: None,
+        destination: status.map(|s| s.destination.clone()).or(old.destination),
+        last_export_time: status.and_then(|s| s.last_export).map(|t| Time(to_timestamp(t))).or(old.last_export_time),
+        last_checksum: status.and_then(|s| s.checksum.clone()).or(old.last_checksum),
+        conditions: merge(&old.conditions, &[wanted], generation, timestamp()),
+    }
+}
+
+fn fields(facts: &Facts, exports: &[SinkExportStatus]) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let in_sync =
+        facts.bindings.iter().filter(|b| matches!(b.state, State::InSync | State::Debounced { .. })).count();
+    fields.insert("itemCount".to_owned(), json!(facts.items));
+    fields.insert("sinksSummary".to_owned(), json!(format!("{in_sync}/{}", facts.bindings.len())));
+    fields.insert("sinkExports".to_owned(), serde_json::to_value(exports).unwrap_or_default());
+    if let Some(newest) = exports.iter().filter_map(|e| e.last_export_time.as_ref()).map(|t| t.0).max() {
+        fields.insert("lastExportTime".to_owned(), serde_json::to_value(Time(newest)).unwrap_or_default());
+    }
+    fields
+}
+
+/// Changes when something fails, recovers or first succeeds; a debounced binding is as healthy as an exported one.
+fn health(facts: &Facts, wanted: &[Wanted]) -> String {
+    let mut text = String::new();
+    for binding in &facts.bindings {
+        let state = match &binding.state {
+            State::Waiting(_) => "waiting",
+            State::InSync | State::Debounced { .. } => "ok",
+            State::Failed { reason, .. } => reason,
+        };
+        text.push_str(&format!("{}={state};", binding.name));
+    }
+    for condition in wanted.iter().filter(|c| matches!(c.kind, "Ready" | "Degraded" | "ExportShardWarning")) {
+        text.push_str(&format!("{}={};", condition.kind, condition.status));
+    }
+    text
+}

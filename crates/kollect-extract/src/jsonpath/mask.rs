@@ -1,0 +1,47 @@
+//! What part of an object a path can reach.
+
+use super::{JsonPath, Step};
+use crate::mask::{FieldMask, MaskStep};
+
+/// A path whose unions would make more branches than this counts as reaching everything below the union.
+const MAX_BRANCHES: usize = 64;
+
+impl JsonPath {
+    /// Adds everything that this path can read.
+    pub(crate) fn reach(&self, mask: &mut FieldMask) {
+        for place in follow(&self.steps, vec![Vec::new()], mask) {
+            mask.insert(&place, true);
+        }
+    }
+}
+
+/// The places that `steps` lead to; what is read on the way is added to the mask.
+fn follow(steps: &[Step], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) -> Vec<Vec<MaskStep>> {
+    for step in steps {
+        match step {
+            Step::Field(name) => places.iter_mut().for_each(|place| place.push(MaskStep::Field(name.clone()))),
+            Step::Wildcard | Step::Slice(_) => places.iter_mut().for_each(|place| place.push(MaskStep::Any)),
+            Step::Filter(filter) => {
+                places.iter_mut().for_each(|place| place.push(MaskStep::Any));
+                let right = filter.right.iter().map(|(_, steps)| steps);
+                for operand in std::iter::once(&filter.left).chain(right) {
+                    for place in follow(operand, places.clone(), mask) {
+                        mask.insert(&place, true);
+                    }
+                }
+            }
+            Step::Union(branches) if places.len() * branches.len() <= MAX_BRANCHES => {
+                places = branches.iter().flat_map(|branch| follow(branch, places.clone(), mask)).collect();
+            }
+            Step::Recursive | Step::Union(_) => return places,
+            Step::Literal(_) => {
+                // Whether it appears depends on what was matched so far.
+                for place in &places {
+                    mask.insert(place, true);
+                }
+                return Vec::new();
+            }
+        }
+    }
+    places
+}

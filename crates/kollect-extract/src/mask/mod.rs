@@ -1,0 +1,233 @@
+//! Which fields of an object a set of expressions can reach, and decoding only those.
+//!
+//! Separate because collecting decodes every object once for all profiles of its kind. A mask may keep too much, it
+//! must never leave out what an expression could read; `metadata.managedFields` alone is left out unless it is named.
+
+mod decode;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// A mask with more nodes than this keeps everything.
+const MAX_NODES: usize = 4096;
+
+/// One step of a reachable path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MaskStep {
+    /// A key of an object.
+    Field(Box<str>),
+    /// Any element of a list or any key of an object.
+    Any,
+}
+
+/// The set of reachable field paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldMask {
+    root: Node,
+    managed_fields: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Node {
+    /// Everything below is reachable.
+    whole: bool,
+    fields: BTreeMap<Box<str>, Node>,
+    any: Option<Box<Node>>,
+}
+
+static WHOLE: LazyLock<Node> = LazyLock::new(|| Node { whole: true, ..Node::default() });
+
+impl Default for FieldMask {
+    /// What collecting itself needs: name, namespace, uid, labels and resourceVersion.
+    fn default() -> Self {
+        let mut mask = Self { root: Node::default(), managed_fields: false };
+        for field in ["name", "namespace", "uid", "labels", "resourceVersion"] {
+            mask.insert(&[MaskStep::Field("metadata".into()), MaskStep::Field(field.into())], true);
+        }
+        mask
+    }
+}
+
+impl FieldMask {
+    /// A mask that keeps everything but `metadata.managedFields`.
+    pub fn everything() -> Self {
+        let mut mask = Self::default();
+        mask.insert(&[], true);
+        mask
+    }
+
+    /// Adds a path; `whole` also adds everything below it, otherwise only whether it is there.
+    pub(crate) fn insert(&mut self, path: &[MaskStep], whole: bool) {
+        if let [MaskStep::Field(first), MaskStep::Field(second), ..] = path {
+            self.managed_fields |= &**first == "metadata" && &**second == "managedFields";
+        }
+        let mut node = &mut self.root;
+        for step in path {
+            node = match step {
+                MaskStep::Field(name) => node.fields.entry(name.clone()).or_default(),
+                MaskStep::Any => node.any.get_or_insert_default(),
+            };
+        }
+        node.whole |= whole;
+        self.settle();
+    }
+
+    /// The mask that keeps what either keeps.
+    pub fn union(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.root.merge(&other.root);
+        both.managed_fields |= other.managed_fields;
+        both.settle();
+        both
+    }
+
+    /// Whether the metadata of an object is all that is reachable, so that a metadata-only watch is enough.
+    ///
+    /// `kind` and `apiVersion` do not count as metadata: such a watch reports `PartialObjectMetadata` there.
+    pub fn metadata_only(&self) -> bool {
+        !self.root.whole && self.root.any.is_none() && self.root.fields.keys().all(|key| &**key == "metadata")
+    }
+
+    /// Parses an object and leaves out, without building them, the fields that are not reachable.
+    pub fn decode(&self, raw: &str) -> Result<Value, serde_json::Error> {
+        decode::decode(&self.root, self.managed_fields, raw)
+    }
+
+    /// Drops what is covered by something else and keeps the mask small.
+    fn settle(&mut self) {
+        let mut budget = MAX_NODES;
+        if !self.root.settle(&mut budget) {
+            self.root = WHOLE.clone();
+        }
+    }
+}
+
+impl Node {
+    fn merge(&mut self, other: &Self) {
+        self.whole |= other.whole;
+        for (name, node) in &other.fields {
+            self.fields.entry(name.clone()).or_default().merge(node);
+        }
+        if let Some(any) = &other.any {
+            self.any.get_or_insert_default().merge(any);
+        }
+    }
+
+    /// After this, the node of a named field also holds what `any` reaches. `false` when there are too many nodes.
+    fn settle(&mut self, budget: &mut usize) -> bool {
+        let Some(left) = budget.checked_sub(1) else { return false };
+        *budget = left;
+        if self.whole {
+            self.fields.clear();
+            self.any = None;
+            return true;
+        }
+        if let Some(any) = &mut self.any {
+            if !any.settle(budget) {
+                return false;
+            }
+            for node in self.fields.values_mut() {
+                node.merge(any);
+            }
+        }
+        self.fields.values_mut().all(|node| node.settle(budget))
+    }
+
+    /// The node of a key, or nothing when the key is not reachable.
+    fn child(&self, key: &str) -> Option<&Self> {
+        if self.whole {
+            return Some(&WHOLE);
+        }
+        self.fields.get(key).or(self.any.as_deref())
+    }
+
+    /// The node of the elements of a list.
+    fn element(&self) -> Option<&Self> {
+        if self.whole { Some(&WHOLE) } else { self.any.as_deref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn mask(paths: &[&str]) -> FieldMask {
+        let mut mask = FieldMask::default();
+        for path in paths {
+            let steps: Vec<MaskStep> = path
+                .split('.')
+                .filter(|step| !step.is_empty())
+                .map(|step| if step == "*" { MaskStep::Any } else { MaskStep::Field(step.into()) })
+                .collect();
+            mask.insert(&steps, true);
+        }
+        mask
+    }
+
+    fn object() -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "X",
+            "metadata": {"name": "n", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}, "managedFields": [{"f": 1}]},
+            "spec": {"list": [{"image": "i", "env": [1]}, {"image": "j"}, 3], "map": {"x": {"y": 1, "z": 2}}, "n": 1},
+        })
+    }
+
+    fn kept(mask: &FieldMask) -> Value {
+        mask.decode(&object().to_string()).unwrap()
+    }
+
+    #[test]
+    fn only_reachable_fields_are_decoded() {
+        let metadata = json!({"name": "n", "uid": "u", "labels": {"a": "b"}});
+        assert_eq!(kept(&mask(&[])), json!({"metadata": metadata}));
+        assert_eq!(
+            kept(&mask(&["spec.list.*.image", "spec.n.below"])),
+            json!({"metadata": metadata, "spec": {"list": [{"image": "i"}, {"image": "j"}, 3], "n": 1}})
+        );
+        assert_eq!(
+            kept(&mask(&["spec.map.*.y", "spec.map.x.z"])),
+            json!({"metadata": metadata, "spec": {"map": {"x": {"y": 1, "z": 2}}}})
+        );
+        assert_eq!(kept(&mask(&["spec.list.name"])), json!({"metadata": metadata, "spec": {"list": []}}));
+    }
+
+    #[test]
+    fn managed_fields_are_kept_only_when_they_are_named() {
+        let mut all = object();
+        all["metadata"].as_object_mut().unwrap().remove("managedFields");
+        assert_eq!(kept(&FieldMask::everything()), all);
+        assert_eq!(kept(&mask(&["metadata"]))["metadata"], all["metadata"]);
+        assert_eq!(kept(&mask(&["", "metadata.managedFields"])), object());
+        assert_eq!(kept(&mask(&["metadata.managedFields"]))["metadata"]["managedFields"], json!([{"f": 1}]));
+    }
+
+    #[test]
+    fn a_union_keeps_what_either_keeps() {
+        let both = mask(&["spec.n"]).union(&mask(&["spec.map.x.y"]));
+        assert_eq!(kept(&both)["spec"], json!({"map": {"x": {"y": 1}}, "n": 1}));
+        assert!(!both.metadata_only());
+        assert!(mask(&["metadata.annotations"]).metadata_only());
+        assert!(!mask(&["kind"]).metadata_only());
+        assert!(!FieldMask::everything().metadata_only());
+    }
+
+    #[test]
+    fn a_mask_that_grows_too_large_keeps_everything() {
+        let mut large = FieldMask::default();
+        for i in 0..MAX_NODES {
+            large.insert(&[MaskStep::Field(format!("f{i}").into())], true);
+        }
+        assert_eq!(large.root, *WHOLE);
+    }
+
+    #[test]
+    fn deep_or_broken_input_is_an_error() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(FieldMask::everything().decode(&format!(r#"{{"a":{deep}}}"#)).is_err());
+        assert!(FieldMask::default().decode(r#"{"a":1"#).is_err());
+        assert!(FieldMask::default().decode(r#"{"a":1} x"#).is_err());
+        assert_eq!(FieldMask::default().decode("{}").unwrap(), json!({}));
+    }
+}

@@ -1,0 +1,139 @@
+//! Logging in, TLS, outages, limits.
+
+use crate::server::{Database, Run, row, server, upserts};
+use kollect_export::{Class, RowSink, SinkError};
+use kollect_net::{ClientCert, Guard, TlsSpec};
+use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_testkit::servers::{Certs, Postgres, PostgresOptions};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+async fn probe(config: Config) -> Result<String, SinkError> {
+    let sink = PostgresSink::new(config, &Pools::default())?;
+    sink.probe(&CancellationToken::new()).await.map(|probe| probe.message)
+}
+
+fn is_silent(error: &SinkError) {
+    for word in [Postgres::PASSWORD, "wrong-pw", Postgres::USER, "localhost", "127.0.0.1", "no-such-db"] {
+        assert!(!error.to_string().contains(word), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_probe_says_what_works_and_what_does_not() {
+    let db = Database::new("probe").await;
+    let good = db.config().await;
+    assert_eq!(probe(good.clone()).await.unwrap(), "PostgreSQL ping succeeded");
+    let dsn = good.dsn.expose().to_owned();
+    let other_ca = Certs::new().unwrap().ca.into_bytes();
+    let changed = |dsn: String| Config { dsn: dsn.into(), ..good.clone() };
+    let terminal = [
+        (changed(dsn.replace(Postgres::PASSWORD, "wrong-pw")), "login"),
+        (changed(dsn.replace("/probe", "/no-such-db")), "database does not exist"),
+        (changed(dsn.replace("verify-full", "disable")), "login"),
+        (Config { tls: TlsSpec::default(), ..good.clone() }, "certificate was not accepted"),
+        (Config { tls: TlsSpec { ca_pem: Some(other_ca), ..TlsSpec::default() }, ..good.clone() }, "certificate"),
+        (Config { guard: Guard { allow_private: true, allow_loopback: false }, ..good.clone() }, "not allowed"),
+    ];
+    for (config, says) in terminal {
+        let error = probe(config).await.unwrap_err();
+        assert_eq!(error.class, Class::Terminal, "{error}");
+        assert!(error.message.contains(says), "{says}: {error}");
+        is_silent(&error);
+    }
+    let error = probe(changed(dsn.replace(&format!(":{}/", server().await.port()), ":1/"))).await.unwrap_err();
+    assert!(matches!(error.class, Class::Transient { .. }), "{error}");
+    is_silent(&error);
+}
+
+#[tokio::test]
+async fn key_value_strings_and_unverified_tls_work() {
+    let db = Database::new("kv").await;
+    let port = server().await.port();
+    let dsn = format!(
+        "host=127.0.0.1 port={port} user={} password='{}' dbname=kv sslmode=require",
+        Postgres::USER,
+        Postgres::PASSWORD
+    );
+    let config = Config { dsn: dsn.into(), tls: TlsSpec::default(), ..db.config().await };
+    probe(config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_certificate_logs_in_and_its_absence_is_terminal() {
+    let db = Database::new("mtls").await;
+    let server = server().await;
+    let dsn = format!("postgres://{}@localhost:{}/mtls?sslmode=verify-full", Postgres::CERT_USER, server.port());
+    let config = Config { dsn: dsn.into(), ..db.config().await };
+    let error = probe(config.clone()).await.unwrap_err();
+    assert_eq!(error.class, Class::Terminal, "{error}");
+    let own = server.client_cert(Postgres::CERT_USER).unwrap();
+    let client_cert = Some(ClientCert { chain_pem: own.cert.into_bytes(), key_pem: own.key.into() });
+    probe(Config { tls: TlsSpec { client_cert, ..config.tls.clone() }, ..config }).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_is_transient_and_the_sink_recovers() {
+    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+    let mut config = Config::new(server.url(Postgres::DATABASE).into(), "items");
+    config.guard = Guard::open();
+    config.tls.ca_pem = Some(server.ca_pem().as_bytes().to_vec());
+    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let run = Run::of(&sink);
+    run.held().await.unwrap();
+    let rows = [row("u", ("shop", "cart"), "{}")];
+    run.apply(upserts(&rows)).await.unwrap();
+    server.stop();
+    for _ in 0..3 {
+        let error = run.apply(upserts(&rows)).await.unwrap_err();
+        assert!(matches!(error.class, Class::Transient { .. }), "{error}");
+        is_silent(&error);
+    }
+    server.restart().await.unwrap();
+    assert!(run.intact().await.unwrap());
+    assert_eq!(run.held().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_blocked_statement_ends_by_its_limit_or_by_cancellation() {
+    let db = Database::new("blocked").await;
+    let config = Config { statement_timeout: Duration::from_millis(300), ..db.config().await };
+    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let run = Run::of(&sink);
+    let rows = [row("u", ("shop", "cart"), "{}")];
+    run.held().await.unwrap();
+    db.run("BEGIN; LOCK TABLE items").await;
+    let error = run.apply(upserts(&rows)).await.unwrap_err();
+    assert!(matches!(error.class, Class::Transient { .. }) && error.message.contains("57014"), "{error}");
+
+    let patient = PostgresSink::new(db.config().await, &Pools::default()).unwrap();
+    let run = Run::of(&patient);
+    let cancel = run.cancel.clone();
+    let began = Instant::now();
+    let (result, ()) = tokio::join!(run.apply(upserts(&rows)), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cancel.cancel();
+    });
+    assert_eq!(result.unwrap_err().stage, "cancelled");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    db.run("ROLLBACK").await;
+    assert_eq!(db.count("true").await, 0);
+}
+
+#[tokio::test]
+async fn sinks_with_equal_settings_share_a_bounded_pool() {
+    let db = Database::new("shared").await;
+    let pools = Pools::default();
+    let config = Config { max_connections: 2, ..db.config().await };
+    let mut sinks = Vec::new();
+    for _ in 0..10 {
+        sinks.push(PostgresSink::new(config.clone(), &pools).unwrap());
+    }
+    let cancel = CancellationToken::new();
+    for result in futures_util::future::join_all(sinks.iter().map(|sink| sink.probe(&cancel))).await {
+        result.unwrap();
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shared' AND application_name = 'kollect'";
+    let open: i64 = db.admin.query_one(open, &[]).await.unwrap().get(0);
+    assert!((1..=2).contains(&open), "{open}");
+}

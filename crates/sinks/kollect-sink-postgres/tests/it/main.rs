@@ -1,0 +1,10 @@
+//! The sink against a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails should stop its test")]
+
+mod connecting;
+mod damage;
+mod rejecting;
+mod rows;
+mod schema;
+mod server;
+mod speed;
