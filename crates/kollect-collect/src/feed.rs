@@ -8,11 +8,11 @@ use crate::failures::Failures;
 use crate::follow::Need;
 use crate::plan::{Gvr, NAMESPACE_WATCHES, Reach};
 use crate::target::{TargetSpec, WantedNamespaces};
-use kollect_extract::FieldMask;
+use kollect_extract::{Extractor, FieldMask};
 use kollect_model::{Gvk, TargetKey, Uid};
 use kollect_store::{Coverage, PartState, Store, Wanted};
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -55,8 +55,12 @@ impl Table {
     fn new(epoch: u64, entries: Vec<Arc<Entry>>) -> Self {
         let mut by_namespace: HashMap<Arc<str>, Vec<u32>> = HashMap::new();
         let mut mask = FieldMask::default();
+        let mut profiles: HashSet<*const Extractor> = HashSet::new();
         for (at, entry) in (0..).zip(&entries) {
-            mask = mask.union(entry.spec.extractor.mask());
+            // Many targets share one compiled profile.
+            if profiles.insert(Arc::as_ptr(&entry.spec.extractor)) {
+                mask = mask.union(entry.spec.extractor.mask());
+            }
             mask = entry.spec.matching.masks().fold(mask, |mask, other| mask.union(other));
             for namespace in entry.namespaces.iter() {
                 by_namespace.entry(namespace.clone()).or_default().push(at);
@@ -148,6 +152,13 @@ impl Feed {
         }
     }
 
+    /// Takes targets out.
+    pub(crate) fn remove(&self, gone: &HashSet<Arc<TargetKey>>) {
+        let mut table = self.table.write();
+        let stay = table.entries.iter().filter(|entry| !gone.contains(&entry.spec.key)).cloned().collect();
+        *table = Arc::new(Table::new(table.epoch + 1, stay));
+    }
+
     fn entry(
         &self,
         spec: &TargetSpec,
@@ -173,6 +184,7 @@ impl Feed {
         store.ensure_target(&spec.key);
         store.set_wanted(&spec.key, self.wanted(spec, &namespaces));
         let failures = before.map_or_else(Arc::default, |before| before.failures.clone());
+        failures.keep(|namespace, _| namespaces.contains(namespace));
         let (base, newer) = match same {
             Some(before) => {
                 let known = before.newer.iter().filter(|(namespace, _)| namespaces.contains(*namespace));
@@ -201,9 +213,13 @@ impl Feed {
         }
     }
 
-    /// What a watch that listed at `listed` has to list again.
-    pub(crate) fn need(&self, reach: &Reach, listed: u64) -> Need {
+    /// What a watch that listed at `listed` has to list again, and the epoch up to which this is the answer.
+    pub(crate) fn need(&self, reach: &Reach, listed: u64) -> (Need, u64) {
         let table = self.table();
+        (self.need_of(&table, reach, listed), table.epoch)
+    }
+
+    fn need_of(&self, table: &Table, reach: &Reach, listed: u64) -> Need {
         let mut joined: BTreeSet<Arc<str>> = BTreeSet::new();
         for entry in table.of_reach(reach) {
             match reach {

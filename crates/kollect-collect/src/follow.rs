@@ -87,7 +87,9 @@ pub(crate) trait Receiver: Send {
     /// The list that began last is complete.
     fn list_ends(&mut self, namespace: Option<&str>) -> impl Future<Output = ()> + Send;
     /// What is to be listed beside what was.
-    fn need(&self) -> Need;
+    fn need(&mut self) -> Need;
+    /// All namespaces of the last [`Receiver::need`] are listed.
+    fn caught_up(&mut self);
     /// Returns when [`Receiver::need`] may have changed. Safe to drop and call again.
     fn need_changed(&mut self) -> impl Future<Output = ()> + Send;
     /// The follower is connected, without a new list.
@@ -269,6 +271,7 @@ impl<R: Receiver> Follow<R> {
         for namespace in namespaces {
             self.list(Some(namespace)).await?;
         }
+        self.receiver.caught_up();
         Ok(())
     }
 

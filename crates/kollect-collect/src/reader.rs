@@ -49,6 +49,8 @@ pub(crate) struct Reader {
     epochs: watch::Receiver<u64>,
     /// Epoch at which the current list began.
     began: u64,
+    /// Epoch for which the last need was worked out.
+    needed_at: u64,
     seen: HashSet<Uid>,
     failing_since: Option<Instant>,
 }
@@ -56,7 +58,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, feed: Arc<Feed>, id: WatchId, progress: Arc<Progress>) -> Self {
         let epochs = feed.subscribe();
-        Self { shared, feed, id, progress, epochs, began: 0, seen: HashSet::new(), failing_since: None }
+        Self { shared, feed, id, progress, epochs, began: 0, needed_at: 0, seen: HashSet::new(), failing_since: None }
     }
 
     fn count(&self, objects: u64) {
@@ -110,8 +112,14 @@ impl Receiver for Reader {
         self.tell();
     }
 
-    fn need(&self) -> Need {
-        self.feed.need(&self.id.reach, self.progress.listed.load(Ordering::Acquire))
+    fn need(&mut self) -> Need {
+        let (need, epoch) = self.feed.need(&self.id.reach, self.progress.listed.load(Ordering::Acquire));
+        self.needed_at = epoch;
+        need
+    }
+
+    fn caught_up(&mut self) {
+        self.progress.listed.store(self.needed_at, Ordering::Release);
     }
 
     async fn need_changed(&mut self) {

@@ -3,11 +3,15 @@
 //! Pure: time and jitter come in as values, and the driver (the runner, the command line, the simulation) does the
 //! asking and sending.
 
-use crate::binding_compare::{Part, is_decided, unknown_parts};
+use crate::binding_compare::{Part, is_decided};
+use crate::binding_files::FileCycle;
 use crate::binding_rows::{Cursor, RowCycle};
+use crate::layout::{DocumentSpec, Mode, PathIndex};
 use crate::{Cadence, Class, ExportSettings, Landed, Moment, SinkError, backoff};
-use kollect_store::{PartState, ReaderId, Store, View};
+use kollect_model::{TargetKey, Version};
+use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The schedule and progress of one binding.
@@ -19,6 +23,8 @@ pub struct Binding {
     cadence: Cadence,
     cursor: Cursor,
     owed: BTreeSet<Part>,
+    /// Paths of delivered files; of file bindings only.
+    index: PathIndex,
     failures: u32,
     retry_at: Option<Moment>,
     stopped: bool,
@@ -47,6 +53,7 @@ impl Binding {
             cadence,
             cursor: Cursor::Unknown,
             owed: BTreeSet::new(),
+            index: PathIndex::default(),
             failures: 0,
             retry_at: None,
             stopped: false,
@@ -88,6 +95,24 @@ impl Binding {
         Some(due.max(self.retry_at.unwrap_or_default()))
     }
 
+    /// How many changes wait, counted up to `most`; `None` when only a comparison could say.
+    pub fn waiting(&self, store: &Store, most: usize) -> Option<u64> {
+        let Cursor::Known { view: old, version: since } = &self.cursor else { return None };
+        if self.owed.iter().any(|part| is_decided(store, &self.view, part)) {
+            return None;
+        }
+        let (since, began, after) = (*since, store.cut(), Version(0));
+        match store.changes(&Query { old, since, new: &self.view, began, after, limit: most, skip: None }) {
+            Changes::Delta { changes, .. } => Some(changes.len() as u64),
+            Changes::Unknown => None,
+        }
+    }
+
+    /// What was thought to wait concerns nothing in the view.
+    pub fn nothing_waits(&mut self) {
+        self.cadence.begin();
+    }
+
     /// Whether a failure stopped the binding until its spec changes.
     pub fn is_stopped(&self) -> bool {
         self.stopped
@@ -121,8 +146,36 @@ impl Binding {
         Ok(RowCycle::new(id, store, view, cursor, owed, self.reader, self.settings))
     }
 
+    /// Starts a cycle of a file binding.
+    pub fn begin_files(
+        &mut self,
+        store: &Store,
+        name: &str,
+        spec: &Arc<DocumentSpec>,
+        exported_at: String,
+    ) -> Result<FileCycle, NotReady> {
+        if spec.mode == Mode::Document
+            && let Some(why) = unknown(store, &self.view)
+        {
+            self.cadence.begin();
+            return Err(NotReady { why });
+        }
+        self.begin(store)?;
+        let (id, view) = (format!("{name}#{}", self.cycles), self.view.clone());
+        let progress = (self.cursor.clone(), self.owed.clone(), std::mem::take(&mut self.index));
+        Ok(FileCycle::new(id, spec.clone(), view, progress, self.reader, exported_at))
+    }
+
+    /// A file cycle is over. `error`: why it did not come to its end.
+    pub fn end_files(&mut self, store: &Store, cycle: FileCycle, error: Option<&SinkError>, now: Moment, jitter: f64) {
+        let touched = cycle.touched();
+        let (cursor, owed, index) = cycle.finish();
+        self.index = index;
+        self.settle(store, cursor, owed, touched, error, now, jitter);
+    }
+
     /// What every cycle checks first. A comparison needs every part listed, or known to be impossible to list.
-    pub(crate) fn begin(&mut self, store: &Store) -> Result<(), NotReady> {
+    fn begin(&mut self, store: &Store) -> Result<(), NotReady> {
         // What is learned of the store from here on belongs to the next cycle.
         self.cadence.begin();
         if self.owed.iter().any(|part| is_decided(store, &self.view, part)) {
@@ -143,12 +196,25 @@ impl Binding {
     pub fn end_rows(&mut self, store: &Store, cycle: RowCycle, error: Option<&SinkError>, now: Moment, jitter: f64) {
         let touched = cycle.touched();
         let (cursor, owed) = cycle.finish();
+        self.settle(store, cursor, owed, touched, error, now, jitter);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one result, from either sort of cycle")]
+    fn settle(
+        &mut self,
+        store: &Store,
+        cursor: Cursor,
+        owed: BTreeSet<Part>,
+        touched: bool,
+        error: Option<&SinkError>,
+        now: Moment,
+        jitter: f64,
+    ) {
         if error.is_none() {
             self.owed = owed;
         }
-        let void = self.void;
+        let doubtful = self.void || error.is_some_and(|error| error.landed == Landed::Unknown);
         self.end(error, touched, now, jitter);
-        let doubtful = void || error.is_some_and(|error| error.landed == Landed::Unknown);
         self.cursor = if doubtful { Cursor::Unknown } else { cursor };
         if matches!(self.cursor, Cursor::Unknown) {
             // An unknown cursor needs no tombstones.
@@ -156,8 +222,7 @@ impl Binding {
         }
     }
 
-    /// A cycle is over, or could not be admitted.
-    pub(crate) fn end(&mut self, error: Option<&SinkError>, touched: bool, now: Moment, jitter: f64) {
+    fn end(&mut self, error: Option<&SinkError>, touched: bool, now: Moment, jitter: f64) {
         self.running = false;
         match error {
             None => {
@@ -199,21 +264,32 @@ impl Binding {
 
 /// Names parts of the view that are not listed yet.
 fn pending(store: &Store, view: &View) -> Option<String> {
-    let mut pending: Vec<_> =
-        store.parts(view).into_iter().filter(|(_, _, state)| *state == PartState::Pending).collect();
-    let count = pending.len();
-    pending.truncate(3);
-    let names: Vec<String> = pending
-        .iter()
-        .map(|(target, namespace, _)| match &**namespace {
-            "" => format!("target {target}"),
-            namespace => format!("target {target} in namespace {namespace}"),
-        })
-        .collect();
-    (count > 0).then(|| format!("waiting for the first list of {count} part(s): {}", names.join(", ")))
+    let parts = store.parts(view).into_iter().filter(|(_, _, state)| *state == PartState::Pending);
+    let names: Vec<String> = parts.map(|(target, namespace, _)| part_name(&target, &namespace)).collect();
+    list(&names).map(|names| format!("waiting for the first list of {names}"))
 }
 
-/// Whether every part of the view is fully known.
-pub(crate) fn fully_known(store: &Store, view: &View) -> bool {
-    unknown_parts(store, view).is_empty()
+/// Names parts of the view that are not fully known, with the reason.
+fn unknown(store: &Store, view: &View) -> Option<String> {
+    let names = store.parts(view).into_iter().filter_map(|(target, namespace, state)| match state {
+        PartState::Pending => Some(part_name(&target, &namespace)),
+        PartState::Lost(why) => Some(format!("{} ({why})", part_name(&target, &namespace))),
+        PartState::Synced | PartState::Outside => None,
+    });
+    list(&names.collect::<Vec<_>>())
+        .map(|names| format!("a document needs every part, and there is no complete list of {names}"))
+}
+
+fn part_name(target: &TargetKey, namespace: &str) -> String {
+    if namespace.is_empty() { format!("target {target}") } else { format!("target {target} in {namespace}") }
+}
+
+/// The first few names, and how many more; `None` when there are none.
+fn list(names: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    if names.is_empty() {
+        return None;
+    }
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    Some(if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown })
 }

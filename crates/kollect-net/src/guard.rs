@@ -42,8 +42,7 @@ pub enum Denied {
     Private,
 }
 
-const METADATA: [&str; 4] =
-    ["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
+const METADATA: [&str; 4] = ["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
 const EC2_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 impl Guard {
@@ -158,7 +157,9 @@ mod tests {
 
     #[test]
     fn loopback_needs_its_own_flag() {
-        for host in ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LocalHost.", "x.localhost", "::ffff:127.0.0.1"] {
+        for host in
+            ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LocalHost.", "x.localhost", "::ffff:127.0.0.1"]
+        {
             assert_eq!(allowed(host), (false, false, true), "{host}");
         }
     }

@@ -7,8 +7,20 @@ const HIDDEN: &str = "***";
 const MAX_BYTES: usize = 2_000;
 /// Keys whose value is hidden, in `key=value`, `key: value` and `"key":"value"` forms.
 const KEYS: [&str; 14] = [
-    "password", "passwd", "pwd", "token", "secret", "secretkey", "secret_key", "secretaccesskey", "accesskey",
-    "access_key", "apikey", "api_key", "private_key", "authorization",
+    "password",
+    "passwd",
+    "pwd",
+    "token",
+    "secret",
+    "secretkey",
+    "secret_key",
+    "secretaccesskey",
+    "accesskey",
+    "access_key",
+    "apikey",
+    "api_key",
+    "private_key",
+    "authorization",
 ];
 
 /// `text` without user info in URLs, without the values of well-known keys, and without any of `secrets`, on one line.
@@ -33,9 +45,9 @@ pub fn scrub(text: &str, secrets: &[&str]) -> String {
 
 fn hide_pem(text: &str) -> String {
     let Some(start) = text.find("-----BEGIN") else { return text.to_owned() };
-    let end = text.rfind("-----END").map_or(text.len(), |at| {
-        text[at + 8..].find("-----").map_or(text.len(), |more| at + 8 + more + 5)
-    });
+    let end = text
+        .rfind("-----END")
+        .map_or(text.len(), |at| text[at + 8..].find("-----").map_or(text.len(), |more| at + 8 + more + 5));
     format!("{}{HIDDEN}{}", &text[..start], text.get(end.max(start)..).unwrap_or_default())
 }
 

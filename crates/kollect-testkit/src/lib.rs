@@ -2,5 +2,6 @@
 //!
 //! Never part of the operator.
 
+pub mod conformance;
 pub mod fault_proxy;
 pub mod servers;

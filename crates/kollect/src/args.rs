@@ -4,6 +4,7 @@
 
 use clap::{ArgAction, Args};
 use kollect_api::GoDuration;
+use std::time::Duration;
 
 /// A Go-style switch: `--x`, `--x=true` and `--x=false` all work.
 macro_rules! switch_parser {
@@ -12,8 +13,8 @@ macro_rules! switch_parser {
     };
 }
 
-fn duration(text: &str) -> Result<GoDuration, String> {
-    text.parse::<GoDuration>().map_err(|e| e.to_string())
+fn duration(text: &str) -> Result<Duration, String> {
+    GoDuration::new(text).to_duration().map_err(|e| e.to_string())
 }
 
 /// Watch the cluster and keep the sinks equal to it.
@@ -39,13 +40,13 @@ pub struct OperatorArgs {
     pub leader_elect: bool,
     /// How long standbys wait before they take over a lease that is not renewed
     #[arg(long, default_value = "60s", value_parser = duration)]
-    pub leader_elect_lease_duration: GoDuration,
+    pub leader_elect_lease_duration: Duration,
     /// How long the leader goes on without reaching the API server
     #[arg(long, default_value = "40s", value_parser = duration)]
-    pub leader_elect_renew_deadline: GoDuration,
+    pub leader_elect_renew_deadline: Duration,
     /// Pause after a failed renewal and between looks of a standby
     #[arg(long, default_value = "5s", value_parser = duration)]
-    pub leader_elect_retry_period: GoDuration,
+    pub leader_elect_retry_period: Duration,
     /// Namespace of the Lease; default: the pod's namespace, else kollect-system
     #[arg(long, env = "POD_NAMESPACE")]
     pub leader_elect_namespace: Option<String>,
@@ -78,7 +79,7 @@ pub struct OperatorArgs {
     pub max_export_bytes: i64,
     /// Give up an export after this long without progress
     #[arg(long, default_value = "2m", value_parser = duration)]
-    pub export_timeout: GoDuration,
+    pub export_timeout: Duration,
     /// Rows in one inventory from which a document sink gets a shard warning
     #[arg(long, default_value_t = 1800)]
     pub export_shard_warn_rows: u64,
@@ -96,10 +97,10 @@ pub struct OperatorArgs {
     pub max_concurrent_reconciles_cluster_inventory: u32,
     /// First pause after a failed reconcile; 0 = 5ms
     #[arg(long, default_value = "0", value_parser = duration)]
-    pub reconcile_rate_limit: GoDuration,
+    pub reconcile_rate_limit: Duration,
     /// Longest age of `status.collectedCount`
     #[arg(long, default_value = "60s", value_parser = duration)]
-    pub target_count_resync: GoDuration,
+    pub target_count_resync: Duration,
     /// Serve profiles (not available yet: only false)
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub enable_pprof: bool,
@@ -123,13 +124,13 @@ pub struct OperatorArgs {
     pub collect_dispatch_queue_size: i64,
     /// Accepted for compatibility; a full queue always blocks its reader
     #[arg(long, default_value = "25ms", value_parser = duration)]
-    pub collect_dispatch_enqueue_wait: GoDuration,
+    pub collect_dispatch_enqueue_wait: Duration,
     /// Accepted for compatibility; there is no resync because nothing is cached
     #[arg(long, default_value = "12h", value_parser = duration)]
-    pub informer_resync_period: GoDuration,
+    pub informer_resync_period: Duration,
     /// Least time between refreshes of profile metrics
     #[arg(long, default_value = "30s", value_parser = duration)]
-    pub collect_metrics_sample_interval: GoDuration,
+    pub collect_metrics_sample_interval: Duration,
     /// Human-readable logs on by default, as in earlier releases
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub zap_devel: bool,

@@ -55,7 +55,7 @@ impl Settings {
                 None if args.zap_devel => LogFormat::Console,
                 None => LogFormat::Json,
             },
-            export_timeout: positive(args.export_timeout.as_duration(), Duration::from_secs(120)),
+            export_timeout: positive(args.export_timeout, Duration::from_secs(120)),
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
         })
@@ -80,9 +80,9 @@ fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
 
 fn leader_election(args: &OperatorArgs) -> anyhow::Result<LeaderElection> {
     let (lease, renew, retry) = (
-        args.leader_elect_lease_duration.as_duration(),
-        args.leader_elect_renew_deadline.as_duration(),
-        args.leader_elect_retry_period.as_duration(),
+        args.leader_elect_lease_duration,
+        args.leader_elect_renew_deadline,
+        args.leader_elect_retry_period,
     );
     ensure!(
         retry > Duration::ZERO && retry < renew && renew < lease,

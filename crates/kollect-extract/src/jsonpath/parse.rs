@@ -138,15 +138,15 @@ impl<'t> Parser<'t> {
                 name.push(c);
             }
         }
-        let raw_length = length;
-        if raw_length == 0 {
+        if length == 0 {
             // `{.}` and `$.['a']`: nothing is selected by the lone dot.
             return match self.rest().chars().next() {
-                None | Some('}' | '[' | ' ') => Ok(()),
-                Some(_) => self.error("a field name is missing after \".\""),
+                Some('[') => Ok(()),
+                None | Some('}' | ' ') if self.steps.is_empty() => Ok(()),
+                _ => self.error("a field name is missing after \".\""),
             };
         }
-        self.at += raw_length;
+        self.at += length;
         self.steps.push(if name == "*" { Step::Wildcard } else { Step::Field(name.into()) });
         Ok(())
     }

@@ -28,13 +28,11 @@ fn leaf(ca: &Ca, name: &str) -> (rcgen::Certificate, KeyPair) {
 async fn attempt(spec: &TlsSpec, server_ca: &Ca, want_client: bool, name: &str) -> Result<(), NetError> {
     let (certificate, key) = leaf(server_ca, "db.test");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
     let builder = if want_client {
         let mut roots = RootCertStore::empty();
         roots.add(server_ca.der().clone()).unwrap();
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         builder.with_client_cert_verifier(verifier)
     } else {
         builder.with_no_client_auth()

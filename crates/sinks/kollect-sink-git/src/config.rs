@@ -87,7 +87,7 @@ impl Config {
             guard: Guard::default(),
             mirror_root: mirror_root.into(),
             cluster: String::new(),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(1),
         }
     }
 }
@@ -218,7 +218,7 @@ fn is_branch(name: &str) -> bool {
         && !name.contains("//")
         && !name.contains("/.")
         && !name.ends_with(['.', '/'])
-        && !name.split('/').any(|part| part.ends_with(".lock"))
+        && !name.split('/').any(|part| part.strip_suffix(".lock").is_some())
         && !name.starts_with("refs/")
 }
 

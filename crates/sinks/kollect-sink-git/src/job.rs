@@ -96,7 +96,9 @@ pub(crate) async fn run<T: Send + 'static>(
                 let now = seen.ticks.load(Ordering::Relaxed);
                 if now != forwarded {
                     forwarded = now;
-                    cycles.iter().for_each(|cycle| cycle.progress.tick());
+                    for cycle in cycles {
+                        cycle.progress.tick();
+                    }
                 }
                 if cycles.iter().any(|cycle| cycle.cancel.is_cancelled()) {
                     seen.cancel.cancel();

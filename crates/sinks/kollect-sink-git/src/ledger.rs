@@ -32,11 +32,10 @@ impl Ledger {
         let found = snapshot.find(path)?;
         let (entry, form) = match found {
             Found::Absent | Found::Blocked => (None, Form::Whole(Record::default())),
-            Found::Blob(id) => (Some(id), Form::Whole(whole(snapshot, path, &found)?)),
             Found::Tree(id) if snapshot.repo.find_tree(id).map_err(local)?.len() >= SURELY_LARGE => {
                 (Some(id), Form::Apart(BTreeMap::new()))
             }
-            Found::Tree(id) => (Some(id), Form::Whole(whole(snapshot, path, &found)?)),
+            Found::Blob(id) | Found::Tree(id) => (Some(id), Form::Whole(whole(snapshot, path, &found)?)),
             Found::Other => return Err(unreadable(path, "it is neither a file nor a folder")),
         };
         Ok(Self { path: path.to_owned(), entry, form })

@@ -20,7 +20,7 @@ const SMALL: u64 = 32 << 20;
 /// Growth is looked at after so many pushes; looking costs a walk over the files.
 const LOOK_EVERY: u32 = 32;
 /// Mirrors that nobody used for so long are removed.
-const ABANDONED: Duration = Duration::from_secs(3 * 24 * 3600);
+const ABANDONED: Duration = Duration::from_hours(3 * 24);
 
 /// A mirror that this process holds the lock of.
 pub(crate) struct Mirror {
@@ -39,14 +39,13 @@ impl Mirror {
     pub(crate) fn take(root: &Path, name: &str) -> Result<Self, Trouble> {
         check_root(root)?;
         sweep(root, name);
-        let (dir, lock, private) = match lock(root, name)? {
-            Some(lock) => (root.join(name), lock, false),
+        let (dir, lock, private) = if let Some(lock) = lock(root, name)? {
+            (root.join(name), lock, false)
+        } else {
             // Another process works there. It is only a cache, so use another one.
-            None => {
-                let own = format!("{name}-{}", std::process::id());
-                let lock = lock_or_fail(root, &own)?;
-                (root.join(own), lock, true)
-            }
+            let own = format!("{name}-{}", std::process::id());
+            let lock = lock(root, &own)?.ok_or_else(|| Trouble::Mirror("the mirror is in use".to_owned()))?;
+            (root.join(own), lock, true)
         };
         Ok(Self { dir, _lock: lock, repo: None, private, fetched_size: 0, pushes: 0 })
     }
@@ -57,14 +56,11 @@ impl Mirror {
             self.repo = None;
         }
         if self.repo.is_none() {
-            let opened = match Repository::open_bare(&self.dir) {
-                Ok(repo) => repo,
-                Err(_) => {
-                    self.delete()?;
-                    Repository::init_bare(&self.dir).map_err(local)?
-                }
-            };
-            self.repo = Some(opened);
+            let opened = Repository::open_bare(&self.dir);
+            if opened.is_err() {
+                self.delete()?;
+            }
+            self.repo = Some(opened.or_else(|_| Repository::init_bare(&self.dir)).map_err(local)?);
         }
         self.repo.as_ref().ok_or(Trouble::Task)
     }
@@ -95,7 +91,7 @@ impl Mirror {
     /// Counts a push, and starts over when many pushes left too much behind.
     pub(crate) fn pushed(&mut self) -> Result<(), Trouble> {
         self.pushes += 1;
-        if self.pushes % LOOK_EVERY == 0 && size_of(&self.dir) > SMALL.max(GROWTH * self.fetched_size) {
+        if self.pushes.is_multiple_of(LOOK_EVERY) && size_of(&self.dir) > SMALL.max(GROWTH * self.fetched_size) {
             self.delete()?;
         }
         Ok(())
@@ -139,10 +135,6 @@ fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(disk(error)),
     }
-}
-
-fn lock_or_fail(root: &Path, name: &str) -> Result<File, Trouble> {
-    lock(root, name)?.ok_or_else(|| Trouble::Mirror("the mirror is in use".to_owned()))
 }
 
 /// Removes mirrors that nobody uses any more. Trouble here is not worth an error.

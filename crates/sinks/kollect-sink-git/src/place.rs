@@ -14,8 +14,8 @@ use std::sync::{Arc, Weak};
 pub(crate) struct State {
     pub(crate) mirror: Option<Mirror>,
     pub(crate) tip: Tip,
-    /// What the branch last was, also when that is in doubt now.
-    pub(crate) last: Option<Option<Oid>>,
+    /// Where the branch last was, also when that is in doubt now.
+    pub(crate) last: Tip,
     /// Credentials that have read this branch. Others must do so before they are told anything about it.
     pub(crate) read_by: Option<String>,
     /// Counts how often somebody else moved the branch.
@@ -27,7 +27,7 @@ pub(crate) struct State {
 /// Where the branch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tip {
-    /// Ask before building on it.
+    /// Never asked, or in doubt: ask before building on it.
     #[default]
     Unknown,
     /// The branch does not exist.

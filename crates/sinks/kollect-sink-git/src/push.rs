@@ -12,7 +12,7 @@ use crate::place::{Seen, State, Tip};
 use crate::remote::{self, Pushed};
 use crate::transport::{Endpoint, OpenLine};
 use crate::tree::{Built, Found, Item, Snapshot, build};
-use git2::Oid;
+use git2::{Oid, Repository};
 use kollect_export::{HeldFile, Receipt, SinkError, kill_point};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) pulse: &'a Arc<Pulse>,
 }
 
+/// A commit and its tree; `None` when the branch does not exist yet.
+type Base = Option<(Oid, Oid)>;
 type Outcome = Result<Receipt, SinkError>;
 
 /// Why an attempt at a whole lane ended without outcomes.
@@ -54,21 +56,27 @@ enum Stop {
 impl Writer<'_> {
     /// The files in the record at `path`, compared with the branch as it is now.
     pub(crate) fn held(&mut self, path: &str) -> Result<Vec<HeldFile>, Trouble> {
-        self.again_if_damaged(|writer| {
+        let (files, entry) = self.again_if_damaged(|writer| {
             writer.refresh()?;
-            let (repo, base) = writer.base()?;
-            let mut snapshot = Snapshot::open(repo, base.map(|(_, tree)| tree))?;
-            let ledger = Ledger::open(&mut snapshot, path)?;
-            let mut files = Vec::new();
-            for (path, entry) in ledger.all(&mut snapshot)?.iter() {
-                writer.pulse.tick();
-                let intact = is_intact(&mut snapshot, path, &entry.tag)?;
-                files.push(HeldFile { path: path.clone(), digest: intact.then_some(entry.digest) });
-            }
-            let seen = Seen { moves: writer.state.moves, entry: ledger.entry };
-            writer.state.seen.insert(path.to_owned(), seen);
-            Ok(files)
-        })
+            writer.read_record(path)
+        })?;
+        self.state.seen.insert(path.to_owned(), Seen { moves: self.state.moves, entry });
+        Ok(files)
+    }
+
+    fn read_record(&mut self, path: &str) -> Result<(Vec<HeldFile>, Option<Oid>), Trouble> {
+        let pulse = self.pulse.clone();
+        let (repo, base) = self.base()?;
+        let mut snapshot = Snapshot::open(repo, base.map(|(_, tree)| tree))?;
+        let ledger = Ledger::open(&mut snapshot, path)?;
+        let record = ledger.all(&mut snapshot)?;
+        let mut files = Vec::with_capacity(record.len());
+        for (path, entry) in record.iter() {
+            pulse.tick();
+            let intact = is_intact(&mut snapshot, path, &entry.tag)?;
+            files.push(HeldFile { path: path.clone(), digest: intact.then_some(entry.digest) });
+        }
+        Ok((files, ledger.entry))
     }
 
     /// Makes the items durable, one outcome each. A refused push is repeated item by item.
@@ -164,7 +172,9 @@ impl Writer<'_> {
                 }
             }
         }
-        disturbed.iter().for_each(|path| drop(self.state.seen.remove(path)));
+        for path in disturbed {
+            self.state.seen.remove(&path);
+        }
         Ok(results)
     }
 
@@ -181,7 +191,7 @@ impl Writer<'_> {
             Ok(Pushed::Done) => {
                 kill_point("acked");
                 self.state.tip = Tip::At(commit);
-                self.state.last = Some(Some(commit));
+                self.state.last = Tip::At(commit);
                 // The push is done; a mirror that cannot be tidied shows at its next use.
                 let _ = self.state.mirror.as_mut().map(Mirror::pushed);
                 Ok(())
@@ -218,7 +228,8 @@ impl Writer<'_> {
             mirror.fetched();
         }
         self.state.tip = tip.map_or(Tip::Empty, Tip::At);
-        if self.state.last.replace(tip).is_some_and(|last| last != tip) {
+        let last = std::mem::replace(&mut self.state.last, self.state.tip);
+        if last != Tip::Unknown && last != self.state.tip {
             self.state.moves += 1;
         }
         self.state.read_by = Some(self.auth().to_owned());
@@ -226,7 +237,7 @@ impl Writer<'_> {
     }
 
     /// The repository with the commit and tree to build on.
-    fn base(&mut self) -> Result<(&git2::Repository, Option<(Oid, Oid)>), Trouble> {
+    fn base(&mut self) -> Result<(&Repository, Base), Trouble> {
         let tip = self.state.tip;
         let missing = || Trouble::Mirror("the last known commit is not in the mirror".to_owned());
         let mirror = self.state.mirror.as_mut().ok_or_else(missing)?;
@@ -296,7 +307,7 @@ impl Writer<'_> {
 
 /// Fails when somebody else touched the record or a file in it. Proportional to the record, and only asked after
 /// somebody else moved the branch.
-fn still_in_order(repo: &git2::Repository, tree: Option<Oid>, path: &str, seen: Seen) -> Result<(), Trouble> {
+fn still_in_order(repo: &Repository, tree: Option<Oid>, path: &str, seen: Seen) -> Result<(), Trouble> {
     let mut snapshot = Snapshot::open(repo, tree)?;
     let ledger = Ledger::open(&mut snapshot, path)?;
     if ledger.entry != seen.entry {

@@ -101,7 +101,9 @@ impl GitSink {
             tokio::select! {
                 state = &mut turn => return Ok(state),
                 () = tokio::time::sleep(WAIT_TICK) => {
-                    cycles.iter().for_each(|cycle| cycle.progress.tick());
+                    for cycle in cycles {
+                        cycle.progress.tick();
+                    }
                     if cycles.iter().any(|cycle| cycle.cancel.is_cancelled()) {
                         return Err(Trouble::Cancelled);
                     }

@@ -12,7 +12,6 @@ use kollect_export::layout::{Entry, RecordChange};
 use kollect_export::{Body, FileBatch, FileChange, kill_point};
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 
 /// Larger blobs go to disk while they are made.
 const IN_MEMORY: usize = 4 << 20;

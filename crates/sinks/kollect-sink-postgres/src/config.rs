@@ -32,9 +32,9 @@ pub struct Config {
     pub cluster: String,
     /// Trust and client certificate of the sink; the connection string says how strictly to use them.
     pub tls: TlsSpec,
-    /// Limit of one statement, on the server and here.
+    /// Limit of one statement, on the server and here, and of waiting for a free connection.
     pub statement_timeout: Duration,
-    /// Limit of opening a connection, and of waiting for a free one.
+    /// Limit of opening a connection to one server.
     pub connect_timeout: Duration,
     /// Addresses that may be dialled.
     pub guard: Guard,
@@ -54,11 +54,11 @@ impl Config {
             mode: Mode::Ensure,
             cluster: String::new(),
             tls: TlsSpec::default(),
-            statement_timeout: Duration::from_secs(60),
+            statement_timeout: Duration::from_mins(1),
             connect_timeout: Duration::from_secs(10),
             guard: Guard::default(),
             application_name: "kollect".into(),
-            max_connections: 4,
+            max_connections: 8,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::error::{Failure, describe, from_net_error, timed_out};
 use kollect_export::{Cycle, SinkError};
 use kollect_net::GuardedDialer;
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
@@ -40,6 +41,16 @@ impl Opener {
         })
     }
 
+    /// Tells servers and databases apart without naming them: they are part of the Secret.
+    pub(crate) fn server(&self) -> String {
+        let mut hash = Sha256::new();
+        for place in &self.dsn.places {
+            hash.update(format!("{}:{};", place.name, place.port));
+        }
+        hash.update(self.dsn.driver.get_dbname().or(self.dsn.driver.get_user()).unwrap_or_default());
+        kollect_model::hex(&hash.finalize()[..4])
+    }
+
     /// Opens a connection to the first server that takes one.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         let mut last = SinkError::transient("connect", "the connection string names no server");
@@ -70,12 +81,16 @@ impl Opener {
         });
         let connection = Connection { client, statements: Mutex::default(), driver };
         let limit = self.statement_timeout.as_millis();
-        let settings =
-            format!("SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}; SHOW transaction_read_only");
+        let settings = format!(
+            "SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}; SHOW transaction_read_only"
+        );
         let answers = connection.client.simple_query(&settings).await.map_err(refused)?;
         let read_only = answers.iter().any(|m| matches!(m, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
         if self.dsn.read_write && read_only {
-            return Err(SinkError::transient("connect", "the server is read-only and target_session_attrs wants another"));
+            return Err(SinkError::transient(
+                "connect",
+                "the server is read-only and target_session_attrs wants another",
+            ));
         }
         Ok(connection)
     }

@@ -74,7 +74,10 @@ impl Dsn {
             let (base, query) = text.split_once('?').unwrap_or((text, ""));
             (Some(base), url_settings(query)?)
         } else {
-            (None, keyword_settings(text).ok_or_else(|| refused("it is neither a postgres:// URL nor key=value pairs"))?)
+            (
+                None,
+                keyword_settings(text).ok_or_else(|| refused("it is neither a postgres:// URL nor key=value pairs"))?,
+            )
         };
         let mut ssl = Ssl::default();
         let mut options = String::new();
@@ -161,10 +164,14 @@ impl Ssl {
         match key {
             "sslmode" => self.mode = Some(value.to_owned()),
             "sslrootcert" if !value.is_empty() => self.root = Some(value.to_owned()),
-            "sslcert" | "sslkey" | "sslcrl" | "sslcrldir" | "passfile" | "service" | "servicefile" if !value.is_empty() => {
+            "sslcert" | "sslkey" | "sslcrl" | "sslcrldir" | "passfile" | "service" | "servicefile"
+                if !value.is_empty() =>
+            {
                 return Err(SinkError::terminal(
                     "connection string",
-                    format!("{key} names a file, which the operator cannot read; put the value into the sink or its Secret"),
+                    format!(
+                        "{key} names a file, which the operator cannot read; put the value into the sink or its Secret"
+                    ),
                 ));
             }
             "sslrootcert" | "sslcert" | "sslkey" | "sslcrl" | "sslcrldir" | "passfile" | "service" | "servicefile"
@@ -230,7 +237,8 @@ fn url_settings(query: &str) -> Result<Vec<(String, String)>, SinkError> {
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
-            let (key, value) = pair.split_once('=').ok_or_else(|| refused("its query has a setting without a value"))?;
+            let (key, value) =
+                pair.split_once('=').ok_or_else(|| refused("its query has a setting without a value"))?;
             Ok((key.to_owned(), percent_decode(value)))
         })
         .collect()
@@ -272,7 +280,8 @@ fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code =
+            text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
         out.push(code.unwrap_or(bytes[at]));
         at += if code.is_some() { 3 } else { 1 };
     }

@@ -16,10 +16,7 @@ pub(crate) enum Failure {
     /// Already in its final form.
     Final(SinkError),
     /// The server or the connection said no.
-    Refused {
-        stage: &'static str,
-        error: Box<tokio_postgres::Error>,
-    },
+    Refused { stage: &'static str, error: Box<tokio_postgres::Error> },
 }
 
 impl From<SinkError> for Failure {

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// A connection that idled longer than this is replaced; firewalls forget it.
-const MAX_IDLE: Duration = Duration::from_secs(240);
+const MAX_IDLE: Duration = Duration::from_mins(4);
 
 /// The pools of a process, by a hash of the connection settings. Clones share them.
 #[derive(Clone, Default)]
@@ -87,10 +87,20 @@ impl Pool {
     fn new(config: &Config) -> Result<Self, SinkError> {
         Ok(Self {
             opener: Opener::new(config)?,
-            wait: config.connect_timeout,
+            wait: config.statement_timeout,
             idle: Mutex::default(),
             free: Arc::new(Semaphore::new(config.max_connections.max(1))),
         })
+    }
+
+    /// See [`Opener::server`].
+    pub(crate) fn server(&self) -> String {
+        self.opener.server()
+    }
+
+    /// A connection of its own, beside the pool.
+    pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
+        self.opener.open().await
     }
 
     /// An idle connection or a new one.

@@ -3,14 +3,16 @@
 use crate::config::{Config, Mode};
 use crate::connection::Step;
 use crate::error::{Failure, timed_out};
+use crate::held::Decoder;
 use crate::pool::{Lease, Pool, Pools};
 use crate::rows::Sorted;
 use crate::schema::{self, Shape};
 use crate::statements::Statements;
 use crate::write::{Way, Writing, another_leader};
 use futures_util::TryStreamExt as _;
-use kollect_export::{BindingId, Cycle, HeldRow, InventoryKey, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError};
-use kollect_model::{Digest, Interner, RowId, TargetKey, TargetScope, Uid};
+use kollect_export::{
+    BindingId, Cycle, HeldRow, InventoryKey, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
+};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::pin;
@@ -19,8 +21,6 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
-/// Namespace that stands for cluster inventories, whose rows come from cluster targets only.
-const CLUSTER_INVENTORIES: &str = "cluster";
 /// The client waits this much longer than the server's own limit, so that the server's answer arrives.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -55,13 +55,20 @@ impl PostgresSink {
     pub fn new(config: Config, pools: &Pools) -> Result<Self, SinkError> {
         config.check()?;
         let pool = pools.get(&config)?;
-        Ok(Self {
-            statements: Statements::new(&config),
-            config,
-            pool,
-            shape: Mutex::default(),
-            seen: Mutex::default(),
-        })
+        Ok(Self { statements: Statements::new(&config), config, pool, shape: Mutex::default(), seen: Mutex::default() })
+    }
+
+    /// Where rows go, for `status`: table, cluster and a mark that tells databases apart. No credentials, no host.
+    pub fn destination(&self) -> String {
+        let Config { schema, table, cluster, .. } = &self.config;
+        format!("{schema}.{table} (database {}, cluster {cluster:?})", self.pool.server())
+    }
+
+    async fn lease(&self, cycle: &Cycle<'_>) -> Result<Lease, SinkError> {
+        tokio::select! {
+            lease = self.pool.lease() => lease,
+            () = cycle.cancel.cancelled() => Err(SinkError::transient("cancelled", "the export was stopped")),
+        }
     }
 
     fn step<'a>(&self, cycle: &'a Cycle<'a>) -> Step<'a> {
@@ -125,9 +132,8 @@ impl PostgresSink {
         };
         let statement = lease.prepared(step, sql).await?;
         let row = step.run("look at table", lease.client.query_opt(&statement, parameters)).await?;
-        let read = |row: tokio_postgres::Row| {
-            Ok(Seen { oid: row.try_get(0)?, file: row.try_get(1)?, token: row.try_get(2)? })
-        };
+        let read =
+            |row: tokio_postgres::Row| Ok(Seen { oid: row.try_get(0)?, file: row.try_get(1)?, token: row.try_get(2)? });
         row.map(read).transpose().map_err(|error| Failure::refused("look at table", error))
     }
 
@@ -192,7 +198,9 @@ impl PostgresSink {
             };
             way = match way {
                 // Without the right to create a temporary table the arrays must do.
-                Way::Copy if failure.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => Way::Arrays,
+                Way::Copy if failure.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
+                    Way::Arrays
+                }
                 Way::Copy | Way::Arrays if failure.is_about_rows() => Way::Search,
                 _ => return Err(failure),
             };
@@ -214,13 +222,9 @@ impl PostgresSink {
 
 #[async_trait::async_trait]
 impl RowSink for PostgresSink {
-    async fn held(
-        &self,
-        cycle: &Cycle<'_>,
-        each: &mut (dyn FnMut(HeldRow) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
         let step = self.step(cycle);
-        let lease = self.pool.lease().await?;
+        let lease = self.lease(cycle).await?;
         match self.compare(&lease, &step, each).await {
             Ok(()) => {
                 lease.give_back();
@@ -240,7 +244,7 @@ impl RowSink for PostgresSink {
         if sorted.is_empty() {
             return Ok(Receipt { rejected, ..Receipt::default() });
         }
-        let lease = self.pool.lease().await?;
+        let lease = self.lease(cycle).await?;
         match self.write(&lease, step, &sorted).await {
             Ok(mut receipt) => {
                 lease.give_back();
@@ -259,7 +263,7 @@ impl RowSink for PostgresSink {
         let known = self.seen.lock().get(cycle.of).cloned();
         let shape = *self.shape.lock();
         let (Some(known), Some(shape)) = (known, shape) else { return Ok(false) };
-        let lease = self.pool.lease().await?;
+        let lease = self.lease(cycle).await?;
         let intact = match self.identity(&lease, &step, shape).await {
             Ok(now) => {
                 lease.give_back();
@@ -277,7 +281,7 @@ impl RowSink for PostgresSink {
 
     async fn forget(&self, cycle: &Cycle<'_>) -> Result<Receipt, SinkError> {
         let step = self.step(cycle);
-        let lease = self.pool.lease().await?;
+        let lease = self.lease(cycle).await?;
         match self.forget_rows(&lease, step).await {
             Ok(receipt) => {
                 self.seen.lock().remove(cycle.of);
@@ -294,9 +298,9 @@ impl RowSink for PostgresSink {
     async fn probe(&self, cancel: &CancellationToken) -> Result<Probe, SinkError> {
         let limit = self.config.connect_timeout;
         let asking = async {
-            let lease = self.pool.lease().await?;
-            lease.client.simple_query("SELECT 1").await.map_err(|e| Failure::refused("ping", e).into_sink())?;
-            lease.give_back();
+            // A new connection: it checks the login too, and busy exports do not make a healthy server look ill.
+            let connection = self.pool.open().await?;
+            connection.client.simple_query("SELECT 1").await.map_err(|e| Failure::refused("ping", e).into_sink())?;
             Ok(Probe { message: "PostgreSQL ping succeeded".into() })
         };
         tokio::select! {
@@ -304,33 +308,5 @@ impl RowSink for PostgresSink {
             () = cancel.cancelled() => Err(SinkError::transient("ping", "the probe was stopped")),
             () = tokio::time::sleep(limit * 2) => Err(timed_out("ping", limit * 2)),
         }
-    }
-}
-
-/// Makes held rows, sharing what repeats.
-struct Decoder {
-    scope: TargetScope,
-    targets: HashMap<(String, String), Arc<TargetKey>>,
-    namespaces: Interner,
-}
-
-impl Decoder {
-    fn new(inventory: &InventoryKey) -> Self {
-        let scope = if &*inventory.namespace == CLUSTER_INVENTORIES { TargetScope::Cluster } else { TargetScope::Namespaced };
-        Self { scope, targets: HashMap::new(), namespaces: Interner::default() }
-    }
-
-    fn decode(&mut self, row: &tokio_postgres::Row) -> Result<HeldRow, tokio_postgres::Error> {
-        let scope = self.scope;
-        let name: (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let target = self.targets.entry(name).or_insert_with_key(|(namespace, name)| {
-            Arc::new(TargetKey { namespace: namespace.as_str().into(), name: name.as_str().into(), scope })
-        });
-        let digest: Option<&[u8]> = row.try_get(3)?;
-        Ok(HeldRow {
-            id: RowId { target: target.clone(), uid: Uid::parse(row.try_get(2)?) },
-            object_namespace: self.namespaces.get(row.try_get(4)?),
-            digest: digest.and_then(|bytes| bytes.try_into().ok()).map(Digest),
-        })
     }
 }

@@ -102,9 +102,8 @@ impl Writing<'_> {
     }
 
     async fn prepare(&self, keys: &[&RowId], rows: &[&Row]) -> Result<Prepared, Failure> {
-        let get = async |wanted: bool, sql: &str| match wanted {
-            true => self.connection.prepared(&self.step, sql).await.map(Some),
-            false => Ok(None),
+        let get = async |wanted: bool, sql: &str| {
+            if wanted { self.connection.prepared(&self.step, sql).await.map(Some) } else { Ok(None) }
         };
         Ok(Prepared {
             fence: get(self.fenced, &self.statements.fence).await?,
@@ -144,11 +143,11 @@ impl Writing<'_> {
         };
         let upsert = async {
             let Some(statement) = &prepared.upsert else { return Ok(0) };
-            client.execute(statement, &self.upsert_parameters(&key, &columns)).await
+            client.execute(statement, &upsert_parameters(&key, &columns)).await
         };
         let all = async { Ok(join4(client.batch_execute(&begin), fence, delete, upsert).await) };
-        let (begun, own, deleted, upserted) = self.step.run("write rows", all).await?;
-        begun.map_err(|error| Failure::refused("begin", error))?;
+        let (opened, own, deleted, upserted) = self.step.run("write rows", all).await?;
+        opened.map_err(|error| Failure::refused("begin", error))?;
         if !own.map_err(|error| Failure::refused("fence", error))? {
             return Err(another_leader().into());
         }
@@ -158,20 +157,6 @@ impl Writing<'_> {
 
     fn key(&self) -> [&str; 3] {
         [&self.config.cluster, &self.inventory.namespace, &self.inventory.name]
-    }
-
-    fn upsert_parameters<'p>(&self, key: &'p [&str; 3], columns: &'p Columns<'_>) -> [&'p (dyn ToSql + Sync); 9] {
-        [
-            &key[0],
-            &key[1],
-            &key[2],
-            &columns.target_namespaces,
-            &columns.target_names,
-            &columns.uids,
-            &columns.namespaces,
-            &columns.payloads,
-            &columns.digests,
-        ]
     }
 
     async fn delete(&self, statement: Option<&Statement>, keys: &[&RowId]) -> Result<u64, Failure> {
@@ -187,7 +172,7 @@ impl Writing<'_> {
         let columns = Columns::of(rows, &self.inventory.namespace);
         *bytes += columns.bytes;
         let key = self.key();
-        let parameters = self.upsert_parameters(&key, &columns);
+        let parameters = upsert_parameters(&key, &columns);
         self.step.run("write rows", self.connection.client.execute(&statement, &parameters)).await
     }
 
@@ -238,10 +223,10 @@ impl Writing<'_> {
                 Err(failure) if failure.is_about_rows() => {
                     self.step.run("savepoint", client.batch_execute("ROLLBACK TO SAVEPOINT part")).await?;
                     match part {
-                        [row] => receipt.rejected.push(Rejected {
-                            id: row.id.clone(),
-                            why: failure.into_sink().message,
-                        }),
+                        [row] => {
+                            let why = failure.into_sink().message;
+                            receipt.rejected.push(Rejected { id: row.id.clone(), why });
+                        }
                         _ => parts.extend(<[&[&Row]; 2]>::from(part.split_at(part.len() / 2))),
                     }
                 }
@@ -268,6 +253,20 @@ impl Writing<'_> {
         self.commit().await?;
         Ok(receipt)
     }
+}
+
+fn upsert_parameters<'p>(key: &'p [&str; 3], columns: &'p Columns<'_>) -> [&'p (dyn ToSql + Sync); 9] {
+    [
+        &key[0],
+        &key[1],
+        &key[2],
+        &columns.target_namespaces,
+        &columns.target_names,
+        &columns.uids,
+        &columns.namespaces,
+        &columns.payloads,
+        &columns.digests,
+    ]
 }
 
 fn key_columns<'a>(keys: &[&'a RowId]) -> (Vec<&'a str>, Vec<String>) {

@@ -104,7 +104,7 @@ pub(super) struct Exchange {
 enum State {
     Collecting(Vec<u8>),
     Streaming { pieces: mpsc::Sender<io::Result<Bytes>>, buffer: Vec<u8>, answer: JoinHandle<Result<Response, NetError>> },
-    Reading { response: Response, rest: Bytes },
+    Reading { response: Box<Response>, rest: Bytes },
     Over,
 }
 
@@ -161,7 +161,7 @@ impl Exchange {
             }
         };
         let response = self.accepted(response)?;
-        self.state = State::Reading { response, rest: Bytes::new() };
+        self.state = State::Reading { response: Box::new(response), rest: Bytes::new() };
         Ok(())
     }
 

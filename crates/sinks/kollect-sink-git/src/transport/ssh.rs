@@ -113,10 +113,8 @@ impl Session {
     fn why_it_ended(&self) -> Option<Trouble> {
         let failed = self.exit != Some(0) || !self.received;
         let words = self.line.scrub(&String::from_utf8_lossy(&self.words));
-        failed.then(|| match words.is_empty() {
-            true => Trouble::Ssh(format!("the server closed the connection while {} ran", service(self.action))),
-            false => Trouble::Ssh(format!("{} on the server said: {words}", service(self.action))),
-        })
+        let words = if words.is_empty() { "nothing, and closed the connection".to_owned() } else { words };
+        failed.then(|| Trouble::Ssh(format!("{} on the server said: {words}", service(self.action))))
     }
 }
 
@@ -217,9 +215,9 @@ fn ssh(error: russh::Error) -> Trouble {
 fn preferred(known: Option<&KnownHosts>) -> russh::Preferred {
     let defaults = russh::Preferred::DEFAULT;
     let listed = known.map(KnownHosts::algorithms).unwrap_or_default();
-    let is_listed = |algorithm: &Algorithm| {
-        listed.iter().any(|known| known == algorithm || (known.is_rsa() && algorithm.is_rsa()))
-    };
+    let is_rsa = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Rsa { .. });
+    let is_listed =
+        |algorithm: &Algorithm| listed.iter().any(|known| known == algorithm || (is_rsa(known) && is_rsa(algorithm)));
     let (mut first, rest): (Vec<_>, Vec<_>) = defaults.key.iter().cloned().partition(is_listed);
     first.extend(rest);
     russh::Preferred { key: Cow::Owned(first), ..defaults }

@@ -1,7 +1,7 @@
 //! Logging in, TLS, outages, limits.
 
 use crate::server::{Database, Run, row, server, upserts};
-use kollect_export::{Class, RowSink, SinkError};
+use kollect_export::{Class, Landed, RowSink, SinkError};
 use kollect_net::{ClientCert, Guard, TlsSpec};
 use kollect_sink_postgres::{Config, Pools, PostgresSink};
 use kollect_testkit::servers::{Certs, Postgres, PostgresOptions};
@@ -120,6 +120,35 @@ async fn a_blocked_statement_ends_by_its_limit_or_by_cancellation() {
     assert_eq!(db.count("true").await, 0);
 }
 
+/// Makes the server think about a commit until it is told otherwise.
+const SLOW_COMMIT: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+    $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$; \
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED \
+    FOR EACH ROW EXECUTE FUNCTION slow()";
+const END_COMMIT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+    WHERE datname = 'lost_ack' AND query = 'COMMIT' AND state = 'active'";
+
+#[tokio::test]
+async fn a_commit_without_an_answer_may_have_landed() {
+    let db = Database::new("lost_ack").await;
+    let sink = db.sink().await;
+    let run = Run::of(&sink);
+    run.held().await.unwrap();
+    db.run(SLOW_COMMIT).await;
+    let rows = [row("u", ("shop", "cart"), "{}")];
+    let (result, ()) = tokio::join!(run.apply(upserts(&rows)), async {
+        while db.admin.query_one(END_COMMIT, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let error = result.unwrap_err();
+    assert_eq!((error.stage, error.landed), ("commit", Landed::Unknown), "{error}");
+    assert!(matches!(error.class, Class::Transient { .. }), "{error}");
+    db.run("DROP TRIGGER slow ON items").await;
+    assert_eq!(run.held().await.unwrap(), []);
+    run.apply(upserts(&rows)).await.unwrap();
+}
+
 #[tokio::test]
 async fn sinks_with_equal_settings_share_a_bounded_pool() {
     let db = Database::new("shared").await;
@@ -129,11 +158,14 @@ async fn sinks_with_equal_settings_share_a_bounded_pool() {
     for _ in 0..10 {
         sinks.push(PostgresSink::new(config.clone(), &pools).unwrap());
     }
-    let cancel = CancellationToken::new();
-    for result in futures_util::future::join_all(sinks.iter().map(|sink| sink.probe(&cancel))).await {
+    let runs: Vec<_> = sinks.iter().map(Run::of).collect();
+    for result in futures_util::future::join_all(runs.iter().map(Run::held)).await {
         result.unwrap();
     }
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shared' AND application_name = 'kollect'";
     let open: i64 = db.admin.query_one(open, &[]).await.unwrap().get(0);
     assert!((1..=2).contains(&open), "{open}");
+    let destination = sinks[0].destination();
+    assert!(destination.starts_with("public.items (database ") && destination.ends_with("cluster \"prod\")"));
+    assert!(!destination.contains("shared") && !destination.contains("localhost"), "{destination}");
 }

@@ -42,7 +42,11 @@ async fn rows_that_the_server_refuses_are_found_in_small_and_large_batches() {
         let bad: Vec<_> = rows.iter().skip(17).step_by(1_000).map(|row| row.id.clone()).collect();
         let mut named: Vec<_> = receipt.rejected.iter().map(|rejected| rejected.id.clone()).collect();
         named.sort();
-        assert_eq!(named, { let mut bad = bad.clone(); bad.sort(); bad });
+        assert_eq!(named, {
+            let mut bad = bad.clone();
+            bad.sort();
+            bad
+        });
         assert!(receipt.rejected.iter().all(|rejected| !rejected.why.contains("s3cr3t")));
         assert_eq!(receipt.rows, u64::try_from(count - bad.len()).unwrap());
     }

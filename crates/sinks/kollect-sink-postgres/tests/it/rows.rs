@@ -54,7 +54,8 @@ async fn clusters_and_inventories_do_not_overwrite_each_other() {
     let pools = Pools::default();
     let here = PostgresSink::new(db.config().await, &pools).unwrap();
     let there =
-        PostgresSink::new(kollect_sink_postgres::Config { cluster: "test".into(), ..db.config().await }, &pools).unwrap();
+        PostgresSink::new(kollect_sink_postgres::Config { cluster: "test".into(), ..db.config().await }, &pools)
+            .unwrap();
     let other = Run { of: binding("other"), ..Run::of(&here) };
     for run in [&Run::of(&here), &Run::of(&there), &other] {
         run.apply(upserts(&[row("u", ("shop", "cart"), "{}")])).await.unwrap();

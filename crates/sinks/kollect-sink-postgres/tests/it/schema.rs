@@ -57,11 +57,13 @@ async fn existing_mode_works_with_the_least_rights() {
     let db = Database::new("existing_good").await;
     db.run(OURS).await;
     let user = Postgres::USER;
-    db.run(&format!("ALTER DATABASE existing_good OWNER TO postgres; REVOKE ALL ON DATABASE existing_good FROM PUBLIC, {user}; \
+    db.run(&format!(
+        "ALTER DATABASE existing_good OWNER TO postgres; REVOKE ALL ON DATABASE existing_good FROM PUBLIC, {user}; \
         GRANT CONNECT ON DATABASE existing_good TO {user}; \
         REVOKE ALL ON SCHEMA public FROM PUBLIC, {user}; GRANT USAGE ON SCHEMA public TO {user}; \
-        GRANT SELECT, INSERT, UPDATE, DELETE ON items TO {user}"))
-        .await;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON items TO {user}"
+    ))
+    .await;
     let sink = existing(&db).await;
     let run = Run::of(&sink);
     assert_eq!(run.held().await.unwrap(), []);
@@ -82,7 +84,8 @@ async fn a_table_of_the_older_shape_is_migrated_with_its_rows() {
     db.run(&format!("{REFERENCE}; ALTER TABLE items OWNER TO {}", Postgres::USER)).await;
     let old = row("u", ("shop", "cart"), "{}");
     let payload = String::from_utf8(kollect_model::item_bytes(&old)).unwrap();
-    db.run(&format!("INSERT INTO items VALUES ('shop', 'inv', 'workloads', 'u', 'prod', 'shop', '{payload}', now())")).await;
+    db.run(&format!("INSERT INTO items VALUES ('shop', 'inv', 'workloads', 'u', 'prod', 'shop', '{payload}', now())"))
+        .await;
     let sink = db.sink().await;
     let run = Run::of(&sink);
     let held = run.held().await.unwrap();

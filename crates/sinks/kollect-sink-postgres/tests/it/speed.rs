@@ -10,8 +10,9 @@ async fn the_usual_writes_are_timed() {
     let run = Run::of(&sink);
     run.held().await.unwrap();
     let text = "x".repeat(300);
-    let rows: Vec<_> =
-        (0..10_000).map(|at| row(&format!("uid-{at}"), ("shop", "o"), &format!(r#"{{"at":{at},"t":"{text}"}}"#))).collect();
+    let rows: Vec<_> = (0..10_000)
+        .map(|at| row(&format!("uid-{at}"), ("shop", "o"), &format!(r#"{{"at":{at},"t":"{text}"}}"#)))
+        .collect();
     let began = Instant::now();
     run.apply(upserts(&rows)).await.unwrap();
     println!("10,000 rows, first: {:?}", began.elapsed());

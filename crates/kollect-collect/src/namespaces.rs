@@ -1,0 +1,257 @@
+//! What is known about the namespaces of the cluster: their names, labels and annotations.
+//!
+//! Separate because targets, scopes and watch labels all need it, and because an operator without cluster-wide rights has
+//! to ask namespace by namespace. It must not know targets.
+
+use crate::backoff::{Backoff, jittered};
+use crate::follow::{End, Follow, Happened, Meta, Need, Position, Receiver};
+use crate::plan::Gvr;
+use crate::request::{RequestError, Source, get_document};
+use parking_lot::{Mutex, RwLock};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Label that every namespace has.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// Pause between two looks at the labels of given namespaces.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const ACCEPT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const LIMIT: usize = 4 << 20;
+
+/// Labels and annotations of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceMeta {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Every namespace that may be collected from.
+pub type NamespaceFacts = BTreeMap<Arc<str>, Arc<NamespaceMeta>>;
+
+/// The facts that workers match with.
+#[derive(Debug, Default)]
+pub(crate) struct FactsCell(RwLock<Arc<NamespaceFacts>>);
+
+impl FactsCell {
+    pub(crate) fn get(&self) -> Arc<NamespaceFacts> {
+        self.0.read().clone()
+    }
+
+    pub(crate) fn replace(&self, facts: Arc<NamespaceFacts>) -> Arc<NamespaceFacts> {
+        std::mem::replace(&mut *self.0.write(), facts)
+    }
+}
+
+/// Keeps the facts up to date until it is dropped.
+#[derive(Debug)]
+pub struct NamespaceWatch {
+    facts: watch::Receiver<Option<Arc<NamespaceFacts>>>,
+    error: watch::Receiver<Option<String>>,
+    cancel: CancellationToken,
+}
+
+impl Drop for NamespaceWatch {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+struct Outlets {
+    facts: watch::Sender<Option<Arc<NamespaceFacts>>>,
+    error: watch::Sender<Option<String>>,
+}
+
+impl Outlets {
+    fn publish(&self, facts: &NamespaceFacts) {
+        self.error.send_if_modified(|error| error.take().is_some());
+        self.facts.send_if_modified(|known| {
+            let new = known.as_deref() != Some(facts);
+            if new {
+                *known = Some(Arc::new(facts.clone()));
+            }
+            new
+        });
+    }
+
+    fn trouble(&self, message: String) {
+        self.error.send_if_modified(|error| error.replace(message).is_none());
+    }
+}
+
+impl NamespaceWatch {
+    /// Watches all namespaces, or looks at the given ones once a minute.
+    pub fn start(client: kube::Client, given: Vec<Arc<str>>) -> Self {
+        let (facts_in, facts) = watch::channel(None);
+        let (error_in, error) = watch::channel(None);
+        let cancel = CancellationToken::new();
+        let outlets = Arc::new(Outlets { facts: facts_in, error: error_in });
+        let stop = cancel.clone();
+        tokio::spawn(async move {
+            stop.run_until_cancelled(supervise(client, given, outlets)).await;
+        });
+        Self { facts, error, cancel }
+    }
+
+    /// The facts; `None` until all namespaces are known once. An outage leaves the last facts.
+    pub fn facts(&self) -> watch::Receiver<Option<Arc<NamespaceFacts>>> {
+        self.facts.clone()
+    }
+
+    /// Why the facts are not kept up to date at the moment.
+    pub fn error(&self) -> watch::Receiver<Option<String>> {
+        self.error.clone()
+    }
+}
+
+/// Starts the task again should it panic.
+async fn supervise(client: kube::Client, given: Vec<Arc<str>>, outlets: Arc<Outlets>) {
+    loop {
+        let (client, given, outlets) = (client.clone(), given.clone(), outlets.clone());
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(async move {
+            if given.is_empty() {
+                follow_all(client, outlets).await;
+            } else {
+                look_at(client, &given, &outlets).await;
+            }
+        });
+        if task.join_next().await.is_some_and(|ended| ended.is_err()) {
+            tracing::error!(task = "namespaces", "reconcile panic recovered");
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn follow_all(client: kube::Client, outlets: Arc<Outlets>) {
+    let source = Source::new(&Gvr::new("", "v1", "namespaces"), None, true);
+    let position: Position = Arc::default();
+    let known = Arc::new(Mutex::new(NamespaceFacts::new()));
+    let mut backoff = Backoff::default();
+    loop {
+        let receiver = All { outlets: outlets.clone(), known: known.clone(), listing: None };
+        let end = Follow::new(client.clone(), source.clone(), receiver, position.clone()).run().await;
+        let (End::Forbidden(message) | End::NotServed(message)) = end;
+        outlets.trouble(format!("cannot list and watch namespaces: {message}"));
+        sleep(backoff.pause(Duration::from_secs(30))).await;
+    }
+}
+
+/// Takes in all namespaces.
+struct All {
+    outlets: Arc<Outlets>,
+    known: Arc<Mutex<NamespaceFacts>>,
+    listing: Option<NamespaceFacts>,
+}
+
+#[derive(Deserialize)]
+struct NamespaceObject {
+    metadata: NamespaceHead,
+}
+
+#[derive(Deserialize)]
+struct NamespaceHead {
+    name: Arc<str>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
+    let head = serde_json::from_slice::<NamespaceObject>(raw).ok()?.metadata;
+    let mut annotations = head.annotations;
+    // May be large, and nothing selects by it.
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations })))
+}
+
+impl Receiver for All {
+    fn list_begins(&mut self, _: Option<&str>) {
+        self.listing = Some(NamespaceFacts::new());
+    }
+
+    async fn object(&mut self, happened: Happened, _: &Meta<'_>, raw: &str) {
+        let Some((name, meta)) = read(raw.as_bytes()) else { return };
+        match happened {
+            Happened::Listed => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert(name, meta);
+                }
+                return;
+            }
+            Happened::Added | Happened::Modified => _ = self.known.lock().insert(name, meta),
+            Happened::Deleted => _ = self.known.lock().remove(&name),
+        }
+        self.outlets.publish(&self.known.lock());
+    }
+
+    async fn list_ends(&mut self, _: Option<&str>) {
+        if let Some(listing) = self.listing.take() {
+            *self.known.lock() = listing;
+        }
+        self.outlets.publish(&self.known.lock());
+    }
+
+    fn need(&mut self) -> Need {
+        Need::Nothing
+    }
+
+    fn caught_up(&mut self) {}
+
+    async fn need_changed(&mut self) {
+        std::future::pending().await
+    }
+
+    fn resumed(&mut self) {
+        self.outlets.publish(&self.known.lock());
+    }
+
+    fn trouble(&mut self, error: &RequestError) {
+        self.outlets.trouble(format!("cannot list and watch namespaces: {error}"));
+    }
+}
+
+/// Looks at given namespaces one by one.
+async fn look_at(client: kube::Client, given: &[Arc<str>], outlets: &Outlets) {
+    let mut known = NamespaceFacts::new();
+    let mut backoff = Backoff::default();
+    loop {
+        let mut failed = None;
+        for name in given {
+            let uri = format!("/api/v1/namespaces/{name}");
+            match get_document(&client, &uri, ACCEPT, None, LIMIT).await {
+                Ok(Some((bytes, _))) => {
+                    if let Some((name, meta)) = read(&bytes) {
+                        known.insert(name, meta);
+                    }
+                }
+                // Without the grant only the name is known, and a namespace that is missing has no objects either.
+                Ok(None) | Err(RequestError::Forbidden(_) | RequestError::NotServed(_)) => {
+                    known.insert(name.clone(), Arc::new(only_named(name)));
+                }
+                Err(error) => {
+                    outlets.trouble(format!("cannot read namespace {name}: {error}"));
+                    failed = Some(backoff.after(&error));
+                    break;
+                }
+            }
+        }
+        // Facts about some of the namespaces would look as if the others were gone.
+        if failed.is_none() {
+            backoff.reset();
+            outlets.publish(&known);
+        }
+        sleep(failed.unwrap_or_else(|| jittered(LOOK_EVERY))).await;
+    }
+}
+
+fn only_named(name: &str) -> NamespaceMeta {
+    NamespaceMeta { labels: BTreeMap::from([(NAME_LABEL.into(), name.into())]), annotations: BTreeMap::new() }
+}

@@ -1,0 +1,241 @@
+//! Targets: which objects to collect with which profile, and how that goes.
+
+pub mod decide;
+mod spec;
+
+use crate::clock::timestamp;
+use crate::control::{Control, health_of};
+use crate::kinds::{Kind, NamespacedName, ObjectRef};
+use crate::shared::finalizers;
+use crate::sink::decide::Probed;
+use decide::{Facts, Sinks, Stop};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kollect_api::names::finalizer;
+use kollect_api::{KollectTarget, KollectTargetStatus};
+use kollect_collect::{Held, TargetSpec, TargetStatus};
+use kollect_model::TargetKey;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What the operator holds of one target.
+pub struct TargetState {
+    /// Key of its rows.
+    pub key: Arc<TargetKey>,
+    /// Its rows belong to the inventories of the namespace. A suspended or denied target's rows do not.
+    pub in_view: bool,
+    /// What to collect, if anything.
+    pub collect: Option<TargetSpec>,
+    /// Why nothing can be collected.
+    pub stop: Option<Stop>,
+    /// Kind, for messages and metrics.
+    gvk: String,
+    /// Namespaces that match, and those that are left after the scope.
+    matched: Vec<String>,
+    effective: Vec<String>,
+}
+
+impl Control {
+    /// Brings one target up to date.
+    pub(crate) fn reconcile_target(&mut self, object: &ObjectRef) {
+        let key = object.key();
+        let target = self.world.read().targets.get(&key).cloned();
+        let Some(target) = target else {
+            self.drop_target(object);
+            return self.gone(object);
+        };
+        if target.metadata.deletion_timestamp.is_some() {
+            self.drop_target(object);
+            // Dropping rows happens in memory and cannot fail; sinks follow through the inventories' views.
+            if finalizers::has(&target.metadata, finalizer::TARGET) {
+                self.set_finalizer(object, &target.metadata, finalizer::TARGET, false);
+            }
+            return;
+        }
+        if !finalizers::has(&target.metadata, finalizer::TARGET) {
+            self.set_finalizer(object, &target.metadata, finalizer::TARGET, true);
+        }
+        let state = self.decide_target(&key, &target);
+        let changed = self.targets.get(&key).is_none_or(|old| {
+            old.in_view != state.in_view
+                || old.stop != state.stop
+                || old.collect.as_ref().map(fingerprint) != state.collect.as_ref().map(fingerprint)
+        });
+        let view_changed = self.targets.get(&key).is_none_or(|old| old.in_view != state.in_view);
+        self.targets.insert(key.clone(), state);
+        self.targets_changed |= changed;
+        if view_changed {
+            self.mark_inventories(&key);
+        }
+        self.report_target(object, &target);
+        self.dirty.mark_at(object.clone(), Instant::now() + self.settings.target_count_resync);
+    }
+
+    fn drop_target(&mut self, object: &ObjectRef) {
+        if self.targets.remove(&object.key()).is_some() {
+            self.targets_changed = true;
+            self.mark_inventories(&object.key());
+        }
+    }
+
+    fn mark_inventories(&self, target: &NamespacedName) {
+        let world = self.world.read();
+        for (key, _) in crate::world::in_namespace(&world.inventories, &target.namespace) {
+            self.dirty.mark(ObjectRef::new(Kind::Inventory, key));
+        }
+    }
+
+    fn decide_target(&self, key: &NamespacedName, target: &KollectTarget) -> TargetState {
+        let mut state = TargetState {
+            key: Arc::new(TargetKey::namespaced(&key.namespace, &key.name)),
+            in_view: !target.spec.suspend,
+            collect: None,
+            stop: None,
+            gvk: String::new(),
+            matched: Vec::new(),
+            effective: Vec::new(),
+        };
+        if target.spec.suspend {
+            return state;
+        }
+        match self.target_spec(key, target, &mut state) {
+            Ok(spec) => state.collect = Some(spec),
+            Err(stop) => {
+                // A denial takes the rows away; a fault that may be a mistake leaves them in the sinks.
+                state.in_view = !matches!(stop.reason, "ScopeGVKDenied" | "ScopeNamespaceDenied");
+                state.stop = Some(stop);
+            }
+        }
+        state
+    }
+
+    /// Hands the targets to the collector if any of them changed.
+    pub(crate) fn apply_targets(&mut self) {
+        if !std::mem::take(&mut self.targets_changed) {
+            return;
+        }
+        let specs = self.targets.values().filter_map(|state| state.collect.clone()).collect();
+        let held = self
+            .targets
+            .values()
+            .filter(|state| state.in_view && state.collect.is_none())
+            .map(|state| Held {
+                key: state.key.clone(),
+                why: state.stop.as_ref().map_or("stopped", |stop| stop.reason).into(),
+            })
+            .collect();
+        self.collector.set_targets(specs, held);
+    }
+
+    fn report_target(&mut self, object: &ObjectRef, target: &KollectTarget) {
+        let Some(state) = self.targets.get(&object.key()) else { return };
+        let status = self.collector.status(&state.key).unwrap_or_default();
+        let mut facts = Facts {
+            suspended: target.spec.suspend,
+            stop: state.stop.clone().or_else(|| stop_of(state, &status)),
+            profile: target.spec.profile_ref.clone(),
+            gvk: state.gvk.clone(),
+            rows: self.store.target_rows(&state.key),
+            extraction_failures: status.extraction_failures,
+            last_extraction_error: status.last_extraction_error.clone(),
+            collected_namespaces: status.synced + status.pending,
+            sinks: self.sinks_of(&object.namespace),
+            forbidden: status.forbidden.iter().map(|(ns, _)| namespace_name(ns)).collect(),
+        };
+        facts.forbidden.sort();
+        if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() {
+            // Nothing to look at (no namespace matches) is a healthy, empty target.
+            facts.collected_namespaces = 1;
+        }
+        let labels = crate::metrics::ProfileGvk {
+            profile: format!("{}/{}", object.namespace, target.spec.profile_ref),
+            gvk: state.gvk.clone(),
+        };
+        let rows = i64::try_from(facts.rows).unwrap_or(i64::MAX);
+        self.metrics.collected_objects.get_or_create(&labels).set(rows);
+        self.metrics.collect_items.set(i64::try_from(self.store.rows()).unwrap_or(i64::MAX));
+        let wanted = decide::conditions(&facts);
+        let present = serde_json::to_value(&target.status).unwrap_or_default();
+        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let before: KollectTargetStatus = serde_json::from_value(base).unwrap_or_default();
+        let fields = fields(target, state, &facts, &before);
+        // The count is in the message; only states and reasons are health.
+        let health = health_of(&wanted);
+        self.report(object, &target.metadata, present, wanted, fields, health);
+    }
+
+    /// How the sinks that the namespace's inventories reference look.
+    fn sinks_of(&self, namespace: &str) -> Sinks {
+        let refs = self.inventory_refs_sinks(namespace);
+        if refs.is_empty() {
+            return Sinks::None;
+        }
+        for (family, name) in &refs {
+            let Some(kind) = crate::inventory::kind_of(*family) else { continue };
+            let key = NamespacedName::new(namespace, name);
+            if crate::sink::find(self, kind, &key).is_none() {
+                return Sinks::Trouble("SinkNotFound", format!("{} {key} does not exist", kind.name()));
+            }
+            if let Some(state) = self.sinks.get(&ObjectRef::new(kind, &key))
+                && let Probed::Failed { message, .. } = state.probed()
+            {
+                return Sinks::Trouble("SinkUnreachable", format!("{} {key}: {message}", kind.name()));
+            }
+        }
+        Sinks::Reachable(refs.len())
+    }
+}
+
+/// What the collector says that stops the whole target.
+fn stop_of(state: &TargetState, status: &TargetStatus) -> Option<Stop> {
+    if let Some(why) = &status.not_served {
+        let message = format!("{} cannot be watched: {why}; install its API or correct targetGVK", state.gvk);
+        return Some(Stop { reason: "InformerRegistrationFailed", message });
+    }
+    status.access_error.as_ref().map(|why| Stop {
+        reason: "AccessCheckFailed",
+        message: format!("collection is paused until the access check succeeds: {why}"),
+    })
+}
+
+fn namespace_name(namespace: &str) -> String {
+    if namespace.is_empty() { "the whole cluster".to_owned() } else { namespace.to_owned() }
+}
+
+fn fingerprint(spec: &TargetSpec) -> (u64, String) {
+    (spec.version, format!("{:?}", spec.namespaces))
+}
+
+fn fields(
+    target: &KollectTarget,
+    state: &TargetState,
+    facts: &Facts,
+    before: &KollectTargetStatus,
+) -> Map<String, Value> {
+    let rows = i64::try_from(facts.rows).unwrap_or(i64::MAX);
+    let mut fields = Map::new();
+    // While nothing can be collected the last count stays: it says what the sinks still hold.
+    let counted = if facts.stop.is_some() { before.collected_count } else { Some(rows) };
+    if let Some(count) = counted {
+        fields.insert("collectedCount".to_owned(), json!(count));
+        let since = match &before.collected_count_updated_at {
+            Some(since) if before.collected_count == Some(count) => since.clone(),
+            _ => Time(timestamp()),
+        };
+        fields.insert("collectedCountUpdatedAt".to_owned(), json!(since));
+    }
+    if facts.extraction_failures > 0 {
+        fields.insert("extractionFailures".to_owned(), json!(facts.extraction_failures));
+        fields.insert("lastExtractionError".to_owned(), json!(facts.last_extraction_error));
+    }
+    if !state.matched.is_empty() {
+        fields.insert("matchedNamespaces".to_owned(), json!(state.matched));
+    }
+    if !state.effective.is_empty() {
+        fields.insert("effectiveNamespaces".to_owned(), json!(state.effective));
+    }
+    if !target.spec.resource_rules.is_empty() {
+        fields.insert("activeResourceRules".to_owned(), json!(target.spec.resource_rules.len()));
+    }
+    fields
+}

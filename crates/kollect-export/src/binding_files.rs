@@ -1,0 +1,253 @@
+//! One cycle of a file binding as a machine: it says what to ask or send next, and hears what came of it.
+//!
+//! Rows become files in `layout`. Here is decided which rows, when the record must be read, and what may be deleted:
+//! never a file that may belong to a part that is not known, and never a document with only some of its rows.
+
+use crate::binding_compare::{Part, unknown_parts};
+use crate::binding_rows::Cursor;
+use crate::layout::{CommitFacts, Delta, DocumentSpec, IndexUpdate, LostFiles, Mode, PathIndex, plan_delta, plan_full};
+use crate::{FileBatch, FileChange, HeldFile, Knowledge, SinkError};
+use kollect_model::Version;
+use kollect_store::{Changes, Query, ReaderId, Store, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the driver has to do next.
+#[derive(Debug)]
+pub enum FileStep {
+    /// Have the sink report the binding's record to [`FileCycle::held`], then call [`FileCycle::held_all`].
+    ReadHeld,
+    /// Make the batch durable, then call [`FileCycle::acked`].
+    Apply(FileBatch),
+    /// The cycle is over.
+    Done,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Delta { old: View, since: Version },
+    Read,
+    Reading(Vec<HeldFile>),
+    Compare(Vec<HeldFile>),
+    InFlight(Landing),
+    Done,
+}
+
+/// What becomes true once the batch is durable.
+#[derive(Debug)]
+struct Landing {
+    index: Next,
+    upto: Version,
+    checksum: Option<String>,
+    owed: BTreeSet<Part>,
+}
+
+#[derive(Debug)]
+enum Next {
+    Same,
+    Whole(PathIndex),
+    Part(IndexUpdate),
+}
+
+/// A cycle of a file binding.
+#[derive(Debug)]
+pub struct FileCycle {
+    id: String,
+    view: View,
+    spec: Arc<DocumentSpec>,
+    reader: ReaderId,
+    exported_at: String,
+    phase: Phase,
+    cursor: Cursor,
+    index: PathIndex,
+    owed: BTreeSet<Part>,
+    checksum: Option<String>,
+    touched: bool,
+}
+
+impl FileCycle {
+    pub(crate) fn new(
+        id: String,
+        spec: Arc<DocumentSpec>,
+        view: View,
+        progress: (Cursor, BTreeSet<Part>, PathIndex),
+        reader: ReaderId,
+        exported_at: String,
+    ) -> Self {
+        let (cursor, owed, index) = progress;
+        let phase = match &cursor {
+            Cursor::Known { view, version } => Phase::Delta { old: view.clone(), since: *version },
+            Cursor::Unknown | Cursor::Underway(_) => Phase::Read,
+        };
+        Self { id, view, spec, reader, exported_at, phase, cursor, index, owed, checksum: None, touched: false }
+    }
+
+    /// What to do next. Asked again after every answer. Renders files, so it may take a while for many rows.
+    pub fn step(&mut self, store: &Store) -> Result<FileStep, SinkError> {
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Delta { old, since } => self.plan_delta(store, &old, since),
+            Phase::Read => Ok(self.read(store)),
+            Phase::Compare(held) => self.plan_compare(store, held),
+            Phase::Reading(_) | Phase::InFlight(_) | Phase::Done => Ok(FileStep::Done),
+        }
+    }
+
+    /// One file of the record.
+    pub fn held(&mut self, file: HeldFile) {
+        if let Phase::Reading(files) = &mut self.phase {
+            files.push(file);
+        }
+    }
+
+    /// The sink has reported the whole record, or that it has none to report.
+    pub fn held_all(&mut self, _knowledge: Knowledge) {
+        // A sink that cannot be read back gets everything: nothing is known to be held.
+        if let Phase::Reading(files) = std::mem::replace(&mut self.phase, Phase::Done) {
+            self.phase = Phase::Compare(files);
+        }
+    }
+
+    /// The sink has made the batch durable.
+    pub fn acked(&mut self, store: &Store) {
+        if let Phase::InFlight(landing) = std::mem::replace(&mut self.phase, Phase::Done) {
+            self.land(store, landing);
+        }
+    }
+
+    /// Path of the binding's ownership record.
+    pub fn record(&self) -> String {
+        self.spec.record_path()
+    }
+
+    /// Whether the sink was asked or sent anything.
+    pub fn touched(&self) -> bool {
+        self.touched
+    }
+
+    /// Fingerprint of what the cycle exported, if it planned a document.
+    pub fn checksum(&self) -> Option<&str> {
+        self.checksum.as_deref()
+    }
+
+    pub(crate) fn finish(self) -> (Cursor, BTreeSet<Part>, PathIndex) {
+        (self.cursor, self.owed, self.index)
+    }
+
+    fn read(&mut self, store: &Store) -> FileStep {
+        self.touched = true;
+        self.cursor = Cursor::Unknown;
+        // Deletions from here on reach the comparison through the snapshot, but tombstones must last until then.
+        store.advance_reader(self.reader, store.cut(), &self.view);
+        self.phase = Phase::Reading(Vec::new());
+        FileStep::ReadHeld
+    }
+
+    fn plan_delta(&mut self, store: &Store, old: &View, since: Version) -> Result<FileStep, SinkError> {
+        let (began, after) = (store.cut(), Version(0));
+        // One page: at most one change per row. What is in it are references to rows that exist anyway.
+        let query = Query { old, since, new: &self.view, began, after, limit: usize::MAX, skip: None };
+        let Changes::Delta { changes, upto, .. } = store.changes(&query) else { return Ok(self.read(store)) };
+        if changes.is_empty() {
+            self.land(store, Landing { index: Next::Same, upto, checksum: None, owed: self.owed.clone() });
+            return Ok(FileStep::Done);
+        }
+        match plan_delta(&self.spec, &self.index, &changes) {
+            Ok(Delta::Planned(plan)) => {
+                let checksum = store.checksum(&self.view).to_string();
+                let landing = Landing { index: Next::Part(plan.update), upto, checksum: None, owed: self.owed.clone() };
+                Ok(self.send(store, plan.changes, &checksum, landing))
+            }
+            Ok(Delta::NeedsFullPlan) if self.spec.mode == Mode::Document => {
+                let held = self.index.held_documents().collect();
+                self.plan_compare(store, held)
+            }
+            Ok(Delta::NeedsFullPlan) => Ok(self.read(store)),
+            Err(error) => Err(error.into_sink_error()),
+        }
+    }
+
+    fn plan_compare(&mut self, store: &Store, held: Vec<HeldFile>) -> Result<FileStep, SinkError> {
+        let upto = store.cut();
+        let unknown = unknown_parts(store, &self.view);
+        if self.spec.mode == Mode::Document && !unknown.is_empty() {
+            return Err(SinkError::transient("plan", "a part of the inventory became unknown; the document stays as it is"));
+        }
+        let rows = store.snapshot(&self.view);
+        let plan = plan_full(&self.spec, &rows, &self.exported_at).map_err(crate::layout::LayoutError::into_sink_error)?;
+        let lost = LostFiles::new(&self.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
+        let changes = plan.difference(held, &|path| lost.may_delete(path));
+        let checksum = plan.checksum.clone();
+        let words = checksum.clone().unwrap_or_else(|| store.checksum(&self.view).to_string());
+        let landing = Landing { index: Next::Whole(plan.index), upto, checksum, owed: unknown };
+        if changes.is_empty() {
+            self.land(store, landing);
+            return Ok(FileStep::Done);
+        }
+        Ok(self.send(store, changes, &words, landing))
+    }
+
+    fn send(&mut self, store: &Store, changes: Vec<FileChange>, checksum: &str, landing: Landing) -> FileStep {
+        if changes.is_empty() {
+            self.land(store, landing);
+            return FileStep::Done;
+        }
+        self.touched = true;
+        let spec = &self.spec;
+        let path = spec.document_path().unwrap_or_default();
+        let message = spec.commit.render(&CommitFacts {
+            cluster: &spec.cluster,
+            namespace: &spec.inventory.namespace,
+            name: &spec.inventory.name,
+            generation: spec.generation,
+            item_count: store.counts(&self.view),
+            checksum,
+            exported_at: &self.exported_at,
+            sink: &spec.sink_name,
+            path: &path,
+            cycle: &self.id,
+        });
+        self.phase = Phase::InFlight(landing);
+        FileStep::Apply(FileBatch { message, ..empty_batch(spec, changes) })
+    }
+
+    fn land(&mut self, store: &Store, landing: Landing) {
+        match landing.index {
+            Next::Same => {}
+            Next::Whole(index) => self.index = index,
+            Next::Part(update) => self.index.commit(update),
+        }
+        self.owed = landing.owed;
+        self.checksum = landing.checksum;
+        store.advance_reader(self.reader, landing.upto, &self.view);
+        self.cursor = Cursor::Known { view: self.view.clone(), version: landing.upto };
+    }
+}
+
+/// A batch with everything but its message.
+fn empty_batch(spec: &DocumentSpec, changes: Vec<FileChange>) -> FileBatch {
+    FileBatch {
+        changes,
+        record: spec.record_path(),
+        message: String::new(),
+        author_name: spec.author.name.clone(),
+        author_email: spec.author.email.clone(),
+    }
+}
+
+/// The batch that tells a sink to remove everything in the record.
+pub(crate) fn forget_batch(spec: &DocumentSpec, id: &str, exported_at: &str) -> FileBatch {
+    let path = spec.document_path().unwrap_or_default();
+    let message = spec.commit.render(&CommitFacts {
+        cluster: &spec.cluster,
+        namespace: &spec.inventory.namespace,
+        name: &spec.inventory.name,
+        generation: spec.generation,
+        item_count: 0,
+        checksum: kollect_model::EMPTY_ITEMS_FINGERPRINT,
+        exported_at,
+        sink: &spec.sink_name,
+        path: &path,
+        cycle: id,
+    });
+    FileBatch { message, ..empty_batch(spec, Vec::new()) }
+}

@@ -1,0 +1,130 @@
+//! CEL over borrowed JSON, bounded in time, memory and stack.
+//!
+//! Separate because everything that keeps a hostile expression harmless is here: limits before parsing, a check of
+//! names, a budget of steps, size caps. It must not know attributes, scrubbing or profiles.
+//!
+//! text → `limits` → parse → `expand` macros → `check` names → `lower` what needs no interpreter → `rewrite` the rest.
+
+mod ast;
+mod budget;
+mod check;
+mod convert;
+mod env;
+mod expand;
+mod functions;
+mod limits;
+mod lower;
+mod lowered;
+mod reach;
+mod rewrite;
+mod view;
+
+pub(crate) use lowered::Out;
+
+use crate::error::{ErrorClass, EvalError, PathError};
+use crate::mask::FieldMask;
+use cel::parser::PrattParser;
+use cel::{ExecutionError, IdedExpr};
+use lowered::Lowered;
+use serde_json::Value;
+
+/// A compiled expression over the variable `object`.
+#[derive(Debug)]
+pub(crate) struct Program {
+    plan: Plan,
+    mask: FieldMask,
+}
+
+#[derive(Debug)]
+enum Plan {
+    /// Evaluated directly over the JSON, without an allocation in most cases.
+    Lowered(Lowered),
+    /// Evaluated by the interpreter.
+    Interpreted(Box<IdedExpr>),
+}
+
+impl Program {
+    pub(crate) fn compile(source: &str) -> Result<Self, PathError> {
+        let expr = parse(source)?;
+        let mut mask = FieldMask::default();
+        reach::reach(&expr, &mut mask);
+        let plan = match lower::lower(&expr) {
+            Some(lowered) => Plan::Lowered(lowered),
+            None => Plan::Interpreted(Box::new(rewrite::rewrite(expr))),
+        };
+        Ok(Self { plan, mask })
+    }
+
+    /// What the expression can read.
+    pub(crate) fn mask(&self) -> &FieldMask {
+        &self.mask
+    }
+
+    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Out<'a>, EvalError> {
+        match &self.plan {
+            Plan::Lowered(lowered) => lowered.evaluate(object),
+            Plan::Interpreted(expr) => interpret(expr, object).map(Out::Made),
+        }
+    }
+}
+
+fn parse(source: &str) -> Result<IdedExpr, PathError> {
+    limits::check_source(source)?;
+    let parser = PrattParser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
+    let mut expr = parser.parse(source).map_err(|errors| syntax_error(source, &errors))?;
+    expand::expand(&mut expr)?;
+    limits::check_depth(&expr)?;
+    check::check(&expr).map_err(|unknown| PathError {
+        offset: source.find(&unknown.name),
+        message: unknown.message,
+    })?;
+    Ok(expr)
+}
+
+fn syntax_error(source: &str, errors: &cel::ParseErrors) -> PathError {
+    let Some(first) = errors.errors.first() else { return PathError::new("the expression does not parse") };
+    let (line, column) = (usize::try_from(first.pos.0).unwrap_or(0), usize::try_from(first.pos.1).unwrap_or(0));
+    let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    PathError::at((before + column.saturating_sub(1)).min(source.len()), format!("CEL syntax: {}", first.msg))
+}
+
+fn interpret(expr: &IdedExpr, object: &Value) -> Result<Value, EvalError> {
+    let root = env::root().ok_or_else(|| EvalError::limit("the CEL environment could not be built"))?;
+    budget::reset();
+    let resolver = view::ObjectVariable::new(object);
+    let mut scope = root.new_inner_scope();
+    scope.set_variable_resolver(&resolver);
+    let result = cel::Value::resolve_val(expr, &scope).map_err(|error| describe(&error))?;
+    convert::to_json(&*result)
+}
+
+/// The error without its values.
+fn describe(error: &ExecutionError) -> EvalError {
+    use ErrorClass as C;
+    match error {
+        ExecutionError::NoSuchKey(_) => {
+            EvalError::new(C::MissingKey, "a key is missing; test it with has() or read it with .?key.orValue(…)")
+        }
+        ExecutionError::IndexOutOfBounds(_) => EvalError::new(C::OutOfRange, "an index is outside of its list"),
+        ExecutionError::FunctionError { function, message } if function == budget::LIMIT => {
+            EvalError::new(C::Limit, message.clone())
+        }
+        ExecutionError::FunctionError { function, .. } => {
+            EvalError::new(C::Function, format!("{} refused its arguments", rewrite::user_name(function)))
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            EvalError::new(C::Function, "division by zero")
+        }
+        ExecutionError::Overflow(..) => EvalError::new(C::Function, "a number became too large"),
+        ExecutionError::DuplicateKey(_) => EvalError::new(C::Function, "a map was given the same key twice"),
+        ExecutionError::NoSuchOverload(overload) => EvalError::wrong_type(format!(
+            "{} does not take ({})",
+            rewrite::user_name(overload.function()),
+            overload.argument_types().join(", ")
+        )),
+        _ => EvalError::wrong_type("an operator or function met a value of a type it does not take"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

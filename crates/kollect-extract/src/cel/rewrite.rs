@@ -1,0 +1,116 @@
+//! Puts bounded functions in place of the unbounded ones, and a step counter into every loop.
+
+use super::ast;
+use cel::IdedExpr;
+use cel::common::ast::{CallExpr, Expr};
+
+pub(super) const TICK: &str = "@tick";
+pub(super) const CHARGE: &str = "@charge";
+pub(super) const CHARGE_SQUARE: &str = "@charge_square";
+
+/// Written name, our name. Member calls become global calls with the target as first argument.
+const REPLACED: &[(&str, &str)] = &[
+    ("_+_", "@add"),
+    ("_==_", "@equal"),
+    ("_!=_", "@not_equal"),
+    ("@in", "@contained"),
+    ("matches", "@matches"),
+    ("replace", "@replace"),
+    ("join", "@join"),
+];
+
+/// The name by which a user knows a function.
+pub(super) fn user_name(name: &str) -> &str {
+    REPLACED.iter().find(|(_, ours)| *ours == name).map_or(name, |(theirs, _)| *theirs)
+}
+
+/// The same expression with limits. The depth was checked before.
+pub(super) fn rewrite(mut expr: IdedExpr) -> IdedExpr {
+    visit(&mut expr);
+    expr
+}
+
+fn visit(expr: &mut IdedExpr) {
+    // `r + [x]` is how map and filter append; the interpreter knows that shape, and loop steps are counted anyway.
+    let appends = match &expr.expr {
+        Expr::Comprehension(c) => appends(&c.loop_step, &c.accu_var),
+        _ => false,
+    };
+    if let (true, Expr::Comprehension(c)) = (appends, &mut expr.expr) {
+        visit(&mut c.iter_range);
+        visit_append(&mut c.loop_step);
+    } else {
+        ast::children_mut(expr, visit);
+    }
+    match &mut expr.expr {
+        Expr::Comprehension(c) => {
+            let condition = std::mem::take(&mut c.loop_cond);
+            c.loop_cond = ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), condition, ast::truth(false)]);
+        }
+        Expr::Call(call) => bounded(call),
+        _ => {}
+    }
+}
+
+fn is_append(expr: &IdedExpr, accu: &str) -> bool {
+    matches!(&expr.expr, Expr::Call(call) if call.func_name == "_+_" && call.target.is_none()
+        && matches!(&call.args[..], [left, right]
+            if matches!(&left.expr, Expr::Ident(name) if name == accu) && matches!(right.expr, Expr::List(_))))
+}
+
+/// `accu + [x]`, or `condition ? accu + [x] : accu`.
+fn appends(step: &IdedExpr, accu: &str) -> bool {
+    match &step.expr {
+        Expr::Call(call) if call.func_name == "_?_:_" && call.args.len() == 3 => is_append(&call.args[1], accu),
+        _ => is_append(step, accu),
+    }
+}
+
+fn visit_append(step: &mut IdedExpr) {
+    let Expr::Call(call) = &mut step.expr else { return };
+    if call.func_name == "_?_:_" {
+        visit(&mut call.args[0]);
+        visit_append(&mut call.args[1]);
+    } else {
+        ast::children_mut(&mut call.args[1], visit);
+    }
+}
+
+fn bounded(call: &mut CallExpr) {
+    let qualified = matches!(&call.target, Some(t) if matches!(&t.expr, Expr::Ident(n) if n == "lists"));
+    if qualified && call.func_name == "range" {
+        call.target = None;
+        "@range".clone_into(&mut call.func_name);
+        return;
+    }
+    if let Some((_, ours)) = REPLACED.iter().find(|(theirs, _)| *theirs == call.func_name) {
+        (*ours).clone_into(&mut call.func_name);
+        if let Some(target) = call.target.take() {
+            call.args.insert(0, *target);
+        }
+        return;
+    }
+    // Everything else that copies is linear in its operands (`distinct` compares all pairs), so they are charged.
+    let charge = if call.func_name == "distinct" { CHARGE_SQUARE } else { CHARGE };
+    match &mut call.target {
+        Some(target) if !matches!(target.expr, Expr::Ident(_) | Expr::Literal(_)) || is_copying(&call.func_name) => {
+            if !is_namespace(target) {
+                let operand = std::mem::take(&mut **target);
+                **target = ast::call(charge, vec![operand]);
+            }
+        }
+        None if matches!(call.func_name.as_str(), "string" | "bytes" | "size") => {
+            call.args = std::mem::take(&mut call.args).into_iter().map(|arg| ast::call(charge, vec![arg])).collect();
+        }
+        _ => {}
+    }
+}
+
+fn is_namespace(target: &IdedExpr) -> bool {
+    matches!(&target.expr, Expr::Ident(name)
+        if matches!(name.as_str(), "base64" | "lists" | "math" | "optional" | "strings"))
+}
+
+fn is_copying(function: &str) -> bool {
+    !matches!(function, "hasValue" | "value" | "or" | "orValue")
+}

@@ -1,0 +1,273 @@
+//! `kollect operator`: puts the parts together, leads or stands by, and stops in order.
+
+use crate::args::OperatorArgs;
+use crate::http::{self, Ready};
+use crate::settings::{LeaderElection, Settings};
+use crate::sinks::Registry;
+use anyhow::Context;
+use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
+use kollect_control::control::{Control, ControlSettings, Parts};
+use kollect_control::lease::{Election, LeaseSettings};
+use kollect_control::metrics::Metrics;
+use kollect_control::observe::Observer;
+use kollect_control::shared::dirty::Dirty;
+use kollect_export::{AlwaysWrite, ExportSettings, Exporter, WriteRight};
+use kollect_net::Guard;
+use kollect_store::Store;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// In-flight exports may finish for this long after a stop was asked for.
+const EXPORT_GRACE: Duration = Duration::from_secs(5);
+const RELEASE_GRACE: Duration = Duration::from_secs(2);
+
+const STANDBY: u8 = 0;
+const STARTING: u8 = 1;
+const LEADING: u8 = 2;
+
+/// Runs until a signal or until leadership is lost.
+pub fn run(args: &OperatorArgs) -> anyhow::Result<()> {
+    let settings = Settings::from_args(args)?;
+    crate::logging::start(settings.log_level, settings.log_format);
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is already set");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the run time")?;
+    let outcome = runtime.block_on(serve(args, settings));
+    // Blocking work of a cancelled export (a push that hangs) must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
+}
+
+async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let metrics = Arc::new(Metrics::new());
+    let phase = Arc::new(AtomicU8::new(STANDBY));
+    let mut servers = JoinSet::new();
+    if let Some(address) = settings.health_address {
+        servers.spawn(http::serve_probes(address, readiness(phase.clone()), stop.clone()));
+    }
+    if let Some(address) = settings.metrics_address {
+        servers.spawn(http::serve_metrics(address, metrics.clone(), stop.clone()));
+    }
+    let client = client(args).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "Starting manager");
+    let outcome = tokio::select! {
+        outcome = lead_when_elected(args, &settings, client, metrics, phase, stop.clone()) => outcome,
+        failed = server_failed(&mut servers) => Err(failed),
+    };
+    stop.cancel();
+    outcome
+}
+
+/// A server that ends before it is told to is a failure of the process.
+async fn server_failed(servers: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
+    loop {
+        match servers.join_next().await {
+            Some(Ok(Err(error))) => return error,
+            Some(Err(error)) => return anyhow::Error::new(error).context("a server task ended"),
+            Some(Ok(Ok(()))) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn readiness(phase: Arc<AtomicU8>) -> Ready {
+    Arc::new(move || match phase.load(Ordering::Relaxed) {
+        STANDBY => Ok("standing by".to_owned()),
+        STARTING => Err("reading the Kollect objects".to_owned()),
+        _ => Ok("leading".to_owned()),
+    })
+}
+
+async fn client(args: &OperatorArgs) -> anyhow::Result<kube::Client> {
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let file = kube::config::Kubeconfig::read_from(path)
+                .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("--kubeconfig: using {}", path.display()))?
+        }
+        None => kube::Config::infer().await.context("finding an API server (in a cluster, or by $KUBECONFIG)")?,
+    };
+    kube::Client::try_from(config).context("connecting to the API server")
+}
+
+async fn lead_when_elected(
+    args: &OperatorArgs,
+    settings: &Settings,
+    client: kube::Client,
+    metrics: Arc<Metrics>,
+    phase: Arc<AtomicU8>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let released = CancellationToken::new();
+    let (right, mut leading, mut election): (Arc<dyn WriteRight>, _, _) = match &settings.leader_election {
+        None => {
+            let (_always, signal) = watch::channel(true);
+            (Arc::new(AlwaysWrite), signal, None)
+        }
+        Some(wanted) => {
+            let (election, permit, signal) = Election::new(client.clone(), lease_settings(settings, wanted));
+            (permit, signal, Some(tokio::spawn(election.run(released.clone()))))
+        }
+    };
+    let ended = async {
+        match &mut election {
+            Some(task) => match task.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(lost)) => Err(anyhow::Error::new(lost)),
+                Err(panic) => Err(anyhow::Error::new(panic).context("the leader election ended")),
+            },
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(ended);
+    let elected = async { leading.wait_for(|leads| *leads).await.is_ok() };
+    tokio::select! {
+        () = signalled() => {
+            released.cancel();
+            return within(RELEASE_GRACE, ended.as_mut()).await;
+        }
+        lost = ended.as_mut() => return lost,
+        _ = elected => {}
+    }
+    phase.store(STARTING, Ordering::Relaxed);
+    let work = Work::start(args, settings, client, metrics, right, stop.clone());
+    phase.store(LEADING, Ordering::Relaxed);
+    let outcome = tokio::select! {
+        () = signalled() => Ok(()),
+        lost = ended.as_mut() => lost.and(Err(anyhow::anyhow!("the leader election ended"))),
+    };
+    tracing::info!("stopping: no new objects are taken in; running exports may finish");
+    stop.cancel();
+    work.stop().await;
+    released.cancel();
+    if outcome.is_ok() && settings.leader_election.is_some() {
+        within(RELEASE_GRACE, ended).await?;
+    }
+    outcome
+}
+
+async fn within(
+    grace: Duration,
+    end: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::time::timeout(grace, end).await.unwrap_or(Ok(()))
+}
+
+async fn signalled() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+fn lease_settings(settings: &Settings, wanted: &LeaderElection) -> LeaseSettings {
+    LeaseSettings {
+        namespace: settings.namespace.clone(),
+        identity: wanted.identity.clone(),
+        lease_duration: wanted.lease_duration,
+        renew_deadline: wanted.renew_deadline,
+        retry_period: wanted.retry_period,
+    }
+}
+
+/// Everything that runs only on the leader.
+struct Work {
+    exporter: Arc<Exporter>,
+    collector: Arc<Collector>,
+}
+
+impl Work {
+    fn start(
+        args: &OperatorArgs,
+        settings: &Settings,
+        client: kube::Client,
+        metrics: Arc<Metrics>,
+        right: Arc<dyn WriteRight>,
+        stop: CancellationToken,
+    ) -> Self {
+        let store = Arc::new(Store::new());
+        let dirty = Dirty::default();
+        let observer = Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone() });
+        let export = ExportSettings { export_timeout: settings.export_timeout, ..ExportSettings::default() };
+        let exporter = Exporter::new(store.clone(), right, export, observer.clone());
+        let collect = CollectSettings {
+            workers: settings.dispatch_workers,
+            queue_size: settings.dispatch_queue,
+            watch_namespaces: args.watch_namespaces.clone(),
+            ..CollectSettings::default()
+        };
+        let namespaces = NamespaceWatch::start(client.clone(), &args.watch_namespaces, stop.clone());
+        let collector = Collector::new(client.clone(), store.clone(), collect, observer);
+        let parts = Parts {
+            client,
+            store,
+            exporter: exporter.clone(),
+            collector: collector.clone(),
+            registry: Arc::new(registry(args)),
+            metrics,
+            dirty,
+            namespaces,
+            settings: control_settings(args, settings),
+        };
+        tokio::spawn(Control::new(parts, stop).run());
+        Self { exporter, collector }
+    }
+
+    /// Intake first, so that what is still exported is a state that the cluster had.
+    async fn stop(self) {
+        self.collector.stop().await;
+        self.exporter.stop(EXPORT_GRACE).await;
+    }
+}
+
+fn registry(args: &OperatorArgs) -> Registry {
+    let forced = std::env::var("KOLLECT_GIT_FORCE_BASIC_AUTH").unwrap_or_default();
+    Registry {
+        guard: Guard { allow_private: args.allow_private_sinks, allow_loopback: args.allow_loopback_sinks },
+        pools: kollect_sink_postgres::Pools::default(),
+        mirror_root: mirror_root(),
+        force_basic_auth: ["1", "true", "yes"].contains(&forced.to_lowercase().as_str()),
+    }
+}
+
+fn mirror_root() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    set("KOLLECT_GIT_MIRROR_DIR")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("kollect/git-mirrors")))
+        .or_else(|| set("HOME").map(|dir| dir.join(".cache/kollect/git-mirrors")))
+        .unwrap_or_else(|| std::env::temp_dir().join("kollect-git-mirrors"))
+}
+
+fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings {
+    ControlSettings {
+        operator_namespace: settings.namespace.clone(),
+        own_secrets: vec!["webhook-server-cert".to_owned()],
+        watch_namespaces: args.watch_namespaces.clone(),
+        tenant_mode: args.tenant_mode,
+        default_included_namespaces: args.default_included_namespaces.clone(),
+        default_excluded_namespaces: args.default_excluded_namespaces.clone(),
+        scrub_keys: args.scrub_keys.clone(),
+        max_export_bytes: if args.max_export_bytes > 0 { args.max_export_bytes } else { 1_572_864 },
+        shard_warn_rows: args.export_shard_warn_rows,
+        allowed_secret_namespaces: args.allowed_secret_namespaces.clone(),
+        target_count_resync: if args.target_count_resync.is_zero() {
+            Duration::from_secs(60)
+        } else {
+            args.target_count_resync
+        },
+        identity: settings.leader_election.as_ref().map_or_else(|| "kollect".to_owned(), |e| e.identity.clone()),
+    }
+}
