@@ -40,8 +40,7 @@ impl GoDuration {
         let invalid = || DurationError::Invalid(self.0.clone());
         let (negative, rest) = match self.0.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
+            [b'+', rest @ ..] | rest => (false, rest),
         };
         let nanos = if rest == b"0" { 0 } else { sum(rest).ok_or_else(invalid)? };
         if negative && nanos > 0 {

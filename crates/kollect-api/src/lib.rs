@@ -4,6 +4,9 @@
 //! docs become the descriptions of the CRDs, so they are written for users. Nothing here talks to an API
 //! server or judges a spec beyond its shape.
 
+// Each printer column is one attribute; columns of the same type repeat its parts.
+#![allow(clippy::duplicated_attributes)]
+
 mod database_sink;
 mod duration;
 mod gvk;

@@ -25,6 +25,11 @@ pub(crate) fn requirements(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": requirement()})
 }
 
+/// Base64-encoded bytes.
+pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "byte", "nullable": true})
+}
+
 /// A standard label selector.
 pub(crate) fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -55,8 +55,8 @@ pub struct KollectScopeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub event_sink_refs: Vec<String>,
-    /// Sinks of every kind that inventories may export to, by name, for families without a list of their
-    /// own above. Prefer the lists above. Default: any.
+    /// Sinks of every kind that inventories may export to, by name, in addition to the three lists above.
+    /// Prefer those. Default: any, unless one of the lists above says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub sink_refs: Vec<String>,

@@ -139,6 +139,7 @@ pub struct TlsSettings {
     pub insecure_skip_verify: bool,
     /// CA certificates to trust: PEM, base64-encoded. Goes before `caSecretRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::bytes")]
     pub ca_bundle: Option<ByteString>,
     /// Secret with CA certificates to trust: PEM under `ca.crt`, `ca.pem` or `tls.crt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

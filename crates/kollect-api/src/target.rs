@@ -47,7 +47,7 @@ pub struct KollectTargetSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub excluded_namespaces: Vec<String>,
-    /// Namespaces never to collect from, by label. An empty selector excludes none.
+    /// Namespaces never to collect from, by label. An empty selector excludes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_exclude_selector: Option<LabelSelector>,

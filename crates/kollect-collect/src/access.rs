@@ -18,7 +18,7 @@ const DENIED_CEILING: Duration = Duration::from_secs(30);
 /// With so many denials the pauses get longer, so that asking does not become a load of its own.
 const MANY_DENIALS: usize = 100;
 /// A watch that lived longer than this starts the pauses afresh when it is forbidden.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 /// Failed questions after which a part is not waited for any more.
 const GIVE_UP_WAITING: u32 = 3;
 
@@ -66,7 +66,7 @@ impl AccessBook {
     }
 
     /// Of these questions, the ones to ask now.
-    pub(crate) fn to_ask<'a>(&mut self, wanted: impl Iterator<Item = &'a WatchId>, now: Instant) -> Vec<WatchId> {
+    pub(crate) fn pick<'a>(&mut self, wanted: impl Iterator<Item = &'a WatchId>, now: Instant) -> Vec<WatchId> {
         let mut ask = Vec::new();
         for id in wanted {
             let fact = self.facts.entry(id.clone()).or_insert_with(|| Fact::new(now));
@@ -122,6 +122,11 @@ impl AccessBook {
             let cluster = WatchId { gvr: id.gvr.clone(), reach: Reach::Cluster };
             self.facts.remove(&cluster);
         }
+    }
+
+    /// Nobody knows which question was lost, so all open ones are asked again.
+    pub(crate) fn ask_again(&mut self) {
+        self.facts.values_mut().for_each(|fact| fact.asking = false);
     }
 
     /// Forgets what nobody asks about any more.
@@ -180,7 +185,9 @@ pub(crate) async fn ask(client: &kube::Client, id: &WatchId) -> Answer {
             Ok(Ok(review)) => {
                 let status = review.status.unwrap_or_default();
                 if !status.allowed {
-                    return Answer::Denied(format!("{verb} on {id} is not permitted; grant the operator list and watch"));
+                    return Answer::Denied(format!(
+                        "{verb} on {id} is not permitted; grant the operator list and watch"
+                    ));
                 }
             }
         }
@@ -200,14 +207,14 @@ mod tests {
     #[test]
     fn a_denial_is_asked_for_again_and_clears_by_itself() {
         let (mut book, a, start) = (AccessBook::default(), id("a"), Instant::now());
-        assert_eq!(book.to_ask([&a].into_iter(), start), [a.clone()]);
-        assert!(book.to_ask([&a].into_iter(), start).is_empty(), "a question is not asked twice at a time");
+        assert_eq!(book.pick([&a].into_iter(), start).len(), 1);
+        assert!(book.pick([&a].into_iter(), start).is_empty(), "a question is not asked twice at a time");
         book.record(&a, Answer::Denied("no".into()), start);
         assert_eq!((book.access(&a), book.message(&a)), (Access::Denied, "no".into()));
-        assert!(book.to_ask([&a].into_iter(), start).is_empty());
+        assert!(book.pick([&a].into_iter(), start).is_empty());
         let due = book.next_due([&a].into_iter()).unwrap();
         assert!(due > start && due <= start + Duration::from_secs(2));
-        assert_eq!(book.to_ask([&a].into_iter(), due).len(), 1);
+        assert_eq!(book.pick([&a].into_iter(), due).len(), 1);
         book.record(&a, Answer::Allowed, due);
         assert_eq!(book.access(&a), Access::Allowed);
     }
@@ -215,7 +222,7 @@ mod tests {
     #[test]
     fn a_failed_review_leaves_what_was_known() {
         let (mut book, a, now) = (AccessBook::default(), id("a"), Instant::now());
-        book.to_ask([&a].into_iter(), now);
+        book.pick([&a].into_iter(), now);
         book.record(&a, Answer::Failed("timeout".into()), now);
         assert_eq!(book.access(&a), Access::Unknown);
         assert_eq!(book.failure(&a), Some(("timeout", false)));
@@ -229,7 +236,7 @@ mod tests {
     fn a_refused_watch_counts_more_than_an_earlier_yes() {
         let (mut book, a, now) = (AccessBook::default(), id("a"), Instant::now());
         let cluster = WatchId { reach: Reach::Cluster, ..a.clone() };
-        book.to_ask([&cluster].into_iter(), now);
+        book.pick([&cluster].into_iter(), now);
         book.record(&cluster, Answer::Allowed, now);
         book.refused(&a, "403".into(), now);
         assert_eq!((book.access(&a), book.access(&cluster)), (Access::Denied, Access::Unknown));

@@ -33,6 +33,9 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn get(&self, gvk: &Gvk) -> Option<&Served> {
+        // Some specs name the core group.
+        let core = (&*gvk.group == "core").then(|| Gvk { group: Arc::default(), ..gvk.clone() });
+        let gvk = core.as_ref().unwrap_or(gvk);
         self.documents.iter().find_map(|document| document.get(gvk))
     }
 }
@@ -68,8 +71,8 @@ struct GroupVersion<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource<'a> {
-    #[serde(borrow)]
-    resource: Cow<'a, str>,
+    #[serde(borrow, rename = "resource")]
+    plural: Cow<'a, str>,
     #[serde(borrow)]
     response_kind: Option<Kind<'a>>,
     #[serde(borrow, default)]
@@ -95,7 +98,7 @@ fn parse(document: &[u8]) -> Result<HashMap<Gvk, Served>, RequestError> {
                 let Some(kind) = resource.response_kind.as_ref().filter(|_| can("list") && can("watch")) else {
                     continue;
                 };
-                let gvr = Gvr::new(&group.metadata.name, &version.version, &resource.resource);
+                let gvr = Gvr::new(&group.metadata.name, &version.version, &resource.plural);
                 let gvk = Gvk::new(&group.metadata.name, &version.version, &kind.kind);
                 let served = Served { gvr, namespaced: resource.scope == "Namespaced" };
                 kinds.entry(gvk).or_insert(served);

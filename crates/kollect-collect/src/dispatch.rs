@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Bytes of objects that may wait for workers.
 const QUEUE_BYTES: u32 = 8 << 20;
@@ -23,8 +24,13 @@ const QUEUE_BYTES: u32 = 8 << 20;
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 enum Job {
-    Object { feed: Arc<Feed>, deleted: bool, raw: Box<str>, _room: OwnedSemaphorePermit },
-    /// Dropped when everything before it was done.
+    Object {
+        feed: Arc<Feed>,
+        deleted: bool,
+        raw: Box<str>,
+        _room: OwnedSemaphorePermit,
+    },
+    /// Answered when everything before it was done.
     Barrier(mpsc::Sender<()>),
 }
 
@@ -44,6 +50,7 @@ impl Dispatcher {
         queue: usize,
         observer: &Arc<dyn CollectObserver>,
         cancel: &CancellationToken,
+        tasks: &TaskTracker,
         intake: impl Fn() -> Intake,
     ) -> Self {
         let workers = workers.max(1);
@@ -51,7 +58,7 @@ impl Dispatcher {
         let queues = (0..workers).map(|_| {
             let (sender, jobs) = mpsc::channel(queue.div_ceil(workers).max(1));
             let worker = Worker { intake: intake(), depth: depth.clone(), observer: observer.clone() };
-            tokio::spawn(worker.run(jobs, cancel.clone()));
+            tasks.spawn(worker.run(jobs, cancel.clone()));
             sender
         });
         let queues = queues.collect();
@@ -74,13 +81,12 @@ impl Dispatcher {
             let Ok(room) = self.bytes.clone().acquire_many_owned(size).await else { return };
             room
         };
-        let slot = match queue.try_reserve() {
-            Ok(slot) => slot,
-            Err(_) => {
-                self.full();
-                let Ok(slot) = queue.reserve().await else { return };
-                slot
-            }
+        let slot = if let Ok(slot) = queue.try_reserve() {
+            slot
+        } else {
+            self.full();
+            let Ok(slot) = queue.reserve().await else { return };
+            slot
         };
         let depth = self.depth.fetch_add(1, Ordering::Relaxed) + 1;
         self.observer.queue_depth(depth);
@@ -123,7 +129,9 @@ impl Worker {
             };
             match job {
                 None => return,
-                Some(Job::Barrier(_)) => {}
+                Some(Job::Barrier(done)) => {
+                    let _ = done.send(()).await;
+                }
                 Some(Job::Object { feed, deleted, raw, _room }) => {
                     let began = Instant::now();
                     self.take(&feed, deleted, &raw);

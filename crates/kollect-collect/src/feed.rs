@@ -46,6 +46,7 @@ impl Entry {
 pub(crate) struct Table {
     epoch: u64,
     entries: Vec<Arc<Entry>>,
+    by_key: HashMap<Arc<TargetKey>, u32>,
     by_namespace: HashMap<Arc<str>, Vec<u32>>,
     /// What any of the targets can reach.
     pub(crate) mask: FieldMask,
@@ -54,6 +55,7 @@ pub(crate) struct Table {
 impl Table {
     fn new(epoch: u64, entries: Vec<Arc<Entry>>) -> Self {
         let mut by_namespace: HashMap<Arc<str>, Vec<u32>> = HashMap::new();
+        let by_key = (0..).zip(&entries).map(|(at, entry)| (entry.spec.key.clone(), at)).collect();
         let mut mask = FieldMask::default();
         let mut profiles: HashSet<*const Extractor> = HashSet::new();
         for (at, entry) in (0..).zip(&entries) {
@@ -66,7 +68,11 @@ impl Table {
                 by_namespace.entry(namespace.clone()).or_default().push(at);
             }
         }
-        Self { epoch, entries, by_namespace, mask }
+        Self { epoch, entries, by_key, by_namespace, mask }
+    }
+
+    pub(crate) fn get(&self, key: &TargetKey) -> Option<&Arc<Entry>> {
+        self.by_key.get(key).and_then(|at| self.entries.get(*at as usize))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -134,12 +140,11 @@ impl Feed {
     pub(crate) fn set(&self, specs: &[TargetSpec], store: &Store, again: &dyn Fn(&TargetSpec) -> BTreeSet<Arc<str>>) {
         let mut table = self.table.write();
         let epoch = table.epoch + 1;
-        let old: HashMap<&TargetKey, &Arc<Entry>> = table.entries.iter().map(|e| (&*e.spec.key, e)).collect();
-        let mut changed = old.len() != specs.len();
+        let mut changed = table.len() != specs.len();
         let entries: Vec<Arc<Entry>> = specs
             .iter()
             .map(|spec| {
-                let before = old.get(&*spec.key).copied();
+                let before = table.get(&spec.key);
                 let entry = self.entry(spec, before, epoch, &again(spec), store);
                 changed |= before.is_none_or(|before| !Arc::ptr_eq(before, &entry));
                 entry
@@ -185,20 +190,17 @@ impl Feed {
         store.set_wanted(&spec.key, self.wanted(spec, &namespaces));
         let failures = before.map_or_else(Arc::default, |before| before.failures.clone());
         failures.keep(|namespace, _| namespaces.contains(namespace));
-        let (base, newer) = match same {
-            Some(before) => {
-                let known = before.newer.iter().filter(|(namespace, _)| namespaces.contains(*namespace));
-                let mut newer: BTreeMap<_, _> = known.map(|(namespace, at)| (namespace.clone(), *at)).collect();
-                let joined = namespaces.difference(&before.namespaces).chain(again.intersection(&namespaces));
-                newer.extend(joined.map(|namespace| (namespace.clone(), epoch)));
-                (before.base, newer)
+        let (base, newer) = if let Some(before) = same {
+            let known = before.newer.iter().filter(|(namespace, _)| namespaces.contains(*namespace));
+            let mut newer: BTreeMap<_, _> = known.map(|(namespace, at)| (namespace.clone(), *at)).collect();
+            let joined = namespaces.difference(&before.namespaces).chain(again.intersection(&namespaces));
+            newer.extend(joined.map(|namespace| (namespace.clone(), epoch)));
+            (before.base, newer)
+        } else {
+            for namespace in namespaces.iter() {
+                store.set_coverage(&spec.key, self.part(namespace), Coverage::Pending);
             }
-            None => {
-                for namespace in namespaces.iter() {
-                    store.set_coverage(&spec.key, self.part(namespace), Coverage::Pending);
-                }
-                (epoch, BTreeMap::new())
-            }
+            (epoch, BTreeMap::new())
         };
         Arc::new(Entry { spec: spec.clone(), failures, namespaces, base, newer })
     }
@@ -276,8 +278,7 @@ impl Feed {
 
     /// A watch goes on where it was: what it had listed at `epoch` is known again.
     pub(crate) fn regained(&self, reach: &Reach, epoch: u64, store: &Store) {
-        let table = self.table.read();
-        self.each_part(&table, reach, &mut |entry, namespace| {
+        self.each_part(reach, &mut |entry, namespace| {
             let key = &entry.spec.key;
             if entry.epoch_of(namespace) <= epoch
                 && matches!(store.part_state(key, self.part(namespace)), PartState::Lost(_))
@@ -289,8 +290,7 @@ impl Feed {
 
     /// Parts that cannot be listed; with `pending_only` those that are already known stay so.
     pub(crate) fn lost(&self, reach: &Reach, reason: &Arc<str>, pending_only: bool, store: &Store) {
-        let table = self.table.read();
-        self.each_part(&table, reach, &mut |entry, namespace| {
+        self.each_part(reach, &mut |entry, namespace| {
             let (key, part) = (&entry.spec.key, self.part(namespace));
             if !pending_only || store.part_state(key, part) == PartState::Pending {
                 store.set_coverage(key, part, Coverage::Lost(reason.clone()));
@@ -298,12 +298,123 @@ impl Feed {
         });
     }
 
-    fn each_part(&self, table: &Table, reach: &Reach, visit: &mut dyn FnMut(&Entry, &str)) {
-        for entry in table.of_reach(reach) {
+    fn each_part(&self, reach: &Reach, visit: &mut dyn FnMut(&Entry, &str)) {
+        for entry in self.table.read().of_reach(reach) {
             match reach {
                 Reach::Namespace(namespace) => visit(entry, namespace),
                 Reach::Cluster => entry.namespaces.iter().for_each(|namespace| visit(entry, namespace)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::Matching;
+    use kollect_extract::ProfileSource;
+
+    fn spec(name: &str, namespaces: &[&str], version: u64) -> TargetSpec {
+        let gvk = Gvk::new("", "v1", "ConfigMap");
+        let source = ProfileSource {
+            gvk: &gvk,
+            attributes: &[],
+            scrub_keys: &[],
+            allow_secret_extraction: false,
+            resource_mode: false,
+        };
+        TargetSpec {
+            key: Arc::new(TargetKey::namespaced("team", name)),
+            extractor: Arc::new(kollect_extract::Extractor::compile(&source).unwrap()),
+            gvk: Arc::new(gvk),
+            matching: Arc::new(Matching::default()),
+            namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
+            version,
+        }
+    }
+
+    fn feed() -> (Feed, Store) {
+        (Feed::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true), Store::new())
+    }
+
+    fn set(feed: &Feed, store: &Store, specs: &[TargetSpec]) -> u64 {
+        feed.set(specs, store, &|_| BTreeSet::new());
+        feed.epoch()
+    }
+
+    fn namespaces(names: &[&str]) -> Need {
+        Need::Namespaces(names.iter().map(|n| Arc::from(*n)).collect())
+    }
+
+    fn state(store: &Store, name: &str, namespace: &str) -> PartState {
+        store.part_state(&TargetKey::namespaced("team", name), namespace)
+    }
+
+    #[test]
+    fn a_watch_lists_again_only_what_joined_since_its_list() {
+        let (feed, store) = feed();
+        let listed = set(&feed, &store, &[spec("one", &["a", "b"], 1)]);
+        assert_eq!(feed.need(&Reach::Cluster, listed).0, Need::Nothing);
+        assert_eq!(set(&feed, &store, &[spec("one", &["a", "b"], 1)]), listed, "nothing changed, so no new epoch");
+        let joined = set(&feed, &store, &[spec("one", &["a", "b", "c"], 1)]);
+        assert_eq!(feed.need(&Reach::Cluster, listed), (namespaces(&["c"]), joined));
+        assert_eq!(feed.need(&Reach::Namespace("a".into()), listed).0, Need::Nothing);
+        assert_eq!(feed.need(&Reach::Namespace("c".into()), listed).0, Need::Everything);
+        let changed = set(&feed, &store, &[spec("one", &["a", "b", "c"], 2)]);
+        assert_eq!(feed.need(&Reach::Cluster, joined).0, namespaces(&["a", "b", "c"]));
+        feed.set(&[spec("one", &["a", "b", "c"], 2)], &store, &|_| BTreeSet::from([Arc::from("b")]));
+        assert_eq!(feed.need(&Reach::Cluster, changed).0, namespaces(&["b"]), "a namespace was relabelled");
+        let many: Vec<String> = (0..NAMESPACE_WATCHES).map(|n| format!("n{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).chain(["a"]).collect();
+        let before = feed.epoch();
+        set(&feed, &store, &[spec("one", &["a", "b", "c"], 2), spec("two", &many, 1)]);
+        assert_eq!(feed.need(&Reach::Cluster, before).0, Need::Everything, "so many are listed as a whole");
+    }
+
+    #[test]
+    fn a_list_that_began_before_a_target_joined_proves_nothing_to_it() {
+        let (feed, store) = feed();
+        let began = set(&feed, &store, &[spec("one", &["a", "b"], 1)]);
+        set(&feed, &store, &[spec("one", &["a", "b", "c"], 1), spec("two", &["a"], 1)]);
+        feed.complete(&Reach::Cluster, None, began, &|_| true, &store);
+        assert_eq!(state(&store, "one", "a"), PartState::Synced);
+        assert_eq!(state(&store, "one", "c"), PartState::Pending);
+        assert_eq!(state(&store, "two", "a"), PartState::Pending);
+        feed.complete(&Reach::Cluster, Some("a"), feed.epoch(), &|_| true, &store);
+        assert_eq!(state(&store, "two", "a"), PartState::Synced);
+        feed.complete(&Reach::Cluster, None, feed.epoch(), &|_| true, &store);
+        assert_eq!(state(&store, "one", "c"), PartState::Synced);
+    }
+
+    #[test]
+    fn a_new_version_is_pending_until_it_is_listed_and_leaves_other_targets_alone() {
+        let (feed, store) = feed();
+        let began = set(&feed, &store, &[spec("one", &["a"], 1), spec("two", &["a"], 1)]);
+        feed.complete(&Reach::Cluster, None, began, &|_| true, &store);
+        set(&feed, &store, &[spec("one", &["a"], 2), spec("two", &["a"], 1)]);
+        assert_eq!((state(&store, "one", "a"), state(&store, "two", "a")), (PartState::Pending, PartState::Synced));
+    }
+
+    #[test]
+    fn a_lost_part_is_regained_only_as_far_as_it_was_listed() {
+        let (feed, store) = feed();
+        let listed = set(&feed, &store, &[spec("one", &["a", "b"], 1)]);
+        feed.complete(&Reach::Cluster, None, listed, &|_| true, &store);
+        set(&feed, &store, &[spec("one", &["a", "b", "c"], 1)]);
+        feed.lost(&Reach::Cluster, &"403".into(), false, &store);
+        assert_eq!(state(&store, "one", "a"), PartState::Lost("403".into()));
+        feed.regained(&Reach::Cluster, listed, &store);
+        assert_eq!(state(&store, "one", "a"), PartState::Synced);
+        assert_eq!(state(&store, "one", "c"), PartState::Lost("403".into()));
+    }
+
+    #[test]
+    fn cluster_scoped_objects_live_in_default_and_their_part_has_no_name() {
+        let (feed, store) = (Feed::new(Gvr::new("", "v1", "nodes"), Gvk::new("", "v1", "Node"), false), Store::new());
+        let began = set(&feed, &store, &[spec("in", &["a", "default"], 1), spec("out", &["a"], 1)]);
+        feed.complete(&Reach::Cluster, None, began, &|_| true, &store);
+        assert_eq!(state(&store, "in", ""), PartState::Synced);
+        assert_eq!(state(&store, "out", ""), PartState::Outside);
+        assert_eq!(feed.table().of_namespace("default").unwrap().1.count(), 1);
     }
 }

@@ -200,7 +200,9 @@ impl<R: Receiver> Follow<R> {
             };
             match event {
                 Some(Some(line)) => self.event(&line).await?,
-                Some(None) if self.listing => return Err(RequestError::Garbled("the streaming list ended early".into())),
+                Some(None) if self.listing => {
+                    return Err(RequestError::Garbled("the streaming list ended early".into()));
+                }
                 Some(None) if opened.elapsed() < TOO_SHORT => {
                     return Err(RequestError::Garbled("the watch ended at once".into()));
                 }

@@ -72,7 +72,7 @@ impl Intake {
 
     fn one(&mut self, feed: &Feed, entry: &Entry, seen: &Seen<'_>, object: &mut Lazy<'_>) {
         let spec = &entry.spec;
-        if !spec.matching.matches(seen.head, seen.facts.get(seen.home), object) {
+        if !spec.matching.matches(seen.head, seen.facts.get(seen.home).map(AsRef::as_ref), object) {
             self.drop_row(entry, seen.uid);
             return;
         }
@@ -146,4 +146,89 @@ fn decode(feed: &Feed, table: &Table, raw: &str) -> Option<Value> {
     fields.insert("apiVersion".into(), feed.kind.api_version().into());
     fields.insert("kind".into(), (&*feed.kind.kind).into());
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::Matching;
+    use crate::observe::Unobserved;
+    use crate::plan::Gvr;
+    use crate::target::{TargetSpec, WantedNamespaces};
+    use kollect_extract::{AttributeSource, Extractor, ProfileSource};
+    use kollect_model::{Gvk, TargetKey};
+    use std::collections::BTreeSet;
+
+    fn target(name: &str, namespaces: &[&str], path: &str, matching: Matching) -> TargetSpec {
+        let gvk = Gvk::new("", "v1", "ConfigMap");
+        let attributes = [AttributeSource { name: "v".into(), path: path.into(), optional: false }];
+        let source = ProfileSource {
+            gvk: &gvk,
+            attributes: &attributes,
+            scrub_keys: &[],
+            allow_secret_extraction: false,
+            resource_mode: false,
+        };
+        TargetSpec {
+            key: Arc::new(TargetKey::namespaced("team", name)),
+            extractor: Arc::new(Extractor::compile(&source).unwrap()),
+            gvk: Arc::new(gvk),
+            matching: Arc::new(matching),
+            namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
+            version: 1,
+        }
+    }
+
+    fn ground(targets: &[TargetSpec]) -> (Feed, Arc<Store>, Intake) {
+        let feed = Feed::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true);
+        let store = Arc::new(Store::new());
+        feed.set(targets, &store, &|_| BTreeSet::new());
+        let intake = Intake::new(store.clone(), Arc::default(), Arc::new(Unobserved));
+        (feed, store, intake)
+    }
+
+    fn row(store: &Store, target: &str, uid: &str) -> Option<String> {
+        let id = RowId { target: Arc::new(TargetKey::namespaced("team", target)), uid: Uid::parse(uid) };
+        store.get(&id).map(|row| row.attributes.get().to_owned())
+    }
+
+    fn object(namespace: &str, label: &str, value: &str) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"cm","namespace":"{namespace}","uid":"u1","labels":{{"kollect.dev/watch":"{label}"}}}},"data":{{"k":"{value}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn every_target_of_the_namespace_gets_its_own_row() {
+        let by_name = Matching { names: BTreeSet::from(["other".into()]), ..Matching::default() };
+        let (feed, store, mut intake) = ground(&[
+            target("data", &["a"], "$.data.k", Matching::default()),
+            target("kind", &["a", "b"], "$.kind", Matching::default()),
+            target("elsewhere", &["b"], "$.data.k", Matching::default()),
+            target("named", &["a"], "$.data.k", by_name),
+        ]);
+        intake.upsert(&feed, &object("a", "", "1"));
+        assert_eq!(row(&store, "data", "u1").as_deref(), Some(r#"{"v":"1"}"#));
+        assert_eq!(row(&store, "kind", "u1").as_deref(), Some(r#"{"v":"ConfigMap"}"#), "lists leave the kind out");
+        assert_eq!((row(&store, "elsewhere", "u1"), row(&store, "named", "u1")), (None, None));
+        intake.upsert(&feed, &object("a", "disabled", "1"));
+        assert_eq!((row(&store, "data", "u1"), row(&store, "kind", "u1")), (None, None), "it opted out");
+        intake.upsert(&feed, &object("a", "", "2"));
+        assert_eq!(row(&store, "data", "u1").as_deref(), Some(r#"{"v":"2"}"#));
+        intake.delete(&feed, &object("a", "", "2"));
+        assert_eq!(store.rows(), 0);
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_extracted_loses_its_row_and_is_remembered_until_it_can() {
+        let only = target("one", &["a"], "cel:object.data.k.size() > 1 ? 'long' : object.missing", Matching::default());
+        let (feed, store, mut intake) = ground(std::slice::from_ref(&only));
+        let failures = || feed.table().entries()[0].failures.report();
+        intake.upsert(&feed, &object("a", "", "ab"));
+        assert_eq!((row(&store, "one", "u1").is_some(), failures()), (true, (0, None)));
+        intake.upsert(&feed, &object("a", "", "S"));
+        assert_eq!((row(&store, "one", "u1"), failures().0), (None, 1));
+        intake.upsert(&feed, &object("a", "", "ab"));
+        assert_eq!((row(&store, "one", "u1").is_some(), failures()), (true, (0, None)));
+    }
 }

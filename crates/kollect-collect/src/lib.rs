@@ -1,1 +1,31 @@
-//! Stub.
+//! Collects: watches the API server for targets and turns objects into rows of the store.
+//!
+//! `plan` decides what to watch, `planner` applies it, `follow` speaks list and watch, `dispatch` bounds what waits,
+//! `intake` makes rows. Nothing here keeps a Kubernetes object, and nothing knows sinks.
+
+mod access;
+mod backoff;
+mod collector;
+mod discovery;
+mod dispatch;
+mod failures;
+mod feed;
+mod follow;
+mod intake;
+pub mod matching;
+mod namespaces;
+mod observe;
+pub mod plan;
+mod planner;
+mod reader;
+mod request;
+mod sentinel;
+mod target;
+mod wire;
+
+pub use collector::{CollectSettings, Collector};
+pub use matching::{Matching, Rule};
+pub use namespaces::{NamespaceFacts, NamespaceMeta, NamespaceWatch};
+pub use observe::{CollectErrorClass, CollectObserver, Unobserved};
+pub use plan::Gvr;
+pub use target::{Held, TargetSpec, TargetStatus, WantedNamespaces};

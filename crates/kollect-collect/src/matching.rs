@@ -4,7 +4,10 @@
 //! decoded only when a rule needs more than its metadata.
 
 use crate::namespaces::NamespaceMeta;
-use kollect_extract::{FieldMask, Predicate};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kollect_api::{KollectTargetSpec, ResourceRule, WatchMode};
+use kollect_extract::{CompileError, FieldMask, Predicate};
+use kollect_model::Gvk;
 use kollect_rules::{Selector, WatchDecision, watch_decision};
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,6 +75,21 @@ pub struct Rule {
     pub policy: Option<Predicate>,
 }
 
+impl Rule {
+    fn of(rule: &ResourceRule, gvk: &Gvk) -> Result<Self, CompileError> {
+        let labels = LabelSelector {
+            match_labels: Some(rule.match_labels.clone()),
+            match_expressions: Some(rule.match_expressions.clone()),
+        };
+        let policy = rule.match_policy.as_deref().filter(|text| !text.trim().is_empty());
+        Ok(Self {
+            namespace_selector: rule.namespace_selector.as_ref().map(Selector::new),
+            labels: Some(Selector::new(&labels)),
+            policy: policy.map(|text| Predicate::compile(text, gvk)).transpose()?,
+        })
+    }
+}
+
 /// Which objects of the wanted namespaces a target wants.
 #[derive(Debug, Default)]
 pub struct Matching {
@@ -86,6 +104,18 @@ pub struct Matching {
 }
 
 impl Matching {
+    /// Prepares what a target asks for. The rules must be for `gvk`, which is checked elsewhere.
+    pub fn of(spec: &KollectTargetSpec, gvk: &Gvk) -> Result<Self, CompileError> {
+        let rules: Result<Vec<Rule>, CompileError> =
+            spec.resource_rules.iter().map(|rule| Rule::of(rule, gvk)).collect();
+        Ok(Self {
+            rules: rules?,
+            names: spec.names.iter().map(|name| name.as_str().into()).collect(),
+            labels: spec.label_selector.as_ref().map(Selector::new),
+            opt_in: spec.watch_mode == WatchMode::OptIn,
+        })
+    }
+
     /// Whether the target wants this object of a namespace that it wants.
     pub fn matches(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>, object: &mut Lazy<'_>) -> bool {
         let selected = if self.rules.is_empty() {
@@ -130,4 +160,88 @@ fn watch_keys(meta: &NamespaceMeta) -> (Option<&String>, Option<&String>) {
 
 fn selects(selector: Option<&Selector>, labels: &BTreeMap<String, String>) -> bool {
     selector.is_none_or(|selector| selector.matches(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn wants(spec: &Value, namespace: &[(&str, &str)]) -> bool {
+        let mut full = json!({"profileRef": "p"});
+        full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let spec: KollectTargetSpec = serde_json::from_value(full).unwrap();
+        let matching = Matching::of(&spec, &Gvk::new("apps", "v1", "Deployment")).unwrap();
+        let object = json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u", "labels": {"app": "web", "tier": "front"}},
+            "spec": {"replicas": 3},
+        });
+        let text = object.to_string();
+        let head = Head::read(&text).unwrap();
+        let meta = NamespaceMeta { labels: map(namespace), annotations: BTreeMap::new() };
+        matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone())))
+    }
+
+    fn rule(parts: Value) -> Value {
+        let mut rule = json!({"gvk": {"group": "apps", "version": "v1", "kind": "Deployment"}});
+        rule.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+        rule
+    }
+
+    #[test]
+    fn rules_replace_names_and_labels_and_one_of_them_is_enough() {
+        let web = json!({"matchLabels": {"app": "web"}});
+        let api = json!({"matchLabels": {"app": "api"}});
+        let many = json!({"matchPolicy": "object.spec.replicas > 2"});
+        let few = json!({"matchPolicy": "object.spec.replicas < 2"});
+        let broken = json!({"matchPolicy": "object.spec.nothing > 2"});
+        let prod = json!({"namespaceSelector": {"matchLabels": {"env": "prod"}}, "matchLabels": {"app": "web"}});
+        let expression = json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]});
+        // (what the target says, labels of the namespace, wanted)
+        let table = [
+            (json!({}), &[][..], true),
+            (json!({"names": ["web", "other"]}), &[], true),
+            (json!({"names": ["other"]}), &[], false),
+            (json!({"names": ["web"], "labelSelector": web}), &[], true),
+            (json!({"names": ["web"], "labelSelector": api}), &[], false),
+            (json!({"names": ["other"], "resourceRules": [rule(web.clone())]}), &[], true),
+            (json!({"resourceRules": [rule(api.clone())]}), &[], false),
+            (json!({"resourceRules": [rule(api), rule(web)]}), &[], true),
+            (json!({"resourceRules": [rule(many)]}), &[], true),
+            (json!({"resourceRules": [rule(few)]}), &[], false),
+            (json!({"resourceRules": [rule(broken)]}), &[], false),
+            (json!({"resourceRules": [rule(prod.clone())]}), &[], false),
+            (json!({"resourceRules": [rule(prod)]}), &[("env", "prod")], true),
+            (json!({"resourceRules": [rule(expression)]}), &[], true),
+            (json!({"watchMode": "OptIn"}), &[], false),
+            (json!({"watchMode": "OptIn"}), &[("kollect.dev/watch", "enabled")], true),
+            (json!({}), &[("kollect.dev/watch", "disabled")], false),
+        ];
+        for (spec, namespace, expected) in table {
+            assert_eq!(wants(&spec, namespace), expected, "{spec} in {namespace:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_decoded_only_for_a_policy() {
+        let matching = Matching { names: BTreeSet::from(["a".into()]), ..Matching::default() };
+        let head = Head { name: "a".into(), ..Head::default() };
+        let mut untouched = Lazy::new(|| panic!("decoded without need"));
+        assert!(matching.matches(&head, None, &mut untouched));
+    }
+
+    #[test]
+    fn only_changes_that_can_matter_make_objects_be_looked_at_again() {
+        let plain = Matching::default();
+        let meta = |labels: &[(&str, &str)]| NamespaceMeta { labels: map(labels), annotations: BTreeMap::new() };
+        assert!(!plain.cares(&meta(&[]), &meta(&[("env", "prod")])));
+        assert!(plain.cares(&meta(&[]), &meta(&[("kollect.dev/watch", "disabled")])));
+        let rule = Rule { namespace_selector: Some(Selector::new(&LabelSelector::default())), ..Rule::default() };
+        let by_namespace = Matching { rules: vec![rule], ..Matching::default() };
+        assert!(by_namespace.cares(&meta(&[]), &meta(&[("env", "prod")])));
+    }
 }

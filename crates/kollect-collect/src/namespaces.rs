@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Label that every namespace has.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Pause between two looks at the labels of given namespaces.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 const ACCEPT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const LIMIT: usize = 4 << 20;
 
@@ -206,7 +206,7 @@ impl Receiver for All {
     fn caught_up(&mut self) {}
 
     async fn need_changed(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn resumed(&mut self) {

@@ -221,7 +221,9 @@ mod tests {
     #[test]
     fn a_cluster_scoped_kind_needs_the_cluster_whatever_the_mode() {
         let nodes = Wish { gvr: Gvr::new("", "v1", "nodes"), namespaced: false, metadata_only: true, ..wish(1) };
-        for (access, expected) in [(Access::Allowed, (1, 0, 0)), (Access::Denied, (0, 0, 1)), (Access::Unknown, (0, 1, 0))] {
+        for (access, expected) in
+            [(Access::Allowed, (1, 0, 0)), (Access::Denied, (0, 0, 1)), (Access::Unknown, (0, 1, 0))]
+        {
             for tenant in [false, true] {
                 assert_eq!(shape(&plan(std::slice::from_ref(&nodes), tenant, &|_| access)), expected);
             }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Time for the first byte of an answer to a watch.
 const WATCH_ANSWER: Duration = Duration::from_secs(10);
 /// Time for the first byte of a page: the server assembles it first.
-const LIST_ANSWER: Duration = Duration::from_secs(60);
+const LIST_ANSWER: Duration = Duration::from_mins(1);
 /// Longest silence in the middle of a page.
 const LIST_SILENCE: Duration = Duration::from_secs(15);
 /// How much of an error answer is read.
@@ -280,11 +280,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Asks for a page: the first one, or the one after `next`.
-    pub(crate) async fn open(
-        client: &kube::Client,
-        source: &Source,
-        next: Option<&str>,
-    ) -> Result<Self, RequestError> {
+    pub(crate) async fn open(client: &kube::Client, source: &Source, next: Option<&str>) -> Result<Self, RequestError> {
         // No resourceVersion: the list must not be older than anything seen before.
         let mut uri = format!("{}?limit={}", source.path, source.page());
         if let Some(next) = next {
@@ -342,7 +338,8 @@ mod tests {
             RequestError::Unsupported(_) => "other form",
             _ => "again",
         };
-        let table = [(410, "relist"), (403, "access"), (404, "discovery"), (422, "other form"), (429, "again"), (503, "again")];
+        let table =
+            [(410, "relist"), (403, "access"), (404, "discovery"), (422, "other form"), (429, "again"), (503, "again")];
         for (code, expected) in table {
             assert_eq!(class(code), expected, "{code}");
         }

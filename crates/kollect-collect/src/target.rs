@@ -34,6 +34,15 @@ pub struct TargetSpec {
     pub version: u64,
 }
 
+/// A target that cannot be collected at the moment but belongs to its inventories: its rows stay in the sinks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Whose rows these are.
+    pub key: Arc<TargetKey>,
+    /// Why it is not collected.
+    pub why: Arc<str>,
+}
+
 /// How collecting for a target goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetStatus {

@@ -69,6 +69,28 @@ struct Envelope {
     metadata: ListMeta,
 }
 
+/// Whether the next byte is inside a string.
+#[derive(Debug, Default, PartialEq)]
+enum Text {
+    #[default]
+    Outside,
+    Inside,
+    /// After a backslash.
+    Escaped,
+}
+
+/// How near the list of items is.
+#[derive(Debug, Default, PartialEq)]
+enum List {
+    #[default]
+    Elsewhere,
+    /// The last string was `items`.
+    Named,
+    /// It was a key, so its value follows.
+    Follows,
+    Inside,
+}
+
 /// Cuts a list answer into its items.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
@@ -78,13 +100,10 @@ pub(crate) struct Items {
     /// Where the item that is being read began.
     start: Option<usize>,
     depth: u32,
-    in_string: bool,
-    escaped: bool,
-    /// Where the last string at depth 1 began, to recognise the key `items`.
+    text: Text,
+    /// Where the last string began, to recognise the key `items`.
     string_start: usize,
-    last_is_items: bool,
-    key_is_items: bool,
-    in_items: bool,
+    list: List,
     /// The answer without its items.
     envelope: Vec<u8>,
 }
@@ -94,7 +113,7 @@ impl Items {
         // A string at depth 1 that is split by chunks must stay in the buffer until it was recognised.
         let keep_from = match self.start {
             Some(start) => start,
-            None if self.in_string => self.string_start.min(self.at),
+            None if self.text != Text::Outside => self.string_start.min(self.at),
             None => self.at,
         };
         self.buffer.drain(..keep_from);
@@ -108,19 +127,20 @@ impl Items {
     pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
         while let Some(&byte) = self.buffer.get(self.at) {
             self.at += 1;
-            if !self.in_items {
+            if self.list != List::Inside {
                 self.envelope.push(byte);
             }
-            if self.in_string {
+            if self.text != Text::Outside {
                 self.string_byte(byte);
                 continue;
             }
             match byte {
                 b'"' => {
-                    self.in_string = true;
+                    self.text = Text::Inside;
                     self.string_start = self.at;
                 }
-                b':' if self.depth == 1 => self.key_is_items = self.last_is_items,
+                b':' if self.depth == 1 && self.list == List::Named => self.list = List::Follows,
+                b',' if self.depth == 1 => self.list = List::Elsewhere,
                 b'{' | b'[' => self.open(byte),
                 b'}' | b']' => {
                     if let Some(range) = self.close(byte)? {
@@ -136,23 +156,24 @@ impl Items {
     }
 
     fn string_byte(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
-        } else if byte == b'\\' {
-            self.escaped = true;
-        } else if byte == b'"' {
-            self.in_string = false;
-            if self.depth == 1 {
-                self.last_is_items = self.buffer.get(self.string_start..self.at - 1) == Some(b"items");
+        match (&self.text, byte) {
+            (Text::Escaped, _) => self.text = Text::Inside,
+            (_, b'\\') => self.text = Text::Escaped,
+            (_, b'"') => {
+                self.text = Text::Outside;
+                if self.depth == 1 && self.list == List::Elsewhere {
+                    let items = self.buffer.get(self.string_start..self.at - 1) == Some(b"items");
+                    self.list = if items { List::Named } else { List::Elsewhere };
+                }
             }
+            _ => {}
         }
     }
 
     fn open(&mut self, byte: u8) {
-        if byte == b'[' && self.depth == 1 && self.key_is_items {
-            self.in_items = true;
-            self.key_is_items = false;
-        } else if self.in_items && self.depth == 2 {
+        if byte == b'[' && self.depth == 1 && self.list == List::Follows {
+            self.list = List::Inside;
+        } else if self.list == List::Inside && self.depth == 2 {
             self.start = Some(self.at - 1);
         }
         self.depth += 1;
@@ -160,11 +181,11 @@ impl Items {
 
     fn close(&mut self, byte: u8) -> Result<Option<std::ops::Range<usize>>, CutError> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| CutError::NotAList("unbalanced brackets".into()))?;
-        if self.in_items && self.depth == 1 {
-            self.in_items = false;
+        if self.list == List::Inside && self.depth == 1 {
+            self.list = List::Elsewhere;
             self.envelope.push(byte);
         }
-        if self.in_items && self.depth == 2 {
+        if self.list == List::Inside && self.depth == 2 {
             return Ok(self.start.take().map(|start| start..self.at));
         }
         Ok(None)
@@ -172,7 +193,7 @@ impl Items {
 
     /// The list's metadata, after the last byte.
     pub(crate) fn finish(self) -> Result<ListMeta, CutError> {
-        if self.depth != 0 || self.in_string || self.envelope.is_empty() {
+        if self.depth != 0 || self.text != Text::Outside || self.envelope.is_empty() {
             return Err(CutError::Truncated);
         }
         let envelope: Result<Envelope, _> = serde_json::from_slice(&self.envelope);
@@ -206,7 +227,7 @@ mod tests {
             r#"{"apiVersion":"v1", "items" : [ {"a":"}]\"{"} , {"items":[{"b":[1]}]} ] , "kind":"List","metadata":{"continue":"x","resourceVersion":"7"}}"#,
         ];
         for list in lists {
-            for chunk in 1..list.len() + 1 {
+            for chunk in 1..=list.len() {
                 let (items, meta) = cut(list, chunk).unwrap();
                 assert_eq!(items, [r#"{"a":"}]\"{"}"#, r#"{"items":[{"b":[1]}]}"#], "chunk {chunk}");
                 assert_eq!(meta, ListMeta { resource_version: "7".into(), next: Some("x".into()) });
@@ -216,7 +237,10 @@ mod tests {
 
     #[test]
     fn an_empty_or_null_list_has_no_items() {
-        for list in [r#"{"metadata":{"resourceVersion":"1"},"items":[]}"#, r#"{"items":null,"metadata":{"resourceVersion":"1"}}"#] {
+        for list in [
+            r#"{"metadata":{"resourceVersion":"1"},"items":[]}"#,
+            r#"{"items":null,"metadata":{"resourceVersion":"1"}}"#,
+        ] {
             let (items, meta) = cut(list, 3).unwrap();
             assert!(items.is_empty());
             assert_eq!((meta.resource_version.as_str(), meta.next), ("1", None));

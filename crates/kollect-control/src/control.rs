@@ -83,7 +83,7 @@ pub struct Parts {
     /// Where outcomes of exports and changes of collection are marked.
     pub dirty: Dirty,
     /// Labels and annotations of namespaces.
-    pub namespaces: watch::Receiver<Arc<NamespaceFacts>>,
+    pub namespaces: watch::Receiver<Option<Arc<NamespaceFacts>>>,
     /// Settings.
     pub settings: ControlSettings,
 }
@@ -97,7 +97,7 @@ pub struct Control {
     pub(crate) registry: Arc<dyn SinkRegistry>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: ControlSettings,
-    pub(crate) namespaces: watch::Receiver<Arc<NamespaceFacts>>,
+    pub(crate) namespaces: watch::Receiver<Option<Arc<NamespaceFacts>>>,
     pub(crate) world: Arc<RwLock<World>>,
     pub(crate) dirty: Dirty,
     pub(crate) secrets: Secrets,
@@ -158,18 +158,20 @@ impl Control {
         }
         let first_namespaces = async {
             // An error means the sender is gone, which happens only when the process stops.
-            let _ = self.namespaces.wait_for(|facts| facts.complete()).await;
+            let _ = self.namespaces.wait_for(Option::is_some).await;
         };
         tokio::select! {
             () = stop.cancelled() => return,
             () = first_namespaces => {}
         }
+        self.pass_on_namespaces();
+        self.exporter.start();
         loop {
             let mut due = tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.namespaces.changed() => {
                     if changed.is_err() { return }
-                    self.mark_all_targets();
+                    self.pass_on_namespaces();
                     continue;
                 }
                 due = self.dirty.take() => due,
@@ -249,7 +251,12 @@ impl Control {
         dependents.into_iter().filter(|o| o != object).for_each(|o| self.dirty.mark(o));
     }
 
-    fn mark_all_targets(&self) {
+    /// A label or annotation of a namespace may change what any target wants.
+    fn pass_on_namespaces(&mut self) {
+        let facts = self.namespaces.borrow_and_update().clone();
+        if let Some(facts) = facts {
+            self.collector.set_namespaces(&facts);
+        }
         let keys: Vec<_> = self.world.read().targets.keys().cloned().collect();
         keys.iter().for_each(|key| self.dirty.mark(ObjectRef::new(Kind::Target, key)));
     }

@@ -41,6 +41,28 @@ pub struct NotReady {
     pub why: String,
 }
 
+/// How a cycle ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// With what.
+    pub verdict: Verdict<'a>,
+    /// When.
+    pub now: Moment,
+    /// Random number in 0..=1 that spreads retries.
+    pub jitter: f64,
+}
+
+/// With what a cycle ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict<'a> {
+    /// It came to its end.
+    Done,
+    /// It failed.
+    Failed(&'a SinkError),
+    /// The breaker of the sink did not let it begin, for this long. Not a failure of the binding's own.
+    Refused(Duration),
+}
+
 impl Binding {
     /// A binding that knows nothing yet and is due at once.
     pub fn new(view: View, reader: ReaderId, interval: Duration, settings: ExportSettings, now: Moment) -> Self {
@@ -73,6 +95,12 @@ impl Binding {
         if !same_sink {
             self.doubt();
         }
+    }
+
+    /// The wanted view changed, and nothing else.
+    pub fn view_changed(&mut self, view: View, now: Moment) {
+        self.view = view;
+        self.cadence.changed(now);
     }
 
     /// Forgets how far the sink is: the next cycle compares.
@@ -116,6 +144,11 @@ impl Binding {
     /// Whether a failure stopped the binding until its spec changes.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Whether what the running cycle learns is void.
+    pub fn is_void(&self) -> bool {
+        self.void
     }
 
     /// The moment of the next retry after a transient failure.
@@ -166,12 +199,12 @@ impl Binding {
         Ok(FileCycle::new(id, spec.clone(), view, progress, self.reader, exported_at))
     }
 
-    /// A file cycle is over. `error`: why it did not come to its end.
-    pub fn end_files(&mut self, store: &Store, cycle: FileCycle, error: Option<&SinkError>, now: Moment, jitter: f64) {
+    /// A file cycle is over.
+    pub fn end_files(&mut self, store: &Store, cycle: FileCycle, ending: Ending<'_>) {
         let touched = cycle.touched();
         let (cursor, owed, index) = cycle.finish();
         self.index = index;
-        self.settle(store, cursor, owed, touched, error, now, jitter);
+        self.settle(store, (cursor, owed), touched, ending);
     }
 
     /// What every cycle checks first. A comparison needs every part listed, or known to be impossible to list.
@@ -192,51 +225,43 @@ impl Binding {
         Ok(())
     }
 
-    /// A row cycle is over. `error`: why it did not come to its end.
-    pub fn end_rows(&mut self, store: &Store, cycle: RowCycle, error: Option<&SinkError>, now: Moment, jitter: f64) {
+    /// A row cycle is over.
+    pub fn end_rows(&mut self, store: &Store, cycle: RowCycle, ending: Ending<'_>) {
         let touched = cycle.touched();
         let (cursor, owed) = cycle.finish();
-        self.settle(store, cursor, owed, touched, error, now, jitter);
+        self.settle(store, (cursor, owed), touched, ending);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one result, from either sort of cycle")]
-    fn settle(
-        &mut self,
-        store: &Store,
-        cursor: Cursor,
-        owed: BTreeSet<Part>,
-        touched: bool,
-        error: Option<&SinkError>,
-        now: Moment,
-        jitter: f64,
-    ) {
-        if error.is_none() {
-            self.owed = owed;
+    fn settle(&mut self, store: &Store, progress: (Cursor, BTreeSet<Part>), touched: bool, ending: Ending<'_>) {
+        let (cursor, owed) = progress;
+        let void = std::mem::take(&mut self.void);
+        let mut doubtful = void;
+        self.running = false;
+        match ending.verdict {
+            Verdict::Done => {
+                self.owed = owed;
+                self.failures = 0;
+                self.retry_at = None;
+                if touched && !void {
+                    self.cadence.exported(ending.now);
+                }
+            }
+            // The failure belongs to a sink that is not the binding's any more.
+            _ if void => self.cadence.failed(ending.now),
+            Verdict::Failed(error) => {
+                doubtful |= error.landed == Landed::Unknown;
+                self.fail(error, ending.now, ending.jitter);
+            }
+            Verdict::Refused(wait) => {
+                self.cadence.failed(ending.now);
+                self.retry_at = Some(ending.now + wait + Duration::from_secs(1).mul_f64(ending.jitter.clamp(0.0, 1.0)));
+            }
         }
-        let doubtful = self.void || error.is_some_and(|error| error.landed == Landed::Unknown);
-        self.end(error, touched, now, jitter);
         self.cursor = if doubtful { Cursor::Unknown } else { cursor };
         if matches!(self.cursor, Cursor::Unknown) {
             // An unknown cursor needs no tombstones.
             store.advance_reader(self.reader, store.cut(), &View::empty());
         }
-    }
-
-    fn end(&mut self, error: Option<&SinkError>, touched: bool, now: Moment, jitter: f64) {
-        self.running = false;
-        match error {
-            None => {
-                self.failures = 0;
-                self.retry_at = None;
-                if touched && !self.void {
-                    self.cadence.exported(now);
-                }
-            }
-            // The failure belongs to a sink that is not the binding's any more.
-            Some(_) if self.void => self.cadence.failed(now),
-            Some(error) => self.fail(error, now, jitter),
-        }
-        self.void = false;
     }
 
     fn fail(&mut self, error: &SinkError, now: Moment, jitter: f64) {
@@ -248,17 +273,6 @@ impl Binding {
             }
             Class::Terminal | Class::Forbidden => self.stopped = true,
         }
-    }
-
-    /// The breaker refused the attempt: not a failure of this binding's own.
-    pub fn refused(&mut self, error: &SinkError, now: Moment, jitter: f64) {
-        let wait = match error.class {
-            Class::Transient { retry_after } => retry_after.unwrap_or_default(),
-            Class::Terminal | Class::Forbidden => Duration::ZERO,
-        };
-        self.running = false;
-        self.cadence.failed(now);
-        self.retry_at = Some(now + wait + Duration::from_secs(1).mul_f64(jitter.clamp(0.0, 1.0)));
     }
 }
 

@@ -177,12 +177,16 @@ impl RowCycle {
     pub fn acked(&mut self, store: &Store) {
         let Phase::Send(sending) = &mut self.phase else { return };
         sending.batches.pop_front();
-        let (true, Some((upto, more))) = (sending.batches.is_empty(), sending.page) else { return };
-        if sending.skip.is_none() && sending.bracket.is_none() {
+        let Some((upto, more)) = sending.page else { return };
+        let page_done = sending.batches.is_empty();
+        if page_done {
             sending.route.after = upto;
+        }
+        if sending.skip.is_none() && sending.bracket.is_none() {
+            // Also within a page: what landed of joined parts must be found again by the same `began`.
             self.cursor = Cursor::Underway(sending.route.clone());
         }
-        if !more {
+        if page_done && !more {
             self.arrive(store, upto);
         }
     }

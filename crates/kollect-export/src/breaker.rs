@@ -6,9 +6,9 @@ use crate::{Class, Moment, SinkError};
 use std::time::Duration;
 
 /// Transient failures in a row that open the breaker.
-pub const TRIP_AFTER: u32 = 5;
+const TRIP_AFTER: u32 = 5;
 /// How long it stays open.
-pub const OPEN_FOR: Duration = Duration::from_secs(30);
+const OPEN_FOR: Duration = Duration::from_secs(30);
 
 /// State of one breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]

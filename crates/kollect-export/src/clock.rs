@@ -32,4 +32,9 @@ impl Clock {
     pub fn wall(&self) -> SystemTime {
         SystemTime::now()
     }
+
+    /// Wall time as documents carry it: RFC 3339 UTC.
+    pub fn timestamp(&self) -> String {
+        jiff::Timestamp::now().to_string()
+    }
 }

@@ -14,15 +14,23 @@ mod cadence;
 mod clock;
 mod contract;
 pub mod encode;
+mod exporter;
+mod exporter_slot;
 pub mod faulty;
 mod kill;
+mod lane;
 pub mod layout;
 pub mod memory;
+mod once;
+mod runner;
+mod runner_files;
+mod runner_rows;
+mod runner_watch;
 mod settings;
 mod status;
 
 pub use backoff::backoff;
-pub use binding::{Binding, NotReady};
+pub use binding::{Binding, Ending, NotReady, Verdict};
 pub use binding_compare::Part;
 pub use binding_files::{FileCycle, FileStep};
 pub use binding_rows::{Cursor, Route, RowCycle, RowStep};
@@ -30,7 +38,9 @@ pub use breaker::Breaker;
 pub use cadence::Cadence;
 pub use clock::{Clock, Moment};
 pub use contract::*;
+pub use exporter::Exporter;
 pub use kill::kill_point;
+pub use once::export_once;
 pub use settings::ExportSettings;
 pub use status::{
     BindingSpec, BindingState, BindingStatus, Outcome, OutcomeResult, Removal, Reporter,

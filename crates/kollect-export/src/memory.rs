@@ -82,7 +82,7 @@ impl MemoryRows {
         self.upserts.fetch_add(upserts.len() as u64, Ordering::SeqCst);
         for change in deletes.into_iter().chain(upserts) {
             match change {
-                Change::Delete(deleted) => drop(rows.remove(&deleted.id)),
+                Change::Delete(gone) => drop(rows.remove(&gone.id)),
                 Change::Upsert(row) => {
                     receipt.bytes += row.attributes.get().len() as u64;
                     let stored = StoredRow {

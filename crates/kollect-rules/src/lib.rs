@@ -1,1 +1,27 @@
-//! Stub.
+//! The rules about specs: what a spec may say, what a selector selects, which namespaces a target reaches, what a
+//! scope permits, how often a binding may export.
+//!
+//! Separate so that the control loops, the CLI and an admission webhook judge alike. Pure and sync: facts come in as
+//! values, verdicts go out. It must not read from a cluster or know how verdicts are reported.
+#![warn(missing_docs)]
+
+mod inventory;
+mod namespaces;
+mod profile;
+mod scope;
+mod selector;
+mod sink;
+mod target;
+mod template;
+mod violation;
+mod watch;
+
+pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
+pub use namespaces::{NamespaceIntent, Resolved, resolve_namespaces};
+pub use profile::check_profile;
+pub use scope::{check_scope, enforced_scope, gvk_allowed, sink_allowed};
+pub use selector::{Selector, selector_matches};
+pub use sink::{check_database_sink, check_snapshot_sink};
+pub use target::check_target;
+pub use violation::Violation;
+pub use watch::{NAMESPACE_WATCH_ANNOTATION, WATCH_LABEL, WatchDecision, watch_decision};

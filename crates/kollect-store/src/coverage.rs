@@ -37,6 +37,8 @@ pub enum Wanted {
     /// Not known yet: every part is pending.
     #[default]
     Undecided,
+    /// Nothing can be known at the moment, with the reason: the target is not collected, but its rows stay where they are.
+    Unknowable(Arc<str>),
     /// These namespaces.
     Namespaces(Arc<BTreeSet<Arc<str>>>),
     /// The kind is cluster-scoped: the only part is the empty namespace.
@@ -47,7 +49,7 @@ impl Wanted {
     /// Whether the namespace is wanted; `None` while that is undecided.
     pub fn wants(&self, namespace: &str) -> Option<bool> {
         match self {
-            Self::Undecided => None,
+            Self::Undecided | Self::Unknowable(_) => None,
             Self::Namespaces(set) => Some(set.contains(namespace)),
             Self::ClusterScoped => Some(namespace.is_empty()),
         }

@@ -38,13 +38,13 @@ pub(crate) fn resolve(store: &Store, query: &Query<'_>, page: Vec<Numbered>) -> 
     for Numbered { change, .. } in page {
         let (namespace, uid) = match &change {
             Change::Upsert(row) => (row.object.namespace.clone(), row.id.uid.clone()),
-            Change::Delete(deleted) => {
-                let namespace = deleted.object.as_ref().map(|object| object.namespace.clone()).unwrap_or_default();
-                (namespace, deleted.id.uid.clone())
+            Change::Delete(gone) => {
+                let namespace = gone.object.as_ref().map(|object| object.namespace.clone()).unwrap_or_default();
+                (namespace, gone.id.uid.clone())
             }
         };
-        if let Change::Delete(deleted) = change {
-            deletes.push(deleted);
+        if let Change::Delete(gone) = change {
+            deletes.push(gone);
         }
         if touched.insert((namespace.clone(), uid.clone())) {
             settle(store, query, &namespace, &uid, &mut upserts, &mut deletes);

@@ -76,15 +76,15 @@ impl Log {
         let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let hash = self.hash(&uid);
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let found = self.index.entry(
+        let indexed = self.index.entry(
             hash,
             |at| entries.get(*at as usize).and_then(|entry| entry.slot.uid()) == Some(&uid),
             |at| hash_at(entries, hasher, *at),
         );
-        let old = match found {
-            hashbrown::hash_table::Entry::Occupied(mut spot) => Some(std::mem::replace(spot.get_mut(), place)),
-            hashbrown::hash_table::Entry::Vacant(spot) => {
-                spot.insert(place);
+        let old = match indexed {
+            hashbrown::hash_table::Entry::Occupied(mut found) => Some(std::mem::replace(found.get_mut(), place)),
+            hashbrown::hash_table::Entry::Vacant(free) => {
+                free.insert(place);
                 None
             }
         };

@@ -122,6 +122,10 @@ impl Shard {
         if self.removed || self.wanted == wanted {
             return false;
         }
+        if matches!(wanted, Wanted::Unknowable(_)) {
+            // Nothing is watched any more: what was listed has to be listed again before it proves anything.
+            self.parts.values_mut().for_each(|part| part.coverage = Coverage::Pending);
+        }
         self.wanted = wanted;
         let unwanted = |wanted: &Wanted, namespace: &str| wanted.wants(namespace) == Some(false);
         if self.parts.iter().any(|(namespace, part)| part.tally.rows > 0 && unwanted(&self.wanted, namespace)) {
@@ -160,7 +164,7 @@ impl Shard {
             (Some(namespace), _) => vec![namespace.into()],
             (None, Wanted::ClusterScoped) => vec!["".into()],
             (None, Wanted::Namespaces(set)) => set.iter().cloned().collect(),
-            (None, Wanted::Undecided) => Vec::new(),
+            (None, Wanted::Undecided | Wanted::Unknowable(_)) => Vec::new(),
         };
         for part in parts {
             changed |= self.set_coverage(&part, Coverage::Synced);
@@ -188,6 +192,9 @@ impl Shard {
         if self.removed {
             return PartState::Outside;
         }
+        if let Wanted::Unknowable(why) = &self.wanted {
+            return PartState::Lost(why.clone());
+        }
         match self.wanted.wants(namespace) {
             None => PartState::Pending,
             Some(false) => PartState::Outside,
@@ -207,6 +214,7 @@ impl Shard {
         }
         let wanted: Vec<Arc<str>> = match &self.wanted {
             Wanted::Undecided => return vec![("".into(), PartState::Pending)],
+            Wanted::Unknowable(why) => return vec![("".into(), PartState::Lost(why.clone()))],
             Wanted::ClusterScoped => vec!["".into()],
             Wanted::Namespaces(set) => set.iter().cloned().collect(),
         };

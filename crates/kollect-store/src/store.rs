@@ -237,12 +237,19 @@ impl Store {
 
     /// What a row that a sink holds means to the view today. The only place that allows an unobserved deletion.
     pub fn standing(&self, view: &View, id: &RowId, object_namespace: &str) -> Standing {
-        if view.target(&id.target).is_none() || !view.namespaces.contains(object_namespace) {
+        if view.target(&id.target).is_none() {
+            return Standing::Gone(Cause::SpecChanged);
+        }
+        // The row itself knows its namespace better than a sink that somebody else may have written to.
+        let row = self.get(id);
+        let namespace = row.as_ref().map_or(object_namespace, |row| &row.object.namespace);
+        if !view.namespaces.contains(namespace) {
             return Standing::Gone(Cause::SpecChanged);
         }
         if view.dedupe == Dedupe::ByResourceUid
-            && let Some(winner) = dedupe::winner(self, view, object_namespace, &id.uid)
-            && winner.id != *id
+            && let Some(winner) = dedupe::winner(self, view, namespace, &id.uid)
+            // Only a later target takes the place for sure; an earlier one stands in while this row is unknown.
+            && winner.id.target > id.target
         {
             return Standing::Gone(Cause::SpecChanged);
         }
@@ -251,7 +258,7 @@ impl Store {
         match shard.log.find(&id.uid).map(|entry| (entry.version, &entry.slot)) {
             Some((version, Slot::Live(row))) => Standing::Present { version, digest: row.digest },
             Some((_, Slot::Dead(deleted))) => Standing::Gone(deleted.cause),
-            _ => match shard.part_state(object_namespace) {
+            _ => match shard.part_state(namespace) {
                 PartState::Synced => Standing::Gone(Cause::Absent),
                 PartState::Outside => Standing::Gone(Cause::SpecChanged),
                 PartState::Pending | PartState::Lost(_) => Standing::Unproven,

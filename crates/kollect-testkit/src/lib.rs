@@ -2,6 +2,12 @@
 //!
 //! Never part of the operator.
 
+pub mod bench_live;
 pub mod conformance;
+pub mod demo;
 pub mod fault_proxy;
+pub mod operator;
+pub mod scene;
 pub mod servers;
+pub mod sim;
+pub mod truth;

@@ -187,6 +187,8 @@ fn lease_settings(settings: &Settings, wanted: &LeaderElection) -> LeaseSettings
 struct Work {
     exporter: Arc<Exporter>,
     collector: Arc<Collector>,
+    /// Ends its watch when it is dropped.
+    _namespaces: NamespaceWatch,
 }
 
 impl Work {
@@ -206,11 +208,11 @@ impl Work {
         let collect = CollectSettings {
             workers: settings.dispatch_workers,
             queue_size: settings.dispatch_queue,
-            watch_namespaces: args.watch_namespaces.clone(),
-            ..CollectSettings::default()
+            given_namespaces: !args.watch_namespaces.is_empty(),
         };
-        let namespaces = NamespaceWatch::start(client.clone(), &args.watch_namespaces, stop.clone());
-        let collector = Collector::new(client.clone(), store.clone(), collect, observer);
+        let given = args.watch_namespaces.iter().map(|ns| Arc::from(ns.as_str())).collect();
+        let namespaces = NamespaceWatch::start(client.clone(), given);
+        let collector = Collector::new(client.clone(), store.clone(), &collect, observer);
         let parts = Parts {
             client,
             store,
@@ -219,11 +221,11 @@ impl Work {
             registry: Arc::new(registry(args)),
             metrics,
             dirty,
-            namespaces,
+            namespaces: namespaces.facts(),
             settings: control_settings(args, settings),
         };
         tokio::spawn(Control::new(parts, stop).run());
-        Self { exporter, collector }
+        Self { exporter, collector, _namespaces: namespaces }
     }
 
     /// Intake first, so that what is still exported is a state that the cluster had.

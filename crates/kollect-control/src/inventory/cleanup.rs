@@ -12,6 +12,7 @@ use kollect_api::names::finalizer;
 use kollect_api::{DeletionPolicy, KollectInventory, SinkFamily, SinkRef};
 use kollect_export::{BindingSpec, Class, Removal, SinkError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -175,7 +176,7 @@ pub struct Finished {
 }
 
 async fn remove(
-    exporter: &kollect_export::Exporter,
+    exporter: &Arc<kollect_export::Exporter>,
     spec: &BindingSpec,
     removal: Removal,
 ) -> Result<(), SinkError> {

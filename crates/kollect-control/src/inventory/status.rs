@@ -10,6 +10,7 @@ use crate::sink::decide::Probed;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kollect_api::{KollectInventory, KollectInventoryStatus, SinkExportStatus, SinkFamily};
 use kollect_export::BindingStatus;
+use kollect_export::layout::Mode;
 use serde_json::{Map, Value, json};
 
 impl Control {
@@ -112,7 +113,7 @@ impl Control {
             inventory.metadata.name.as_deref()?,
         );
         let bindings = &self.inventories.get(&key)?.bindings;
-        let documents = bindings.values().any(|b| b.document.as_ref().is_some_and(|d| d.is_document()));
+        let documents = bindings.values().any(|b| b.document.as_ref().is_some_and(|d| d.mode == Mode::Document));
         if !documents || items < self.settings.shard_warn_rows {
             return None;
         }

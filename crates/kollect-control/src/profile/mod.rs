@@ -49,11 +49,11 @@ fn compile(profile: &KollectProfile, gvk: &Gvk, operator_keys: &[String]) -> Res
     if !violations.is_empty() {
         return Err(join(&violations));
     }
-    let attributes: Vec<AttributeSource<'_>> = profile
+    let attributes: Vec<AttributeSource> = profile
         .spec
         .attributes
         .iter()
-        .map(|a| AttributeSource { name: &a.name, path: &a.path, optional: a.optional })
+        .map(|a| AttributeSource { name: a.name.clone(), path: a.path.clone(), optional: a.optional })
         .collect();
     let mut scrub_keys = operator_keys.to_vec();
     if let Some(prune) = profile.spec.export.as_ref().and_then(|e| e.prune.as_ref()) {

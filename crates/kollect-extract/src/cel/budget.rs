@@ -46,6 +46,7 @@ pub(super) fn check_built(size: usize) -> Result<(), ExecutionError> {
     if size > MAX_BUILT { Err(limit("a string or list becomes too large")) } else { charge_bytes(size) }
 }
 
-fn limit(message: &str) -> ExecutionError {
+/// An error that says which limit was met.
+pub(super) fn limit(message: &str) -> ExecutionError {
     ExecutionError::function_error(LIMIT, message)
 }

@@ -7,15 +7,79 @@ use cel::IdedExpr;
 use cel::common::ast::Expr;
 
 const FUNCTIONS: &[&str] = &[
-    "_?_:_", "_&&_", "_||_", "!_", "_-_", "_+_", "_*_", "_/_", "_%_", "_==_", "_!=_", "_>=_", "_<=_", "_>_", "_<_", "-_",
-    "_[_]", "_[?_]", "_?._", "@not_strictly_false", "@in", "math.@max", "math.@min", "bool", "bytes", "double",
-    "duration", "dyn", "int", "matches", "size", "string", "timestamp", "type", "uint",
+    "_?_:_",
+    "_&&_",
+    "_||_",
+    "!_",
+    "_-_",
+    "_+_",
+    "_*_",
+    "_/_",
+    "_%_",
+    "_==_",
+    "_!=_",
+    "_>=_",
+    "_<=_",
+    "_>_",
+    "_<_",
+    "-_",
+    "_[_]",
+    "_[?_]",
+    "_?._",
+    "@not_strictly_false",
+    "@in",
+    "math.@max",
+    "math.@min",
+    "bool",
+    "bytes",
+    "double",
+    "duration",
+    "dyn",
+    "int",
+    "matches",
+    "size",
+    "string",
+    "timestamp",
+    "type",
+    "uint",
 ];
 const MEMBERS: &[&str] = &[
-    "@sortByAssociatedKeys", "charAt", "contains", "distinct", "endsWith", "flatten", "format", "getDate",
-    "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes",
-    "getMonth", "getSeconds", "hasValue", "indexOf", "join", "lastIndexOf", "lowerAscii", "matches", "or", "orValue",
-    "replace", "reverse", "size", "slice", "sort", "split", "startsWith", "substring", "trim", "upperAscii", "value",
+    "@sortByAssociatedKeys",
+    "charAt",
+    "contains",
+    "distinct",
+    "endsWith",
+    "flatten",
+    "format",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "hasValue",
+    "indexOf",
+    "join",
+    "lastIndexOf",
+    "lowerAscii",
+    "matches",
+    "or",
+    "orValue",
+    "replace",
+    "reverse",
+    "size",
+    "slice",
+    "sort",
+    "split",
+    "startsWith",
+    "substring",
+    "trim",
+    "upperAscii",
+    "value",
 ];
 /// Functions with a name in front.
 const QUALIFIED: &[(&str, &[&str])] = &[
@@ -24,19 +88,43 @@ const QUALIFIED: &[(&str, &[&str])] = &[
     (
         "math",
         &[
-            "abs", "bitAnd", "bitNot", "bitOr", "bitShiftLeft", "bitShiftRight", "bitXor", "ceil", "floor", "isFinite",
-            "isInf", "isNaN", "round", "sign", "sqrt", "trunc",
+            "abs",
+            "bitAnd",
+            "bitNot",
+            "bitOr",
+            "bitShiftLeft",
+            "bitShiftRight",
+            "bitXor",
+            "ceil",
+            "floor",
+            "isFinite",
+            "isInf",
+            "isNaN",
+            "round",
+            "sign",
+            "sqrt",
+            "trunc",
         ],
     ),
     ("optional", &["none", "of", "ofNonZeroValue"]),
     ("strings", &["quote"]),
 ];
-const TYPES: &[&str] = &[
-    "bool", "bytes", "double", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint",
-];
+const TYPES: &[&str] =
+    &["bool", "bytes", "double", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint"];
 /// Macros that were not expanded because they were written wrongly.
 const MACROS: &[&str] = &[
-    "all", "exists", "existsOne", "exists_one", "filter", "greatest", "has", "least", "map", "optFlatMap", "optMap", "sortBy",
+    "all",
+    "exists",
+    "existsOne",
+    "exists_one",
+    "filter",
+    "greatest",
+    "has",
+    "least",
+    "map",
+    "optFlatMap",
+    "optMap",
+    "sortBy",
 ];
 
 /// A name that nothing stands for.
@@ -120,10 +208,7 @@ fn is_well_known_type(expr: &IdedExpr) -> bool {
 }
 
 fn unknown_variable(name: &str) -> Unknown {
-    Unknown {
-        name: name.to_owned(),
-        message: format!("unknown variable {name:?}; the only variable is \"object\""),
-    }
+    Unknown { name: name.to_owned(), message: format!("unknown variable {name:?}; the only variable is \"object\"") }
 }
 
 fn unknown_function(name: &str) -> Unknown {
@@ -142,9 +227,16 @@ mod tests {
     #[test]
     fn every_listed_function_exists() {
         let root = super::super::env::root().unwrap();
-        let qualified = QUALIFIED.iter().flat_map(|(space, names)| names.iter().map(move |name| format!("{space}.{name}()")));
-        let members = MEMBERS.iter().filter(|name| !name.starts_with('@')).map(|name| format!("1.{name}()").replace("1.", "(1)."));
-        let functions = FUNCTIONS.iter().filter(|name| name.bytes().all(|b| b.is_ascii_lowercase())).map(|name| format!("{name}()"));
+        let qualified =
+            QUALIFIED.iter().flat_map(|(space, names)| names.iter().map(move |name| format!("{space}.{name}()")));
+        let members = MEMBERS
+            .iter()
+            .filter(|name| !name.starts_with('@'))
+            .map(|name| format!("1.{name}()").replace("1.", "(1)."));
+        let functions = FUNCTIONS
+            .iter()
+            .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase()))
+            .map(|name| format!("{name}()"));
         for source in qualified.chain(members).chain(functions) {
             let expr = cel::parser::PrattParser::new().parse(&source).unwrap();
             let result = cel::Value::resolve(&expr, root);

@@ -11,13 +11,11 @@ use cel::parser::pratt_parser::{Lexer, TokenKind, get_binary_op_info};
 /// Longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 4096;
 /// Deepest expression as written: nesting, chains and operators.
-const MAX_WRITTEN_DEPTH: usize = 96;
-/// Deepest tree, macros expanded.
-const MAX_DEPTH: usize = 200;
+const MAX_WRITTEN_DEPTH: usize = 48;
+/// Deepest tree, macros expanded. An unoptimised build needs up to 26 KiB of stack per level of 2 MiB.
+const MAX_DEPTH: usize = 56;
 /// Most nodes of the tree.
 const MAX_NODES: usize = 8192;
-/// `&&` and `||` chains become balanced trees; this is the depth of one of the longest possible.
-const LOGICAL_DEPTH: usize = 12;
 
 /// Refuses text that is too long or could make a tree that is too deep.
 pub(super) fn check_source(source: &str) -> Result<(), PathError> {
@@ -82,6 +80,7 @@ struct Level {
     /// Deepest part since the last comma.
     part: usize,
     ternaries: usize,
+    /// How many `&&` and `||`.
     logical: usize,
     /// Deepest element before the last comma.
     element: usize,
@@ -94,7 +93,7 @@ impl Level {
             TokenKind::TokComma => *self = Self { element: self.depth(), ..Self::default() },
             TokenKind::TokLogicalAnd | TokenKind::TokLogicalOr => {
                 self.end_part();
-                self.logical = 2 * LOGICAL_DEPTH;
+                self.logical += 1;
             }
             TokenKind::TokQuestion => {
                 self.end_part();
@@ -120,7 +119,9 @@ impl Level {
     }
 
     fn depth(&self) -> usize {
-        let here = 1 + self.logical + self.ternaries + self.part.max(self.part_depth());
+        // Chains of `&&` and of `||` become balanced trees, the former inside of the latter.
+        let logical = 2 * (usize::BITS - self.logical.leading_zeros()) as usize;
+        let here = 1 + logical + self.ternaries + self.part.max(self.part_depth());
         here.max(self.element)
     }
 }

@@ -17,6 +17,7 @@ mod lower;
 mod lowered;
 mod reach;
 mod rewrite;
+mod size;
 mod view;
 
 pub(crate) use lowered::Out;
@@ -74,10 +75,8 @@ fn parse(source: &str) -> Result<IdedExpr, PathError> {
     let mut expr = parser.parse(source).map_err(|errors| syntax_error(source, &errors))?;
     expand::expand(&mut expr)?;
     limits::check_depth(&expr)?;
-    check::check(&expr).map_err(|unknown| PathError {
-        offset: source.find(&unknown.name),
-        message: unknown.message,
-    })?;
+    check::check(&expr)
+        .map_err(|unknown| PathError { offset: source.find(&unknown.name), message: unknown.message })?;
     Ok(expr)
 }
 

@@ -2,11 +2,12 @@
 
 use super::ast;
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, Expr};
+use cel::common::ast::{CallExpr, EntryExpr, Expr};
 
 pub(super) const TICK: &str = "@tick";
 pub(super) const CHARGE: &str = "@charge";
 pub(super) const CHARGE_SQUARE: &str = "@charge_square";
+pub(super) const CHARGE_DEEP: &str = "@charge_deep";
 
 /// Written name, our name. Member calls become global calls with the target as first argument.
 const REPLACED: &[(&str, &str)] = &[
@@ -31,24 +32,62 @@ pub(super) fn rewrite(mut expr: IdedExpr) -> IdedExpr {
 }
 
 fn visit(expr: &mut IdedExpr) {
-    // `r + [x]` is how map and filter append; the interpreter knows that shape, and loop steps are counted anyway.
-    let appends = match &expr.expr {
-        Expr::Comprehension(c) => appends(&c.loop_step, &c.accu_var),
-        _ => false,
-    };
-    if let (true, Expr::Comprehension(c)) = (appends, &mut expr.expr) {
-        visit(&mut c.iter_range);
-        visit_append(&mut c.loop_step);
-    } else {
-        ast::children_mut(expr, visit);
+    match &mut expr.expr {
+        Expr::Comprehension(c) if appends(&c.loop_step, &c.accu_var) => {
+            visit(&mut c.iter_range);
+            visit_append(&mut c.loop_step);
+        }
+        _ => ast::children_mut(expr, visit),
     }
     match &mut expr.expr {
         Expr::Comprehension(c) => {
-            let condition = std::mem::take(&mut c.loop_cond);
-            c.loop_cond = ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), condition, ast::truth(false)]);
+            charge_copy(&mut c.iter_range);
+            if appends(&c.loop_step, &c.accu_var) {
+                let step = std::mem::take(&mut c.loop_step);
+                c.loop_step = counted_append(step, &c.accu_var);
+            } else {
+                let condition = std::mem::take(&mut c.loop_cond);
+                c.loop_cond = counted(condition);
+            }
+        }
+        Expr::List(list) => list.elements.iter_mut().for_each(charge_copy),
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    charge_copy(&mut entry.value);
+                }
+            }
         }
         Expr::Call(call) => bounded(call),
         _ => {}
+    }
+}
+
+/// Elements of lists and maps, and the items of loops, are copied with everything that an expression built in them.
+fn charge_copy(expr: &mut IdedExpr) {
+    if !matches!(expr.expr, Expr::Literal(_)) {
+        let operand = std::mem::take(expr);
+        *expr = ast::call(CHARGE_DEEP, vec![operand]);
+    }
+}
+
+/// `condition`, and a step is taken.
+fn counted(condition: IdedExpr) -> IdedExpr {
+    ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), condition, ast::truth(false)])
+}
+
+/// The interpreter appends in place only while the loop has this shape and a literal condition: count in the step.
+fn counted_append(step: IdedExpr, accu: &str) -> IdedExpr {
+    match step.expr {
+        Expr::Call(mut call) if call.func_name == "_?_:_" => {
+            let guard = std::mem::take(&mut call.args[0]);
+            call.args[0] = counted(guard);
+            IdedExpr { id: step.id, expr: Expr::Call(call) }
+        }
+        expr => {
+            let step = IdedExpr { id: step.id, expr };
+            ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), step, ast::ident(accu)])
+        }
     }
 }
 
@@ -93,11 +132,9 @@ fn bounded(call: &mut CallExpr) {
     // Everything else that copies is linear in its operands (`distinct` compares all pairs), so they are charged.
     let charge = if call.func_name == "distinct" { CHARGE_SQUARE } else { CHARGE };
     match &mut call.target {
-        Some(target) if !matches!(target.expr, Expr::Ident(_) | Expr::Literal(_)) || is_copying(&call.func_name) => {
-            if !is_namespace(target) {
-                let operand = std::mem::take(&mut **target);
-                **target = ast::call(charge, vec![operand]);
-            }
+        Some(target) if !is_namespace(target) => {
+            let operand = std::mem::take(&mut **target);
+            **target = ast::call(charge, vec![operand]);
         }
         None if matches!(call.func_name.as_str(), "string" | "bytes" | "size") => {
             call.args = std::mem::take(&mut call.args).into_iter().map(|arg| ast::call(charge, vec![arg])).collect();
@@ -109,8 +146,4 @@ fn bounded(call: &mut CallExpr) {
 fn is_namespace(target: &IdedExpr) -> bool {
     matches!(&target.expr, Expr::Ident(name)
         if matches!(name.as_str(), "base64" | "lists" | "math" | "optional" | "strings"))
-}
-
-fn is_copying(function: &str) -> bool {
-    !matches!(function, "hasValue" | "value" | "or" | "orValue")
 }

@@ -10,15 +10,17 @@ pub(super) fn parse(text: &str) -> Result<(Filter, usize), PathError> {
         return Err(PathError::at(0, "the filter is never closed; write [?(@.field==\"value\")]"));
     };
     if !text[end + 1..].starts_with(']') {
-        return Err(PathError::at(end + 1, "a filter ends with \")]\"; &&, || and functions are not supported, use CEL"));
+        return Err(PathError::at(
+            end + 1,
+            "a filter ends with \")]\"; &&, || and functions are not supported, use CEL",
+        ));
     }
     let inner = &text[start..end];
     let filter = match split(inner) {
         None => Filter { left: operand(inner, start)?, right: None },
         Some((at, length)) => {
-            let operator = operator(&inner[at..at + length]).ok_or_else(|| {
-                PathError::at(start + at, "a filter compares with ==, !=, <, <=, > or >=")
-            })?;
+            let operator = operator(&inner[at..at + length])
+                .ok_or_else(|| PathError::at(start + at, "a filter compares with ==, !=, <, <=, > or >="))?;
             let left = operand(&inner[..at], start)?;
             let right = operand(&inner[at + length..], start + at + length)?;
             Filter { left, right: Some((operator, right)) }
@@ -55,11 +57,11 @@ fn closing_parenthesis(text: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// Place and length of the comparison sign. It needs something on both sides.
+/// Place and length of the comparison sign.
 fn split(text: &str) -> Option<(usize, usize)> {
     let is_sign = |c: char| matches!(c, '!' | '<' | '>' | '=');
     let at = text.find(is_sign)?;
-    let length = text[at..].find(|c| !is_sign(c))?;
+    let length = text[at..].find(|c| !is_sign(c)).unwrap_or(text.len() - at);
     (at > 0).then_some((at, length))
 }
 

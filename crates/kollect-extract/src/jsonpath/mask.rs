@@ -19,10 +19,10 @@ impl JsonPath {
 fn follow(steps: &[Step], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) -> Vec<Vec<MaskStep>> {
     for step in steps {
         match step {
-            Step::Field(name) => places.iter_mut().for_each(|place| place.push(MaskStep::Field(name.clone()))),
-            Step::Wildcard | Step::Slice(_) => places.iter_mut().for_each(|place| place.push(MaskStep::Any)),
+            Step::Field(name) => append(&mut places, &MaskStep::Field(name.clone())),
+            Step::Wildcard | Step::Slice(_) => append(&mut places, &MaskStep::Any),
             Step::Filter(filter) => {
-                places.iter_mut().for_each(|place| place.push(MaskStep::Any));
+                append(&mut places, &MaskStep::Any);
                 let right = filter.right.iter().map(|(_, steps)| steps);
                 for operand in std::iter::once(&filter.left).chain(right) {
                     for place in follow(operand, places.clone(), mask) {
@@ -44,4 +44,10 @@ fn follow(steps: &[Step], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) 
         }
     }
     places
+}
+
+fn append(places: &mut [Vec<MaskStep>], step: &MaskStep) {
+    for place in places {
+        place.push(step.clone());
+    }
 }

@@ -155,7 +155,9 @@ impl<'t> Parser<'t> {
         let word = self.rest().split(is_terminator).next().unwrap_or_default();
         match word {
             "true" | "false" => self.steps.push(Step::Literal(Value::Bool(word == "true"))),
-            "range" | "end" => return self.error("range and end are not supported: a path returns all its matches as a list"),
+            "range" | "end" => {
+                return self.error("range and end are not supported: a path returns all its matches as a list");
+            }
             _ => return self.error(format!("{word:?} is not understood here; a field needs a dot in front: .{word}")),
         }
         self.at += word.len();
@@ -236,7 +238,9 @@ fn slice(text: &str) -> Option<Slice> {
     let mut number = || -> Option<Option<i64>> {
         match parts.next() {
             None | Some("") => Some(None),
-            Some(part) if part.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => part.parse().ok().map(Some),
+            Some(part) if part.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => {
+                part.parse().ok().map(Some)
+            }
             Some(_) => None,
         }
     };

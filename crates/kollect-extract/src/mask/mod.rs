@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// A mask with more nodes than this keeps everything.
-const MAX_NODES: usize = 4096;
+const MAX_NODES: usize = 1024;
 
 /// One step of a reachable path.
 #[derive(Clone, Debug, PartialEq, Eq)]

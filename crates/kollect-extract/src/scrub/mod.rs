@@ -22,12 +22,7 @@ pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 const MAX_DEPTH: usize = 160;
 
 /// Appends the value of the attribute `name`, redacted where needed.
-pub(crate) fn write_attribute(
-    name: &str,
-    value: &Value,
-    keys: &ScrubKeys,
-    out: &mut Vec<u8>,
-) -> Result<(), EvalError> {
+pub(crate) fn write_attribute(name: &str, value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
     if hidden(name, value, keys) {
         out.extend_from_slice(REPLACEMENT);
         return Ok(());
@@ -80,12 +75,7 @@ fn write(value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>, depth: usize) -> Re
     Ok(())
 }
 
-fn write_object(
-    map: &Map<String, Value>,
-    keys: &ScrubKeys,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), EvalError> {
+fn write_object(map: &Map<String, Value>, keys: &ScrubKeys, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
     let names_a_secret = names_a_secret(map, keys);
     out.push(b'{');
     for (i, (key, value)) in map.iter().enumerate() {
@@ -173,7 +163,10 @@ mod tests {
             (json!({"secretRef": "name-only"}), json!({"secretRef": "name-only"})),
             (json!({"secretRef": {"name": "s"}}), json!({"secretRef": gone()})),
             (json!({"TOKEN ": ["t"]}), json!({"TOKEN ": gone()})),
-            (json!({"cardPin": "1", "my-otp-seed": "2", "ax1": "3"}), json!({"cardPin": gone(), "my-otp-seed": gone(), "ax1": "3"})),
+            (
+                json!({"cardPin": "1", "my-otp-seed": "2", "ax1": "3"}),
+                json!({"cardPin": gone(), "my-otp-seed": gone(), "ax1": "3"}),
+            ),
             (json!({"x1": "3"}), json!({"x1": gone()})),
         ];
         for (before, after) in cases {

@@ -48,7 +48,10 @@ mod tests {
     fn credentials_in_urls_are_replaced() {
         let cases = [
             ("postgres://app:pa:ss@db:5432/x", Some("postgres://***@db:5432/x")),
-            ("see https://ghp_abc@github.com/o/r and amqp://u:p@h", Some("see https://***@github.com/o/r and amqp://***@h")),
+            (
+                "see https://ghp_abc@github.com/o/r and amqp://u:p@h",
+                Some("see https://***@github.com/o/r and amqp://***@h"),
+            ),
             ("mongodb://u:p@a,b,c/db", Some("mongodb://***@a,b,c/db")),
             ("ssh://git@github.com/o/r", None),
             ("https://example.com/@scope/x", None),

@@ -9,6 +9,8 @@ use kollect_export::{
 use kollect_model::{Cause, Change, Deleted, Digest, Row, RowId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A right to write that is never given.
@@ -51,6 +53,23 @@ impl CycleParts {
         self
     }
 
+    /// Cancels the cycles after this time; never without one. Abort the task when the cycle is over.
+    pub(super) fn cancel_after(&self, time: Option<Duration>) -> JoinHandle<()> {
+        let cancel = self.cancel.clone();
+        tokio::spawn(async move {
+            match time {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+            cancel.cancel();
+        })
+    }
+
+    /// Makes the following cycles free of an earlier cancellation.
+    pub(super) fn renew(&mut self) {
+        self.cancel = CancellationToken::new();
+    }
+
     /// The cycle with this number.
     pub fn cycle(&self, number: u64) -> Cycle<'_> {
         Cycle {
@@ -83,7 +102,9 @@ impl Wanted {
     pub(super) async fn held(&mut self, sink: &dyn RowSink) -> Result<BTreeMap<RowId, Option<Digest>>, SinkError> {
         self.number += 1;
         let mut held = BTreeMap::new();
-        let mut each = |row: HeldRow| drop(held.insert(row.id, row.digest));
+        let mut each = |row: HeldRow| {
+            held.insert(row.id, row.digest);
+        };
         sink.held(&self.parts.cycle(self.number), &mut each).await?;
         Ok(held)
     }
@@ -92,7 +113,9 @@ impl Wanted {
     pub(super) async fn export(&mut self, sink: &dyn RowSink) -> Result<(Receipt, usize), SinkError> {
         self.number += 1;
         let mut held = BTreeMap::new();
-        let mut each = |row: HeldRow| drop(held.insert(row.id, row.digest));
+        let mut each = |row: HeldRow| {
+            held.insert(row.id, row.digest);
+        };
         let knowledge = sink.held(&self.parts.cycle(self.number), &mut each).await?;
         let missing = |row: &&Arc<Row>| held.get(&row.id) != Some(&Some(row.digest));
         let deletes = held.keys().filter(|id| !self.rows.contains_key(id));

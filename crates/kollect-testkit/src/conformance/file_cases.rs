@@ -47,10 +47,10 @@ pub async fn files(backend: &dyn FileBackend) -> anyhow::Result<()> {
 }
 
 /// Files that should be in the backend, and the way to get them there.
-struct Tree {
-    parts: CycleParts,
+pub(super) struct Tree {
+    pub(super) parts: CycleParts,
     record: String,
-    files: BTreeMap<String, Vec<u8>>,
+    pub(super) files: BTreeMap<String, Vec<u8>>,
     number: u64,
 }
 
@@ -64,7 +64,7 @@ impl Tree {
         }
     }
 
-    fn filled(name: &str, count: u32) -> Self {
+    pub(super) fn filled(name: &str, count: u32) -> Self {
         let mut tree = Self::new(name);
         for n in 0..count {
             tree.put(&format!("{name}/dir-{}/file-{n}.yaml", n % 7), format!("n: {n}\n"));
@@ -72,14 +72,16 @@ impl Tree {
         tree
     }
 
-    fn put(&mut self, path: &str, content: impl Into<Vec<u8>>) {
+    pub(super) fn put(&mut self, path: &str, content: impl Into<Vec<u8>>) {
         self.files.insert(path.to_owned(), content.into());
     }
 
     async fn batch(&mut self, sink: &dyn FileSink) -> Result<FileBatch, SinkError> {
         self.number += 1;
         let mut held = BTreeMap::new();
-        let mut each = |file: HeldFile| drop(held.insert(file.path.to_string(), file.digest));
+        let mut each = |file: HeldFile| {
+            held.insert(file.path.to_string(), file.digest);
+        };
         sink.held(&self.parts.cycle(self.number), &self.record, &mut each).await?;
         let deletes = held.keys().filter(|path| !self.files.contains_key(*path));
         let mut changes: Vec<_> = deletes.map(|path| FileChange::Delete { path: path.as_str().into() }).collect();
@@ -95,7 +97,7 @@ impl Tree {
     }
 
     /// Compares and sends the difference. Returns the receipt and the number of changes sent.
-    async fn export(&mut self, sink: &dyn FileSink) -> Result<(Receipt, usize), SinkError> {
+    pub(super) async fn export(&mut self, sink: &dyn FileSink) -> Result<(Receipt, usize), SinkError> {
         let batch = self.batch(sink).await?;
         let size = batch.changes.len();
         if size == 0 {
@@ -114,7 +116,7 @@ fn only(mut results: Vec<Result<Receipt, SinkError>>) -> Result<Receipt, SinkErr
 }
 
 /// Checks that the files of these trees, and no others below their roots, are in the backend.
-async fn check(backend: &dyn FileBackend, trees: &[&Tree]) -> anyhow::Result<()> {
+pub(super) async fn check<B: FileBackend + ?Sized>(backend: &B, trees: &[&Tree]) -> anyhow::Result<()> {
     let stored = backend.read_back().await?;
     for tree in trees {
         for (path, content) in &tree.files {

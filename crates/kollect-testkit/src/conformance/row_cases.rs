@@ -60,7 +60,7 @@ pub async fn rows(backend: &dyn RowBackend) -> anyhow::Result<()> {
     many(backend).await.context("ten thousand rows")
 }
 
-async fn check(backend: &dyn RowBackend, wanted: &Wanted) -> anyhow::Result<()> {
+pub(super) async fn check<B: RowBackend + ?Sized>(backend: &B, wanted: &Wanted) -> anyhow::Result<()> {
     let of = wanted.parts.cycle(0);
     let inventory = (of.of.inventory.namespace.to_string(), of.of.inventory.name.to_string());
     let key = |row: &Row| (row.id.target.namespace.to_string(), row.id.target.name.to_string(), row.id.uid.to_string());

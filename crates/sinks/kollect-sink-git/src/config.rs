@@ -16,7 +16,8 @@ pub enum PushPolicy {
     /// Build the commits again on the new tip and push fast-forward only.
     #[default]
     Commit,
-    /// Build again as well, but let the server take the commits even when it does not see a fast-forward.
+    /// Build again as well, and send the commits as a forced update. Commits of others that arrived meanwhile are
+    /// kept all the same: the push names the commit it replaces, and the server refuses if that changed.
     ForcePush,
 }
 
@@ -67,7 +68,7 @@ pub struct Config {
     pub guard: Guard,
     /// Directory of the mirrors, owned by this user and closed to others.
     pub mirror_root: PathBuf,
-    /// Cluster name, for messages.
+    /// Cluster name, for this sink's log lines.
     pub cluster: String,
     /// How long a connection may stand still.
     pub stall: Duration,
@@ -131,7 +132,9 @@ impl Target {
             .map_err(|why| Trouble::Config(format!("connections to {} are not allowed: {why}", url.host)))?;
         let branch = config.branch.clone().or_else(|| url.branch.clone()).unwrap_or_else(|| "main".to_owned());
         if !is_branch(&branch) {
-            return Err(bad("the branch name may hold letters, digits, `.`, `_`, `/` and `-`, starts with a letter or digit, and is given without refs/"));
+            return Err(bad(
+                "the branch name may hold letters, digits, `.`, `_`, `/` and `-`, starts with a letter or digit, and is given without refs/",
+            ));
         }
         let auth = credentials(config, &url)?;
         let auth_digest = digest_of(&auth);

@@ -45,7 +45,9 @@ pub(crate) enum Trouble {
     Path { path: String },
     #[error("the content of {path} could not be made: {why}")]
     Body { path: String, why: String },
-    #[error("the record {path} in the repository cannot be read ({why}); repair it, or delete it together with its files")]
+    #[error(
+        "the record {path} in the repository cannot be read ({why}); repair it, or delete it together with its files"
+    )]
     Record { path: String, why: String },
     #[error("the mirror directory {path} cannot be used: {why}")]
     MirrorRoot { path: PathBuf, why: String },
@@ -80,9 +82,13 @@ impl Trouble {
                 SinkError { class, ..SinkError::transient(stage, format!("{}: {self}", transport(stage))) }
             }
             Self::Disturbed => SinkError::transient(stage, format!("git: {self}")).maybe_landed(),
-            Self::Cancelled | Self::Net(_) | Self::Protocol(_) | Self::Ssh(_) | Self::Moved(_) | Self::Mirror(_) | Self::Task => {
-                SinkError::transient(stage, format!("{}: {self}", transport(stage)))
-            }
+            Self::Cancelled
+            | Self::Net(_)
+            | Self::Protocol(_)
+            | Self::Ssh(_)
+            | Self::Moved(_)
+            | Self::Mirror(_)
+            | Self::Task => SinkError::transient(stage, format!("{}: {self}", transport(stage))),
         };
         if sent { error.maybe_landed() } else { error }
     }

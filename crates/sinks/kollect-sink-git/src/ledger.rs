@@ -4,7 +4,7 @@
 //! files look is decided in the export crate; this file finds them in a tree.
 
 use crate::error::{Trouble, local};
-use crate::tree::{Found, Snapshot};
+use crate::snapshot::{Found, Snapshot};
 use git2::Oid;
 use kollect_export::layout::{Entry, Record, RecordChange, RecordFiles};
 use sha2::{Digest as _, Sha256};

@@ -5,6 +5,8 @@
 //! guard. The mirror on disk is only a cache: losing it at any time costs one shallow fetch.
 //! It must not know what the files mean, nor read Kubernetes or the environment.
 
+mod blobs;
+mod branch;
 mod config;
 mod error;
 mod job;
@@ -15,6 +17,7 @@ mod push;
 mod remote;
 mod remote_url;
 mod sink;
+mod snapshot;
 mod transport;
 mod tree;
 

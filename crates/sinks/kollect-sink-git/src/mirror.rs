@@ -217,4 +217,22 @@ mod tests {
         assert_eq!(mirror.present().unwrap(), None);
         assert!(mirror.dir.join("HEAD").exists());
     }
+
+    #[test]
+    fn a_mirror_that_grew_much_larger_than_what_was_fetched_is_dropped() {
+        let root = tempfile::tempdir().unwrap();
+        let mut mirror = Mirror::take(root.path(), NAME).unwrap();
+        mirror.repo().unwrap();
+        mirror.fetched();
+        for _ in 0..LOOK_EVERY {
+            mirror.pushed().unwrap();
+        }
+        assert!(mirror.dir.exists(), "small mirrors stay");
+        let size = usize::try_from(SMALL).unwrap() + 1;
+        fs::write(mirror.dir.join("objects/junk"), vec![1; size]).unwrap();
+        for _ in 0..LOOK_EVERY {
+            mirror.pushed().unwrap();
+        }
+        assert!(!mirror.dir.exists());
+    }
 }

@@ -7,9 +7,7 @@ use crate::error::{Trouble, local};
 use crate::job::Pulse;
 use crate::mirror::TIP;
 use crate::transport::OpenLine;
-use git2::{
-    AutotagOption, Direction, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository,
-};
+use git2::{AutotagOption, Direction, ErrorCode, FetchOptions, Oid, PushOptions, Remote, RemoteCallbacks, Repository};
 use std::cell::RefCell;
 
 /// The commit that is about to be pushed.

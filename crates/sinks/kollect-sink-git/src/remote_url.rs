@@ -157,12 +157,24 @@ mod tests {
         let url = RemoteUrl::parse("deploy@git.example:repo#branch=dev").unwrap();
         assert_eq!((url.user.as_deref(), url.branch.as_deref(), &*url.path), (Some("deploy"), Some("dev"), "repo"));
         let url = RemoteUrl::parse("ssh://deploy@[::1]:2222/srv/a%20b.git").unwrap();
-        assert_eq!((url.user.as_deref(), &*url.host, url.port, &*url.path), (Some("deploy"), "[::1]", 2222, "/srv/a b.git"));
+        assert_eq!(
+            (url.user.as_deref(), &*url.host, url.port, &*url.path),
+            (Some("deploy"), "[::1]", 2222, "/srv/a b.git")
+        );
     }
 
     #[test]
     fn addresses_that_cannot_be_reached_are_refused() {
-        for text in ["file:///srv/repo", "/srv/repo", "git.example", "https://git.example", "https:///x", "git://h/r", "a:b@h:r", "git@h:a\nb"] {
+        for text in [
+            "file:///srv/repo",
+            "/srv/repo",
+            "git.example",
+            "https://git.example",
+            "https:///x",
+            "git://h/r",
+            "a:b@h:r",
+            "git@h:a\nb",
+        ] {
             assert!(RemoteUrl::parse(text).is_err(), "{text}");
         }
     }

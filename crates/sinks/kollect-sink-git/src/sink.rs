@@ -15,8 +15,8 @@ use kollect_export::{
     AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileSink, HeldFile, InventoryKey, Knowledge, Probe, Progress,
     Receipt, SinkError, SinkKey,
 };
-use kollect_net::GuardedDialer;
 use kollect_net::http::{Client, ClientConfig};
+use kollect_net::{GuardedDialer, NetError};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// While another lane works on the same branch, waiting counts as progress: that lane has its own deadlines.
 const WAIT_TICK: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(15);
 
 /// Writes files into a branch of a Git repository.
@@ -69,6 +70,7 @@ impl GitSink {
             depth: config.depth,
             mirror_root: config.mirror_root,
             mirror_name,
+            cluster: config.cluster,
         };
         Ok(Self { route: Arc::new(route), place, key })
     }
@@ -175,12 +177,15 @@ impl FileSink for GitSink {
         let progress = Progress::default();
         let cycle = Cycle { of: &of, number: 0, fence: 0, cancel, progress: &progress, right: &AlwaysWrite };
         let (endpoint, reference) = (self.route.endpoint.clone(), self.route.reference.clone());
-        let asked = job::run(&[cycle], move |pulse| {
+        let cycles = [cycle];
+        let asking = job::run(&cycles, move |pulse| {
             let line = OpenLine::open(endpoint, pulse)?;
             let mut remote = git2::Remote::create_detached(line.url()).map_err(crate::error::local)?;
             remote::list(&mut remote, &line, &reference)
-        })
-        .await;
+        });
+        let late = NetError::Timeout { what: "listing the branches", after: PROBE };
+        // Dropping the job at the deadline stops it.
+        let asked = tokio::time::timeout(PROBE, asking).await.unwrap_or(Err(Trouble::Net(late)));
         asked.and_then(|asked| asked).map_err(|trouble| trouble.into_sink_error("connect", false))?;
         let tls = self.route.endpoint.target.url.scheme == Scheme::Https;
         let message = if tls { "TLS and git remote reachability verified" } else { "git remote reachability verified" };

@@ -3,18 +3,16 @@
 //! Separate because this is where ownership is decided: nothing is written over a file that the binding does not own.
 //! The work is proportional to the changed paths and their folders. No network here.
 
+use crate::blobs;
 use crate::error::{Trouble, local};
 use crate::job::Pulse;
 use crate::ledger::Ledger;
+use crate::snapshot::{Found, Snapshot};
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, ObjectType, Oid, Repository, Signature, Tree};
+use git2::{FileMode, Oid, Repository, Signature};
 use kollect_export::layout::{Entry, RecordChange};
-use kollect_export::{Body, FileBatch, FileChange, kill_point};
-use std::collections::HashMap;
-use std::io::{self, Write};
+use kollect_export::{FileBatch, FileChange, kill_point};
 
-/// Larger blobs go to disk while they are made.
-const IN_MEMORY: usize = 4 << 20;
 /// Git servers and file systems refuse longer ones.
 const MAX_PATH: usize = 4096;
 
@@ -23,80 +21,6 @@ pub(crate) struct Item {
     pub(crate) batch: FileBatch,
     /// Delete every file in the record, and the record.
     pub(crate) forget: bool,
-}
-
-/// What stands at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    Absent,
-    Blob(Oid),
-    Tree(Oid),
-    /// A link or a submodule.
-    Other,
-    /// Something above it is not a folder.
-    Blocked,
-}
-
-/// A tree with the folders that were looked into. libgit2 does not keep large trees, so that looking up every file of a
-/// large folder would read it again each time.
-pub(crate) struct Snapshot<'r> {
-    pub(crate) repo: &'r Repository,
-    root: Option<Tree<'r>>,
-    folders: HashMap<Box<str>, Result<Tree<'r>, Found>>,
-}
-
-impl<'r> Snapshot<'r> {
-    /// `None`: the empty tree.
-    pub(crate) fn open(repo: &'r Repository, tree: Option<Oid>) -> Result<Self, Trouble> {
-        let root = tree.map(|id| repo.find_tree(id)).transpose().map_err(local)?;
-        Ok(Self { repo, root, folders: HashMap::new() })
-    }
-
-    pub(crate) fn find(&mut self, path: &str) -> Result<Found, Trouble> {
-        let (folder, name) = path.rsplit_once('/').map_or((None, path), |(folder, name)| (Some(folder), name));
-        let tree = match folder {
-            None => self.root.as_ref(),
-            Some(folder) => {
-                if !self.folders.contains_key(folder) {
-                    let tree = self.folder(folder)?;
-                    self.folders.insert(folder.into(), tree);
-                }
-                match &self.folders[folder] {
-                    Ok(tree) => Some(tree),
-                    Err(why) => return Ok(*why),
-                }
-            }
-        };
-        let Some(tree) = tree else { return Ok(Found::Absent) };
-        Ok(match tree.get_name(name) {
-            None => Found::Absent,
-            Some(entry) if entry.filemode() == i32::from(FileMode::Link) => Found::Other,
-            Some(entry) => match entry.kind() {
-                Some(ObjectType::Blob) => Found::Blob(entry.id()),
-                Some(ObjectType::Tree) => Found::Tree(entry.id()),
-                _ => Found::Other,
-            },
-        })
-    }
-
-    fn folder(&self, path: &str) -> Result<Result<Tree<'r>, Found>, Trouble> {
-        let Some(root) = &self.root else { return Ok(Err(Found::Absent)) };
-        let mut tree = root.clone();
-        for part in path.split('/') {
-            let Some(entry) = tree.get_name(part) else { return Ok(Err(Found::Absent)) };
-            if entry.kind() != Some(ObjectType::Tree) {
-                return Ok(Err(Found::Blocked));
-            }
-            let id = entry.id();
-            drop(entry);
-            tree = self.repo.find_tree(id).map_err(local)?;
-        }
-        Ok(Ok(tree))
-    }
-
-    pub(crate) fn content(&self, id: Oid) -> Result<Vec<u8>, Trouble> {
-        Ok(self.repo.find_blob(id).map_err(local)?.content().to_vec())
-    }
 }
 
 /// A commit that was made, or nothing to commit.
@@ -175,8 +99,7 @@ impl Edit<'_> {
     }
 
     fn put(&mut self, snapshot: &mut Snapshot<'_>, ledger: &mut Ledger, item: &Item) -> Result<(), Trouble> {
-        let mut update = TreeUpdateBuilder::new();
-        let mut any = false;
+        let mut bodies = Vec::new();
         for change in &item.batch.changes {
             let FileChange::Put { path, digest, body } = change else { continue };
             self.step()?;
@@ -184,14 +107,19 @@ impl Edit<'_> {
                 return Err(Trouble::Path { path: path.to_string() });
             }
             self.check_owner(snapshot, ledger, path)?;
-            let (blob, length) = write_blob(self.repo, path, &**body)?;
+            bodies.push((path, *digest, &**body));
+        }
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        let mut update = TreeUpdateBuilder::new();
+        blobs::write(self.repo, self.pulse, &bodies, |path, digest, blob, length| {
             self.bytes += length;
             update.upsert(&**path, blob, FileMode::Blob);
-            any = true;
-            let entry = Entry { digest: *digest, tag: blob.to_string().into() };
+            let entry = Entry { digest, tag: blob.to_string().into() };
             self.changes.push(RecordChange::Put { path: path.clone(), entry });
-        }
-        if any { self.update(update) } else { Ok(()) }
+        })?;
+        self.update(update)
     }
 
     fn check_owner(&self, snapshot: &mut Snapshot<'_>, ledger: &mut Ledger, path: &str) -> Result<(), Trouble> {
@@ -300,45 +228,4 @@ fn is_path(path: &str, record: &str) -> bool {
         && !path.contains(['\0', '\\'])
         && path.split('/').all(part_ok)
         && path.split('/').next() != record.split('/').next()
-}
-
-fn write_blob(repo: &Repository, path: &str, body: &dyn Body) -> Result<(Oid, u64), Trouble> {
-    let mut out = Blob { repo, memory: Vec::new(), disk: None, length: 0 };
-    body.write_to(&mut out)
-        .map_err(|error| Trouble::Body { path: path.to_owned(), why: error.to_string() })?;
-    let length = out.length;
-    let id = match out.disk {
-        None => repo.blob(&out.memory),
-        Some(disk) => disk.commit(),
-    };
-    Ok((id.map_err(local)?, length))
-}
-
-/// Collects a body in memory, or on disk when it is large.
-struct Blob<'r> {
-    repo: &'r Repository,
-    memory: Vec<u8>,
-    disk: Option<git2::BlobWriter<'r>>,
-    length: u64,
-}
-
-impl Write for Blob<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.length += bytes.len() as u64;
-        if let Some(disk) = &mut self.disk {
-            disk.write_all(bytes)?;
-        } else {
-            self.memory.extend_from_slice(bytes);
-            if self.memory.len() > IN_MEMORY {
-                let mut disk = self.repo.blob_writer(None).map_err(io::Error::other)?;
-                disk.write_all(&std::mem::take(&mut self.memory))?;
-                self.disk = Some(disk);
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

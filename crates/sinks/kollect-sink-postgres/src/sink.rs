@@ -116,6 +116,8 @@ impl PostgresSink {
 
     /// Ends a failed transaction; the connection is kept only if that worked.
     async fn undo(&self, lease: Lease, step: &Step<'_>) {
+        // A server that has just been silent gets one more second; then the connection goes, and the transaction with it.
+        let step = Step { deadline: Duration::from_secs(1), ..*step };
         if step.run("rollback", lease.client.batch_execute("ROLLBACK")).await.is_ok() {
             lease.give_back();
         }

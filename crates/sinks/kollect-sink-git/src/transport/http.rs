@@ -3,16 +3,13 @@
 //! Separate from ssh because every action is its own request and its own answer. Small requests are sent whole; a pack
 //! larger than a buffer streams out while libgit2 makes it.
 
-use super::{Line, service};
-use crate::config::{Credentials, Target};
+use super::{HttpEndpoint, Line, service};
 use crate::error::Trouble;
-use base64::Engine as _;
 use bytes::{Buf as _, Bytes};
 use git2::transport::Service;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{StatusCode, header};
 use kollect_net::NetError;
-use kollect_net::http::{Client, Response, Upload};
-use parking_lot::Mutex;
+use kollect_net::http::{Response, Upload};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,70 +26,6 @@ const MAX_REDIRECTS: usize = 3;
 /// What is kept of an error page.
 const MAX_WORDS: usize = 600;
 
-/// A repository behind HTTP. Keeps one connection between operations.
-pub(crate) struct HttpEndpoint {
-    client: Client,
-    base: Mutex<String>,
-    authorization: Option<HeaderValue>,
-}
-
-impl HttpEndpoint {
-    pub(crate) fn new(client: Client, target: &Target) -> Result<Self, Trouble> {
-        let authorization = match &target.auth {
-            Credentials::Basic { user, secret } => {
-                let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", secret.expose()));
-                let mut value = HeaderValue::try_from(format!("Basic {pair}"))
-                    .map_err(|_| Trouble::Config("the credentials cannot be sent in a header".to_owned()))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            _ => None,
-        };
-        Ok(Self { client, base: Mutex::new(target.url.base()), authorization })
-    }
-
-    fn request(&self, action: Service, body: Upload) -> Result<Request<Upload>, Trouble> {
-        let (base, service) = (self.base.lock().clone(), service(action));
-        let mut request = match action {
-            Service::UploadPackLs | Service::ReceivePackLs => {
-                Request::builder().method(Method::GET).uri(format!("{base}/info/refs?service={service}"))
-            }
-            Service::UploadPack | Service::ReceivePack => Request::builder()
-                .method(Method::POST)
-                .uri(format!("{base}/{service}"))
-                .header(header::CONTENT_TYPE, format!("application/x-{service}-request"))
-                .header(header::ACCEPT, format!("application/x-{service}-result")),
-        };
-        // Hosting services recognise a Git client by this prefix.
-        request = request.header(header::USER_AGENT, concat!("git/2.0 (kollect ", env!("CARGO_PKG_VERSION"), ")"));
-        if let Some(value) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, value.clone());
-        }
-        request.body(body).map_err(|error| Trouble::Config(format!("the repository URL cannot be requested: {error}")))
-    }
-
-    /// Follows a redirect of the first request, as `git` does: same host, never from https to http.
-    fn follow(&self, location: &str, action: Service) -> bool {
-        let mut base = self.base.lock();
-        let Ok(from) = url::Url::parse(&format!("{base}/info/refs")) else { return false };
-        let Ok(to) = from.join(location) else { return false };
-        let same = to.host_str() == from.host_str()
-            && match (from.scheme(), to.scheme()) {
-                (a, b) if a == b => to.port_or_known_default() == from.port_or_known_default(),
-                ("http", "https") => true,
-                _ => false,
-            };
-        let wanted = format!("/info/refs?service={}", service(action));
-        match to.as_str().strip_suffix(&wanted) {
-            Some(new) if same => {
-                new.clone_into(&mut base);
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
 /// One action: first written, then read.
 pub(super) struct Exchange {
     line: Arc<Line>,
@@ -103,8 +36,15 @@ pub(super) struct Exchange {
 
 enum State {
     Collecting(Vec<u8>),
-    Streaming { pieces: mpsc::Sender<io::Result<Bytes>>, buffer: Vec<u8>, answer: JoinHandle<Result<Response, NetError>> },
-    Reading { response: Box<Response>, rest: Bytes },
+    Streaming {
+        pieces: mpsc::Sender<io::Result<Bytes>>,
+        buffer: Vec<u8>,
+        answer: JoinHandle<Result<Response, NetError>>,
+    },
+    Reading {
+        response: Box<Response>,
+        rest: Bytes,
+    },
     Over,
 }
 
@@ -118,10 +58,7 @@ impl Exchange {
         let (pieces, chunks) = mpsc::channel(IN_FLIGHT);
         let request = self.endpoint.request(self.action, Upload::Stream { chunks, length: None })?;
         let (endpoint, pulse) = (self.endpoint.clone(), self.line.pulse.clone());
-        let answer = self
-            .line
-            .pulse
-            .spawn(async move { endpoint.client.send_watched(request, &|| pulse.tick()).await });
+        let answer = self.line.pulse.spawn(async move { endpoint.send(request, &|| pulse.tick()).await });
         self.state = State::Streaming { pieces, buffer: collected, answer };
         Ok(())
     }
@@ -170,8 +107,7 @@ impl Exchange {
             let upload = if body.is_empty() { Upload::Empty } else { Upload::Bytes(Bytes::copy_from_slice(body)) };
             let request = self.endpoint.request(self.action, upload)?;
             let tick = || self.line.pulse.tick();
-            let response =
-                self.line.pulse.wait(self.endpoint.client.send_watched(request, &tick))?.map_err(Trouble::Net)?;
+            let response = self.line.pulse.wait(self.endpoint.send(request, &tick))?.map_err(Trouble::Net)?;
             let followed = response.status.is_redirection()
                 && matches!(self.action, Service::UploadPackLs | Service::ReceivePackLs)
                 && response
@@ -203,7 +139,9 @@ impl Exchange {
             self.line.sent.store(false, Ordering::Relaxed);
         }
         if status == StatusCode::OK {
-            return Err(Trouble::Protocol("the server does not speak Git's smart protocol at this URL; check the path".to_owned()));
+            return Err(Trouble::Protocol(
+                "the server does not speak Git's smart protocol at this URL; check the path".to_owned(),
+            ));
         }
         let retry_after = response
             .headers
@@ -222,6 +160,12 @@ impl Exchange {
                 status: 404,
                 words,
                 advice: "; check that the repository exists and that the credentials may see it",
+                retry_after,
+            },
+            StatusCode::PAYLOAD_TOO_LARGE => Trouble::Status {
+                status: 413,
+                words,
+                advice: "; raise the size of a request that the server or the proxy before it takes",
                 retry_after,
             },
             _ => Trouble::Status { status: status.as_u16(), words, advice: "", retry_after },

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn plain_lists_ports_and_wildcards_are_understood() {
-        let text = format!("# hosts\nGit.Example,10.0.0.1 {ONE} comment\n[git.example]:2222 {ONE}\n*.corp,!bad.corp {ONE}\n");
+        let text =
+            format!("# hosts\nGit.Example,10.0.0.1 {ONE} comment\n[git.example]:2222 {ONE}\n*.corp,!bad.corp {ONE}\n");
         for (host, port, expected) in [
             ("git.example", 22, Verdict::Known),
             ("10.0.0.1", 22, Verdict::Known),

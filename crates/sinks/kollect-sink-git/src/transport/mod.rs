@@ -5,10 +5,11 @@
 //! libgit2 keeps only the text of our errors, so the typed error waits in the line.
 
 mod http;
+mod http_endpoint;
 mod known_hosts;
 mod ssh;
 
-pub(crate) use http::HttpEndpoint;
+pub(crate) use http_endpoint::HttpEndpoint;
 
 use crate::config::Target;
 use crate::error::Trouble;
@@ -79,8 +80,7 @@ impl OpenLine {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let exchange = exchange()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let line =
-            Arc::new(Line { endpoint, pulse, trouble: Mutex::default(), sent: AtomicBool::new(false) });
+        let line = Arc::new(Line { endpoint, pulse, trouble: Mutex::default(), sent: AtomicBool::new(false) });
         exchange.0.lock().insert(number, line.clone());
         Ok(Self { number, line, exchange })
     }

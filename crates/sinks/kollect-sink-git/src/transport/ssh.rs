@@ -173,8 +173,12 @@ async fn connect(line: &Arc<Line>, action: Service) -> Result<(Handle<HostCheck>
     let Credentials::Ssh { user, private_key, known_hosts } = &line.endpoint.target.auth else {
         return Err(Trouble::Config("an ssh URL needs a private key".to_owned()));
     };
-    let key = russh::keys::decode_secret_key(private_key.expose(), None)
-        .map_err(|_| Trouble::Config("the private key in the Secret cannot be read; it must be an OpenSSH or PEM key without passphrase".to_owned()))?;
+    let key = russh::keys::decode_secret_key(private_key.expose(), None).map_err(|_| {
+        Trouble::Config(
+            "the private key in the Secret cannot be read; it must be an OpenSSH or PEM key without passphrase"
+                .to_owned(),
+        )
+    })?;
     let stream = line.endpoint.dialer.connect(&url.host, url.port, line.endpoint.stall).await.map_err(Trouble::Net)?;
     line.pulse.tick();
     let known = known_hosts.as_deref().map(|text| KnownHosts::of(text, &url.host, url.port));
@@ -182,9 +186,8 @@ async fn connect(line: &Arc<Line>, action: Service) -> Result<(Handle<HostCheck>
     let refused = Arc::new(Mutex::new(None));
     let check = HostCheck { known, host: url.host.clone(), refused: refused.clone() };
     let connected = client::connect_stream(Arc::new(config), stream, check).await;
-    let mut handle = connected.map_err(|error| {
-        refused.lock().take().unwrap_or_else(|| Trouble::Ssh(line.scrub(&error.to_string())))
-    })?;
+    let mut handle = connected
+        .map_err(|error| refused.lock().take().unwrap_or_else(|| Trouble::Ssh(line.scrub(&error.to_string()))))?;
     line.pulse.tick();
     log_in(&mut handle, user, key).await?;
     let channel = handle.channel_open_session().await.map_err(ssh)?;
@@ -194,10 +197,11 @@ async fn connect(line: &Arc<Line>, action: Service) -> Result<(Handle<HostCheck>
 }
 
 async fn log_in(handle: &mut Handle<HostCheck>, user: &str, key: russh::keys::PrivateKey) -> Result<(), Trouble> {
-    // SHA-1 signatures are refused by today's servers, so without a hint from the server take SHA-512.
-    let hash = match handle.best_supported_rsa_hash().await {
-        Ok(Some(best)) => best,
-        _ => Some(HashAlg::Sha512),
+    // Asking which signatures the server takes may wait a second, and concerns RSA only. SHA-1 is refused everywhere,
+    // so without an answer take SHA-512.
+    let hash = match key.algorithm() {
+        Algorithm::Rsa { .. } => handle.best_supported_rsa_hash().await.ok().flatten().unwrap_or(Some(HashAlg::Sha512)),
+        _ => None,
     };
     let answer = handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(Arc::new(key), hash)).await;
     if answer.map_err(ssh)?.success() {
@@ -243,8 +247,12 @@ impl client::Handler for HostCheck {
         let host = &self.host;
         let why = match verdict {
             Verdict::Known => return Ok(true),
-            Verdict::Unknown => format!("the host key of {host} is not in known_hosts; add it (ssh-keyscan) after checking it"),
-            Verdict::Changed => format!("the host key of {host} is not the one in known_hosts; if it was changed on purpose, replace it there"),
+            Verdict::Unknown => {
+                format!("the host key of {host} is not in known_hosts; add it (ssh-keyscan) after checking it")
+            }
+            Verdict::Changed => format!(
+                "the host key of {host} is not the one in known_hosts; if it was changed on purpose, replace it there"
+            ),
             Verdict::Revoked => format!("the host key of {host} is marked @revoked in known_hosts"),
         };
         *self.refused.lock() = Some(Trouble::HostKey(why));

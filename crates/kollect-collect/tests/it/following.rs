@@ -1,0 +1,130 @@
+//! Lists, watches and what interrupts them.
+
+use crate::cluster::{Ground, PATIENCE, config_map, config_maps, facts, target};
+use kollect_collect::NamespaceWatch;
+use kollect_model::Gvk;
+use kollect_store::PartState;
+use kollect_testkit::servers::{ApiServer, wait_for};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
+    let server = ApiServer::start(Default::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    ground.namespaces(&["a", "b"]).await?;
+    for n in 0..40 {
+        ground.apply(config_map("b", &format!("many-{n}"), "x")).await?;
+    }
+    ground.apply(config_map("a", "one", "1")).await?;
+    ground.apply(config_map("a", "two", "2")).await?;
+
+    // The first list.
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
+    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+
+    // Changes and deletions.
+    ground.apply(config_map("a", "one", "changed")).await?;
+    ground.delete(config_map("a", "two", "")).await?;
+    ground.apply(config_map("a", "three", "3")).await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
+    assert_eq!(ground.lists(), 1);
+
+    // A second target joins with another profile; the first one keeps its rows.
+    let by_name = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.metadata.name", 1);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_name.clone()]);
+    ground.expect_rows("names", &[r#"a/one {"v":"one"}"#, r#"a/three {"v":"three"}"#]).await?;
+    assert_eq!(ground.rows("cm").len(), 2);
+
+    // A new version looks at every object again.
+    let by_kind = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.kind", 2);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_kind]);
+    ground.expect_rows("names", &[r#"a/one {"v":"ConfigMap"}"#, r#"a/three {"v":"ConfigMap"}"#]).await?;
+
+    // More namespaces than are watched one by one: one watch, and only the wanted namespaces count.
+    let names: Vec<String> = (0..20).map(|n| format!("missing-{n}")).collect();
+    let mut many: Vec<&str> = names.iter().map(String::as_str).collect();
+    many.push("a");
+    ground.collector.set_targets(vec![config_maps("cm", &many)]);
+    ground.expect_state("cm", "missing-7", |state| *state == PartState::Synced).await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
+    many.push("b");
+    let lists = ground.lists();
+    ground.collector.set_targets(vec![config_maps("cm", &many)]);
+    ground.expect_state("cm", "b", |state| *state == PartState::Synced).await?;
+    assert_eq!((ground.rows("cm").len(), ground.lists()), (42, lists), "only the namespace that joined is listed");
+    ground.apply(config_map("b", "many-0", "late")).await?;
+    let late = || ground.rows("cm").contains(&r#"b/many-0 {"v":"late"}"#.to_owned());
+    wait_for("a change in the joined namespace", PATIENCE, async || Ok(late())).await?;
+
+    // Back to one namespace; then a label takes it out and in again.
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
+    ground.collector.set_namespaces(&facts("a", &[]));
+    ground.collector.set_namespaces(&facts("a", &[("kollect.dev/watch", "disabled")]));
+    ground.expect_rows("cm", &[]).await?;
+    ground.collector.set_namespaces(&facts("a", &[]));
+    ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
+
+    ground.collector.set_targets(vec![]);
+    wait_for("no rows", PATIENCE, async || Ok(ground.store.rows() == 0)).await?;
+    ground.collector.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow::Result<()> {
+    let server = ApiServer::start(Default::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    ground.namespaces(&["a"]).await?;
+    ground.apply(config_map("a", "one", "1")).await?;
+    ground.apply(config_map("a", "two", "2")).await?;
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
+
+    // A restart without compaction: the watch resumes.
+    server.restart().await?;
+    ground.apply(config_map("a", "one", "resumed")).await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#, r#"a/two {"v":"2"}"#]).await?;
+    assert_eq!(ground.lists(), 1, "resuming needs no list");
+    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+
+    // What happens while nobody can watch, and whose history is gone, is found by one list.
+    let other = Ground::new(&server, None).await?;
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    server.stop();
+    wait_for("the watch notices", PATIENCE, async || {
+        let status = ground.collector.status(&crate::cluster::key("cm"));
+        Ok(status.is_some_and(|status| status.list_error.is_some()))
+    })
+    .await?;
+    assert_eq!(ground.rows("cm").len(), 2, "an outage deletes nothing");
+    assert_eq!(ground.store.part_state(&crate::cluster::key("cm"), "a"), PartState::Synced);
+    server.restart().await?;
+    other.delete(config_map("a", "two", "")).await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn namespaces_are_known_with_their_labels_as_soon_as_they_change() -> anyhow::Result<()> {
+    let server = ApiServer::start(Default::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    let watch = NamespaceWatch::start(ground.admin.clone(), vec![]);
+    let given = NamespaceWatch::start(ground.admin.clone(), vec!["a".into(), "missing".into()]);
+    let mut facts = watch.facts();
+    facts.wait_for(Option::is_some).await?;
+    ground.namespaces(&["a"]).await?;
+    let label = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "labels": {"env": "prod"}}});
+    ground.apply(label).await?;
+    let labelled = facts.wait_for(|facts| {
+        let meta = facts.as_ref().and_then(|facts| facts.get("a"));
+        meta.is_some_and(|meta| meta.labels.get("env").is_some_and(|env| env == "prod"))
+    });
+    tokio::time::timeout(PATIENCE, labelled).await??;
+    let mut facts = given.facts();
+    let facts = tokio::time::timeout(PATIENCE, facts.wait_for(Option::is_some)).await??.clone();
+    let names: Vec<String> = facts.iter().flat_map(|facts| facts.keys()).map(ToString::to_string).collect();
+    assert_eq!(names, ["a", "missing"], "given namespaces are the whole universe");
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Collecting against a real API server.
+
+mod cluster;
+mod following;
+mod rights;

@@ -1,0 +1,83 @@
+//! Rights that are missing and come later, and kinds that are not served yet.
+
+use crate::cluster::{Ground, PATIENCE, config_map, config_maps, key, target};
+use kollect_model::Gvk;
+use kollect_store::PartState;
+use kollect_testkit::servers::{ApiServer, wait_for};
+use serde_json::{Value, json};
+
+const SYSTEM: &str = "kollect-system";
+
+fn role(namespace: &str) -> [Value; 2] {
+    let rule = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]});
+    let subject = json!({"kind": "ServiceAccount", "name": "kollect", "namespace": SYSTEM});
+    let metadata = json!({"name": "kollect", "namespace": namespace});
+    let rbac = "rbac.authorization.k8s.io";
+    [
+        json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata, "rules": [rule]}),
+        json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": metadata, "subjects": [subject],
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "kollect"}}),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_no_other() -> anyhow::Result<()> {
+    let server = ApiServer::start(Default::default()).await?;
+    let token = server.service_account_token(SYSTEM, "kollect").await?;
+    let ground = Ground::new(&server, Some(&token)).await?;
+    ground.namespaces(&["open", "closed"]).await?;
+    for object in role("open") {
+        ground.apply(object).await?;
+    }
+    ground.apply(config_map("open", "one", "1")).await?;
+    ground.apply(config_map("closed", "two", "2")).await?;
+    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])]);
+    ground.expect_rows("cm", &[r#"open/one {"v":"1"}"#]).await?;
+    ground.expect_state("cm", "closed", |state| matches!(state, PartState::Lost(_))).await?;
+    wait_for("the denial in the status", PATIENCE, async || {
+        let status = ground.collector.status(&key("cm")).unwrap_or_default();
+        Ok(status.forbidden.iter().map(|(namespace, _)| &**namespace).collect::<Vec<_>>() == ["closed"])
+    })
+    .await?;
+    for object in role("closed") {
+        ground.apply(object).await?;
+    }
+    ground.expect_rows("cm", &[r#"closed/two {"v":"2"}"#, r#"open/one {"v":"1"}"#]).await?;
+    assert_eq!(ground.collector.status(&key("cm")).map(|status| status.forbidden), Some(vec![]));
+    Ok(())
+}
+
+fn definition() -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "oxen.zoo.example"},
+        "spec": {"group": "zoo.example", "scope": "Namespaced",
+            "names": {"plural": "oxen", "singular": "ox", "kind": "Ox", "listKind": "OxList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_not_served_blocks_nobody_and_is_collected_once_it_is() -> anyhow::Result<()> {
+    let server = ApiServer::start(Default::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    ground.namespaces(&["a"]).await?;
+    ground.apply(config_map("a", "one", "1")).await?;
+    let ox = target("ox", &Gvk::new("zoo.example", "v1", "Ox"), &["a"], "$.spec.name", 1);
+    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])]);
+    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
+    ground.expect_state("ox", "a", |state| matches!(state, PartState::Lost(_))).await?;
+    let status = ground.collector.status(&key("ox")).unwrap_or_default();
+    assert!(status.not_served.is_some_and(|why| why.contains("zoo.example/v1/Ox")));
+
+    ground.apply(definition()).await?;
+    ground.expect_state("ox", "a", |state| *state == PartState::Synced).await?;
+    // The plural is irregular, so the object is made by its path.
+    let object = json!({"apiVersion": "zoo.example/v1", "kind": "Ox", "metadata": {"name": "bo"}, "spec": {"name": "Bo"}});
+    let request = http::Request::post("/apis/zoo.example/v1/namespaces/a/oxen")
+        .header("content-type", "application/json")
+        .body(object.to_string().into_bytes())?;
+    ground.admin.request_text(request).await?;
+    ground.expect_rows("ox", &[r#"a/bo {"v":"Bo"}"#]).await?;
+    Ok(())
+}

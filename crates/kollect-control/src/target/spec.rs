@@ -1,0 +1,125 @@
+//! From a target's spec, its profile, scope and the namespaces to what the collector is told.
+
+use crate::control::Control;
+use crate::kinds::NamespacedName;
+use crate::target::TargetState;
+use crate::target::decide::Stop;
+use kollect_api::{KollectScope, KollectTarget, ResourceRule, WatchMode};
+use kollect_collect::{Matching, Rule, TargetSpec, WantedNamespaces};
+use kollect_extract::Predicate;
+use kollect_model::Gvk;
+use kollect_rules::Selector;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+fn stop(reason: &'static str, message: impl Into<String>) -> Stop {
+    Stop { reason, message: message.into() }
+}
+
+impl Control {
+    /// What to collect, or why nothing can be. Fills in kind and namespaces as far as they are known.
+    pub(super) fn target_spec(
+        &self,
+        key: &NamespacedName,
+        target: &KollectTarget,
+        state: &mut TargetState,
+    ) -> Result<TargetSpec, Stop> {
+        if target.spec.profile_ref.trim().is_empty() {
+            return Err(stop("MissingProfileRef", "spec.profileRef is empty; name a KollectProfile of this namespace"));
+        }
+        let profile_key = NamespacedName::new(&key.namespace, &target.spec.profile_ref);
+        let Some(profile) = self.profiles.get(&profile_key) else {
+            let why = format!("KollectProfile {profile_key} does not exist; create it in this namespace");
+            return Err(stop("ProfileNotFound", why));
+        };
+        state.gvk = profile.gvk.to_string();
+        let extractor = match &profile.result {
+            Ok(extractor) => extractor.clone(),
+            Err(why) => return Err(stop("InvalidPath", format!("KollectProfile {profile_key}: {why}"))),
+        };
+        let scope = crate::scope::enforced(&self.world.read().scopes, &key.namespace);
+        let violations = kollect_rules::check_target(target, &profile.gvk);
+        if !violations.is_empty() {
+            return Err(stop("InvalidSpec", crate::profile::join(&violations)));
+        }
+        if let Some(scope) = scope.as_deref()
+            && let Err(why) = kollect_rules::gvk_allowed(scope, &profile.gvk)
+        {
+            return Err(stop("ScopeGVKDenied", why));
+        }
+        let namespaces = self.resolve_namespaces(key, target, scope.as_deref(), state)?;
+        let matching = matching(target, &profile.gvk).map_err(|why| stop("InvalidSpec", why))?;
+        let mut version = DefaultHasher::new();
+        serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);
+        serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);
+        profile.source.metadata.annotations.hash(&mut version);
+        Ok(TargetSpec {
+            key: state.key.clone(),
+            gvk: profile.gvk.clone(),
+            extractor,
+            matching: Arc::new(matching),
+            namespaces,
+            version: version.finish(),
+        })
+    }
+
+    fn resolve_namespaces(
+        &self,
+        key: &NamespacedName,
+        target: &KollectTarget,
+        scope: Option<&KollectScope>,
+        state: &mut TargetState,
+    ) -> Result<WantedNamespaces, Stop> {
+        let Some(facts) = self.namespaces.borrow().clone() else { return Ok(WantedNamespaces::Undecided) };
+        let labels: Vec<(&str, &std::collections::BTreeMap<String, String>)> =
+            facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
+        // In tenant mode nothing but a scope lets a target look beyond its own namespace.
+        let confined = (self.settings.tenant_mode && scope.is_none()).then_some(key.namespace.as_ref());
+        let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
+            target: &target.spec,
+            known: &labels,
+            default_included: &self.settings.default_included_namespaces,
+            default_excluded: &self.settings.default_excluded_namespaces,
+            scope: scope.map(|s| &s.spec),
+            confined_to: confined,
+        });
+        state.matched.clone_from(&resolved.matched);
+        state.effective.clone_from(&resolved.effective);
+        if let Some(why) = resolved.violation {
+            return Err(stop("ScopeNamespaceDenied", why));
+        }
+        let wanted: BTreeSet<Arc<str>> = resolved.effective.iter().map(|ns| Arc::from(ns.as_str())).collect();
+        Ok(WantedNamespaces::Only(Arc::new(wanted)))
+    }
+}
+
+fn matching(target: &KollectTarget, gvk: &Gvk) -> Result<Matching, String> {
+    let spec = &target.spec;
+    let rules = spec.resource_rules.iter().enumerate().map(|(i, r)| rule(i, r, gvk)).collect::<Result<_, _>>()?;
+    Ok(Matching {
+        rules,
+        names: spec.names.iter().map(|n| n.as_str().into()).collect(),
+        labels: spec.label_selector.as_ref().map(Selector::new),
+        opt_in: spec.watch_mode == WatchMode::OptIn,
+    })
+}
+
+fn rule(index: usize, rule: &ResourceRule, gvk: &Gvk) -> Result<Rule, String> {
+    let labels = k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+        match_labels: Some(rule.match_labels.clone()),
+        match_expressions: Some(rule.match_expressions.clone()),
+    };
+    let policy = match rule.match_policy.as_deref().map(str::trim).filter(|p| !p.is_empty()) {
+        Some(text) => Some(
+            Predicate::compile(text, gvk)
+                .map_err(|why| format!("spec.resourceRules[{index}].matchPolicy: {why}"))?,
+        ),
+        None => None,
+    };
+    Ok(Rule {
+        namespace_selector: rule.namespace_selector.as_ref().map(Selector::new),
+        labels: Some(Selector::new(&labels)),
+        policy,
+    })
+}

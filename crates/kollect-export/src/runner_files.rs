@@ -1,0 +1,174 @@
+//! Drives the due file bindings of a lane: each is planned by itself, then all are written together.
+
+use crate::exporter_slot::{Slot, Tally};
+use crate::runner::{Trouble, admit, conclude, not_ready};
+use crate::runner_watch::watched;
+use crate::{
+    Cycle, Exporter, FileBatch, FileCycle, FileSink, FileStep, Moment, Progress, Receipt, Sink, SinkError, kill_point,
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// One binding of the lane on its way through a cycle.
+struct Member {
+    slot: Arc<Slot>,
+    sink: Arc<dyn FileSink>,
+    files: FileCycle,
+    number: u64,
+    cancel: CancellationToken,
+    progress: Progress,
+    started: Moment,
+}
+
+impl Member {
+    fn cycle<'a>(&'a self, exporter: &'a Exporter) -> Cycle<'a> {
+        Cycle {
+            of: &self.slot.id,
+            number: self.number,
+            fence: exporter.right.fence(),
+            cancel: &self.cancel,
+            progress: &self.progress,
+            right: exporter.right.as_ref(),
+        }
+    }
+
+    fn conclude(self, exporter: &Exporter, result: Result<Tally, Trouble>) {
+        let touched = self.files.touched();
+        let result = result.map(|tally| Tally { checksum: self.files.checksum().map(str::to_owned), ..tally });
+        conclude(exporter, &self.slot, result, (touched, self.started), |binding, ending| {
+            binding.end_files(&exporter.store, self.files, ending);
+        });
+    }
+}
+
+/// Runs one cycle of every due binding.
+pub(crate) async fn cycles(exporter: &Arc<Exporter>, slots: Vec<Arc<Slot>>) {
+    let mut ready = Vec::new();
+    for slot in slots {
+        let Some(member) = begin(exporter, slot) else { continue };
+        match plan(exporter, member).await {
+            (member, Ok(Some(batch))) => ready.push((member, batch)),
+            (member, Ok(None)) => member.conclude(exporter, Ok(Tally::default())),
+            (member, Err(trouble)) => member.conclude(exporter, Err(trouble)),
+        }
+    }
+    if !ready.is_empty() {
+        write(exporter, ready).await;
+    }
+}
+
+fn begin(exporter: &Exporter, slot: Arc<Slot>) -> Option<Member> {
+    let cancel = exporter.abort.child_token();
+    let begun = {
+        let mut guard = slot.state.lock();
+        let state = &mut *guard;
+        let (Sink::Files(sink), Some(document)) = (&state.spec.sink, &state.spec.document) else { return None };
+        let (sink, document) = (sink.clone(), document.clone());
+        let name = slot.id.to_string();
+        let begun = state.binding.begin_files(&exporter.store, &name, &document, exporter.clock.timestamp());
+        state.cancel = Some(cancel.clone());
+        begun.map(|files| (files, sink, state.binding.cycles()))
+    };
+    match begun {
+        Err(wait) => {
+            not_ready(exporter, &slot, wait.why);
+            None
+        }
+        Ok((files, sink, number)) => {
+            let started = exporter.clock.now();
+            Some(Member { slot, sink, files, number, cancel, progress: Progress::default(), started })
+        }
+    }
+}
+
+/// Reads the record if needed and says what to write; `None` when nothing is to be written.
+async fn plan(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<Option<FileBatch>, Trouble>) {
+    let mut admitted = false;
+    loop {
+        let planned = step(exporter, member).await;
+        member = planned.0;
+        let batch = match planned.1 {
+            Err(error) => return (member, Err(Trouble::Failed(error))),
+            Ok(FileStep::Done) => return (member, Ok(None)),
+            Ok(FileStep::ReadHeld) => None,
+            Ok(FileStep::Apply(batch)) => Some(batch),
+        };
+        if !admitted {
+            if let Err(refused) = admit(exporter, &member.slot) {
+                return (member, Err(refused));
+            }
+            admitted = true;
+        }
+        if batch.is_some() {
+            return (member, Ok(batch));
+        }
+        if let Err(error) = read(exporter, &mut member).await {
+            return (member, Err(Trouble::Failed(error)));
+        }
+    }
+}
+
+/// Rendering many rows takes a while, so it happens on a thread that may block.
+async fn step(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<FileStep, SinkError>) {
+    let store = exporter.store.clone();
+    let planned = tokio::task::spawn_blocking(move || {
+        let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| member.files.step(&store)));
+        let step = step.unwrap_or_else(|_| {
+            Err(SinkError::transient("panic", "planning the files panicked; see the log for the place").maybe_landed())
+        });
+        (member, step)
+    });
+    match planned.await {
+        Ok(planned) => planned,
+        // Panics are caught above, so the thread is gone only when the run time stops, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn read(exporter: &Exporter, member: &mut Member) -> Result<(), SinkError> {
+    let record = member.files.record();
+    let Member { slot, sink, files, number, cancel, progress, .. } = member;
+    let (cancel, progress) = (&*cancel, &*progress);
+    let (fence, right) = (exporter.right.fence(), exporter.right.as_ref());
+    let cycle = Cycle { of: &slot.id, number: *number, fence, cancel, progress, right };
+    let mut each = |file| files.held(file);
+    let work = sink.held(&cycle, &record, &mut each);
+    let patience = exporter.settings.export_timeout;
+    let knowledge = watched(&exporter.clock, patience, &|| progress.ticks(), cancel, work).await??;
+    member.files.held_all(knowledge);
+    Ok(())
+}
+
+async fn write(exporter: &Arc<Exporter>, ready: Vec<(Member, FileBatch)>) {
+    let (members, batches): (Vec<Member>, Vec<FileBatch>) = ready.into_iter().unzip();
+    let sink = members[0].sink.clone();
+    // One binding that is cancelled must not take its neighbours along, so the write has a token of its own.
+    let cancel = exporter.abort.child_token();
+    let results = {
+        let lane = members.iter().map(|member| member.cycle(exporter)).zip(batches).collect::<Vec<_>>();
+        let work = async {
+            kill_point("sent");
+            let results = sink.apply(lane).await;
+            kill_point("acked");
+            results
+        };
+        let ticks = || members.iter().map(|member| member.progress.ticks()).sum();
+        watched(&exporter.clock, exporter.settings.export_timeout, &ticks, &cancel, work).await
+    };
+    let mut results: Vec<Result<Receipt, SinkError>> = match results {
+        Ok(results) => results,
+        Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let missing = || Err(SinkError::transient("write", "the sink did not answer for this inventory").maybe_landed());
+    results.resize_with(members.len(), missing);
+    for (mut member, result) in members.into_iter().zip(results) {
+        let result = result.map_err(Trouble::Failed).map(|receipt| {
+            member.files.acked(&exporter.store);
+            kill_point("cursor_moved");
+            let mut tally = Tally::default();
+            tally.add(receipt);
+            tally
+        });
+        member.conclude(exporter, result);
+    }
+}

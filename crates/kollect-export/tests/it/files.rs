@@ -1,0 +1,140 @@
+//! File bindings.
+
+use crate::bench::{Bench, id, key, row, store, wanted};
+use kollect_export::encode::{Content, Format};
+use kollect_export::faulty::{Fault, Faulty};
+use kollect_export::layout::{
+    Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
+    Mode, Partitioning, PathTemplate,
+};
+use kollect_export::memory::MemoryFiles;
+use kollect_export::{BindingSpec, BindingState, Family, FileSink, OutcomeResult, Removal, Sink};
+use kollect_model::{Cause, Uid};
+use kollect_store::{Coverage, Store, View};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn spec(name: &str, mode: Mode, sink: Arc<dyn FileSink>) -> BindingSpec {
+    let id = id(name, Family::Snapshot);
+    let document = DocumentSpec {
+        mode,
+        content: Content::Item,
+        format: Format::Json,
+        path_template: PathTemplate::parse(DEFAULT_DOCUMENT_TEMPLATE, Grammar::Document).unwrap(),
+        row_template: PathTemplate::parse(DEFAULT_ROW_TEMPLATE, Grammar::Row).unwrap(),
+        filename: FilenameOptions::default(),
+        cluster: "".into(),
+        inventory: id.inventory.clone(),
+        generation: 1,
+        sink_name: id.sink.name.clone(),
+        max_bytes: 0,
+        backend_limit: None,
+        partitioning: Partitioning::Auto,
+        commit: CommitTemplates { subject: "{name}: {itemCount}".to_owned(), ..CommitTemplates::default() },
+        author: Author::default(),
+    };
+    BindingSpec {
+        id,
+        view: View::of(vec![key("a")]),
+        sink: Sink::Files(sink),
+        min_interval: Duration::ZERO,
+        config_version: 1,
+        document: Some(Arc::new(document)),
+        cluster: "".into(),
+        sink_type: "memory",
+        destination: "memory".to_owned(),
+    }
+}
+
+fn record(spec: &BindingSpec) -> String {
+    spec.document.as_ref().unwrap().record_path()
+}
+
+#[tokio::test]
+async fn a_document_is_written_once_per_content() {
+    let mut bench = Bench::new(store(3));
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let spec = spec("inv", Mode::Document, memory.clone());
+    bench.exporter.set_binding(spec.clone());
+    bench.exported().await;
+    let files = memory.files(&record(&spec));
+    assert_eq!(files.keys().map(ToString::to_string).collect::<Vec<_>>(), ["inventory/shop/inv.json"]);
+    bench.store.upsert(row("a", "one", "u0", 0));
+    bench.store.upsert(row("a", "one", "u0", 50));
+    bench.exported().await;
+    assert_eq!(memory.messages(), ["inv: 3", "inv: 3"]);
+    let (_, body) = &memory.files(&record(&spec))["inventory/shop/inv.json"];
+    assert!(String::from_utf8_lossy(body).contains("{\"v\":50}"));
+    let status = bench.exporter.status(&spec.id).unwrap();
+    assert!(String::from_utf8_lossy(body).contains(&status.checksum.unwrap()));
+    assert_eq!(status.revision.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_tree_gets_only_the_files_that_change_and_survives_a_restart() {
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let mut bench = Bench::new(store(4));
+    let spec = spec("inv", Mode::PerResource, memory.clone());
+    bench.exporter.set_binding(spec.clone());
+    assert_eq!(bench.exported().await.rows, 4);
+    bench.store.remove(&key("a"), &Uid::parse("u1"), Cause::Observed);
+    assert_eq!(bench.exported().await.rows, 1);
+    bench.exporter.stop(Duration::from_secs(1)).await;
+    assert_eq!(memory.files(&record(&spec)).len(), 3);
+
+    let mut after = Bench::new(store(3));
+    after.exporter.set_binding(spec.clone());
+    assert_eq!(after.exported().await.rows, 2, "u1 comes back and u3 goes");
+    assert_eq!(memory.files(&record(&spec)).len(), 3);
+}
+
+#[tokio::test]
+async fn files_of_a_lost_part_stay_and_a_document_is_not_written_without_it() {
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let mut before = Bench::new(store(4));
+    before.store.upsert(row("a", "two", "v0", 1));
+    let (tree, document) = (spec("tree", Mode::PerResource, memory.clone()), spec("doc", Mode::Document, memory.clone()));
+    before.exporter.set_binding(tree.clone());
+    before.exporter.set_binding(document.clone());
+    before.exported().await;
+    before.exported().await;
+    before.exporter.stop(Duration::from_secs(1)).await;
+    let whole = memory.files(&record(&document));
+
+    let lost = Arc::new(Store::new());
+    lost.ensure_target(&key("a"));
+    lost.set_wanted(&key("a"), wanted(&["one", "two"]));
+    lost.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
+    lost.complete_list(&key("a"), Some("two"), &|_| true);
+    let mut after = Bench::new(lost);
+    after.exporter.set_binding(tree.clone());
+    assert!(matches!(after.next().await.result, OutcomeResult::Exported(_)));
+    assert_eq!(memory.files(&record(&tree)).len(), 4, "the file of the part that is known to be empty is gone");
+    after.exporter.set_binding(document.clone());
+    let OutcomeResult::Waiting(why) = after.next().await.result else { panic!("a partial document") };
+    assert!(why.contains("target shop/a in one (forbidden)"), "{why}");
+    assert_eq!(memory.files(&record(&document)), whole);
+    after.store.complete_list(&key("a"), Some("one"), &|_| true);
+    while !matches!(after.exporter.status(&document.id).unwrap().state, BindingState::Exported)
+        || !memory.files(&record(&tree)).is_empty()
+    {
+        after.exported().await;
+    }
+    assert!(memory.messages().contains(&"doc: 0".to_owned()));
+}
+
+#[tokio::test]
+async fn bindings_of_a_lane_fail_alone() {
+    let mut bench = Bench::new(store(2));
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let faulty = Arc::new(Faulty::new(memory.clone()));
+    faulty.faults.plan(&[Fault::Terminal]);
+    bench.exporter.set_binding(spec("one", Mode::Document, faulty.clone()));
+    bench.failed().await;
+    bench.exporter.set_binding(spec("two", Mode::Document, faulty.clone()));
+    let outcome = bench.exported().await;
+    assert_eq!(&*outcome.binding.inventory.name, "two");
+    let two = spec("two", Mode::Document, faulty.clone());
+    bench.exporter.remove_binding(&two.id, Removal::Forget).await.unwrap();
+    assert!(memory.files(&record(&two)).is_empty());
+}

@@ -1,0 +1,176 @@
+//! Expressions that need no interpreter: selections, tests for presence, literals, comparisons, conditions, `size()`
+//! and `list.map(x, x.path)`, evaluated over borrowed JSON with the meaning CEL gives them.
+//!
+//! Separate from `lower`, which decides what qualifies. A test compares both ways on many objects.
+
+use crate::error::{ErrorClass, EvalError};
+use serde_json::Value;
+
+/// Lists and maps are compared to this depth; JSON from outside is at most 128 deep.
+const MAX_COMPARED_DEPTH: usize = 300;
+
+/// What an expression yields.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Out<'a> {
+    Ref(&'a Value),
+    List(Vec<&'a Value>),
+    Made(Value),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Lowered {
+    Select(Vec<Key>),
+    Has(Vec<Key>, Box<str>),
+    Literal(Value),
+    Equal(Box<[Self; 2]>),
+    NotEqual(Box<[Self; 2]>),
+    Not(Box<Self>),
+    And(Box<[Self; 2]>),
+    Or(Box<[Self; 2]>),
+    If(Box<[Self; 3]>),
+    Size(Box<Self>),
+    /// `list.map(x, x.keys)`
+    Map(Box<Self>, Vec<Key>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Key {
+    Field(Box<str>),
+    Index(i64),
+}
+
+impl Lowered {
+    pub(super) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Out<'a>, EvalError> {
+        Ok(match self {
+            Self::Select(keys) => Out::Ref(select(object, keys)?),
+            Self::Has(keys, field) => match select(object, keys)? {
+                Value::Object(map) => truth(map.contains_key(&**field)),
+                _ => return Err(wrong_type()),
+            },
+            Self::Literal(value) => Out::Ref(value),
+            Self::Equal(sides) => truth(equal_sides(sides, object)?),
+            Self::NotEqual(sides) => truth(!equal_sides(sides, object)?),
+            Self::Not(operand) => truth(!operand.test(object)?),
+            Self::And(sides) => truth(decided_by(false, sides, object)?),
+            Self::Or(sides) => truth(decided_by(true, sides, object)?),
+            Self::If(parts) => {
+                let [condition, then, otherwise] = &**parts;
+                return if condition.test(object)? { then.evaluate(object) } else { otherwise.evaluate(object) };
+            }
+            Self::Size(operand) => {
+                let size = match operand.evaluate(object)? {
+                    Out::Ref(Value::Array(items)) => items.len(),
+                    Out::Ref(Value::Object(map)) => map.len(),
+                    Out::Ref(Value::String(text)) => text.chars().count(),
+                    Out::List(items) => items.len(),
+                    _ => return Err(wrong_type()),
+                };
+                Out::Made(Value::from(size))
+            }
+            Self::Map(list, keys) => match list.evaluate(object)? {
+                Out::Ref(Value::Array(items)) => {
+                    Out::List(items.iter().map(|item| select(item, keys)).collect::<Result<_, _>>()?)
+                }
+                // A loop over a map is over its keys, which are strings and have no fields.
+                Out::Ref(Value::Object(map)) if map.is_empty() => Out::List(Vec::new()),
+                _ => return Err(wrong_type()),
+            },
+        })
+    }
+
+    fn test(&self, object: &Value) -> Result<bool, EvalError> {
+        match self.evaluate(object)? {
+            Out::Ref(Value::Bool(truth)) => Ok(*truth),
+            Out::Made(Value::Bool(truth)) => Ok(truth),
+            _ => Err(wrong_type()),
+        }
+    }
+}
+
+fn truth<'a>(value: bool) -> Out<'a> {
+    Out::Made(Value::Bool(value))
+}
+
+fn wrong_type() -> EvalError {
+    EvalError::wrong_type("an operator or function met a value of a type it does not take")
+}
+
+/// `&&` (deciding: false) or `||` (deciding: true): a deciding side wins over an error on the other.
+fn decided_by(deciding: bool, sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> {
+    match sides[0].test(object) {
+        Ok(left) if left == deciding => Ok(deciding),
+        Ok(_) => sides[1].test(object),
+        Err(error) => {
+            if sides[1].test(object)? == deciding {
+                Ok(deciding)
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+fn select<'a>(object: &'a Value, keys: &[Key]) -> Result<&'a Value, EvalError> {
+    keys.iter().try_fold(object, |value, key| match (key, value) {
+        (Key::Field(name), Value::Object(map)) => map.get(&**name).ok_or_else(|| missing(name)),
+        (Key::Index(_), Value::Object(_)) => {
+            Err(EvalError::new(ErrorClass::MissingKey, "the keys of a JSON object are strings"))
+        }
+        (Key::Index(index), Value::Array(items)) => usize::try_from(*index)
+            .ok()
+            .and_then(|index| items.get(index))
+            .ok_or_else(|| EvalError::new(ErrorClass::OutOfRange, "an index is outside of its list")),
+        (Key::Field(name), _) => Err(EvalError::wrong_type(format!("{name:?} is read from something that is no map"))),
+        (Key::Index(_), _) => Err(EvalError::wrong_type("an index is applied to something that is no list")),
+    })
+}
+
+fn missing(name: &str) -> EvalError {
+    EvalError::new(ErrorClass::MissingKey, format!("the key {name:?} is missing; test it with has()"))
+}
+
+fn equal_sides(sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> {
+    let (left, right) = (sides[0].evaluate(object)?, sides[1].evaluate(object)?);
+    Ok(match (&left, &right) {
+        (Out::List(a), Out::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
+        (Out::List(a), other) | (other, Out::List(a)) => match single(other) {
+            Some(Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
+            _ => false,
+        },
+        _ => single(&left).zip(single(&right)).is_some_and(|(a, b)| equal(a, b, 0)),
+    })
+}
+
+fn single<'o>(out: &'o Out<'_>) -> Option<&'o Value> {
+    match out {
+        Out::Ref(value) => Some(value),
+        Out::Made(value) => Some(value),
+        Out::List(_) => None,
+    }
+}
+
+/// CEL equality: numbers by value, everything else by type and content.
+fn equal(a: &Value, b: &Value, depth: usize) -> bool {
+    match (a, b) {
+        _ if depth > MAX_COMPARED_DEPTH => false,
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => match (a.as_u64(), b.as_u64()) {
+                (Some(a), Some(b)) => a == b,
+                // A number that fits i64 and one that only fits u64 differ; else one of them is a double.
+                _ if !a.is_f64() && !b.is_f64() => false,
+                _ => a
+                    .as_f64()
+                    .zip(b.as_f64())
+                    .is_some_and(|(a, b)| a.partial_cmp(&b) == Some(std::cmp::Ordering::Equal)),
+            },
+        },
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, depth + 1))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b, depth + 1)))
+        }
+        _ => a == b,
+    }
+}

@@ -1,0 +1,43 @@
+//! `matchPolicy`: a CEL condition that decides whether an object is collected.
+//!
+//! Separate from extraction because its result is one bit and its errors mean "no".
+
+use crate::cel::{Out, Program};
+use crate::error::CompileError;
+use crate::mask::FieldMask;
+use crate::secret::Visibility;
+use kollect_model::Gvk;
+use serde_json::Value;
+
+/// A compiled condition over `object`.
+#[derive(Debug)]
+pub struct Predicate {
+    program: Program,
+    visibility: Visibility,
+}
+
+impl Predicate {
+    /// Compiles a CEL expression for objects of a kind. The data of core Secrets is never visible to it.
+    pub fn compile(expression: &str, gvk: &Gvk) -> Result<Self, CompileError> {
+        let text = expression.trim();
+        let text = text.strip_prefix("cel:").unwrap_or(text);
+        let program = Program::compile(text).map_err(|error| CompileError {
+            attribute: String::new(),
+            path: expression.to_owned(),
+            offset: error.offset,
+            message: error.message,
+        })?;
+        Ok(Self { program, visibility: Visibility::of(gvk.is_core_secret(), false) })
+    }
+
+    /// The part of an object that the condition can read.
+    pub fn mask(&self) -> &FieldMask {
+        self.program.mask()
+    }
+
+    /// Whether the object matches. An error, or a result that is neither true nor false, is no match.
+    pub fn eval(&self, object: &Value) -> bool {
+        let object = self.visibility.of_object(object);
+        matches!(self.program.evaluate(&object), Ok(Out::Made(Value::Bool(true)) | Out::Ref(Value::Bool(true))))
+    }
+}

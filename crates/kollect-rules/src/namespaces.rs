@@ -1,0 +1,221 @@
+//! Which namespaces a target reaches.
+//!
+//! Separate because tenants are kept apart here: an empty result means that nothing is collected, never everything.
+
+use crate::Selector;
+use kollect_api::{KollectScopeSpec, KollectTargetSpec};
+use std::collections::BTreeMap;
+
+/// Everything that decides about the namespaces of a target.
+#[derive(Clone, Copy, Debug)]
+pub struct NamespaceIntent<'a> {
+    /// What the target asks for.
+    pub target: &'a KollectTargetSpec,
+    /// Every namespace that exists, with its labels.
+    pub known: &'a [(&'a str, &'a BTreeMap<String, String>)],
+    /// The operator's list for targets without `includedNamespaces`.
+    pub default_included: &'a [String],
+    /// The operator's list in addition to `excludedNamespaces`.
+    pub default_excluded: &'a [String],
+    /// The scope that is enforced in the target's namespace.
+    pub scope: Option<&'a KollectScopeSpec>,
+    /// The only namespace that the target may reach, whatever it asks for.
+    pub confined_to: Option<&'a str>,
+}
+
+/// The namespaces of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// What the target selects, sorted.
+    pub matched: Vec<String>,
+    /// What of it is permitted, sorted. This is what is collected; empty = nothing.
+    pub effective: Vec<String>,
+    /// Why the target as a whole is denied. `effective` is empty then.
+    pub violation: Option<String>,
+}
+
+/// Resolves the namespaces of a target.
+pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> Resolved {
+    let matched = matched(intent);
+    let effective: Vec<String> = matched.iter().filter(|name| permitted(intent, name).is_ok()).cloned().collect();
+    let violation = violation(intent, &matched, &effective);
+    let effective = if violation.is_some() { Vec::new() } else { effective };
+    Resolved { matched, effective, violation }
+}
+
+fn matched(intent: &NamespaceIntent<'_>) -> Vec<String> {
+    let target = intent.target;
+    let included = match target.included_namespaces.as_slice() {
+        [] => intent.default_included,
+        own => own,
+    };
+    let selector = target.namespace_selector.as_ref().map(Selector::new);
+    let excluding = target.namespace_exclude_selector.as_ref().map(Selector::new);
+    let lists = |list: &[String], name: &str| list.iter().any(|entry| entry == name);
+    let mut matched: Vec<String> = intent
+        .known
+        .iter()
+        .filter(|(name, labels)| {
+            (included.is_empty() || lists(included, name))
+                && selector.as_ref().is_none_or(|selector| selector.matches(labels))
+                && !lists(&target.excluded_namespaces, name)
+                && !lists(intent.default_excluded, name)
+                && !excluding.as_ref().is_some_and(|selector| selector.matches(labels))
+        })
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    matched.sort_unstable();
+    matched.dedup();
+    matched
+}
+
+/// Whether the target may reach a namespace, or why not.
+fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), &'static str> {
+    if intent.confined_to.is_some_and(|only| only != name) {
+        return Err("is outside of the target's own namespace, which is all that it reaches without a KollectScope");
+    }
+    let Some(scope) = intent.scope else { return Ok(()) };
+    if scope.denied_namespaces.iter().any(|entry| entry == name) {
+        return Err("is in deniedNamespaces of the KollectScope");
+    }
+    if !scope.allowed_namespaces.is_empty() && !scope.allowed_namespaces.iter().any(|entry| entry == name) {
+        return Err("is not in allowedNamespaces of the KollectScope");
+    }
+    Ok(())
+}
+
+/// A target that names a forbidden namespace, or of whose selection nothing is permitted, is denied as a whole.
+fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[String]) -> Option<String> {
+    for name in &intent.target.included_namespaces {
+        if let Err(why) = permitted(intent, name) {
+            return Some(format!("includedNamespaces: {name} {why}"));
+        }
+    }
+    // A target that selects too much by label or by default is narrowed without complaint, unless nothing is left.
+    if effective.is_empty()
+        && let Some(name) = matched.first()
+        && let Err(why) = permitted(intent, name)
+    {
+        let others = matched.len() - 1;
+        return Some(match others {
+            0 => format!("the only selected namespace {name} {why}"),
+            n => format!("none of the selected namespaces is permitted: {name} {why}, and {n} more"),
+        });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    struct Case {
+        target: Value,
+        include: &'static str,
+        exclude: &'static str,
+        scope: Value,
+        confined_to: Option<&'static str>,
+        matched: &'static str,
+        /// `denied` = the target as a whole.
+        effective: &'static str,
+    }
+
+    fn case(target: Value, matched: &'static str, effective: &'static str) -> Case {
+        Case { target, include: "", exclude: "", scope: Value::Null, confined_to: None, matched, effective }
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn resolve(case: &Case) -> Resolved {
+        let mut target = case.target.clone();
+        target["profileRef"] = json!("p");
+        let target: KollectTargetSpec = serde_json::from_value(target).unwrap();
+        let scope: Option<KollectScopeSpec> = serde_json::from_value(case.scope.clone()).unwrap();
+        let team = |name: &str| BTreeMap::from([("team".to_owned(), name.to_owned())]);
+        let (a, ops, none) = (team("a"), team("ops"), BTreeMap::new());
+        resolve_namespaces(&NamespaceIntent {
+            target: &target,
+            known: &[("shop", &a), ("pay", &a), ("infra", &ops), ("kube-system", &none)],
+            default_included: &words(case.include),
+            default_excluded: &words(case.exclude),
+            scope: scope.as_ref(),
+            confined_to: case.confined_to,
+        })
+    }
+
+    fn check(case: &Case) {
+        let got = resolve(case);
+        assert_eq!(got.matched, words(case.matched), "matched of {}", case.target);
+        if case.effective == "denied" {
+            assert!(got.violation.is_some() && got.effective.is_empty(), "{} {}", case.target, case.scope);
+        } else {
+            assert_eq!((got.effective, got.violation), (words(case.effective), None), "{} {}", case.target, case.scope);
+        }
+    }
+
+    #[test]
+    fn a_target_without_a_scope_reaches_what_it_selects() {
+        let team_a = json!({"matchLabels": {"team": "a"}});
+        check(&case(json!({"namespaceSelector": team_a}), "pay shop", "pay shop"));
+        check(&Case { exclude: "kube-system", ..case(json!({}), "infra pay shop", "infra pay shop") });
+        check(&case(json!({"includedNamespaces": ["shop", "infra"], "namespaceSelector": team_a}), "shop", "shop"));
+        check(&Case { include: "pay", ..case(json!({"includedNamespaces": ["shop"]}), "shop", "shop") });
+        check(&Case { include: "pay", ..case(json!({}), "pay", "pay") });
+        check(&case(json!({"namespaceSelector": {}}), "infra kube-system pay shop", "infra kube-system pay shop"));
+    }
+
+    #[test]
+    fn an_empty_selection_collects_nothing() {
+        let team_a = json!({"matchLabels": {"team": "a"}});
+        check(&case(json!({"namespaceSelector": team_a, "namespaceExcludeSelector": team_a}), "", ""));
+        check(&case(json!({"includedNamespaces": ["ghost"]}), "", ""));
+        check(&case(json!({"namespaceSelector": team_a, "excludedNamespaces": ["pay", "shop"]}), "", ""));
+        check(&case(json!({"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "In"}]}}), "", ""));
+        let scope = json!({"allowedNamespaces": ["shop"]});
+        check(&Case { scope, ..case(json!({"namespaceSelector": {"matchLabels": {"team": "none"}}}), "", "") });
+    }
+
+    #[test]
+    fn a_scope_narrows_a_selection_and_denies_one_that_is_wholly_outside() {
+        let team_a = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}});
+        let everything = "infra kube-system pay shop";
+        for (target, scope, matched, effective) in [
+            (team_a.clone(), json!({"allowedNamespaces": ["shop"]}), "pay shop", "shop"),
+            (team_a.clone(), json!({"deniedNamespaces": ["pay", "shop"]}), "pay shop", "denied"),
+            (
+                team_a.clone(),
+                json!({"allowedNamespaces": ["shop"], "deniedNamespaces": ["shop"]}),
+                "pay shop",
+                "denied",
+            ),
+            (team_a, json!({"allowedNamespaces": ["infra"]}), "pay shop", "denied"),
+            (json!({}), json!({"allowedNamespaces": ["shop", "ghost"]}), everything, "shop"),
+            (json!({}), json!({"deniedNamespaces": ["kube-system"]}), everything, "infra pay shop"),
+            (
+                json!({"includedNamespaces": ["shop", "pay"]}),
+                json!({"deniedNamespaces": ["pay"]}),
+                "pay shop",
+                "denied",
+            ),
+            (json!({"includedNamespaces": ["shop"]}), json!({"allowedNamespaces": ["shop"]}), "shop", "shop"),
+            (json!({"includedNamespaces": ["ghost"]}), json!({"allowedNamespaces": ["shop"]}), "", "denied"),
+        ] {
+            check(&Case { scope, ..case(target, matched, effective) });
+        }
+    }
+
+    #[test]
+    fn a_confined_target_reaches_its_own_namespace_only() {
+        let confined_to = Some("shop");
+        let everything = "infra kube-system pay shop";
+        check(&Case { confined_to, ..case(json!({}), everything, "shop") });
+        check(&Case { confined_to, ..case(json!({"includedNamespaces": ["pay"]}), "pay", "denied") });
+        check(&Case {
+            confined_to,
+            ..case(json!({"namespaceSelector": {"matchLabels": {"team": "ops"}}}), "infra", "denied")
+        });
+    }
+}

@@ -1,0 +1,177 @@
+//! Label selectors.
+//!
+//! Separate because namespaces, objects and targets are all selected by them. A selector is checked once and then
+//! asked for every object. One that is not valid matches nothing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A label selector, ready to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// `None`: not valid.
+    requirements: Option<Vec<Requirement>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    operator: Operator,
+    values: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+impl Selector {
+    /// Prepares a selector. An empty one matches everything, one that is not valid matches nothing.
+    pub fn new(selector: &LabelSelector) -> Self {
+        Self { requirements: requirements(selector).ok() }
+    }
+
+    /// What is wrong with a selector.
+    pub fn check(selector: &LabelSelector) -> Result<(), String> {
+        requirements(selector).map(drop)
+    }
+
+    /// Whether all requirements hold.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements.as_ref().is_some_and(|all| all.iter().all(|requirement| requirement.holds(labels)))
+    }
+}
+
+/// Whether a selector matches labels; for a single question.
+pub fn selector_matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::new(selector).matches(labels)
+}
+
+impl Requirement {
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        match self.operator {
+            Operator::In => value.is_some_and(|value| self.values.contains(value)),
+            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, String> {
+    let mut all = Vec::new();
+    for (key, value) in selector.match_labels.iter().flatten() {
+        check_key(key)?;
+        check_value(value)?;
+        all.push(Requirement { key: key.clone(), operator: Operator::In, values: BTreeSet::from([value.clone()]) });
+    }
+    for expression in selector.match_expressions.iter().flatten() {
+        check_key(&expression.key)?;
+        let values: BTreeSet<String> = expression.values.iter().flatten().cloned().collect();
+        values.iter().try_for_each(|value| check_value(value))?;
+        let operator = match (expression.operator.as_str(), values.is_empty()) {
+            ("In", false) => Operator::In,
+            ("NotIn", false) => Operator::NotIn,
+            ("Exists", true) => Operator::Exists,
+            ("DoesNotExist", true) => Operator::DoesNotExist,
+            (name @ ("In" | "NotIn"), true) => return Err(format!("operator {name} needs values")),
+            (name @ ("Exists" | "DoesNotExist"), false) => return Err(format!("operator {name} takes no values")),
+            (other, _) => {
+                return Err(format!("operator {other:?} is not one of In, NotIn, Exists and DoesNotExist"));
+            }
+        };
+        all.push(Requirement { key: expression.key.clone(), operator, values });
+    }
+    Ok(all)
+}
+
+/// `name` or `prefix/name`, as Kubernetes writes label keys.
+fn check_key(key: &str) -> Result<(), String> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    let prefix_ok = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_dns_label));
+    if prefix_ok && !name.is_empty() && is_label_text(name) {
+        return Ok(());
+    }
+    Err(format!("{key:?} is not a label key"))
+}
+
+fn check_value(value: &str) -> Result<(), String> {
+    if is_label_text(value) { Ok(()) } else { Err(format!("{value:?} is not a label value")) }
+}
+
+/// At most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; or nothing.
+fn is_label_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    bytes.len() <= 63
+        && ends.into_iter().flatten().all(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let fits = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&bytes.len())
+        && [bytes.first(), bytes.last()].into_iter().flatten().all(fits)
+        && bytes.iter().all(|c| fits(c) || *c == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn matches(selector: &Value, labels: &Value) -> bool {
+        let selector: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
+        let labels: BTreeMap<String, String> = serde_json::from_value(labels.clone()).unwrap();
+        selector_matches(&selector, &labels)
+    }
+
+    fn expression(operator: &str, values: &[&str]) -> Value {
+        json!({"matchExpressions": [{"key": "team", "operator": operator, "values": values}]})
+    }
+
+    #[test]
+    fn requirements_hold_as_kubernetes_says() {
+        let (a, ops, none) = (json!({"team": "a", "x": "1"}), json!({"team": "ops"}), json!({}));
+        for (selector, on_a, on_ops, on_none) in [
+            (json!({}), true, true, true),
+            (json!({"matchLabels": {"team": "a"}}), true, false, false),
+            (json!({"matchLabels": {"team": "a", "x": "2"}}), false, false, false),
+            (expression("In", &["a", "b"]), true, false, false),
+            (expression("NotIn", &["a"]), false, true, true),
+            (expression("Exists", &[]), true, true, false),
+            (expression("DoesNotExist", &[]), false, false, true),
+        ] {
+            let got = (matches(&selector, &a), matches(&selector, &ops), matches(&selector, &none));
+            assert_eq!(got, (on_a, on_ops, on_none), "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_is_not_valid_matches_nothing_and_says_why() {
+        for selector in [
+            expression("In", &[]),
+            expression("NotIn", &[]),
+            expression("Exists", &["a"]),
+            expression("in", &["a"]),
+            expression("NotIn", &["-a"]),
+            json!({"matchLabels": {"": "a"}}),
+            json!({"matchLabels": {"a/b/c": "a"}}),
+            json!({"matchLabels": {"Bad.Prefix/x": "a"}}),
+            json!({"matchLabels": {"team": "a b"}}),
+        ] {
+            assert!(!matches(&selector, &json!({})), "{selector}");
+            assert!(!matches(&selector, &json!({"team": "a"})), "{selector}");
+            let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+            assert!(Selector::check(&selector).is_err());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The process ends at once, as by `kill -9`, at each step that matters; the next process finds its way.
+
+use crate::bench::{Bench, apply, batch, held, put};
+use kollect_net::Guard;
+use kollect_sink_git::{Config, GitSink};
+use std::process::Command;
+
+const URL: &str = "KOLLECT_TEST_GIT_URL";
+const MIRRORS: &str = "KOLLECT_TEST_GIT_MIRRORS";
+
+/// Not a test of its own: the process that is killed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the test below, in a process of its own"]
+async fn a_process_that_is_killed() {
+    let (url, mirrors) = (std::env::var(URL).unwrap(), std::env::var(MIRRORS).unwrap());
+    let sink = GitSink::new(Config { guard: Guard::open(), ..Config::new(url, mirrors) }).unwrap();
+    held(&sink, "inv").await.unwrap();
+    apply(&sink, batch("inv", [put("a.yaml", "new"), put("c.yaml", "new")])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_at_any_point_the_branch_has_the_old_state_or_the_new_one() {
+    for (point, landed) in [("record_written", false), ("sent", false), ("acked", true)] {
+        let bench = Bench::start().await;
+        let sink = bench.sink();
+        apply(&sink, batch("inv", [put("a.yaml", "old"), put("b.yaml", "old")])).await.unwrap();
+        drop(sink);
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "kills::a_process_that_is_killed", "--ignored"])
+            .env(URL, bench.config().url)
+            .env(MIRRORS, bench.mirrors.path())
+            .env("KOLLECT_KILL_AT", point);
+        let ended = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+        assert!(!ended.status.success(), "{point} was not reached");
+        assert_eq!(bench.commits(), 1 + usize::from(landed), "{point}");
+
+        let sink = bench.sink();
+        let now = held(&sink, "inv").await.unwrap();
+        assert!(now.values().all(Option::is_some), "{point}: {now:?}");
+        assert_eq!(now.len(), if landed { 3 } else { 2 }, "{point}");
+        apply(&sink, batch("inv", [put("a.yaml", "new"), put("c.yaml", "new")])).await.unwrap();
+        assert_eq!((bench.commits(), bench.show("c.yaml").as_deref()), (2, Some("new")), "{point}");
+        bench.git(["fsck", "--strict"]);
+    }
+}

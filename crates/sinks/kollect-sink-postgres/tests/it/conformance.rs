@@ -1,0 +1,68 @@
+//! The promises of every sink, kept by this one.
+
+use kollect_export::RowSink;
+use kollect_net::{Guard, TlsSpec};
+use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_testkit::conformance::{RowBackend, StoredRow, rows};
+use kollect_testkit::servers::{Postgres, PostgresOptions};
+use std::sync::Arc;
+
+struct Backend {
+    server: Postgres,
+    pools: Pools,
+}
+
+impl Backend {
+    fn connect(&self, dsn: &str) -> anyhow::Result<Arc<dyn RowSink>> {
+        let mut config = Config::new(dsn.into(), "items");
+        config.guard = Guard::open();
+        config.tls = TlsSpec { ca_pem: Some(self.server.ca_pem().as_bytes().to_vec()), ..TlsSpec::default() };
+        Ok(Arc::new(PostgresSink::new(config, &self.pools)?))
+    }
+}
+
+#[async_trait::async_trait]
+impl RowBackend for Backend {
+    async fn sink(&self) -> anyhow::Result<Arc<dyn RowSink>> {
+        self.connect(&self.server.url(Postgres::DATABASE))
+    }
+    async fn sink_with_wrong_credentials(&self) -> anyhow::Result<Arc<dyn RowSink>> {
+        self.connect(&self.server.url(Postgres::DATABASE).replace(Postgres::PASSWORD, "wrong"))
+    }
+    async fn read_back(&self) -> anyhow::Result<Vec<StoredRow>> {
+        let admin = self.server.admin(Postgres::DATABASE).await?;
+        let sql = "SELECT inventory_namespace, inventory_name, target_namespace, target_name, source_uid, payload::text \
+                   FROM items";
+        let rows = admin.query(sql, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(StoredRow {
+                    inventory: (row.try_get(0)?, row.try_get(1)?),
+                    target: (row.try_get(2)?, row.try_get(3)?),
+                    uid: row.try_get(4)?,
+                    item: serde_json::from_str(row.try_get(5)?)?,
+                })
+            })
+            .collect()
+    }
+    async fn wipe(&self) -> anyhow::Result<()> {
+        Ok(self.server.admin(Postgres::DATABASE).await?.batch_execute("TRUNCATE items").await?)
+    }
+    async fn stop(&self) -> anyhow::Result<()> {
+        self.server.stop();
+        Ok(())
+    }
+    async fn start(&self) -> anyhow::Result<()> {
+        // Its future is not `Send`, which the trait wants.
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.server.restart()))
+    }
+    fn refuses_nul(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sink_keeps_the_promises_of_every_sink() {
+    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+    rows(&Backend { server, pools: Pools::default() }).await.unwrap();
+}
