@@ -154,7 +154,7 @@ impl Collector {
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let intake = || Intake::new(store.clone(), facts.clone(), observer.clone());
         let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake);
-        let shared = Arc::new(Shared { store: store.clone(), dispatcher, observer });
+        let shared = Arc::new(Shared { store: store.clone(), dispatcher, observer, objects: Mutex::default() });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());
         tasks.spawn(async move {

@@ -7,12 +7,12 @@ use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::follow::{Happened, Meta, Need, Receiver};
 use crate::observe::CollectObserver;
-use crate::plan::WatchId;
+use crate::plan::{Gvr, WatchId};
 use crate::request::RequestError;
 use kollect_model::Uid;
 use kollect_store::Store;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,6 +38,23 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) observer: Arc<dyn CollectObserver>,
+    /// Objects of each resource over all its watches.
+    pub(crate) objects: Mutex<HashMap<Gvr, u64>>,
+}
+
+impl Shared {
+    /// A watch sees `new` objects instead of `old`.
+    pub(crate) fn count(&self, gvr: &Gvr, old: u64, new: u64) {
+        let mut objects = self.objects.lock();
+        let total = objects.entry(gvr.clone()).or_default();
+        *total = (*total + new).saturating_sub(old);
+        let total = *total;
+        if total == 0 {
+            objects.remove(gvr);
+        }
+        drop(objects);
+        self.observer.objects(gvr, total);
+    }
 }
 
 /// The receiver of one watch.
@@ -62,8 +79,8 @@ impl Reader {
     }
 
     fn count(&self, objects: u64) {
-        self.progress.objects.store(objects, Ordering::Relaxed);
-        self.shared.observer.objects(&self.feed.gvr, objects);
+        let before = self.progress.objects.swap(objects, Ordering::Relaxed);
+        self.shared.count(&self.feed.gvr, before, objects);
     }
 
     fn well(&mut self) {

@@ -111,6 +111,12 @@ impl Observed {
     }
 }
 
+/// The next item of a stream, not asked for before `when`.
+async fn next_after<S: futures_util::Stream + Unpin>(when: Instant, stream: &mut S) -> Option<S::Item> {
+    tokio::time::sleep_until(when).await;
+    stream.next().await
+}
+
 /// One candidate's election.
 pub struct Election {
     api: Api<Lease>,
@@ -135,6 +141,7 @@ impl Election {
         let only_ours = watcher::Config::default().fields(&format!("metadata.name={LEASE_NAME}"));
         let mut changes = std::pin::pin!(watcher(self.api.clone(), only_ours));
         let mut watching = true;
+        let mut watch_again = Instant::now();
         self.refresh().await;
         let mut next = Instant::now();
         loop {
@@ -143,7 +150,7 @@ impl Election {
                     self.release().await;
                     return Ok(());
                 }
-                event = changes.next(), if watching => match event {
+                event = next_after(watch_again, &mut changes), if watching => match event {
                     Some(Ok(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
                         self.observed.note(Some(lease));
                         if *self.leading.borrow() { self.check_still_ours()?; } else { next = self.when_to_try(); }
@@ -154,7 +161,7 @@ impl Election {
                     }
                     Some(Ok(_)) => {}
                     // Without the right to watch, looking every retry period still works.
-                    Some(Err(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    Some(Err(_)) => watch_again = Instant::now() + self.settings.retry_period,
                     None => watching = false,
                 },
                 () = tokio::time::sleep_until(next) => {

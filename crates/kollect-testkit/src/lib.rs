@@ -2,8 +2,10 @@
 //!
 //! Never part of the operator.
 
+pub mod bench_extract;
 pub mod bench_live;
 pub mod conformance;
+pub mod counting_alloc;
 pub mod demo;
 pub mod fault_proxy;
 pub mod operator;

@@ -18,9 +18,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Namespace and name of the operator's ServiceAccount, as `deploy/rbac.yaml` has them.
-pub const SERVICE_ACCOUNT: (&str, &str) = ("kollect-system", "kollect");
+pub const SERVICE_ACCOUNT: (&str, &str) = ("kollect-system", "kollect-controller-manager");
 /// The operator's user name, e.g. for the audit log.
-pub const USER: &str = "system:serviceaccount:kollect-system:kollect";
+pub const USER: &str = "system:serviceaccount:kollect-system:kollect-controller-manager";
 
 const FIELD_MANAGER: &str = "kollect-testkit";
 
@@ -86,7 +86,7 @@ pub async fn apply(client: &kube::Client, object: Value) -> anyhow::Result<Dynam
 
 /// Lets the operator list and watch these resources (`(group, plural)`) in all namespaces.
 pub async fn grant_read(client: &kube::Client, resources: &[(&str, &str)]) -> anyhow::Result<()> {
-    let name = "kollect-collect";
+    let name = "kollect-collect-test";
     let rule = |(group, resource): &(&str, &str)| json!({"apiGroups": [group], "resources": [resource], "verbs": ["get", "list", "watch"]});
     apply(
         client,

@@ -35,6 +35,10 @@ impl Planner {
                 None => self.wait_for_kind(spec),
             }
         }
+        // Remembered, so that their rows go once nobody holds them any more.
+        for target in self.desired.held().iter() {
+            placed.entry(target.key.clone()).or_insert(None);
+        }
         if self.waiting.difference(&before).next().is_some() {
             self.discovery.due = Some(Instant::now());
             self.discovery.backoff.reset();

@@ -11,6 +11,7 @@ use crate::reader::Reader;
 use crate::request::Source;
 use crate::sentinel::{Ping, sentinels};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
@@ -112,6 +113,12 @@ impl Planner {
 
     fn ended(&mut self, id: &WatchId, end: Option<End>, now: Instant) {
         let since = self.running.remove(id).map_or(now, |running| running.since);
+        if !self.plan.watches.contains_key(id)
+            && let Some(left) = self.parked.remove(id)
+        {
+            let objects = left.progress.objects.load(Ordering::Relaxed);
+            self.shared.count(&id.gvr, objects, 0);
+        }
         match end {
             None => {}
             Some(End::Forbidden(message)) => {
@@ -120,6 +127,7 @@ impl Planner {
             }
             Some(End::NotServed(_)) => {
                 self.discovery.stale = true;
+                self.discovery.due = Some(now);
                 self.hold(id, since, now);
             }
         }
@@ -132,7 +140,10 @@ impl Planner {
         match duty {
             Some(Duty::Watch(id)) => {
                 let since = self.running.remove(&id).map_or(now, |running| running.since);
-                self.parked.remove(&id);
+                if let Some(left) = self.parked.remove(&id) {
+                    let objects = left.progress.objects.load(Ordering::Relaxed);
+                    self.shared.count(&id.gvr, objects, 0);
+                }
                 self.hold(&id, since, now);
             }
             Some(Duty::Sentinel(id)) => {

@@ -9,7 +9,7 @@ use kollect_model::{Gvk, TargetKey};
 use kollect_store::{PartState, Store, View};
 use kollect_testkit::servers::{ApiServer, client_from_kubeconfig, wait_for};
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl Ground {
     pub(crate) async fn delete(&self, object: Value) -> anyhow::Result<()> {
         let object: DynamicObject = serde_json::from_value(object)?;
         let name = object.metadata.name.clone().unwrap_or_default();
-        self.api(&object).delete(&name, &Default::default()).await?;
+        self.api(&object).delete(&name, &DeleteParams::default()).await?;
         Ok(())
     }
 

@@ -1,15 +1,17 @@
 //! Lists, watches and what interrupts them.
 
-use crate::cluster::{Ground, PATIENCE, config_map, config_maps, facts, target};
-use kollect_collect::NamespaceWatch;
-use kollect_model::Gvk;
+use crate::cluster::{Ground, PATIENCE, config_map, config_maps, facts, key, target};
+use kollect_collect::{Held, NamespaceWatch};
+use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
 use kollect_store::PartState;
-use kollect_testkit::servers::{ApiServer, wait_for};
+use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
 use serde_json::json;
+use serde_json::value::RawValue;
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
-    let server = ApiServer::start(Default::default()).await?;
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a", "b"]).await?;
     for n in 0..40 {
@@ -19,7 +21,7 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     ground.apply(config_map("a", "two", "2")).await?;
 
     // The first list.
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
@@ -32,25 +34,25 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
 
     // A second target joins with another profile; the first one keeps its rows.
     let by_name = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.metadata.name", 1);
-    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_name.clone()]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_name.clone()], vec![]);
     ground.expect_rows("names", &[r#"a/one {"v":"one"}"#, r#"a/three {"v":"three"}"#]).await?;
     assert_eq!(ground.rows("cm").len(), 2);
 
     // A new version looks at every object again.
     let by_kind = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.kind", 2);
-    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_kind]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_kind], vec![]);
     ground.expect_rows("names", &[r#"a/one {"v":"ConfigMap"}"#, r#"a/three {"v":"ConfigMap"}"#]).await?;
 
     // More namespaces than are watched one by one: one watch, and only the wanted namespaces count.
     let names: Vec<String> = (0..20).map(|n| format!("missing-{n}")).collect();
     let mut many: Vec<&str> = names.iter().map(String::as_str).collect();
     many.push("a");
-    ground.collector.set_targets(vec![config_maps("cm", &many)]);
+    ground.collector.set_targets(vec![config_maps("cm", &many)], vec![]);
     ground.expect_state("cm", "missing-7", |state| *state == PartState::Synced).await?;
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
     many.push("b");
     let lists = ground.lists();
-    ground.collector.set_targets(vec![config_maps("cm", &many)]);
+    ground.collector.set_targets(vec![config_maps("cm", &many)], vec![]);
     ground.expect_state("cm", "b", |state| *state == PartState::Synced).await?;
     assert_eq!((ground.rows("cm").len(), ground.lists()), (42, lists), "only the namespace that joined is listed");
     ground.apply(config_map("b", "many-0", "late")).await?;
@@ -58,7 +60,7 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     wait_for("a change in the joined namespace", PATIENCE, async || Ok(late())).await?;
 
     // Back to one namespace; then a label takes it out and in again.
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
     ground.collector.set_namespaces(&facts("a", &[]));
     ground.collector.set_namespaces(&facts("a", &[("kollect.dev/watch", "disabled")]));
@@ -66,7 +68,12 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     ground.collector.set_namespaces(&facts("a", &[]));
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
 
-    ground.collector.set_targets(vec![]);
+    // A target that cannot be collected keeps its rows, and loses them when it is gone.
+    let held = Held { key: key("cm"), why: "ProfileNotFound".into() };
+    ground.collector.set_targets(vec![], vec![held]);
+    ground.expect_state("cm", "a", |state| matches!(state, PartState::Lost(_))).await?;
+    assert_eq!(ground.rows("cm").len(), 2);
+    ground.collector.set_targets(vec![], vec![]);
     wait_for("no rows", PATIENCE, async || Ok(ground.store.rows() == 0)).await?;
     ground.collector.stop().await;
     Ok(())
@@ -74,12 +81,12 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow::Result<()> {
-    let server = ApiServer::start(Default::default()).await?;
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a"]).await?;
     ground.apply(config_map("a", "one", "1")).await?;
     ground.apply(config_map("a", "two", "2")).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
 
     // A restart without compaction: the watch resumes.
@@ -89,26 +96,42 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     assert_eq!(ground.lists(), 1, "resuming needs no list");
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
-    // What happens while nobody can watch, and whose history is gone, is found by one list.
+    // Without the history the watch lists again, once, and finds what is gone meanwhile.
+    ground.store.upsert(ghost());
+    ground.namespaces(&["other"]).await?;
+    ground.apply(config_map("other", "unseen", "1")).await?;
+    server.compact().await?;
+    server.restart().await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#, r#"a/two {"v":"2"}"#]).await?;
+    assert_eq!(ground.lists(), 2, "a lost history costs exactly one list");
+
+    // During an outage nothing is deleted, and changes are seen soon after it.
     let other = Ground::new(&server, None).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])]);
     server.stop();
     wait_for("the watch notices", PATIENCE, async || {
-        let status = ground.collector.status(&crate::cluster::key("cm"));
+        let status = ground.collector.status(&key("cm"));
         Ok(status.is_some_and(|status| status.list_error.is_some()))
     })
     .await?;
     assert_eq!(ground.rows("cm").len(), 2, "an outage deletes nothing");
-    assert_eq!(ground.store.part_state(&crate::cluster::key("cm"), "a"), PartState::Synced);
+    assert_eq!(ground.store.part_state(&key("cm"), "a"), PartState::Synced);
     server.restart().await?;
     other.delete(config_map("a", "two", "")).await?;
     ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#]).await?;
     Ok(())
 }
 
+/// A row whose object was deleted while nobody watched.
+fn ghost() -> Row {
+    let id = RowId { target: key("cm"), uid: Uid::parse("6f3e0c1a-9b7d-4c55-8e21-0123456789ab") };
+    let gvk = Arc::new(Gvk::new("", "v1", "ConfigMap"));
+    let object = ObjectKey { gvk, namespace: "a".into(), name: "ghost".into() };
+    Row::new(id, object, RawValue::from_string("{}".to_owned()).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn namespaces_are_known_with_their_labels_as_soon_as_they_change() -> anyhow::Result<()> {
-    let server = ApiServer::start(Default::default()).await?;
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     let watch = NamespaceWatch::start(ground.admin.clone(), vec![]);
     let given = NamespaceWatch::start(ground.admin.clone(), vec!["a".into(), "missing".into()]);

@@ -3,7 +3,7 @@
 use crate::cluster::{Ground, PATIENCE, config_map, config_maps, key, target};
 use kollect_model::Gvk;
 use kollect_store::PartState;
-use kollect_testkit::servers::{ApiServer, wait_for};
+use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
 use serde_json::{Value, json};
 
 const SYSTEM: &str = "kollect-system";
@@ -22,7 +22,7 @@ fn role(namespace: &str) -> [Value; 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_no_other() -> anyhow::Result<()> {
-    let server = ApiServer::start(Default::default()).await?;
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
     let token = server.service_account_token(SYSTEM, "kollect").await?;
     let ground = Ground::new(&server, Some(&token)).await?;
     ground.namespaces(&["open", "closed"]).await?;
@@ -31,7 +31,7 @@ async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_n
     }
     ground.apply(config_map("open", "one", "1")).await?;
     ground.apply(config_map("closed", "two", "2")).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])]);
+    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])], vec![]);
     ground.expect_rows("cm", &[r#"open/one {"v":"1"}"#]).await?;
     ground.expect_state("cm", "closed", |state| matches!(state, PartState::Lost(_))).await?;
     wait_for("the denial in the status", PATIENCE, async || {
@@ -59,12 +59,12 @@ fn definition() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_is_not_served_blocks_nobody_and_is_collected_once_it_is() -> anyhow::Result<()> {
-    let server = ApiServer::start(Default::default()).await?;
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a"]).await?;
     ground.apply(config_map("a", "one", "1")).await?;
     let ox = target("ox", &Gvk::new("zoo.example", "v1", "Ox"), &["a"], "$.spec.name", 1);
-    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])]);
+    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
     ground.expect_state("ox", "a", |state| matches!(state, PartState::Lost(_))).await?;
     let status = ground.collector.status(&key("ox")).unwrap_or_default();
@@ -73,7 +73,8 @@ async fn a_kind_that_is_not_served_blocks_nobody_and_is_collected_once_it_is() -
     ground.apply(definition()).await?;
     ground.expect_state("ox", "a", |state| *state == PartState::Synced).await?;
     // The plural is irregular, so the object is made by its path.
-    let object = json!({"apiVersion": "zoo.example/v1", "kind": "Ox", "metadata": {"name": "bo"}, "spec": {"name": "Bo"}});
+    let object =
+        json!({"apiVersion": "zoo.example/v1", "kind": "Ox", "metadata": {"name": "bo"}, "spec": {"name": "Bo"}});
     let request = http::Request::post("/apis/zoo.example/v1/namespaces/a/oxen")
         .header("content-type", "application/json")
         .body(object.to_string().into_bytes())?;

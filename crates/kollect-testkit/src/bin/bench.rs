@@ -1,11 +1,16 @@
 //! The measuring program behind `cargo xtask bench`.
 
 use clap::{Parser, Subcommand};
-use kollect_testkit::bench_live;
+use kollect_testkit::counting_alloc::CountingAllocator;
+use kollect_testkit::{bench_extract, bench_live};
+use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Measures Kollect on this machine
 #[derive(Parser)]
-#[command(name = "bench")]
+#[command(name = "cargo xtask bench")]
 struct Cli {
     #[command(subcommand)]
     what: What,
@@ -13,11 +18,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
+    /// Measures extraction: time and allocations per object
+    Extract {
+        /// Write the numbers to this file
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     Live(bench_live::LiveArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
+        What::Extract { json } => bench_extract::run(json.as_deref()),
         What::Live(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(bench_live::run(&args))

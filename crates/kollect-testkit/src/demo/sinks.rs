@@ -86,7 +86,7 @@ impl Sinks {
     /// Shows one file and one row.
     pub(super) async fn show_sample(&self, screen: &Screen) -> anyhow::Result<()> {
         let files = self.repos.git(REPO, ["ls-tree", "-r", "--name-only", "main"])?;
-        if let Some(path) = files.lines().find(|path| path.contains("shop") && path.contains("cart")) {
+        if let Some(path) = files.lines().find(|path| path.contains("shop") && path.contains("deployment/cart.")) {
             screen.headline(&format!("a file in Git: {path}"));
             self.repos
                 .git(REPO, ["show", &format!("main:{path}")])?

@@ -12,7 +12,7 @@ pub(super) async fn print(screen: &Screen, client: &kube::Client, plural: &str, 
     let path = format!("/apis/kollect.dev/v1alpha1/namespaces/{namespace}/{plural}");
     let request = http::Request::get(path).header("accept", ACCEPT).body(Vec::new())?;
     let table: Value = client.request(request).await?;
-    screen.headline(&format!("kubectl get {plural} -n {namespace}"));
+    screen.headline(&format!("kubectl get {plural} -n {namespace}  (statuses follow within 10 s)"));
     for line in lines(&table) {
         Screen::line(&format!("           {line}"));
     }

@@ -12,7 +12,8 @@ const MIRRORS: &str = "KOLLECT_TEST_GIT_MIRRORS";
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_is_killed() {
-    let (url, mirrors) = (std::env::var(URL).unwrap(), std::env::var(MIRRORS).unwrap());
+    // Nothing to do when somebody runs all ignored tests.
+    let (Ok(url), Ok(mirrors)) = (std::env::var(URL), std::env::var(MIRRORS)) else { return };
     let sink = GitSink::new(Config { guard: Guard::open(), ..Config::new(url, mirrors) }).unwrap();
     held(&sink, "inv").await.unwrap();
     apply(&sink, batch("inv", [put("a.yaml", "new"), put("c.yaml", "new")])).await.unwrap();
