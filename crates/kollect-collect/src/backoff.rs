@@ -2,7 +2,7 @@
 //!
 //! Separate so that every retry loop of the crate has the same ceiling and jitter. It must not sleep itself.
 
-use crate::request::RequestError;
+use crate::request_error::RequestError;
 use std::time::Duration;
 
 /// Attempts so far, and the pause that follows from them.

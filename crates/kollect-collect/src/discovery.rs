@@ -4,7 +4,8 @@
 //! is decided elsewhere.
 
 use crate::plan::Gvr;
-use crate::request::{RequestError, get_document};
+use crate::request::get_document;
+use crate::request_error::RequestError;
 use kollect_model::Gvk;
 use serde::Deserialize;
 use std::borrow::Cow;

@@ -5,8 +5,8 @@
 //! resource; it must never be held over an `await`.
 
 use crate::failures::Failures;
-use crate::follow::Need;
 use crate::plan::{Gvr, NAMESPACE_WATCHES, Reach};
+use crate::receiver::Need;
 use crate::target::{TargetSpec, WantedNamespaces};
 use kollect_extract::{Extractor, FieldMask};
 use kollect_model::{Gvk, TargetKey, Uid};

@@ -4,13 +4,14 @@
 //! pages, bookmarks, resuming, 410, pauses after errors. What becomes of the objects is the [`Receiver`]'s business.
 
 use crate::backoff::{Backoff, jittered};
-use crate::request::{From, Page, RequestError, Source, Watch, error_event};
+use crate::receiver::{Happened, Meta, Need, Receiver};
+use crate::request::{From, Page, Source, Watch};
+use crate::request_error::{RequestError, error_event};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -25,45 +26,6 @@ const TOO_SHORT: Duration = Duration::from_secs(1);
 /// reaches it again.
 const RESUME_ATTEMPTS: u32 = 5;
 
-/// What an object's event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
-    /// Part of a list.
-    Listed,
-    Added,
-    Modified,
-    Deleted,
-}
-
-/// What a follower still has to list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    Nothing,
-    /// Only these namespaces of a cluster-wide watch.
-    Namespaces(BTreeSet<Arc<str>>),
-    Everything,
-}
-
-/// Metadata of an object, read without decoding the rest.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Meta<'a> {
-    #[serde(borrow)]
-    pub(crate) uid: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) resource_version: Cow<'a, str>,
-    #[serde(borrow)]
-    annotations: Option<InitialEnd<'a>>,
-}
-
-/// The annotation that ends a streaming list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct InitialEnd<'a> {
-    #[serde(borrow, rename = "k8s.io/initial-events-end")]
-    ended: Option<Cow<'a, str>>,
-}
-
 #[derive(Deserialize)]
 struct Object<'a> {
     #[serde(borrow)]
@@ -76,26 +38,6 @@ struct WatchEvent<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     object: &'a RawValue,
-}
-
-/// Takes what a [`Follow`] finds.
-pub(crate) trait Receiver: Send {
-    /// A complete list of everything, or of one namespace, begins.
-    fn list_begins(&mut self, namespace: Option<&str>);
-    /// An object; slow receivers slow the reading down.
-    fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) -> impl Future<Output = ()> + Send;
-    /// The list that began last is complete.
-    fn list_ends(&mut self, namespace: Option<&str>) -> impl Future<Output = ()> + Send;
-    /// What is to be listed beside what was.
-    fn need(&mut self) -> Need;
-    /// All namespaces of the last [`Receiver::need`] are listed.
-    fn caught_up(&mut self);
-    /// Returns when [`Receiver::need`] may have changed. Safe to drop and call again.
-    fn need_changed(&mut self) -> impl Future<Output = ()> + Send;
-    /// The follower is connected, without a new list.
-    fn resumed(&mut self);
-    /// Something failed and is tried again.
-    fn trouble(&mut self, error: &RequestError);
 }
 
 /// Why following ended.

@@ -186,7 +186,7 @@ mod tests {
         matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone())))
     }
 
-    fn rule(parts: Value) -> Value {
+    fn rule(parts: &Value) -> Value {
         let mut rule = json!({"gvk": {"group": "apps", "version": "v1", "kind": "Deployment"}});
         rule.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
         rule
@@ -208,15 +208,15 @@ mod tests {
             (json!({"names": ["other"]}), &[], false),
             (json!({"names": ["web"], "labelSelector": web}), &[], true),
             (json!({"names": ["web"], "labelSelector": api}), &[], false),
-            (json!({"names": ["other"], "resourceRules": [rule(web.clone())]}), &[], true),
-            (json!({"resourceRules": [rule(api.clone())]}), &[], false),
-            (json!({"resourceRules": [rule(api), rule(web)]}), &[], true),
-            (json!({"resourceRules": [rule(many)]}), &[], true),
-            (json!({"resourceRules": [rule(few)]}), &[], false),
-            (json!({"resourceRules": [rule(broken)]}), &[], false),
-            (json!({"resourceRules": [rule(prod.clone())]}), &[], false),
-            (json!({"resourceRules": [rule(prod)]}), &[("env", "prod")], true),
-            (json!({"resourceRules": [rule(expression)]}), &[], true),
+            (json!({"names": ["other"], "resourceRules": [rule(&web)]}), &[], true),
+            (json!({"resourceRules": [rule(&api)]}), &[], false),
+            (json!({"resourceRules": [rule(&api), rule(&web)]}), &[], true),
+            (json!({"resourceRules": [rule(&many)]}), &[], true),
+            (json!({"resourceRules": [rule(&few)]}), &[], false),
+            (json!({"resourceRules": [rule(&broken)]}), &[], false),
+            (json!({"resourceRules": [rule(&prod)]}), &[], false),
+            (json!({"resourceRules": [rule(&prod)]}), &[("env", "prod")], true),
+            (json!({"resourceRules": [rule(&expression)]}), &[], true),
             (json!({"watchMode": "OptIn"}), &[], false),
             (json!({"watchMode": "OptIn"}), &[("kollect.dev/watch", "enabled")], true),
             (json!({}), &[("kollect.dev/watch", "disabled")], false),

@@ -4,9 +4,11 @@
 //! to ask namespace by namespace. It must not know targets.
 
 use crate::backoff::{Backoff, jittered};
-use crate::follow::{End, Follow, Happened, Meta, Need, Position, Receiver};
+use crate::follow::{End, Follow, Position};
 use crate::plan::Gvr;
-use crate::request::{RequestError, Source, get_document};
+use crate::receiver::{Happened, Meta, Need, Receiver};
+use crate::request::{Source, get_document};
+use crate::request_error::RequestError;
 use parking_lot::{Mutex, RwLock};
 use serde::Deserialize;
 use std::collections::BTreeMap;

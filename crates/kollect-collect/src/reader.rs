@@ -5,10 +5,10 @@
 
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
-use crate::follow::{Happened, Meta, Need, Receiver};
 use crate::observe::CollectObserver;
 use crate::plan::{Gvr, WatchId};
-use crate::request::RequestError;
+use crate::receiver::{Happened, Meta, Need, Receiver};
+use crate::request_error::RequestError;
 use kollect_model::Uid;
 use kollect_store::Store;
 use parking_lot::Mutex;

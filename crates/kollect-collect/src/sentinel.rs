@@ -2,9 +2,9 @@
 //!
 //! Separate because they collect nothing: any event means "look at discovery again".
 
-use crate::follow::{Happened, Meta, Need, Receiver};
 use crate::plan::{Gvr, Wish};
-use crate::request::RequestError;
+use crate::receiver::{Happened, Meta, Need, Receiver};
+use crate::request_error::RequestError;
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;

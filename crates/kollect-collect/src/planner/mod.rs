@@ -11,7 +11,7 @@ use crate::feed::Feed;
 use crate::follow::{End, Position};
 use crate::plan::{Gvr, Plan, WatchId, plan};
 use crate::reader::{Progress, Shared};
-use crate::request::RequestError;
+use crate::request_error::RequestError;
 use kollect_model::{Gvk, TargetKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

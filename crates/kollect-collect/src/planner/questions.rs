@@ -7,7 +7,7 @@ use crate::access::{Answer, ask};
 use crate::discovery::{Catalog, fetch};
 use crate::observe::CollectErrorClass;
 use crate::plan::{Access, Reach, WatchId};
-use crate::request::RequestError;
+use crate::request_error::RequestError;
 use crate::sentinel::sentinels;
 use kollect_model::TargetKey;
 use std::collections::BTreeSet;

@@ -129,7 +129,13 @@ pub(crate) fn config_map(namespace: &str, name: &str, value: &str) -> Value {
 }
 
 /// A target of one attribute `v`.
-pub(crate) fn target(name: &str, gvk: &Gvk, namespaces: &[&str], path: &str, version: u64) -> TargetSpec {
+pub(crate) fn target(
+    name: &str,
+    gvk: &Gvk,
+    namespaces: &[&str],
+    path: &str,
+    version: u64,
+) -> anyhow::Result<TargetSpec> {
     let attributes = [AttributeSource { name: "v".into(), path: path.into(), optional: false }];
     let source = ProfileSource {
         gvk,
@@ -138,18 +144,18 @@ pub(crate) fn target(name: &str, gvk: &Gvk, namespaces: &[&str], path: &str, ver
         allow_secret_extraction: false,
         resource_mode: false,
     };
-    let extractor = Extractor::compile(&source).unwrap_or_else(|errors| panic!("{errors:?}"));
-    TargetSpec {
+    let extractor = Extractor::compile(&source).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+    Ok(TargetSpec {
         key: key(name),
         gvk: Arc::new(gvk.clone()),
         extractor: Arc::new(extractor),
         matching: Arc::new(Matching::default()),
         namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
         version,
-    }
+    })
 }
 
-pub(crate) fn config_maps(name: &str, namespaces: &[&str]) -> TargetSpec {
+pub(crate) fn config_maps(name: &str, namespaces: &[&str]) -> anyhow::Result<TargetSpec> {
     target(name, &Gvk::new("", "v1", "ConfigMap"), namespaces, "$.data.k", 1)
 }
 

@@ -21,7 +21,7 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     ground.apply(config_map("a", "two", "2")).await?;
 
     // The first list.
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
@@ -33,26 +33,26 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     assert_eq!(ground.lists(), 1);
 
     // A second target joins with another profile; the first one keeps its rows.
-    let by_name = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.metadata.name", 1);
-    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_name.clone()], vec![]);
+    let by_name = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.metadata.name", 1)?;
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?, by_name.clone()], vec![]);
     ground.expect_rows("names", &[r#"a/one {"v":"one"}"#, r#"a/three {"v":"three"}"#]).await?;
     assert_eq!(ground.rows("cm").len(), 2);
 
     // A new version looks at every object again.
-    let by_kind = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.kind", 2);
-    ground.collector.set_targets(vec![config_maps("cm", &["a"]), by_kind], vec![]);
+    let by_kind = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.kind", 2)?;
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?, by_kind], vec![]);
     ground.expect_rows("names", &[r#"a/one {"v":"ConfigMap"}"#, r#"a/three {"v":"ConfigMap"}"#]).await?;
 
     // More namespaces than are watched one by one: one watch, and only the wanted namespaces count.
     let names: Vec<String> = (0..20).map(|n| format!("missing-{n}")).collect();
     let mut many: Vec<&str> = names.iter().map(String::as_str).collect();
     many.push("a");
-    ground.collector.set_targets(vec![config_maps("cm", &many)], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &many)?], vec![]);
     ground.expect_state("cm", "missing-7", |state| *state == PartState::Synced).await?;
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
     many.push("b");
     let lists = ground.lists();
-    ground.collector.set_targets(vec![config_maps("cm", &many)], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &many)?], vec![]);
     ground.expect_state("cm", "b", |state| *state == PartState::Synced).await?;
     assert_eq!((ground.rows("cm").len(), ground.lists()), (42, lists), "only the namespace that joined is listed");
     ground.apply(config_map("b", "many-0", "late")).await?;
@@ -60,7 +60,7 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     wait_for("a change in the joined namespace", PATIENCE, async || Ok(late())).await?;
 
     // Back to one namespace; then a label takes it out and in again.
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
     ground.collector.set_namespaces(&facts("a", &[]));
     ground.collector.set_namespaces(&facts("a", &[("kollect.dev/watch", "disabled")]));
@@ -86,7 +86,7 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     ground.namespaces(&["a"]).await?;
     ground.apply(config_map("a", "one", "1")).await?;
     ground.apply(config_map("a", "two", "2")).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
 
     // A restart without compaction: the watch resumes.
@@ -97,7 +97,7 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
     // Without the history the watch lists again, once, and finds what is gone meanwhile.
-    ground.store.upsert(ghost());
+    assert!(ground.store.upsert(ghost()?));
     ground.namespaces(&["other"]).await?;
     ground.apply(config_map("other", "unseen", "1")).await?;
     server.compact().await?;
@@ -122,11 +122,11 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
 }
 
 /// A row whose object was deleted while nobody watched.
-fn ghost() -> Row {
+fn ghost() -> anyhow::Result<Row> {
     let id = RowId { target: key("cm"), uid: Uid::parse("6f3e0c1a-9b7d-4c55-8e21-0123456789ab") };
     let gvk = Arc::new(Gvk::new("", "v1", "ConfigMap"));
     let object = ObjectKey { gvk, namespace: "a".into(), name: "ghost".into() };
-    Row::new(id, object, RawValue::from_string("{}".to_owned()).unwrap())
+    Ok(Row::new(id, object, RawValue::from_string("{}".to_owned())?))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,7 @@ async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_n
     }
     ground.apply(config_map("open", "one", "1")).await?;
     ground.apply(config_map("closed", "two", "2")).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])], vec![]);
+    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])?], vec![]);
     ground.expect_rows("cm", &[r#"open/one {"v":"1"}"#]).await?;
     ground.expect_state("cm", "closed", |state| matches!(state, PartState::Lost(_))).await?;
     wait_for("the denial in the status", PATIENCE, async || {
@@ -63,8 +63,8 @@ async fn a_kind_that_is_not_served_blocks_nobody_and_is_collected_once_it_is() -
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a"]).await?;
     ground.apply(config_map("a", "one", "1")).await?;
-    let ox = target("ox", &Gvk::new("zoo.example", "v1", "Ox"), &["a"], "$.spec.name", 1);
-    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])], vec![]);
+    let ox = target("ox", &Gvk::new("zoo.example", "v1", "Ox"), &["a"], "$.spec.name", 1)?;
+    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])?], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
     ground.expect_state("ox", "a", |state| matches!(state, PartState::Lost(_))).await?;
     let status = ground.collector.status(&key("ox")).unwrap_or_default();

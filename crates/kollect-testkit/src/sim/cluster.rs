@@ -125,16 +125,12 @@ impl Cluster {
     pub(super) fn deliver(&mut self, store: &Store, target: usize, namespace: usize) -> bool {
         let watch = &mut self.watches[target * NAMESPACES.len() + namespace];
         let Some((uid, seen)) = watch.events.pop_front() else { return false };
-        match seen {
-            Some(value) => {
-                store.upsert(self.row(target, namespace, uid, value));
-                self.note(target, namespace, uid, true);
-            }
-            None => {
-                store.remove(&self.targets[target].key, &uid_of(uid), Cause::Observed);
-                self.note(target, namespace, uid, false);
-            }
+        if let Some(value) = seen {
+            store.upsert(self.row(target, namespace, uid, value));
+        } else {
+            store.remove(&self.targets[target].key, &uid_of(uid), Cause::Observed);
         }
+        self.note(target, namespace, uid, seen.is_some());
         true
     }
 
