@@ -18,6 +18,11 @@ pub fn timestamp() -> jiff::Timestamp {
     to_timestamp(wall_time())
 }
 
+/// Wall clock with the precision that a Lease wants.
+pub fn precise_timestamp() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// A wall-clock time in whole seconds.
 pub fn to_timestamp(time: SystemTime) -> jiff::Timestamp {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());

@@ -208,7 +208,12 @@ impl Control {
         if outcome.is_err() {
             tracing::error!(object = %object, error_class = "transient", "reconcile panic recovered");
             self.count_error(object.kind, "transient");
-            self.warn(object, None, "ReconcilePanic", "an internal error was caught; this object is tried again in 10 s");
+            self.warn(
+                object,
+                None,
+                "ReconcilePanic",
+                "an internal error was caught; this object is tried again in 10 s",
+            );
             self.dirty.mark_at(object.clone(), Instant::now() + AFTER_PANIC);
         }
     }
@@ -224,7 +229,7 @@ impl Control {
         };
         let present = serde_json::to_value(&scope.status).unwrap_or_default();
         let health = health_of(&wanted);
-        self.report(object, &scope.metadata, present, wanted, Map::new(), health);
+        self.report(object, &scope.metadata, &present, &wanted, Map::new(), health);
     }
 
     fn reconcile_profile(&mut self, object: &ObjectRef) {
@@ -242,13 +247,15 @@ impl Control {
         let Some(wanted) = self.profiles.get(&key).map(Compiled::conditions) else { return };
         let present = serde_json::to_value(&profile.status).unwrap_or_default();
         let health = health_of(&wanted);
-        self.report(object, &profile.metadata, present, wanted, Map::new(), health);
+        self.report(object, &profile.metadata, &present, &wanted, Map::new(), health);
     }
 
     /// Marks what depends on an object, but not the object.
     pub(crate) fn mark_dependents(&self, object: &ObjectRef) {
         let dependents = self.world.read().dependents(object);
-        dependents.into_iter().filter(|o| o != object).for_each(|o| self.dirty.mark(o));
+        for dependent in dependents.into_iter().filter(|o| o != object) {
+            self.dirty.mark(dependent);
+        }
     }
 
     /// A label or annotation of a namespace may change what any target wants.
@@ -258,7 +265,9 @@ impl Control {
             self.collector.set_namespaces(&facts);
         }
         let keys: Vec<_> = self.world.read().targets.keys().cloned().collect();
-        keys.iter().for_each(|key| self.dirty.mark(ObjectRef::new(Kind::Target, key)));
+        for key in &keys {
+            self.dirty.mark(ObjectRef::new(Kind::Target, key));
+        }
     }
 
     /// Forgets an object that does not exist any more.
@@ -291,8 +300,8 @@ impl Control {
         &mut self,
         object: &ObjectRef,
         meta: &ObjectMeta,
-        present: Value,
-        wanted: Vec<Wanted>,
+        present: &Value,
+        wanted: &[Wanted],
         mut fields: Map<String, Value>,
         health: String,
     ) {
@@ -300,15 +309,15 @@ impl Control {
         let existing: Vec<Condition> =
             base.get("conditions").and_then(|c| serde_json::from_value(c.clone()).ok()).unwrap_or_default();
         let generation = meta.generation.unwrap_or(0);
-        let conditions = merge(&existing, &wanted, generation, timestamp());
-        let main = main_condition(&wanted);
+        let conditions = merge(&existing, wanted, generation, timestamp());
+        let main = main_condition(wanted);
         fields.insert("conditions".to_owned(), serde_json::to_value(&conditions).unwrap_or_default());
         fields.insert("observedGeneration".to_owned(), json!(generation));
         if let Some(main) = main {
             fields.insert("reason".to_owned(), json!(main.reason));
             self.turned(object, meta, main);
         }
-        self.statuses.submit(object, Desired { status: Value::Object(fields), health }, &present);
+        self.statuses.submit(object, Desired { status: Value::Object(fields), health }, present);
     }
 
     /// An event when the main reason is another one than before.
@@ -339,5 +348,5 @@ fn is_fault(main: &Wanted) -> bool {
 
 /// The health of an object with few states: every condition's status and reason.
 pub fn health_of(wanted: &[Wanted]) -> String {
-    wanted.iter().map(|c| format!("{}={}/{};", c.kind, c.status, c.reason)).collect()
+    wanted.iter().map(|c| format!("{}={}/{}", c.kind, c.status, c.reason)).collect::<Vec<_>>().join(";")
 }

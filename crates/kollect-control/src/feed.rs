@@ -152,7 +152,9 @@ fn put<K: Held>(world: &RwLock<World>, dirty: &Dirty, key: NamespacedName, objec
     let affected = if only_status { Vec::new() } else { world.dependents(&changed) };
     world.note(key, object.map(Arc::new));
     drop(world);
-    affected.into_iter().for_each(|object| dirty.mark(object));
+    for object in affected {
+        dirty.mark(object);
+    }
 }
 
 fn drop_unlisted<K: Held>(
@@ -166,5 +168,7 @@ fn drop_unlisted<K: Held>(
         .filter(|key| namespace.is_none_or(|ns| ns == &*key.namespace) && !listed.contains(*key))
         .cloned()
         .collect();
-    gone.into_iter().for_each(|key| put::<K>(world, dirty, key, None));
+    for key in gone {
+        put::<K>(world, dirty, key, None);
+    }
 }

@@ -3,9 +3,8 @@
 //! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
 //! was *sent*, and every write carries the number of lease transitions as a fence. It must not know what is written.
 
-use crate::clock::boot_time;
+use crate::clock::{boot_time, precise_timestamp};
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kollect_export::WriteRight;
@@ -233,7 +232,7 @@ impl Election {
     /// One PUT guarded by the version that was last seen. The right to write counts from before it was sent.
     async fn put(&mut self, transitions: i32, holder: &str) -> Result<(), String> {
         let sent = boot_time();
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(precise_timestamp());
         let seconds = i32::try_from(self.settings.lease_duration.as_secs().max(1)).unwrap_or(i32::MAX);
         let old = self.observed.spec();
         let same_holder = old.is_some_and(|s| s.holder_identity.as_deref() == Some(holder));

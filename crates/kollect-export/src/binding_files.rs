@@ -170,10 +170,14 @@ impl FileCycle {
         let upto = store.cut();
         let unknown = unknown_parts(store, &self.view);
         if self.spec.mode == Mode::Document && !unknown.is_empty() {
-            return Err(SinkError::transient("plan", "a part of the inventory became unknown; the document stays as it is"));
+            return Err(SinkError::transient(
+                "plan",
+                "a part of the inventory became unknown; the document stays as it is",
+            ));
         }
         let rows = store.snapshot(&self.view);
-        let plan = plan_full(&self.spec, &rows, &self.exported_at).map_err(crate::layout::LayoutError::into_sink_error)?;
+        let plan =
+            plan_full(&self.spec, &rows, &self.exported_at).map_err(crate::layout::LayoutError::into_sink_error)?;
         let lost = LostFiles::new(&self.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
         let changes = plan.difference(held, &|path| lost.may_delete(path));
         let checksum = plan.checksum.clone();

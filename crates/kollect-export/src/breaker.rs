@@ -47,7 +47,10 @@ impl Breaker {
                 let wait = until.saturating_sub(now);
                 let mut error = SinkError::transient(
                     "circuit breaker",
-                    format!("sink circuit breaker open: {TRIP_AFTER} attempts failed in a row; next attempt in {} s", wait.as_secs() + 1),
+                    format!(
+                        "sink circuit breaker open: {TRIP_AFTER} attempts failed in a row; next attempt in {} s",
+                        wait.as_secs() + 1
+                    ),
                 );
                 error.class = Class::Transient { retry_after: Some(wait) };
                 Err(error)

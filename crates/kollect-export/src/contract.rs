@@ -304,11 +304,7 @@ impl SinkError {
 #[async_trait::async_trait]
 pub trait RowSink: Send + Sync + 'static {
     /// Reports every row that the binding holds in the backend, streamed.
-    async fn held(
-        &self,
-        cycle: &Cycle<'_>,
-        each: &mut (dyn FnMut(HeldRow) + Send),
-    ) -> Result<Knowledge, SinkError>;
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError>;
     /// Makes the batch durable. On `Ok` everything but the rejected rows is durable.
     async fn apply(&self, cycle: &Cycle<'_>, batch: RowBatch) -> Result<Receipt, SinkError>;
     /// O(1) check, made at the start of a cycle with a known cursor, that the backend is still the one that was last

@@ -5,8 +5,8 @@
 use crate::exporter_slot::{Lane, PendingRemoval, Report, Slot, SlotState};
 use crate::lane::LaneKey;
 use crate::{
-    Binding, BindingId, BindingSpec, BindingStatus, Breaker, Clock, ExportSettings, Outcome, Receipt, Removal, Reporter,
-    Sink, SinkError, SinkKey, WriteRight, runner,
+    Binding, BindingId, BindingSpec, BindingStatus, Breaker, Clock, ExportSettings, Outcome, Receipt, Removal,
+    Reporter, Sink, SinkError, SinkKey, WriteRight, runner,
 };
 use kollect_model::TargetKey;
 use kollect_store::{Store, StoreObserver};
@@ -98,8 +98,7 @@ impl Exporter {
 
     fn new_slot(self: &Arc<Self>, spec: BindingSpec) -> Arc<Slot> {
         let reader = self.store.register_reader();
-        let binding =
-            Binding::new(spec.view.clone(), reader, spec.min_interval, self.settings, self.clock.now());
+        let binding = Binding::new(spec.view.clone(), reader, spec.min_interval, self.settings, self.clock.now());
         let key = LaneKey::of(&spec.id, &spec.sink);
         let id = spec.id.clone();
         let state = SlotState {

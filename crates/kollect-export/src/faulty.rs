@@ -1,8 +1,6 @@
 //! Sinks that fail on command, around any other sink: for tests and the simulation.
 
-use crate::{
-    Cycle, FileBatch, FileSink, HeldFile, HeldRow, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
-};
+use crate::{Cycle, FileBatch, FileSink, HeldFile, HeldRow, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::VecDeque;

@@ -42,6 +42,4 @@ pub use exporter::Exporter;
 pub use kill::kill_point;
 pub use once::export_once;
 pub use settings::ExportSettings;
-pub use status::{
-    BindingSpec, BindingState, BindingStatus, Outcome, OutcomeResult, Removal, Reporter,
-};
+pub use status::{BindingSpec, BindingState, BindingStatus, Outcome, OutcomeResult, Removal, Reporter};

@@ -190,7 +190,11 @@ pub(crate) fn conclude(
                 Some(Outcome { duration: now.saturating_sub(started), ..outcome(slot, state, exporter, result) })
             }
             Ok(tally) => {
-                let news = touched || !matches!(state.status(&exporter.store, &exporter.settings, &exporter.clock).state, crate::BindingState::Exported | crate::BindingState::Debounced { .. });
+                let news = touched
+                    || !matches!(
+                        state.status(&exporter.store, &exporter.settings, &exporter.clock).state,
+                        crate::BindingState::Exported | crate::BindingState::Debounced { .. }
+                    );
                 state.report.succeeded(&exporter.store, &state.binding, &tally, touched, &exporter.clock);
                 let (rows, bytes) = (tally.receipt.rows, tally.receipt.bytes);
                 let result = OutcomeResult::Exported(tally.receipt);

@@ -31,7 +31,8 @@ pub(crate) async fn cycle(exporter: &Arc<Exporter>, slot: &Arc<Slot>) {
         Cycle { of: &slot.id, number, fence, cancel: &cancel, progress: &progress, right: exporter.right.as_ref() };
     let work = Drive { exporter, slot, sink: sink.as_ref(), cycle, rejected: rejected.into_iter().collect() };
     let driven = work.run(&mut rows);
-    let result = watched(&exporter.clock, exporter.settings.export_timeout, &|| progress.ticks(), &cancel, driven).await;
+    let result =
+        watched(&exporter.clock, exporter.settings.export_timeout, &|| progress.ticks(), &cancel, driven).await;
     let result = result.unwrap_or_else(|error| Err(Trouble::Failed(error)));
     let touched = rows.touched();
     conclude(exporter, slot, result, (touched, started), |binding, ending| {

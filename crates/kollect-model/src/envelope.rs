@@ -151,8 +151,7 @@ mod tests {
         let mut json = Vec::new();
         write_value(attributes, &mut json).unwrap();
         let id = RowId { target: Arc::new(TargetKey::namespaced(target.0, target.1)), uid: Uid::parse(uid) };
-        let object =
-            ObjectKey { gvk: Arc::new(kind.clone()), namespace: object.0.into(), name: object.1.into() };
+        let object = ObjectKey { gvk: Arc::new(kind.clone()), namespace: object.0.into(), name: object.1.into() };
         Arc::new(Row::new(id, object, RawValue::from_string(String::from_utf8(json).unwrap()).unwrap()))
     }
 
@@ -191,8 +190,12 @@ mod tests {
     fn the_golden_envelope_has_its_length_and_head() {
         let rows = golden();
         let checksum = fingerprint_items(rows.iter().map(AsRef::as_ref));
-        let envelope =
-            Envelope { checksum: &checksum, generation: 4, exported_at: "2026-03-02T08:15:30.25Z", ..Envelope::default() };
+        let envelope = Envelope {
+            checksum: &checksum,
+            generation: 4,
+            exported_at: "2026-03-02T08:15:30.25Z",
+            ..Envelope::default()
+        };
         let mut out = Vec::new();
         envelope.write(&rows, &mut out).unwrap();
         assert_eq!(out.len(), 636);

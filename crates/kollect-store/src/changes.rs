@@ -148,11 +148,7 @@ fn live(way: &Way<'_>, version: Version, row: &Arc<Row>, page: &mut Page) -> boo
         }
         // No cut for parts that left: nobody looks at them again once the reader has moved to the new view.
         (true, false) => page.offer(version, || {
-            Change::Delete(Deleted {
-                id: row.id.clone(),
-                object: Some(row.object.clone()),
-                cause: Cause::SpecChanged,
-            })
+            Change::Delete(Deleted { id: row.id.clone(), object: Some(row.object.clone()), cause: Cause::SpecChanged })
         }),
         (false, false) => true,
     }

@@ -233,8 +233,7 @@ impl Shard {
 
     fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, doomed: &dyn Fn(&Wanted, &Row) -> bool) -> usize {
         let wanted = &self.wanted;
-        let uids: Vec<Uid> =
-            self.log.rows().filter(|row| doomed(wanted, row)).map(|row| row.id.uid.clone()).collect();
+        let uids: Vec<Uid> = self.log.rows().filter(|row| doomed(wanted, row)).map(|row| row.id.uid.clone()).collect();
         for uid in &uids {
             self.remove(uid, cause, counter);
         }

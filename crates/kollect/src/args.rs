@@ -19,10 +19,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Watch the cluster and keep the sinks equal to it.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  kollect operator --leader-elect --metrics-bind-address=:8080 --metrics-secure=false\n  \
-kollect operator --kubeconfig ~/.kube/config --watch-namespaces=team-a,team-b")]
+#[command(
+    after_help = "Example:\n  kollect operator --leader-elect --metrics-bind-address=:8080 --metrics-secure=false\n  \
+kollect operator --kubeconfig ~/.kube/config --watch-namespaces=team-a,team-b"
+)]
 #[expect(clippy::struct_excessive_bools, reason = "one field per flag of the command line")]
-pub struct OperatorArgs {
+pub(crate) struct OperatorArgs {
     /// Kubeconfig file; without it the in-cluster configuration, then $KUBECONFIG
     #[arg(long)]
     pub kubeconfig: Option<std::path::PathBuf>,

@@ -6,14 +6,16 @@ use std::io::Write;
 
 /// Print the CustomResourceDefinitions
 #[derive(Args)]
-#[command(after_help = "Example:\n  kollect crds | kubectl apply --server-side -f -\n  kollect crds --name kollecttargets")]
-pub struct CrdsArgs {
+#[command(
+    after_help = "Example:\n  kollect crds | kubectl apply --server-side -f -\n  kollect crds --name kollecttargets"
+)]
+pub(crate) struct CrdsArgs {
     /// Only the kind with this plural name, for example kollecttargets
     #[arg(long)]
     name: Option<String>,
 }
 
-pub fn run(args: &CrdsArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &CrdsArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut found = false;
     for crd in kollect_api::all_crds() {

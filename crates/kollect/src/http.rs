@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Answers whether the process is ready, with one sentence for people.
-pub type Ready = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+pub(crate) type Ready = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Serves the probes until `stop`.
-pub async fn serve_probes(address: SocketAddr, ready: Ready, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve_probes(address: SocketAddr, ready: Ready, stop: CancellationToken) -> anyhow::Result<()> {
     let routes = Router::new().route("/healthz", get(async || "ok")).route(
         "/readyz",
         get(async move || match ready() {
@@ -26,7 +26,7 @@ pub async fn serve_probes(address: SocketAddr, ready: Ready, stop: CancellationT
 }
 
 /// Serves the metrics until `stop`.
-pub async fn serve_metrics(address: SocketAddr, metrics: Arc<Metrics>, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve_metrics(address: SocketAddr, metrics: Arc<Metrics>, stop: CancellationToken) -> anyhow::Result<()> {
     let routes = Router::new().route(
         "/metrics",
         get(async move || {

@@ -7,13 +7,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging. Libraries speak from `warn` up, so that a debug level is about Kollect.
-pub fn start(level: Level, format: LogFormat) {
+pub(crate) fn start(level: Level, format: LogFormat) {
     let ours = Targets::new()
         .with_default(LevelFilter::WARN)
         // Says once more, and in its own words, what our watches already report.
         .with_target("kube_runtime", LevelFilter::ERROR)
         .with_target("kube_client", LevelFilter::ERROR)
-       .with_target("kollect", level);
+        .with_target("kollect", level);
     let ours = [
         "kollect_collect",
         "kollect_control",

@@ -17,7 +17,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Keeps a durable, queryable, diffable inventory of what runs in Kubernetes clusters.
 #[derive(Parser)]
-#[command(name = "kollect", version, after_help = "Example:\n  kollect crds | kubectl apply --server-side -f -\n  kollect operator --leader-elect")]
+#[command(
+    name = "kollect",
+    version,
+    after_help = "Example:\n  kollect crds | kubectl apply --server-side -f -\n  kollect operator --leader-elect"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

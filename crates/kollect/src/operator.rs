@@ -32,7 +32,7 @@ const STARTING: u8 = 1;
 const LEADING: u8 = 2;
 
 /// Runs until a signal or until leadership is lost.
-pub fn run(args: &OperatorArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &OperatorArgs) -> anyhow::Result<()> {
     let settings = Settings::from_args(args)?;
     crate::logging::start(settings.log_level, settings.log_format);
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -87,7 +87,7 @@ fn readiness(phase: Arc<AtomicU8>) -> Ready {
 }
 
 async fn client(args: &OperatorArgs) -> anyhow::Result<kube::Client> {
-    let config = match &args.kubeconfig {
+    let mut config = match &args.kubeconfig {
         Some(path) => {
             let file = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
@@ -97,6 +97,9 @@ async fn client(args: &OperatorArgs) -> anyhow::Result<kube::Client> {
         }
         None => kube::Config::infer().await.context("finding an API server (in a cluster, or by $KUBECONFIG)")?,
     };
+    // Every loop of ours retries with its own jitter and ceiling; retries below them would only hide how long it takes.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
     kube::Client::try_from(config).context("connecting to the API server")
 }
 
@@ -156,10 +159,7 @@ async fn lead_when_elected(
     outcome
 }
 
-async fn within(
-    grace: Duration,
-    end: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<()> {
+async fn within(grace: Duration, end: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::time::timeout(grace, end).await.unwrap_or(Ok(()))
 }
 
@@ -266,7 +266,7 @@ fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings
         shard_warn_rows: args.export_shard_warn_rows,
         allowed_secret_namespaces: args.allowed_secret_namespaces.clone(),
         target_count_resync: if args.target_count_resync.is_zero() {
-            Duration::from_secs(60)
+            Duration::from_mins(1)
         } else {
             args.target_count_resync
         },

@@ -8,7 +8,7 @@ use tracing::Level;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object per line.
     Json,
     /// Text for people.
@@ -17,7 +17,7 @@ pub enum LogFormat {
 
 /// Everything the operator needs to know from outside.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub health_address: Option<SocketAddr>,
     pub metrics_address: Option<SocketAddr>,
     pub leader_election: Option<LeaderElection>,
@@ -31,7 +31,7 @@ pub struct Settings {
 
 /// Timing and identity for leader election.
 #[derive(Clone, Debug)]
-pub struct LeaderElection {
+pub(crate) struct LeaderElection {
     pub identity: String,
     pub lease_duration: Duration,
     pub renew_deadline: Duration,
@@ -40,7 +40,7 @@ pub struct LeaderElection {
 
 impl Settings {
     /// Checks the flags. Every refusal names the flag and the remedy.
-    pub fn from_args(args: &OperatorArgs) -> anyhow::Result<Self> {
+    pub(crate) fn from_args(args: &OperatorArgs) -> anyhow::Result<Self> {
         refuse_what_is_not_there(args)?;
         let namespace = args.leader_elect_namespace.clone().or_else(pod_namespace);
         Ok(Self {
@@ -55,7 +55,7 @@ impl Settings {
                 None if args.zap_devel => LogFormat::Console,
                 None => LogFormat::Json,
             },
-            export_timeout: positive(args.export_timeout, Duration::from_secs(120)),
+            export_timeout: positive(args.export_timeout, Duration::from_mins(2)),
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
         })
@@ -79,11 +79,8 @@ fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
 }
 
 fn leader_election(args: &OperatorArgs) -> anyhow::Result<LeaderElection> {
-    let (lease, renew, retry) = (
-        args.leader_elect_lease_duration,
-        args.leader_elect_renew_deadline,
-        args.leader_elect_retry_period,
-    );
+    let (lease, renew, retry) =
+        (args.leader_elect_lease_duration, args.leader_elect_renew_deadline, args.leader_elect_retry_period);
     ensure!(
         retry > Duration::ZERO && retry < renew && renew < lease,
         "--leader-elect-retry-period < --leader-elect-renew-deadline < --leader-elect-lease-duration must hold, \

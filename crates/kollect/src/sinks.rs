@@ -4,9 +4,7 @@ use kollect_api::{
     DatabaseSinkType, GitAuthType, KollectDatabaseSinkSpec, KollectSnapshotSinkSpec, LayoutContent, LayoutMode,
     ProvisioningMode, SecretReference, SinkCommon, SnapshotSinkType,
 };
-use kollect_control::registry::{
-    BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry,
-};
+use kollect_control::registry::{BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry};
 use kollect_control::shared::secrets::SecretData;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
@@ -33,7 +31,7 @@ const GITLAB_SUBJECT: &str = "kollect: export inventory";
 const SPILL_BYTES: u64 = 1 << 20;
 
 /// Builds the sinks of this release.
-pub struct Registry {
+pub(crate) struct Registry {
     pub guard: Guard,
     pub pools: Pools,
     pub mirror_root: PathBuf,
@@ -97,12 +95,13 @@ fn invalid(message: impl Into<String>) -> SinkError {
 
 fn tls(common: &SinkCommon, secrets: &SecretBundle) -> Result<TlsSpec, SinkError> {
     let Some(settings) = &common.tls else { return Ok(TlsSpec::default()) };
-    let from_secret = match secrets.get(CA_SECRET_REF) {
-        Some(data) => Some(CA_KEYS.iter().find_map(|key| data.get(key)).ok_or_else(|| {
-            invalid("spec.tls.caSecretRef: the Secret has none of the keys tls.crt, ca.crt, ca.pem")
-        })?),
-        None => None,
-    };
+    let from_secret =
+        match secrets.get(CA_SECRET_REF) {
+            Some(data) => Some(CA_KEYS.iter().find_map(|key| data.get(key)).ok_or_else(|| {
+                invalid("spec.tls.caSecretRef: the Secret has none of the keys tls.crt, ca.crt, ca.pem")
+            })?),
+            None => None,
+        };
     let inline = settings.ca_bundle.as_ref().map(|bundle| bundle.0.as_slice());
     if from_secret.is_some() && inline.is_some() {
         return Err(invalid("spec.tls: set caBundle or caSecretRef, not both"));
@@ -128,7 +127,12 @@ impl Registry {
         let endpoint = spec.common.endpoint.as_deref().filter(|e| !e.trim().is_empty());
         let endpoint = endpoint.ok_or_else(|| invalid("spec.endpoint: a git sink needs the URL of its repository"))?;
         let git = spec.git.clone().unwrap_or_default();
-        if spec.gitlab.as_ref().and_then(|g| g.merge_request.as_ref()).is_some_and(|m| m.mode.unwrap_or_default() == kollect_api::GitlabMergeMode::MergeRequest) {
+        if spec
+            .gitlab
+            .as_ref()
+            .and_then(|g| g.merge_request.as_ref())
+            .is_some_and(|m| m.mode.unwrap_or_default() == kollect_api::GitlabMergeMode::MergeRequest)
+        {
             return Err(invalid("spec.gitlab.mergeRequest.mode: this release pushes directly only; set it to direct"));
         }
         let mut config = kollect_sink_git::Config::new(endpoint, &self.mirror_root);
@@ -163,7 +167,9 @@ impl Registry {
             .get(POSTGRES_REF)
             .ok_or_else(|| invalid("spec.postgres.databaseRef.name is empty; name the Secret with the DSN"))?;
         let dsn = secret_text(data, &DSN_KEYS).ok_or_else(|| {
-            invalid("spec.postgres.databaseRef: the Secret has none of the keys dsn, url, connectionString, DATABASE_URL")
+            invalid(
+                "spec.postgres.databaseRef: the Secret has none of the keys dsn, url, connectionString, DATABASE_URL",
+            )
         })?;
         if let (Some(chain), Some(key)) = (data.get("tls.crt"), secret_text(data, &["tls.key"])) {
             tls.client_cert = Some(ClientCert { chain_pem: chain.to_vec(), key_pem: key });
@@ -281,7 +287,7 @@ fn format(common: &SinkCommon) -> Result<Format, SinkError> {
 fn commit(spec: &KollectSnapshotSinkSpec) -> CommitTemplates {
     let mut templates = CommitTemplates::default();
     if spec.type_ == SnapshotSinkType::Gitlab {
-        templates.subject = GITLAB_SUBJECT.to_owned();
+        GITLAB_SUBJECT.clone_into(&mut templates.subject);
     }
     if let Some(git) = &spec.git {
         if let Some(subject) = &git.commit_message {

@@ -62,15 +62,24 @@ impl Ground {
         let object: DynamicObject = serde_json::from_value(object)?;
         let name = object.metadata.name.clone().unwrap_or_default();
         let parameters = PatchParams::apply("test").force();
-        self.api(&object).patch(&name, &parameters, &Patch::Apply(&object)).await?;
-        Ok(())
+        let (api, patch) = (self.api(&object), Patch::Apply(&object));
+        // A server that was just restarted may still break the connections that the client kept.
+        wait_for("the object is applied", PATIENCE, async || {
+            api.patch(&name, &parameters, &patch).await?;
+            Ok(true)
+        })
+        .await
     }
 
     pub(crate) async fn delete(&self, object: Value) -> anyhow::Result<()> {
         let object: DynamicObject = serde_json::from_value(object)?;
         let name = object.metadata.name.clone().unwrap_or_default();
-        self.api(&object).delete(&name, &DeleteParams::default()).await?;
-        Ok(())
+        let api = self.api(&object);
+        wait_for("the object is deleted", PATIENCE, async || {
+            api.delete(&name, &DeleteParams::default()).await?;
+            Ok(true)
+        })
+        .await
     }
 
     fn api(&self, object: &DynamicObject) -> Api<DynamicObject> {

@@ -6,7 +6,6 @@
 use crate::control::Control;
 use crate::inventory::binding_id;
 use crate::kinds::{NamespacedName, ObjectRef};
-use crate::shared::conditions::Wanted;
 use crate::shared::finalizers;
 use kollect_api::names::finalizer;
 use kollect_api::{DeletionPolicy, KollectInventory, SinkFamily, SinkRef};
@@ -17,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 /// After this many transient failures a deletion goes on without the clean-up.
 const ATTEMPTS: u32 = 8;
 
@@ -197,9 +196,4 @@ async fn remove(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// The condition of an inventory whose deletion waits for its clean-up.
-pub fn deleting() -> Wanted {
-    Wanted::is_false("Ready", "Progressing", "being deleted: exported rows and files are removed from the sinks")
 }

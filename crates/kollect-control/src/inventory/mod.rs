@@ -81,7 +81,8 @@ impl Control {
         let scope = crate::scope::enforced(&self.world.read().scopes, &key.namespace);
         let violations = kollect_rules::check_inventory(&inventory, self.settings.max_export_bytes);
         let view = self.view_of(&key.namespace, &inventory);
-        let mut facts = Facts { suspended: inventory.spec.suspend, items: self.store.counts(&view), ..Facts::default() };
+        let mut facts =
+            Facts { suspended: inventory.spec.suspend, items: self.store.counts(&view), ..Facts::default() };
         if !violations.is_empty() {
             facts.blocked = Some(("InvalidSpec", crate::profile::join(&violations)));
         }

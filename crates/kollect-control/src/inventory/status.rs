@@ -33,7 +33,7 @@ impl Control {
             let message = facts.shard_warning.clone().unwrap_or_default();
             self.warn(object, inventory.metadata.uid.clone(), "ApproachingExportCap", &message);
         }
-        self.report(object, &inventory.metadata, present, wanted, fields, health);
+        self.report(object, &inventory.metadata, &present, &wanted, fields, health);
     }
 
     fn sink_exports(
@@ -49,9 +49,11 @@ impl Control {
         let mut rejected = Vec::new();
         for binding in &facts.bindings {
             let old = before.sink_exports.iter().find(|e| e.name == binding.name).cloned().unwrap_or_default();
-            let status = self.inventories.get(&key).and_then(|s| s.bindings.get(&binding.name)).and_then(|spec| {
-                self.exporter.status(&spec.id)
-            });
+            let status = self
+                .inventories
+                .get(&key)
+                .and_then(|s| s.bindings.get(&binding.name))
+                .and_then(|spec| self.exporter.status(&spec.id));
             if let Some(status) = &status {
                 rejected.extend(status.rejected.iter().map(|r| format!("{} ({})", r.id, r.why)));
                 self.announce_new_destination(object, inventory, &old, status);
@@ -76,10 +78,8 @@ impl Control {
     ) {
         let Some(before) = old.destination.as_deref() else { return };
         if before != status.destination && status.last_export.is_some() {
-            let message = format!(
-                "{} writes to {} now; what it wrote to {before} is left there",
-                old.name, status.destination
-            );
+            let message =
+                format!("{} writes to {} now; what it wrote to {before} is left there", old.name, status.destination);
             self.note(object, inventory.metadata.uid.clone(), false, "DestinationChanged", &message);
         }
     }
@@ -174,8 +174,7 @@ fn entry(
 
 fn fields(facts: &Facts, exports: &[SinkExportStatus]) -> Map<String, Value> {
     let mut fields = Map::new();
-    let in_sync =
-        facts.bindings.iter().filter(|b| matches!(b.state, State::InSync | State::Debounced { .. })).count();
+    let in_sync = facts.bindings.iter().filter(|b| matches!(b.state, State::InSync | State::Debounced { .. })).count();
     fields.insert("itemCount".to_owned(), json!(facts.items));
     fields.insert("sinksSummary".to_owned(), json!(format!("{in_sync}/{}", facts.bindings.len())));
     fields.insert("sinkExports".to_owned(), serde_json::to_value(exports).unwrap_or_default());
@@ -187,17 +186,17 @@ fn fields(facts: &Facts, exports: &[SinkExportStatus]) -> Map<String, Value> {
 
 /// Changes when something fails, recovers or first succeeds; a debounced binding is as healthy as an exported one.
 fn health(facts: &Facts, wanted: &[Wanted]) -> String {
-    let mut text = String::new();
+    let mut parts = Vec::new();
     for binding in &facts.bindings {
         let state = match &binding.state {
             State::Waiting(_) => "waiting",
             State::InSync | State::Debounced { .. } => "ok",
             State::Failed { reason, .. } => reason,
         };
-        text.push_str(&format!("{}={state};", binding.name));
+        parts.push(format!("{}={state}", binding.name));
     }
     for condition in wanted.iter().filter(|c| matches!(c.kind, "Ready" | "Degraded" | "ExportShardWarning")) {
-        text.push_str(&format!("{}={};", condition.kind, condition.status));
+        parts.push(format!("{}={}", condition.kind, condition.status));
     }
-    text
+    parts.join(";")
 }

@@ -43,8 +43,7 @@ pub async fn set(
         all.push(finalizer.to_owned());
     }
     let patch = json!({ "metadata": { "finalizers": all, "resourceVersion": meta.resource_version } });
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &object.namespace, &api_resource(object.kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &object.namespace, &api_resource(object.kind));
     let params = PatchParams::default();
     let patch = Patch::Merge(patch);
     let request = api.patch_metadata(&object.name, &params, &patch);

@@ -114,7 +114,9 @@ impl Secrets {
         entry.state = state;
         let users = entry.users.clone();
         drop(entries);
-        users.into_iter().for_each(|user| self.dirty.mark(user));
+        for user in users {
+            self.dirty.mark(user);
+        }
     }
 
     async fn follow(self, name: NamespacedName, stop: CancellationToken) {
@@ -175,8 +177,8 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
-        watcher::Error::WatchError(status) => status.code == 403,
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 403,
         _ => false,
     }
 }

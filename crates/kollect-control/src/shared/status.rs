@@ -79,7 +79,8 @@ impl StatusWriter {
     pub fn submit(&self, object: &ObjectRef, desired: Desired, present: &Value) {
         let mut slots = self.slots.lock();
         let slot = slots.entry(object.clone()).or_default();
-        let fields = [present, &desired.status].into_iter().filter_map(Value::as_object).flat_map(|o| o.keys().cloned());
+        let fields =
+            [present, &desired.status].into_iter().filter_map(Value::as_object).flat_map(|o| o.keys().cloned());
         slot.fields.extend(fields);
         let known = slot.written.as_ref().map_or(present, |w| &w.status);
         if *known == desired.status {

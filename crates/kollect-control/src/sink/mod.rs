@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const PROBE_DEADLINE: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const ANNOTATION_GRACE: Duration = Duration::from_secs(30);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
 
 /// What the operator holds of one sink object.
 pub struct SinkState {
@@ -90,8 +90,7 @@ impl Control {
         let (version, built) = self.build(object, &sink);
         let changed = self.sinks.get(object).is_none_or(|s| s.config_version != version);
         if changed {
-            let probe =
-                Arc::new(Mutex::new(ProbeState { outcome: None, running: false, failures: 0, next: None }));
+            let probe = Arc::new(Mutex::new(ProbeState { outcome: None, running: false, failures: 0, next: None }));
             self.sinks.insert(object.clone(), SinkState { config_version: version, built, probe });
             self.mark_dependents(object);
         }
@@ -102,7 +101,7 @@ impl Control {
     fn build(&self, object: &ObjectRef, sink: &SinkObject) -> (u64, Result<BuiltSink, Unusable>) {
         let mut hash = DefaultHasher::new();
         sink_spec(sink).to_string().hash(&mut hash);
-        let built = self.check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
+        let built = Self::check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
             self.registry.build(sink, &secrets).map_err(|error| Unusable::Fault {
                 class: error.class,
                 fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.message },
@@ -116,7 +115,7 @@ impl Control {
         (hash.finish(), built)
     }
 
-    fn check(&self, sink: &SinkObject) -> Result<(), Unusable> {
+    fn check(sink: &SinkObject) -> Result<(), Unusable> {
         let violations = match sink {
             SinkObject::Snapshot(sink) => kollect_rules::check_snapshot_sink(&sink.spec),
             SinkObject::Database(sink) => kollect_rules::check_database_sink(&sink.spec),
@@ -241,7 +240,7 @@ impl Control {
             SinkObject::Database(s) => serde_json::to_value(&s.status),
         };
         let health = crate::control::health_of(&wanted);
-        self.report(object, sink.meta(), present.unwrap_or_default(), wanted, serde_json::Map::new(), health);
+        self.report(object, sink.meta(), &present.unwrap_or_default(), &wanted, serde_json::Map::new(), health);
     }
 }
 
@@ -278,8 +277,7 @@ impl ProbeTask {
             .unwrap_or_else(|_| Err(SinkError::transient("probe", "the backend did not answer in 15 s")))
             .map(|probe| probe.message);
         let result = if outcome.is_ok() { "success" } else { "failure" };
-        let labels =
-            crate::metrics::TypeResult { r#type: self.sink_type.to_owned(), result: result.to_owned() };
+        let labels = crate::metrics::TypeResult { r#type: self.sink_type.to_owned(), result: result.to_owned() };
         self.metrics.connection_test.get_or_create(&labels).inc();
         if let Err(error) = &outcome {
             let class = error.class.label();
@@ -289,14 +287,13 @@ impl ProbeTask {
         }
         let mut state = self.state.lock();
         state.running = false;
-        state.next = match &outcome {
+        state.next = if outcome.is_ok() {
             // The annotation goes away a moment later; until that is seen it must not start another probe.
-            Ok(_) => self.one_shot.then(|| Instant::now() + ANNOTATION_GRACE),
-            Err(_) => {
-                state.failures = state.failures.saturating_add(1);
-                let pause = FIRST_RETRY.saturating_mul(1 << (state.failures - 1).min(6)).min(LAST_RETRY);
-                Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0))
-            }
+            self.one_shot.then(|| Instant::now() + ANNOTATION_GRACE)
+        } else {
+            state.failures = state.failures.saturating_add(1);
+            let pause = FIRST_RETRY.saturating_mul(1 << (state.failures - 1).min(6)).min(LAST_RETRY);
+            Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0))
         };
         state.outcome = Some(outcome);
         drop(state);

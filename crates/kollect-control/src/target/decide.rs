@@ -52,11 +52,9 @@ pub enum Sinks {
 pub fn conditions(facts: &Facts) -> Vec<Wanted> {
     let mut all = verdict(facts);
     all.push(match &facts.sinks {
-        Sinks::None => Wanted::is_true(
-            "SinkReachable",
-            "NoSinksInNamespace",
-            "no inventory of this namespace references a sink",
-        ),
+        Sinks::None => {
+            Wanted::is_true("SinkReachable", "NoSinksInNamespace", "no inventory of this namespace references a sink")
+        }
         Sinks::Reachable(n) => Wanted::is_true("SinkReachable", "SinksReachable", format!("{n} sinks resolved")),
         Sinks::Trouble(reason, message) => Wanted::is_false("SinkReachable", reason, message.clone()),
     });
@@ -132,10 +130,8 @@ mod tests {
             table(&broken),
             ["Ready=True/Collecting", "Synced=True/Collecting", "Degraded=True/ExtractionFailed"]
         );
-        let stopped = Facts {
-            stop: Some(Stop { reason: "ProfileNotFound", message: String::new() }),
-            ..healthy.clone()
-        };
+        let stopped =
+            Facts { stop: Some(Stop { reason: "ProfileNotFound", message: String::new() }), ..healthy.clone() };
         assert_eq!(
             table(&stopped),
             ["Ready=False/ProfileNotFound", "Synced=False/ProfileNotFound", "Degraded=True/ProfileNotFound"]

@@ -161,7 +161,7 @@ impl Control {
         let fields = fields(target, state, &facts, &before);
         // The count is in the message; only states and reasons are health.
         let health = health_of(&wanted);
-        self.report(object, &target.metadata, present, wanted, fields, health);
+        self.report(object, &target.metadata, &present, &wanted, fields, health);
     }
 
     /// How the sinks that the namespace's inventories reference look.

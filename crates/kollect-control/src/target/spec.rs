@@ -4,11 +4,8 @@ use crate::control::Control;
 use crate::kinds::NamespacedName;
 use crate::target::TargetState;
 use crate::target::decide::Stop;
-use kollect_api::{KollectScope, KollectTarget, ResourceRule, WatchMode};
-use kollect_collect::{Matching, Rule, TargetSpec, WantedNamespaces};
-use kollect_extract::Predicate;
-use kollect_model::Gvk;
-use kollect_rules::Selector;
+use kollect_api::{KollectScope, KollectTarget};
+use kollect_collect::{Matching, TargetSpec, WantedNamespaces};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -49,7 +46,8 @@ impl Control {
             return Err(stop("ScopeGVKDenied", why));
         }
         let namespaces = self.resolve_namespaces(key, target, scope.as_deref(), state)?;
-        let matching = matching(target, &profile.gvk).map_err(|why| stop("InvalidSpec", why))?;
+        let matching =
+            Matching::of(&target.spec, &profile.gvk).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
         let mut version = DefaultHasher::new();
         serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);
         serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);
@@ -92,34 +90,4 @@ impl Control {
         let wanted: BTreeSet<Arc<str>> = resolved.effective.iter().map(|ns| Arc::from(ns.as_str())).collect();
         Ok(WantedNamespaces::Only(Arc::new(wanted)))
     }
-}
-
-fn matching(target: &KollectTarget, gvk: &Gvk) -> Result<Matching, String> {
-    let spec = &target.spec;
-    let rules = spec.resource_rules.iter().enumerate().map(|(i, r)| rule(i, r, gvk)).collect::<Result<_, _>>()?;
-    Ok(Matching {
-        rules,
-        names: spec.names.iter().map(|n| n.as_str().into()).collect(),
-        labels: spec.label_selector.as_ref().map(Selector::new),
-        opt_in: spec.watch_mode == WatchMode::OptIn,
-    })
-}
-
-fn rule(index: usize, rule: &ResourceRule, gvk: &Gvk) -> Result<Rule, String> {
-    let labels = k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
-        match_labels: Some(rule.match_labels.clone()),
-        match_expressions: Some(rule.match_expressions.clone()),
-    };
-    let policy = match rule.match_policy.as_deref().map(str::trim).filter(|p| !p.is_empty()) {
-        Some(text) => Some(
-            Predicate::compile(text, gvk)
-                .map_err(|why| format!("spec.resourceRules[{index}].matchPolicy: {why}"))?,
-        ),
-        None => None,
-    };
-    Ok(Rule {
-        namespace_selector: rule.namespace_selector.as_ref().map(Selector::new),
-        labels: Some(Selector::new(&labels)),
-        policy,
-    })
 }

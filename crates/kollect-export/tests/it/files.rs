@@ -93,7 +93,8 @@ async fn files_of_a_lost_part_stay_and_a_document_is_not_written_without_it() {
     let memory = Arc::new(MemoryFiles::new("lane"));
     let mut before = Bench::new(store(4));
     before.store.upsert(row("a", "two", "v0", 1));
-    let (tree, document) = (spec("tree", Mode::PerResource, memory.clone()), spec("doc", Mode::Document, memory.clone()));
+    let (tree, document) =
+        (spec("tree", Mode::PerResource, memory.clone()), spec("doc", Mode::Document, memory.clone()));
     before.exporter.set_binding(tree.clone());
     before.exporter.set_binding(document.clone());
     before.exported().await;

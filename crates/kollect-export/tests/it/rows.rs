@@ -165,7 +165,9 @@ async fn within_the_interval_changes_wait_and_the_status_says_so() {
     let outcome = bench.next().await;
     assert!(matches!(outcome.result, OutcomeResult::Debounced(_)), "{outcome:?}");
     let waiting = bench.exporter.status(&spec.id).unwrap();
-    assert!(matches!(waiting.state, BindingState::Debounced { changes: 1, due_in } if due_in > Duration::from_secs(50)));
+    assert!(
+        matches!(waiting.state, BindingState::Debounced { changes: 1, due_in } if due_in > Duration::from_secs(50))
+    );
     assert_eq!((waiting.last_export, &waiting.checksum), (before.last_export, &before.checksum));
     assert_eq!(memory.counts().0, 5);
     spec.config_version = 2;

@@ -34,8 +34,7 @@ impl Reader {
         let began = store.cut();
         let mut after = Version(0);
         loop {
-            let query =
-                Query { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
+            let query = Query { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
             let Changes::Delta { changes, upto, more } = store.changes(&query) else {
                 panic!("the reader was left behind");
             };

@@ -119,7 +119,10 @@ fn a_row_that_a_sink_holds_is_gone_only_on_evidence() {
     assert!(store.ready(&view));
     let unknown = View::of(vec![key("never-ensured")]);
     assert!(!store.ready(&unknown));
-    assert_eq!(store.standing(&unknown, &RowId { target: key("never-ensured"), uid: "x".into() }, "one"), Standing::Unproven);
+    assert_eq!(
+        store.standing(&unknown, &RowId { target: key("never-ensured"), uid: "x".into() }, "one"),
+        Standing::Unproven
+    );
 }
 
 #[test]

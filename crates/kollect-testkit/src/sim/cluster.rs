@@ -104,7 +104,8 @@ impl Cluster {
                 Some(Object { namespace, value: known.map_or(0, |object| object.value), matches })
             }
             _ => {
-                let matches = known.map_or_else(|| std::array::from_fn(|_| random.u8(..3) > 0), |object| object.matches);
+                let matches =
+                    known.map_or_else(|| std::array::from_fn(|_| random.u8(..3) > 0), |object| object.matches);
                 Some(Object { namespace, value: random.u64(..5), matches })
             }
         };

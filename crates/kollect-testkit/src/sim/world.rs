@@ -273,8 +273,8 @@ fn may_go(cluster: &Cluster, wish: &Wish, id: &RowId) -> bool {
 fn expected(cluster: &Cluster, wish: &Wish) -> BTreeMap<RowId, Digest> {
     let mut rows = BTreeMap::new();
     for (uid, object) in &cluster.objects {
-        let mut members = (0..TARGETS)
-            .filter(|target| object.matches[*target] && in_view(cluster, wish, *target, object.namespace));
+        let mut members =
+            (0..TARGETS).filter(|target| object.matches[*target] && in_view(cluster, wish, *target, object.namespace));
         let members: Vec<usize> = match wish.dedupe {
             Dedupe::KeepAll => members.collect(),
             Dedupe::ByResourceUid => members.next_back().into_iter().collect(),

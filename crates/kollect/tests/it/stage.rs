@@ -1,0 +1,321 @@
+//! A cluster with Git, PostgreSQL and the operator, and what the tests ask of them.
+//!
+//! Separate so that a test reads as its story. It waits with deadlines and never sleeps "to give it time".
+
+use anyhow::Context as _;
+use kollect_testkit::operator::{self, Operator, OperatorOptions, SERVICE_ACCOUNT};
+use kollect_testkit::scene;
+use kollect_testkit::servers::{
+    ApiServer, ApiServerOptions, AuditEntry, GitHttp, GitHttpOptions, Postgres, PostgresOptions, read_audit_log,
+    wait_for,
+};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// The sinks' `spec.cluster`.
+pub(crate) const CLUSTER: &str = "east";
+/// Repository of [`Stage::git_sink`].
+pub(crate) const REPO: &str = "inventory.git";
+/// Long enough for anything that should happen "at once", on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The pod's UID of [`Stage::operator`]: a restarted operator takes its own lease at once.
+const POD_UID: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Everything but the operator.
+pub(crate) struct Stage {
+    pub(crate) api: ApiServer,
+    pub(crate) postgres: Postgres,
+    pub(crate) git: GitHttp,
+    pub(crate) client: kube::Client,
+    pub(crate) token: String,
+}
+
+impl Stage {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(GitHttpOptions::default()).await
+    }
+
+    pub(crate) async fn start_with(git: GitHttpOptions) -> anyhow::Result<Self> {
+        let options = ApiServerOptions { audit_users: vec![operator::USER.to_owned()], ..ApiServerOptions::default() };
+        let (api, postgres, git) = tokio::try_join!(
+            ApiServer::start(options),
+            Postgres::start(PostgresOptions::default()),
+            GitHttp::start(git)
+        )?;
+        git.repos.create(REPO)?;
+        let token = operator::install(&api).await?;
+        let client = api.admin().await?;
+        Ok(Self { api, postgres, git, client, token })
+    }
+
+    /// Starts the operator and waits until it is ready.
+    pub(crate) async fn operator(&self) -> anyhow::Result<Operator> {
+        self.operator_with(&[]).await
+    }
+
+    pub(crate) async fn operator_with(&self, args: &[&str]) -> anyhow::Result<Operator> {
+        self.operator_as(POD_UID, args).await
+    }
+
+    /// The same as a pod with this UID.
+    pub(crate) async fn operator_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Operator> {
+        let mut operator = Operator::start(&self.api.kubeconfig_for_token(&self.token), &options(pod, args))?;
+        operator.wait_ready(SOON).await?;
+        Ok(operator)
+    }
+
+    pub(crate) async fn apply(&self, objects: impl IntoIterator<Item = Value>) -> anyhow::Result<()> {
+        for object in objects {
+            operator::apply(&self.client, object).await?;
+        }
+        Ok(())
+    }
+
+    /// A namespace with ConfigMaps of these names.
+    pub(crate) async fn namespace_with(&self, namespace: &str, maps: &[&str]) -> anyhow::Result<()> {
+        self.apply([scene::namespace(namespace)]).await?;
+        self.apply(maps.iter().map(|name| scene::config_map(namespace, name, "first", 0))).await
+    }
+
+    /// Profile `maps`, target `maps` (of `included` namespaces), sink `pg` and inventory `all` at no interval.
+    pub(crate) async fn pipeline(&self, team: &str, included: &[&str]) -> anyhow::Result<()> {
+        self.apply([scene::namespace(team)]).await?;
+        self.apply(self.postgres_sink(team, "pg")).await?;
+        self.apply([
+            map_profile(team),
+            scene::target(team, "maps", "maps", included),
+            scene::inventory(team, "all", None, Some("pg"), "0s"),
+        ])
+        .await
+    }
+
+    pub(crate) fn postgres_sink(&self, namespace: &str, name: &str) -> Vec<Value> {
+        scene::postgres_sink(&self.postgres, namespace, name, Postgres::DATABASE, CLUSTER)
+    }
+
+    /// A Git sink with one file per object.
+    pub(crate) fn git_sink(&self, namespace: &str, name: &str) -> Value {
+        let layout = json!({"mode": "perResource"});
+        scene::git_sink(namespace, name, &self.git.url(REPO), CLUSTER, Some(layout))
+    }
+
+    pub(crate) fn objects(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
+        let kollect = kind.starts_with("Kollect");
+        let group = match kind {
+            _ if kollect => "kollect.dev",
+            "Deployment" => "apps",
+            "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => "rbac.authorization.k8s.io",
+            "Event" => "events.k8s.io",
+            "Lease" => "coordination.k8s.io",
+            "CustomResourceDefinition" => "apiextensions.k8s.io",
+            _ => "",
+        };
+        let resource =
+            ApiResource::from_gvk(&GroupVersionKind::gvk(group, if kollect { "v1alpha1" } else { "v1" }, kind));
+        if namespace.is_empty() {
+            Api::all_with(self.client.clone(), &resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), namespace, &resource)
+        }
+    }
+
+    pub(crate) async fn patch(&self, kind: &str, namespace: &str, name: &str, patch: Value) -> anyhow::Result<()> {
+        let api = self.objects(kind, namespace);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .with_context(|| format!("patching {kind} {namespace}/{name}"))?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let api = self.objects(kind, namespace);
+        api.delete(name, &DeleteParams::default())
+            .await
+            .with_context(|| format!("deleting {kind} {namespace}/{name}"))?;
+        Ok(())
+    }
+
+    /// Waits until a deleted object is really gone.
+    pub(crate) async fn gone(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let api = self.objects(kind, namespace);
+        wait_for(&format!("{kind} {namespace}/{name} gone"), SOON, async || Ok(api.get_opt(name).await?.is_none())).await
+    }
+
+    pub(crate) async fn status(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<Value> {
+        let object = self.objects(kind, namespace).get(name).await?;
+        Ok(object.data.get("status").cloned().unwrap_or(Value::Null))
+    }
+
+    /// Waits until the conditions of an object are these, written like `Ready=True/Exported`; `!Degraded` is absence.
+    pub(crate) async fn shows(&self, kind: &str, namespace: &str, name: &str, wanted: &[&str]) -> anyhow::Result<Value> {
+        let mut last = Value::Null;
+        let seen = wait_for(&format!("{kind} {namespace}/{name} shows {wanted:?}"), SOON, async || {
+            last = self.status(kind, namespace, name).await?;
+            Ok(wanted.iter().all(|wanted| holds(&last, wanted)))
+        })
+        .await;
+        seen.with_context(|| format!("status is {last:#}"))?;
+        Ok(last)
+    }
+
+    /// `shows` for the inventory `all`.
+    pub(crate) async fn inventory_shows(&self, team: &str, wanted: &[&str]) -> anyhow::Result<Value> {
+        self.shows("KollectInventory", team, "all", wanted).await
+    }
+
+    /// `shows` for the target `maps`.
+    pub(crate) async fn target_shows(&self, team: &str, wanted: &[&str]) -> anyhow::Result<Value> {
+        self.shows("KollectTarget", team, "maps", wanted).await
+    }
+
+    pub(crate) async fn database(&self) -> anyhow::Result<tokio_postgres::Client> {
+        self.postgres.admin(Postgres::DATABASE).await
+    }
+
+    /// `namespace/name` of every row of an inventory in Postgres; a doubled row fails.
+    pub(crate) async fn rows(&self, team: &str, inventory: &str) -> anyhow::Result<BTreeSet<String>> {
+        let database = self.database().await?;
+        let sql = format!(
+            "SELECT payload->>'namespace', payload->>'name', target_name FROM {} \
+             WHERE inventory_namespace = $1 AND inventory_name = $2",
+            scene::TABLE
+        );
+        let rows = match database.query(&sql, &[&team, &inventory]).await {
+            Ok(rows) => rows,
+            // The table comes with the first export.
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        for row in rows {
+            let (namespace, name, target): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            anyhow::ensure!(keys.insert((target, namespace.clone(), name.clone())), "{namespace}/{name} is doubled");
+            found.insert(format!("{namespace}/{name}"));
+        }
+        Ok(found)
+    }
+
+    /// Waits until the inventory's rows are these.
+    pub(crate) async fn rows_become(&self, team: &str, inventory: &str, wanted: &[&str]) -> anyhow::Result<()> {
+        let wanted: BTreeSet<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        let mut last = BTreeSet::new();
+        let seen = wait_for(&format!("rows of {team}/{inventory} are {wanted:?}"), SOON, async || {
+            last = self.rows(team, inventory).await?;
+            Ok(last == wanted)
+        })
+        .await;
+        seen.with_context(|| format!("the rows are {last:?}"))
+    }
+
+    /// Paths of the newest commit, without Kollect's own record.
+    pub(crate) fn files(&self) -> BTreeSet<String> {
+        let listed = self.git.repos.git(REPO, ["ls-tree", "-r", "--name-only", "main"]).unwrap_or_default();
+        listed.lines().filter(|path| !path.starts_with(".kollect/")).map(str::to_owned).collect()
+    }
+
+    /// Waits until the number of files is this.
+    pub(crate) async fn files_become(&self, wanted: usize) -> anyhow::Result<()> {
+        let seen = wait_for(&format!("{wanted} files in Git"), SOON, async || Ok(self.files().len() == wanted)).await;
+        seen.with_context(|| format!("the files are {:?}", self.files()))
+    }
+
+    /// The operator's requests from byte `from` of the audit log on, and where to go on.
+    pub(crate) fn requests(&self, from: u64) -> anyhow::Result<(Vec<AuditEntry>, u64)> {
+        read_audit_log(&self.api.audit_log(), from, operator::USER)
+    }
+
+    /// Notes of all events about an object.
+    pub(crate) async fn events(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let all = self.objects("Event", namespace).list(&kube::api::ListParams::default()).await?;
+        let text = |event: &DynamicObject, at: &str| {
+            event.data.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let about = all.items.iter().filter(|event| text(event, "/regarding/name") == name);
+        Ok(about.map(|event| (text(event, "/reason"), text(event, "/note"))).collect())
+    }
+
+    /// Lets the operator read ConfigMaps everywhere.
+    pub(crate) async fn grant_everywhere(&self) -> anyhow::Result<()> {
+        operator::grant_read(&self.client, &[("", "configmaps")]).await
+    }
+
+    /// Lets the operator read ConfigMaps in one namespace.
+    pub(crate) async fn grant_in(&self, namespace: &str) -> anyhow::Result<()> {
+        let api = "rbac.authorization.k8s.io";
+        let meta = json!({"namespace": namespace, "name": "collect"});
+        self.apply([
+            json!({
+                "apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": meta,
+                "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}],
+            }),
+            json!({
+                "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": meta,
+                "roleRef": {"apiGroup": api, "kind": "Role", "name": "collect"},
+                "subjects": [
+                    {"kind": "ServiceAccount", "namespace": SERVICE_ACCOUNT.0, "name": SERVICE_ACCOUNT.1},
+                ],
+            }),
+        ])
+        .await
+    }
+
+    pub(crate) async fn revoke_in(&self, namespace: &str) -> anyhow::Result<()> {
+        self.delete("RoleBinding", namespace, "collect").await
+    }
+}
+
+pub(crate) fn options(pod: &str, args: &[&str]) -> OperatorOptions {
+    OperatorOptions {
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        env: vec![
+            ("POD_UID".to_owned(), pod.to_owned()),
+            // The operator's own directory, so that runs share no mirror.
+            ("KOLLECT_GIT_MIRROR_DIR".to_owned(), "git-mirrors".to_owned()),
+        ],
+        binary: Some(Path::new(env!("CARGO_BIN_EXE_kollect")).to_owned()),
+    }
+}
+
+/// The profile of [`Stage::pipeline`].
+pub(crate) fn map_profile(namespace: &str) -> Value {
+    scene::profile(namespace, "maps", "v1", "ConfigMap", &[("value", "$.data.value")])
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+fn holds(status: &Value, wanted: &str) -> bool {
+    if let Some(absent) = wanted.strip_prefix('!') {
+        // A status without conditions says nothing yet.
+        return condition(status, "Ready").is_some() && condition(status, absent).is_none();
+    }
+    let Some((kind, rest)) = wanted.split_once('=') else { return false };
+    condition(status, kind).is_some_and(|found| {
+        let text = |key: &str| found[key].as_str().unwrap_or_default();
+        format!("{}/{}", text("status"), text("reason")) == rest
+    })
+}
+
+/// The message of a condition.
+pub(crate) fn message(status: &Value, kind: &str) -> String {
+    condition(status, kind).and_then(|found| found["message"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// The entry of a binding in `status.sinkExports`.
+pub(crate) fn sink_export<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
+    status["sinkExports"].as_array()?.iter().find(|entry| entry["name"] == name)
+}
+
+/// `True/Exported` and the like of a binding's entry; empty when there is none.
+pub(crate) fn binding_synced(status: &Value, name: &str) -> String {
+    let found = sink_export(status, name).and_then(|entry| condition(entry, "Synced"));
+    found.map_or_else(String::new, |c| {
+        format!("{}/{}", c["status"].as_str().unwrap_or_default(), c["reason"].as_str().unwrap_or_default())
+    })
+}
