@@ -7,7 +7,7 @@ use crate::feed::Feed;
 use crate::inventory::InventoryState;
 use crate::inventory::cleanup::Finished;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use crate::metrics::{Controller, ControllerResult, KindClass, Metrics};
+use crate::metrics::{Controller, ControllerResult, KindClass, Metrics, ProfileGvk};
 use crate::profile::Compiled;
 use crate::registry::SinkRegistry;
 use crate::shared::conditions::{Wanted, merge};
@@ -106,6 +106,8 @@ pub struct Control {
     pub(crate) sinks: HashMap<ObjectRef, SinkState>,
     pub(crate) targets: BTreeMap<NamespacedName, TargetState>,
     pub(crate) targets_changed: bool,
+    /// What each target adds to the row gauge of its profile, which several targets may share.
+    pub(crate) counted: HashMap<NamespacedName, (ProfileGvk, i64)>,
     pub(crate) inventories: HashMap<NamespacedName, InventoryState>,
     pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
     events: Events,
@@ -135,6 +137,7 @@ impl Control {
             sinks: HashMap::new(),
             targets: BTreeMap::new(),
             targets_changed: false,
+            counted: HashMap::new(),
             inventories: HashMap::new(),
             cleanups: Arc::default(),
             reasons: HashMap::new(),

@@ -13,6 +13,7 @@ use decide::{Facts, State};
 use kollect_api::names::finalizer;
 use kollect_api::{KollectInventory, KollectScope, SinkFamily, SinkRef};
 use kollect_export::{BindingId, BindingSpec, BindingState, Class, Family, InventoryKey, SinkKey};
+use kollect_model::TargetKey;
 use kollect_store::View;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -124,9 +125,11 @@ impl Control {
                     .is_none_or(|selector| kollect_rules::selector_matches(selector, &labels));
                 (refs.is_empty() || refs.iter().any(|name| *name == *key.name)) && selected
             })
-            .filter_map(|(key, _)| self.targets.get(key))
-            .filter(|state| state.in_view)
-            .map(|state| state.key.clone())
+            .filter_map(|(key, _)| match self.targets.get(key) {
+                Some(state) => state.in_view.then(|| state.key.clone()),
+                // Not looked at yet: it stays in, because a view without it would delete its rows.
+                None => Some(Arc::new(TargetKey::namespaced(&key.namespace, &key.name))),
+            })
             .collect();
         View::of(targets)
     }

@@ -72,9 +72,24 @@ impl Control {
     }
 
     fn drop_target(&mut self, object: &ObjectRef) {
+        self.count_rows(&object.key(), None);
         if self.targets.remove(&object.key()).is_some() {
             self.targets_changed = true;
             self.mark_inventories(&object.key());
+        }
+    }
+
+    /// Several targets may use one profile: each adds its own rows to the profile's gauge.
+    fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) {
+        let before = match now.clone() {
+            Some(now) => self.counted.insert(key.clone(), now),
+            None => self.counted.remove(key),
+        };
+        if let Some((labels, rows)) = before {
+            self.metrics.collected_objects.get_or_create(&labels).dec_by(rows);
+        }
+        if let Some((labels, rows)) = now {
+            self.metrics.collected_objects.get_or_create(&labels).inc_by(rows);
         }
     }
 
@@ -151,8 +166,8 @@ impl Control {
             profile: format!("{}/{}", object.namespace, target.spec.profile_ref),
             gvk: state.gvk.clone(),
         };
-        let rows = i64::try_from(facts.rows).unwrap_or(i64::MAX);
-        self.metrics.collected_objects.get_or_create(&labels).set(rows);
+        self.count_rows(&object.key(), Some((labels, i64::try_from(facts.rows).unwrap_or(i64::MAX))));
+        let Some(state) = self.targets.get(&object.key()) else { return };
         self.metrics.collect_items.set(i64::try_from(self.store.rows()).unwrap_or(i64::MAX));
         let wanted = decide::conditions(&facts);
         let present = serde_json::to_value(&target.status).unwrap_or_default();

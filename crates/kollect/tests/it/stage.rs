@@ -14,42 +14,85 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
 /// The sinks' `spec.cluster`.
 pub(crate) const CLUSTER: &str = "east";
-/// Repository of [`Stage::git_sink`].
-pub(crate) const REPO: &str = "inventory.git";
 /// Long enough for anything that should happen "at once", on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The pod's UID of [`Stage::operator`]: a restarted operator takes its own lease at once.
 const POD_UID: &str = "11111111-2222-3333-4444-555555555555";
 
-/// Everything but the operator.
-pub(crate) struct Stage {
+/// What runs beside the operator.
+pub(crate) struct Servers {
     pub(crate) api: ApiServer,
     pub(crate) postgres: Postgres,
     pub(crate) git: GitHttp,
-    pub(crate) client: kube::Client,
-    pub(crate) token: String,
+    token: String,
 }
 
-impl Stage {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        Self::start_with(GitHttpOptions::default()).await
-    }
+/// Everything but the operator.
+pub(crate) struct Stage {
+    servers: Arc<Servers>,
+    pub(crate) client: kube::Client,
+}
 
-    pub(crate) async fn start_with(git: GitHttpOptions) -> anyhow::Result<Self> {
+impl std::ops::Deref for Stage {
+    type Target = Servers;
+
+    fn deref(&self) -> &Servers {
+        &self.servers
+    }
+}
+
+impl Servers {
+    async fn start(git: GitHttpOptions) -> anyhow::Result<Self> {
         let options = ApiServerOptions { audit_users: vec![operator::USER.to_owned()], ..ApiServerOptions::default() };
         let (api, postgres, git) = tokio::try_join!(
             ApiServer::start(options),
             Postgres::start(PostgresOptions::default()),
             GitHttp::start(git)
         )?;
-        git.repos.create(REPO)?;
         let token = operator::install(&api).await?;
-        let client = api.admin().await?;
-        Ok(Self { api, postgres, git, client, token })
+        Ok(Self { api, postgres, git, token })
+    }
+}
+
+impl Stage {
+    /// Servers of its own, for a test that breaks them or counts requests.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(GitHttpOptions::default()).await
+    }
+
+    pub(crate) async fn start_with(git: GitHttpOptions) -> anyhow::Result<Self> {
+        Self::over(Arc::new(Servers::start(git).await?)).await
+    }
+
+    /// Servers and an operator that all tests share which keep to a namespace of their own. It may read ConfigMaps.
+    pub(crate) async fn shared() -> anyhow::Result<Self> {
+        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        static SHARED: OnceCell<(Arc<Servers>, Operator)> = OnceCell::const_new();
+        let servers = SHARED.get_or_try_init(async || {
+            // Tests come and go with their run times; these stay.
+            let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a run time"));
+            let started = runtime.spawn(async {
+                let stage = Self::start().await?;
+                stage.grant_everywhere().await?;
+                let operator = stage.operator().await?;
+                anyhow::Ok((stage.servers, operator))
+            });
+            started.await?
+        });
+        Self::over(servers.await?.0.clone()).await
+    }
+
+    /// A client belongs to the run time of one test.
+    async fn over(servers: Arc<Servers>) -> anyhow::Result<Self> {
+        let client = servers.api.admin().await?;
+        Ok(Self { servers, client })
     }
 
     /// Starts the operator and waits until it is ready.
@@ -97,10 +140,12 @@ impl Stage {
         scene::postgres_sink(&self.postgres, namespace, name, Postgres::DATABASE, CLUSTER)
     }
 
-    /// A Git sink with one file per object.
-    pub(crate) fn git_sink(&self, namespace: &str, name: &str) -> Value {
+    /// A Git sink with one file per object, into a repository of its own.
+    pub(crate) fn git_sink(&self, namespace: &str, name: &str) -> anyhow::Result<Value> {
+        let repo = repo(namespace);
+        self.git.repos.create(&repo)?;
         let layout = json!({"mode": "perResource"});
-        scene::git_sink(namespace, name, &self.git.url(REPO), CLUSTER, Some(layout))
+        Ok(scene::git_sink(namespace, name, &self.git.url(&repo), CLUSTER, Some(layout)))
     }
 
     pub(crate) fn objects(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
@@ -213,15 +258,16 @@ impl Stage {
     }
 
     /// Paths of the newest commit, without Kollect's own record.
-    pub(crate) fn files(&self) -> BTreeSet<String> {
-        let listed = self.git.repos.git(REPO, ["ls-tree", "-r", "--name-only", "main"]).unwrap_or_default();
+    pub(crate) fn files(&self, team: &str) -> BTreeSet<String> {
+        let listed = self.git.repos.git(&repo(team), ["ls-tree", "-r", "--name-only", "main"]).unwrap_or_default();
         listed.lines().filter(|path| !path.starts_with(".kollect/")).map(str::to_owned).collect()
     }
 
     /// Waits until the number of files is this.
-    pub(crate) async fn files_become(&self, wanted: usize) -> anyhow::Result<()> {
-        let seen = wait_for(&format!("{wanted} files in Git"), SOON, async || Ok(self.files().len() == wanted)).await;
-        seen.with_context(|| format!("the files are {:?}", self.files()))
+    pub(crate) async fn files_become(&self, team: &str, wanted: usize) -> anyhow::Result<()> {
+        let what = format!("{wanted} files of {team} in Git");
+        let seen = wait_for(&what, SOON, async || Ok(self.files(team).len() == wanted)).await;
+        seen.with_context(|| format!("the files are {:?}", self.files(team)))
     }
 
     /// The operator's requests from byte `from` of the audit log on, and where to go on.
@@ -279,6 +325,11 @@ pub(crate) fn options(pod: &str, args: &[&str]) -> OperatorOptions {
         ],
         binary: Some(Path::new(env!("CARGO_BIN_EXE_kollect")).to_owned()),
     }
+}
+
+/// Repository of [`Stage::git_sink`].
+pub(crate) fn repo(namespace: &str) -> String {
+    format!("{namespace}.git")
 }
 
 /// The profile of [`Stage::pipeline`].
