@@ -54,7 +54,8 @@ pub(crate) fn run_all(tier: Tier) -> anyhow::Result<()> {
     }
     let Totals { passed, failed, ignored } = totals;
     let left = if ignored > 0 { format!(", {ignored} left to --soak") } else { String::new() };
-    writeln!(std::io::stdout(), "{passed} passed, {failed} failed{left} ({} s)", begun.elapsed().as_secs())?;
+    eprintln!("==> took {} s{left}", begun.elapsed().as_secs());
+    writeln!(std::io::stdout(), "{passed} passed, {failed} failed")?;
     anyhow::ensure!(green && failed == 0, "tests failed");
     Ok(())
 }

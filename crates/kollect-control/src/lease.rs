@@ -151,8 +151,12 @@ impl Election {
                 }
                 event = next_after(watch_again, &mut changes), if watching => match event {
                     Some(Ok(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
-                        self.observed.note(Some(lease));
-                        if *self.leading.borrow() { self.check_still_ours()?; } else { next = self.when_to_try(); }
+                        if *self.leading.borrow() {
+                            self.check_against(&lease).await?;
+                        } else {
+                            self.observed.note(Some(lease));
+                            next = self.when_to_try();
+                        }
                     }
                     Some(Ok(watcher::Event::Delete(_))) => {
                         self.observed.note(None);
@@ -172,6 +176,16 @@ impl Election {
 
     fn when_to_try(&self) -> Instant {
         self.observed.free_at(&self.settings.identity, self.settings.lease_duration)
+    }
+
+    /// The watch may lag behind our own writes: what it shows of another holder counts only if a read says so too.
+    async fn check_against(&mut self, seen: &Lease) -> Result<(), LeaseError> {
+        let holder = seen.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        if holder == self.settings.identity {
+            return Ok(());
+        }
+        self.refresh().await;
+        self.check_still_ours()
     }
 
     fn check_still_ours(&self) -> Result<(), LeaseError> {

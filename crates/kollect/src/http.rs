@@ -26,7 +26,11 @@ pub(crate) async fn serve_probes(address: SocketAddr, ready: Ready, stop: Cancel
 }
 
 /// Serves the metrics until `stop`.
-pub(crate) async fn serve_metrics(address: SocketAddr, metrics: Arc<Metrics>, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve_metrics(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let routes = Router::new().route(
         "/metrics",
         get(async move || {

@@ -34,6 +34,32 @@ pub(crate) struct Servers {
     token: String,
 }
 
+/// An operator whose log is shown with a failed test.
+pub(crate) struct Running(Operator);
+
+impl std::ops::Deref for Running {
+    type Target = Operator;
+
+    fn deref(&self) -> &Operator {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Operator {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let logs = self.0.logs();
+        let lines: Vec<&str> = logs.lines().collect();
+        eprintln!("the operator's log ends with:");
+        lines[lines.len().saturating_sub(40)..].iter().for_each(|line| eprintln!("  {line}"));
+    }
+}
+
 /// Everything but the operator.
 pub(crate) struct Stage {
     servers: Arc<Servers>,
@@ -74,17 +100,19 @@ impl Stage {
     /// Servers and an operator that all tests share which keep to a namespace of their own. It may read ConfigMaps.
     pub(crate) async fn shared() -> anyhow::Result<Self> {
         static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-        static SHARED: OnceCell<(Arc<Servers>, Operator)> = OnceCell::const_new();
+        static SHARED: OnceCell<(Arc<Servers>, Running)> = OnceCell::const_new();
         let servers = SHARED.get_or_try_init(async || {
-            // Tests come and go with their run times; these stay.
+            // Tests come and go with their run times; this one stays.
             let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a run time"));
-            let started = runtime.spawn(async {
-                let stage = Self::start().await?;
-                stage.grant_everywhere().await?;
-                let operator = stage.operator().await?;
-                anyhow::Ok((stage.servers, operator))
-            });
-            started.await?
+            let start = || {
+                runtime.block_on(async {
+                    let stage = Self::start().await?;
+                    stage.grant_everywhere().await?;
+                    let operator = stage.operator().await?;
+                    anyhow::Ok((stage.servers, operator))
+                })
+            };
+            tokio::task::spawn_blocking(start).await?
         });
         Self::over(servers.await?.0.clone()).await
     }
@@ -96,19 +124,28 @@ impl Stage {
     }
 
     /// Starts the operator and waits until it is ready.
-    pub(crate) async fn operator(&self) -> anyhow::Result<Operator> {
+    pub(crate) async fn operator(&self) -> anyhow::Result<Running> {
         self.operator_with(&[]).await
     }
 
-    pub(crate) async fn operator_with(&self, args: &[&str]) -> anyhow::Result<Operator> {
+    pub(crate) async fn operator_with(&self, args: &[&str]) -> anyhow::Result<Running> {
         self.operator_as(POD_UID, args).await
     }
 
     /// The same as a pod with this UID.
-    pub(crate) async fn operator_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Operator> {
-        let mut operator = Operator::start(&self.api.kubeconfig_for_token(&self.token), &options(pod, args))?;
+    pub(crate) async fn operator_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Running> {
+        let mut operator = self.spawn_as(pod, args)?;
         operator.wait_ready(SOON).await?;
         Ok(operator)
+    }
+
+    /// Starts the operator and does not wait, as the kubelet does.
+    pub(crate) fn spawn_operator(&self, args: &[&str]) -> anyhow::Result<Running> {
+        self.spawn_as(POD_UID, args)
+    }
+
+    fn spawn_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Running> {
+        Ok(Running(Operator::start(&self.api.kubeconfig_for_token(&self.token), &options(pod, args))?))
     }
 
     pub(crate) async fn apply(&self, objects: impl IntoIterator<Item = Value>) -> anyhow::Result<()> {
@@ -187,7 +224,8 @@ impl Stage {
     /// Waits until a deleted object is really gone.
     pub(crate) async fn gone(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<()> {
         let api = self.objects(kind, namespace);
-        wait_for(&format!("{kind} {namespace}/{name} gone"), SOON, async || Ok(api.get_opt(name).await?.is_none())).await
+        wait_for(&format!("{kind} {namespace}/{name} gone"), SOON, async || Ok(api.get_opt(name).await?.is_none()))
+            .await
     }
 
     pub(crate) async fn status(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<Value> {
@@ -196,7 +234,13 @@ impl Stage {
     }
 
     /// Waits until the conditions of an object are these, written like `Ready=True/Exported`; `!Degraded` is absence.
-    pub(crate) async fn shows(&self, kind: &str, namespace: &str, name: &str, wanted: &[&str]) -> anyhow::Result<Value> {
+    pub(crate) async fn shows(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        wanted: &[&str],
+    ) -> anyhow::Result<Value> {
         let mut last = Value::Null;
         let seen = wait_for(&format!("{kind} {namespace}/{name} shows {wanted:?}"), SOON, async || {
             last = self.status(kind, namespace, name).await?;
@@ -315,7 +359,7 @@ impl Stage {
     }
 }
 
-pub(crate) fn options(pod: &str, args: &[&str]) -> OperatorOptions {
+fn options(pod: &str, args: &[&str]) -> OperatorOptions {
     OperatorOptions {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env: vec![
