@@ -69,13 +69,15 @@ pub(crate) struct Reader {
     /// Epoch for which the last need was worked out.
     needed_at: u64,
     seen: HashSet<Uid>,
+    /// Since when there is no list or watch; at first since the beginning, because a request that hangs is no failure yet.
     failing_since: Option<Instant>,
 }
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, feed: Arc<Feed>, id: WatchId, progress: Arc<Progress>) -> Self {
         let epochs = feed.subscribe();
-        Self { shared, feed, id, progress, epochs, began: 0, needed_at: 0, seen: HashSet::new(), failing_since: None }
+        let failing_since = Some(Instant::now());
+        Self { shared, feed, id, progress, epochs, began: 0, needed_at: 0, seen: HashSet::new(), failing_since }
     }
 
     fn count(&self, objects: u64) {

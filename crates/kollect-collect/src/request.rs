@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Time for the first byte of an answer to a watch.
 const WATCH_ANSWER: Duration = Duration::from_secs(10);
 /// Time for the first byte of a page: the server assembles it first.
-const LIST_ANSWER: Duration = Duration::from_mins(1);
+const LIST_ANSWER: Duration = Duration::from_secs(25);
 /// Longest silence in the middle of a page.
 const LIST_SILENCE: Duration = Duration::from_secs(15);
 /// How much of an error answer is read.

@@ -23,6 +23,12 @@ pub fn precise_timestamp() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// Seconds since the beginning of 2026: a number that a later process finds larger.
+pub fn epoch_seconds() -> u64 {
+    const START_OF_2026: i64 = 1_767_225_600;
+    u64::try_from(timestamp().as_second() - START_OF_2026).unwrap_or(0)
+}
+
 /// A wall-clock time in whole seconds.
 pub fn to_timestamp(time: SystemTime) -> jiff::Timestamp {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());

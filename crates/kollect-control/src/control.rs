@@ -25,7 +25,7 @@ use kollect_store::Store;
 use kube::api::ObjectMeta;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +110,8 @@ pub struct Control {
     pub(crate) counted: HashMap<NamespacedName, (ProfileGvk, i64)>,
     pub(crate) inventories: HashMap<NamespacedName, InventoryState>,
     pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
+    /// Objects whose finalizers are being changed.
+    pub(crate) finalizing: Arc<Mutex<HashSet<ObjectRef>>>,
     events: Events,
     reasons: HashMap<ObjectRef, String>,
     stop: CancellationToken,
@@ -140,6 +142,7 @@ impl Control {
             counted: HashMap::new(),
             inventories: HashMap::new(),
             cleanups: Arc::default(),
+            finalizing: Arc::default(),
             reasons: HashMap::new(),
             stop,
         }

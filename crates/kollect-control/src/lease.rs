@@ -3,7 +3,7 @@
 //! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
 //! was *sent*, and every write carries the number of lease transitions as a fence. It must not know what is written.
 
-use crate::clock::{boot_time, precise_timestamp};
+use crate::clock::{boot_time, epoch_seconds, precise_timestamp};
 use futures_util::StreamExt;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -110,6 +110,13 @@ impl Observed {
     }
 }
 
+/// The number of a new leadership. Backends refuse writers with a lower one than they have seen, so it must grow even when
+/// the Lease was deleted with all its history: it is never less than the time.
+fn next_transition(last: Option<i32>, now: u64) -> i32 {
+    let after_last = last.map_or(0, |last| last.saturating_add(1));
+    i32::try_from(now).unwrap_or(i32::MAX).max(after_last)
+}
+
 /// The next item of a stream, not asked for before `when`.
 async fn next_after<S: futures_util::Stream + Unpin>(when: Instant, stream: &mut S) -> Option<S::Item> {
     tokio::time::sleep_until(when).await;
@@ -197,6 +204,12 @@ impl Election {
         Err(LeaseError::Lost(format!("{} holds the Lease {LEASE_NAME} now", self.observed.holder())))
     }
 
+    /// Of the lease that we hold, also when somebody has deleted it.
+    fn transitions(&self) -> i32 {
+        let ours = i32::try_from(self.permit.fence()).unwrap_or(i32::MAX);
+        self.observed.spec().and_then(|s| s.lease_transitions).map_or(ours, |seen| seen.max(ours))
+    }
+
     async fn refresh(&mut self) {
         if let Ok(Ok(lease)) = tokio::time::timeout(self.settings.retry_period, self.api.get_opt(LEASE_NAME)).await {
             self.observed.note(lease);
@@ -211,7 +224,7 @@ impl Election {
             self.refresh().await;
             return self.when_to_try().min(look).max(Instant::now() + Duration::from_millis(10));
         }
-        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).map_or(0, |t| t + 1);
+        let transitions = next_transition(self.observed.spec().and_then(|s| s.lease_transitions), epoch_seconds());
         match self.put(transitions, &self.settings.identity.clone()).await {
             Ok(()) => {
                 tracing::info!(identity = %self.settings.identity, transitions, "became leader");
@@ -227,7 +240,7 @@ impl Election {
     }
 
     async fn renew(&mut self) -> Result<Instant, LeaseError> {
-        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).unwrap_or(0);
+        let transitions = self.transitions();
         match self.put(transitions, &self.settings.identity.clone()).await {
             Ok(()) => Ok(Instant::now() + self.settings.lease_duration / 4),
             Err(error) => {
@@ -291,7 +304,7 @@ impl Election {
             return;
         }
         self.leading.send_replace(false);
-        let transitions = self.observed.spec().and_then(|s| s.lease_transitions).unwrap_or(0);
+        let transitions = self.transitions();
         if let Err(error) = self.put(transitions, "").await {
             tracing::warn!(%error, error_class = "transient", "lease not released; a successor waits until it expires");
         }
@@ -325,6 +338,14 @@ mod tests {
         permit.grant(boot_time() + Duration::from_secs(60), 8);
         permit.end();
         assert!(!permit.may_write());
+    }
+
+    #[test]
+    fn a_new_leadership_has_a_higher_number_than_any_before_even_without_a_lease() {
+        assert_eq!(next_transition(Some(500), 400), 501);
+        assert_eq!(next_transition(Some(3), 400), 400);
+        assert!(next_transition(None, 402) > next_transition(Some(400), 400));
+        assert_eq!(next_transition(Some(i32::MAX), u64::MAX), i32::MAX);
     }
 
     #[tokio::test]

@@ -6,12 +6,13 @@ use crate::settings::{LeaderElection, Settings};
 use crate::sinks::Registry;
 use anyhow::Context;
 use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
+use kollect_control::clock::epoch_seconds;
 use kollect_control::control::{Control, ControlSettings, Parts};
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
 use kollect_control::observe::Observer;
 use kollect_control::shared::dirty::Dirty;
-use kollect_export::{AlwaysWrite, ExportSettings, Exporter, WriteRight};
+use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::Guard;
 use kollect_store::Store;
 use std::path::PathBuf;
@@ -115,7 +116,7 @@ async fn lead_when_elected(
     let (right, mut leading, mut election): (Arc<dyn WriteRight>, _, _) = match &settings.leader_election {
         None => {
             let (_always, signal) = watch::channel(true);
-            (Arc::new(AlwaysWrite), signal, None)
+            (Arc::new(OnlyOne { fence: epoch_seconds() }), signal, None)
         }
         Some(wanted) => {
             let (election, permit, signal) = Election::new(client.clone(), lease_settings(settings, wanted));
@@ -157,6 +158,21 @@ async fn lead_when_elected(
         within(RELEASE_GRACE, ended).await?;
     }
     outcome
+}
+
+/// Without leader election this process is taken to be the only writer, and the newest.
+struct OnlyOne {
+    fence: u64,
+}
+
+impl WriteRight for OnlyOne {
+    fn may_write(&self) -> bool {
+        true
+    }
+
+    fn fence(&self) -> u64 {
+        self.fence
+    }
 }
 
 async fn within(grace: Duration, end: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -19,6 +19,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// After this many transient failures a deletion goes on without the clean-up.
 const ATTEMPTS: u32 = 8;
+/// Stands for every binding of an inventory that is being deleted.
+pub const ALL: &str = "*";
 
 impl Control {
     /// Ends the bindings whose references left the spec.
@@ -28,16 +30,19 @@ impl Control {
         inventory: &KollectInventory,
         names: &BTreeSet<String>,
     ) {
-        let exported = inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone());
+        let exported: BTreeSet<String> =
+            inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone()).collect();
         let state = self.inventories.entry(key.clone()).or_default();
-        let known: BTreeSet<String> = state.bindings.keys().cloned().chain(exported).collect();
-        let removed: Vec<String> =
-            known.into_iter().filter(|n| !names.contains(n) && !state.leaving.contains(n)).collect();
+        // The status may list a binding for a while after its clean-up.
+        state.left.retain(|name| exported.contains(name));
+        let known: BTreeSet<String> =
+            state.bindings.keys().chain(state.resting.keys()).cloned().chain(exported).collect();
+        let gone = |n: &String| !names.contains(n) && !state.leaving.contains_key(n) && !state.left.contains(n);
+        let removed: Vec<String> = known.into_iter().filter(gone).collect();
         for name in removed {
-            let bound = self.inventories.get_mut(key).and_then(|s| s.bindings.remove(&name));
-            if let Some(spec) = bound.or_else(|| self.rebuild(key, inventory, &name)) {
+            if let Some(spec) = self.last_binding(key, inventory, &name) {
                 if let Some(state) = self.inventories.get_mut(key) {
-                    state.leaving.insert(name.clone());
+                    state.leaving.insert(name.clone(), spec.destination.clone());
                 }
                 self.start_cleanup(key, inventory, vec![(name, spec)], false);
             }
@@ -51,22 +56,29 @@ impl Control {
         }
         let key = object.key();
         let state = self.inventories.entry(key.clone()).or_default();
-        if state.leaving.contains("*") {
+        if state.leaving.contains_key(ALL) {
             return;
         }
-        state.leaving.insert("*".to_owned());
-        let mut bindings: Vec<(String, BindingSpec)> = std::mem::take(&mut state.bindings).into_iter().collect();
-        let exported: Vec<String> =
-            inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone()).collect();
-        for name in exported {
-            if !bindings.iter().any(|(known, _)| *known == name) {
-                match self.rebuild(&key, inventory, &name) {
-                    Some(spec) => bindings.push((name, spec)),
-                    None => self.left_behind(object, inventory, &name, "its sink is gone or cannot be used"),
-                }
+        state.leaving.insert(ALL.to_owned(), String::new());
+        let exported = inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone());
+        let mut names: BTreeSet<String> =
+            state.bindings.keys().chain(state.resting.keys()).cloned().chain(exported).collect();
+        names.retain(|name| !state.left.contains(name));
+        let mut bindings = Vec::new();
+        for name in names {
+            match self.last_binding(&key, inventory, &name) {
+                Some(spec) => bindings.push((name, spec)),
+                None => self.left_behind(object, inventory, &name, "its sink is gone or cannot be used"),
             }
         }
         self.start_cleanup(&key, inventory, bindings, true);
+    }
+
+    /// A binding as it ran last, or as it would run now; with the newest credentials where it does not run.
+    fn last_binding(&mut self, key: &NamespacedName, inventory: &KollectInventory, name: &str) -> Option<BindingSpec> {
+        let state = self.inventories.get_mut(key);
+        let (bound, rested) = state.map_or((None, None), |s| (s.bindings.remove(name), s.resting.remove(name)));
+        bound.or_else(|| self.rebuild(key, inventory, name)).or(rested)
     }
 
     /// A binding that this process has not given to the exporter, made from what is there.
@@ -131,7 +143,7 @@ impl Control {
                 done.lock().push(Finished { inventory: key.clone(), name, failed, last: false });
             }
             if last {
-                done.lock().push(Finished { inventory: key.clone(), name: "*".to_owned(), failed: None, last: true });
+                done.lock().push(Finished { inventory: key.clone(), name: ALL.to_owned(), failed: None, last: true });
             }
             dirty.mark(object);
         });
@@ -155,12 +167,13 @@ impl Control {
             }
             if let Some(state) = self.inventories.get_mut(&key) {
                 state.leaving.remove(&end.name);
+                state.left.insert(end.name.clone());
             }
             if end.last {
                 self.inventories.remove(&key);
                 self.set_finalizer(object, &inventory.metadata, finalizer::INVENTORY, false);
                 // Until the API server has let it go, nothing must start again.
-                self.inventories.entry(key.clone()).or_default().leaving.insert("*".to_owned());
+                self.inventories.entry(key.clone()).or_default().leaving.insert(ALL.to_owned(), String::new());
             }
         }
     }

@@ -25,8 +25,14 @@ use std::time::Duration;
 pub struct InventoryState {
     /// Bindings that the exporter has, by `family/name`, as they were last given to it.
     pub bindings: BTreeMap<String, BindingSpec>,
-    /// Bindings whose clean-up is running.
-    pub leaving: BTreeSet<String>,
+    /// Bindings that cannot run at the moment, as they last ran: their credentials may be needed for a clean-up.
+    pub resting: BTreeMap<String, BindingSpec>,
+    /// Bindings whose clean-up is running, and where they wrote.
+    pub leaving: BTreeMap<String, String>,
+    /// Bindings whose clean-up has ended, while the status still lists them.
+    pub left: BTreeSet<String>,
+    /// Rows of the view at the last look.
+    pub items: u64,
     /// Export failures whose warning was already given.
     pub warned: BTreeMap<String, String>,
 }
@@ -79,6 +85,10 @@ impl Control {
         if !finalizers::has(&inventory.metadata, finalizer::INVENTORY) {
             self.set_finalizer(object, &inventory.metadata, finalizer::INVENTORY, true);
         }
+        // An inventory of the same name may have been deleted a moment ago.
+        if let Some(state) = self.inventories.get_mut(&key) {
+            state.leaving.remove(cleanup::ALL);
+        }
         let scope = crate::scope::enforced(&self.world.read().scopes, &key.namespace);
         let violations = kollect_rules::check_inventory(&inventory, self.settings.max_export_bytes);
         let view = self.view_of(&key.namespace, &inventory);
@@ -89,6 +99,9 @@ impl Control {
         }
         let wanted = self.wanted_bindings(&key, &inventory, scope.as_deref(), &view);
         let names: BTreeSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+        // Before anything new is bound: a new reference may lead to the place that an old one leaves.
+        self.forget_removed(&key, &inventory, &names);
+        self.look_at_counts(&key, facts.items);
         let halted = facts.suspended || facts.blocked.is_some();
         for (name, binding) in wanted {
             let state = match binding {
@@ -107,7 +120,6 @@ impl Control {
             };
             facts.bindings.push(decide::Binding { name, state });
         }
-        self.forget_removed(&key, &inventory, &names);
         self.report_inventory(object, &inventory, facts);
     }
 
@@ -231,6 +243,11 @@ impl Control {
     /// Gives a binding to the exporter if it is new or changed, and tells how it stands.
     fn bind(&mut self, key: &NamespacedName, name: &str, spec: BindingSpec) -> State {
         let state = self.inventories.entry(key.clone()).or_default();
+        if state.leaving.iter().any(|(other, place)| other == name || *place == spec.destination) {
+            return State::Waiting("a removed reference to the same place is being cleaned up".to_owned());
+        }
+        state.resting.remove(name);
+        state.left.remove(name);
         let known = state.bindings.get(name);
         let same = known.is_some_and(|k| k.config_version == spec.config_version && k.view == spec.view);
         let id = spec.id.clone();
@@ -255,10 +272,24 @@ impl Control {
         }
     }
 
+    /// When the number of rows moved, the targets' counts follow soon, but not at every change.
+    fn look_at_counts(&mut self, key: &NamespacedName, items: u64) {
+        let state = self.inventories.entry(key.clone()).or_default();
+        if std::mem::replace(&mut state.items, items) == items {
+            return;
+        }
+        let when = tokio::time::Instant::now() + crate::shared::status::QUIET_PERIOD;
+        let world = self.world.read();
+        for (target, _) in crate::world::in_namespace(&world.targets, &key.namespace) {
+            self.dirty.mark_at(ObjectRef::new(Kind::Target, target), when);
+        }
+    }
+
     /// Stops a binding without touching what the sink holds.
     fn pause(&mut self, key: &NamespacedName, name: &str, id: &BindingId) {
         let Some(state) = self.inventories.get_mut(key) else { return };
-        if state.bindings.remove(name).is_some() {
+        if let Some(spec) = state.bindings.remove(name) {
+            state.resting.insert(name.to_owned(), spec);
             let (exporter, id) = (self.exporter.clone(), id.clone());
             tokio::spawn(async move {
                 // Leaving never fails: it only ends the binding's task.
@@ -275,12 +306,21 @@ impl Control {
         name: &'static str,
         wanted: bool,
     ) {
+        if !self.finalizing.lock().insert(object.clone()) {
+            return;
+        }
         let (client, object, meta, dirty) = (self.client.clone(), object.clone(), meta.clone(), self.dirty.clone());
+        let finalizing = self.finalizing.clone();
         tokio::spawn(async move {
-            if let Err(error) = finalizers::set(&client, &object, &meta, name, wanted).await {
+            let outcome = finalizers::set(&client, &object, &meta, name, wanted).await;
+            finalizing.lock().remove(&object);
+            let Err(error) = outcome else { return };
+            if error.is_conflict() {
+                tracing::debug!(object = %object, "finalizer not changed yet: somebody else changed the object");
+            } else {
                 tracing::warn!(object = %object, %error, error_class = "transient", "finalizer not changed; trying again");
-                dirty.mark_at(object, tokio::time::Instant::now() + Duration::from_secs(2));
             }
+            dirty.mark_at(object, tokio::time::Instant::now() + Duration::from_secs(2));
         });
     }
 

@@ -45,6 +45,15 @@ impl Control {
     ) -> Vec<SinkExportStatus> {
         let generation = inventory.metadata.generation.unwrap_or(0);
         let key = object.key();
+        if facts.suspended || facts.blocked.is_some() {
+            // What was exported before is still there, and is told as it was.
+            let referenced = |entry: &&SinkExportStatus| {
+                SinkFamily::ALL.into_iter().any(|family| {
+                    inventory.spec.sink_refs(family).iter().any(|r| entry.name == format!("{family}/{}", r.name))
+                })
+            };
+            return before.sink_exports.iter().filter(referenced).cloned().collect();
+        }
         let mut all = Vec::new();
         let mut rejected = Vec::new();
         for binding in &facts.bindings {
@@ -62,7 +71,7 @@ impl Control {
         }
         // A binding that is being cleaned up keeps its entry until that is done.
         let leaving = self.inventories.get(&key).map(|s| s.leaving.clone()).unwrap_or_default();
-        let gone = before.sink_exports.iter().filter(|e| leaving.contains(&e.name));
+        let gone = before.sink_exports.iter().filter(|e| leaving.contains_key(&e.name));
         all.extend(gone.filter(|e| !facts.bindings.iter().any(|b| b.name == e.name)).cloned());
         rejected.truncate(10);
         facts.rejected = rejected;

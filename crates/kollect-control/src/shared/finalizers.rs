@@ -24,6 +24,13 @@ pub enum FinalizerError {
     Timeout(ObjectRef),
 }
 
+impl FinalizerError {
+    /// Somebody else changed the object in between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Patch { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 409))
+    }
+}
+
 /// Whether the object carries the finalizer.
 pub fn has(meta: &ObjectMeta, finalizer: &str) -> bool {
     meta.finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == finalizer))

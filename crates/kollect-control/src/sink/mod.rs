@@ -104,7 +104,7 @@ impl Control {
         let built = Self::check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
             self.registry.build(sink, &secrets).map_err(|error| Unusable::Fault {
                 class: error.class,
-                fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.message },
+                fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.to_string() },
             })
         });
         match &built {

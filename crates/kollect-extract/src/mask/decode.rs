@@ -3,23 +3,26 @@
 //! Unreachable fields are parsed as `IgnoredAny`, so they cost no allocation. serde_json limits the depth.
 
 use super::Node;
+use crate::scrub::LAST_APPLIED;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
 pub(super) fn decode(root: &Node, managed_fields: bool, raw: &str) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(raw);
-    let place = if managed_fields { Place::Elsewhere } else { Place::Object };
-    let value = Seed { node: root, place }.deserialize(&mut deserializer)?;
+    let value = Seed { node: root, place: Place::Object { managed_fields } }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-/// Where `metadata.managedFields` could still appear.
+/// Where `metadata.managedFields`, and the copy of the object that kubectl keeps in an annotation, could still appear.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Object,
-    Metadata,
+    Object { managed_fields: bool },
+    Metadata { managed_fields: bool },
+    Annotations,
+    /// The copy may hold every secret that the object has or had: nothing can reach its text.
+    Copy,
     Elsewhere,
 }
 
@@ -88,6 +91,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut kept = Map::new();
         while let Some(key) = entries.next_key_seed(KeySeed(self))? {
             match key {
+                Some((key, Seed { place: Place::Copy, .. })) => {
+                    entries.next_value::<IgnoredAny>()?;
+                    kept.insert(key, Value::String(String::new()));
+                }
                 Some((key, seed)) => {
                     let value = entries.next_value_seed(seed)?;
                     kept.insert(key, value);
@@ -121,8 +128,10 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let place = match self.0.place {
-            Place::Object if key == "metadata" => Place::Metadata,
-            Place::Metadata if key == "managedFields" => return Ok(None),
+            Place::Object { managed_fields } if key == "metadata" => Place::Metadata { managed_fields },
+            Place::Metadata { managed_fields: false } if key == "managedFields" => return Ok(None),
+            Place::Metadata { .. } if key == "annotations" => Place::Annotations,
+            Place::Annotations if key == LAST_APPLIED => Place::Copy,
             _ => Place::Elsewhere,
         };
         Ok(self.0.node.child(key).map(|node| (key.to_owned(), Seed { node, place })))

@@ -151,6 +151,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scrub::LAST_APPLIED;
     use serde_json::json;
 
     fn mask(paths: &[&str]) -> FieldMask {
@@ -201,6 +202,20 @@ mod tests {
         assert_eq!(kept(&mask(&["metadata"]))["metadata"], all["metadata"]);
         assert_eq!(kept(&mask(&["", "metadata.managedFields"])), object());
         assert_eq!(kept(&mask(&["metadata.managedFields"]))["metadata"]["managedFields"], json!([{"f": 1}]));
+    }
+
+    #[test]
+    fn nothing_can_reach_the_copy_that_kubectl_keeps() {
+        let raw = json!({"metadata": {"annotations": {LAST_APPLIED: "a secret", "c": "d"}}, "data": {LAST_APPLIED: "e"}});
+        let without = json!({LAST_APPLIED: "", "c": "d"});
+        for mask in [FieldMask::everything(), mask(&["metadata"]), mask(&["", "metadata.managedFields"])] {
+            let decoded = mask.decode(&raw.to_string()).unwrap();
+            assert_eq!(decoded["metadata"]["annotations"], without);
+            assert!(decoded["data"].is_null() || decoded["data"] == raw["data"], "only the annotation is hidden");
+        }
+        let mut direct = FieldMask::default();
+        direct.insert(&["metadata", "annotations", LAST_APPLIED].map(|key| MaskStep::Field(key.into())), true);
+        assert_eq!(direct.decode(&raw.to_string()).unwrap()["metadata"]["annotations"], json!({LAST_APPLIED: ""}));
     }
 
     #[test]

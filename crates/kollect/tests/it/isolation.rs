@@ -104,6 +104,14 @@ async fn each_bad_part_says_what_is_wrong(stage: &Stage) -> anyhow::Result<()> {
     let ill = ["Ready=False/ConnectionTestFailed", failed, "Degraded=True/ConnectionTestFailed"];
     stage.shows("KollectDatabaseSink", TEAM, "broken", &ill).await?;
     stage.target_shows(TEAM, &["Ready=True/Collecting", "SinkReachable=False/SinkUnreachable", "!Degraded"]).await?;
+    for (object, reason) in [
+        ("gadgets", unserved), ("all", "ExportFailed"), ("all", "ExportTerminal"), ("broken", "ConnectionTestFailed"),
+    ] {
+        wait_for(&format!("a Warning {reason} about {object}"), SOON, async || {
+            Ok(stage.events(TEAM, object).await?.iter().any(|(told, _)| told == reason))
+        })
+        .await?;
+    }
     Ok(())
 }
 

@@ -94,7 +94,9 @@ async fn a_missing_sink_beside_a_good_one_leaves_the_inventory_ready_but_degrade
     let (stage, _) = in_sync(team, &["a"]).await?;
     stage.patch("KollectInventory", team, "all", refs(&["pg", "nowhere"])).await?;
     let wanted = [
-        "Ready=True/PartiallySynced", "Synced=False/PartiallySynced", "Degraded=True/SinkNotFound",
+        "Ready=True/PartiallySynced",
+        "Synced=False/PartiallySynced",
+        "Degraded=True/SinkNotFound",
         "SinkReachable=False/SinkNotFound",
     ];
     let status = stage.inventory_shows(team, &wanted).await?;
@@ -115,11 +117,28 @@ async fn a_missing_sink_beside_a_good_one_leaves_the_inventory_ready_but_degrade
 }
 
 #[tokio::test]
+async fn a_reference_renamed_to_another_sink_of_the_same_table_loses_no_row() -> anyhow::Result<()> {
+    let team = "renamed";
+    let (stage, _) = in_sync(team, &["a", "b"]).await?;
+    stage.apply(stage.postgres_sink(team, "new")).await?;
+    stage.shows("KollectDatabaseSink", team, "new", &["Ready=True/ConnectionOK"]).await?;
+    stage.patch("KollectInventory", team, "all", refs(&["new"])).await?;
+    wait_for("the new entry alone is in sync", SOON, async || {
+        let status = stage.status("KollectInventory", team, "all").await?;
+        Ok(binding_synced(&status, "database/new") == "True/Exported" && sink_export(&status, "database/pg").is_none())
+    })
+    .await?;
+    rows(&stage, team, &["a", "b"]).await
+}
+
+#[tokio::test]
 async fn a_suspended_inventory_exports_nothing_until_it_is_resumed() -> anyhow::Result<()> {
     let team = "paused";
     let (stage, work) = in_sync(team, &["a"]).await?;
     stage.patch("KollectInventory", team, "all", json!({"spec": {"suspend": true}})).await?;
-    stage.inventory_shows(team, &["Ready=False/Suspended", "Synced=False/Suspended", "!Degraded"]).await?;
+    let suspended = ["Ready=False/Suspended", "Synced=False/Suspended", "!Degraded"];
+    let status = stage.inventory_shows(team, &suspended).await?;
+    ensure!(sink_export(&status, "database/pg").is_some_and(|e| e["lastExportTime"].is_string()), "{status:#}");
     stage.delete("ConfigMap", &work, "a").await?;
     stage.apply([scene::config_map(&work, "b", "first", 0)]).await?;
     // Another inventory of the same rows proves that the changes were seen.
@@ -143,11 +162,14 @@ async fn changes_within_the_interval_wait_and_are_shown_as_debounced() -> anyhow
     })
     .await?;
     // The first change of a quiet time goes out at once; the next ones wait.
-    stage.patch("ConfigMap", &work, "a", json!({"data": {"value": "second"}})).await?;
     stage.apply([scene::config_map(&work, "b", "first", 0)]).await?;
+    rows(&stage, team, &["a", "b"]).await?;
     stage.apply([scene::config_map(&work, "c", "first", 0)]).await?;
-    let status = stage.inventory_shows(team, &["Ready=True/PartiallySynced", "Synced=False/PartiallySynced", "!Degraded"]).await?;
+    let status = stage
+        .inventory_shows(team, &["Ready=True/PartiallySynced", "Synced=False/PartiallySynced", "!Degraded"])
+        .await?;
     ensure!(binding_synced(&status, "database/pg") == "False/Debounced", "{status:#}");
+    rows(&stage, team, &["a", "b"]).await?;
     ensure!(sink_export(&status, "database/pg").is_some_and(|e| e["lastExportTime"].is_string()), "{status:#}");
     // A changed spec exports at once.
     stage.patch("KollectInventory", team, "all", json!({"spec": {"exportMinInterval": "0s"}})).await?;
@@ -361,7 +383,9 @@ async fn resource_rules_are_ored_and_a_match_policy_looks_at_the_object() -> any
     let (stage, work) = in_sync(team, &["one", "two", "three", "four"]).await?;
     stage.patch("ConfigMap", &work, "two", json!({"metadata": {"labels": {"tier": "db"}}})).await?;
     stage.patch("ConfigMap", &work, "three", json!({"data": {"value": "big"}})).await?;
-    stage.patch("ConfigMap", &work, "four", json!({"metadata": {"labels": {"tier": "db"}}, "data": {"value": null}})).await?;
+    stage
+        .patch("ConfigMap", &work, "four", json!({"metadata": {"labels": {"tier": "db"}}, "data": {"value": null}}))
+        .await?;
     let gvk = json!({"group": "", "version": "v1", "kind": "ConfigMap"});
     let rules = json!({"spec": {"resourceRules": [
         {"gvk": gvk, "matchLabels": {"tier": "db"}, "matchPolicy": "has(object.data.value)"},
@@ -369,8 +393,11 @@ async fn resource_rules_are_ored_and_a_match_policy_looks_at_the_object() -> any
     ]}});
     stage.patch("KollectTarget", team, "maps", rules).await?;
     rows(&stage, team, &["two", "three"]).await?;
-    let status = stage.target_shows(team, &["Ready=True/Collecting", "!Degraded"]).await?;
-    assert_eq!(status["activeResourceRules"], 2);
+    wait_for("the status counts the rules", SOON, async || {
+        Ok(stage.status("KollectTarget", team, "maps").await?["activeResourceRules"] == 2)
+    })
+    .await?;
+    stage.target_shows(team, &["Ready=True/Collecting", "!Degraded"]).await?;
     // An object that stops matching loses its row, one that starts gets one.
     stage.patch("ConfigMap", &work, "three", json!({"data": {"value": "small"}})).await?;
     stage.patch("ConfigMap", &work, "one", json!({"data": {"value": "big"}})).await?;

@@ -38,7 +38,7 @@ async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
     let operator = stage.operator_with(&["--zap-log-level=debug"]).await?;
     stage.rows_become(TEAM, "all", &["work/settings", "work/shop", "work/login"]).await?;
     stage.files_become(TEAM, 3).await?;
-    let partial = ["Ready=True/PartiallySynced", "Degraded=True/ExportTerminal"];
+    let partial = ["Ready=True/PartiallySynced", "Degraded=True/SinkInvalid"];
     stage.inventory_shows(TEAM, &partial).await?;
     // A change while a sink is ill, so that its errors are told more than once.
     stage.patch("ConfigMap", "work", "settings", json!({"data": {"mode": "other"}})).await?;
@@ -112,15 +112,32 @@ async fn plant(stage: &Stage) -> anyhow::Result<()> {
 async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
     let containers = "$.spec.template.spec.containers";
     let profiles: [(&str, &str, &str, &[(&str, &str)]); 4] = [
-        ("maps", "v1", "ConfigMap", &[
-            ("all", "$.data"), ("cel", "cel:object.data"), ("url", "$.data.url"), ("text", "$.data.text"),
-            ("annotations", "$.metadata.annotations"), ("metadata", "cel:object.metadata"), ("mode", "$.data.mode"),
-            ("applied", r"$.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration"),
-        ]),
-        ("deployments", "apps/v1", "Deployment", &[
-            ("env", &format!("{containers}[*].env")), ("entries", &format!("{containers}[*].env[*]")),
-            ("cel", "cel:object.spec.template.spec.containers.map(c, c.env)"), ("spec", "$.spec"),
-        ]),
+        (
+            "maps",
+            "v1",
+            "ConfigMap",
+            &[
+                ("all", "$.data"),
+                ("cel", "cel:object.data"),
+                ("url", "$.data.url"),
+                ("text", "$.data.text"),
+                ("annotations", "$.metadata.annotations"),
+                ("metadata", "cel:object.metadata"),
+                ("mode", "$.data.mode"),
+                ("applied", r"$.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration"),
+            ],
+        ),
+        (
+            "deployments",
+            "apps/v1",
+            "Deployment",
+            &[
+                ("env", &format!("{containers}[*].env")),
+                ("entries", &format!("{containers}[*].env[*]")),
+                ("cel", "cel:object.spec.template.spec.containers.map(c, c.env)"),
+                ("spec", "$.spec"),
+            ],
+        ),
         ("secrets", "v1", "Secret", &[("whole", "cel:object"), ("all", "$"), ("name", "$.metadata.name")]),
         ("refused", "v1", "Secret", &[("data", "$.data"), ("key", "cel:object.data.key")]),
     ];
