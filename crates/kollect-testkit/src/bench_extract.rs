@@ -54,7 +54,8 @@ pub fn run(json: Option<&Path>) -> anyhow::Result<()> {
         )?;
     }
     if let Some(path) = json {
-        let report = json!({"extract": {"set1": as_json(&set1), "set2": as_json(&set2)}});
+        let mut report = as_json(&set1);
+        report["second_set"] = as_json(&set2);
         std::fs::write(path, format!("{report:#}\n")).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use kollect_control::clock::epoch_seconds;
 use kollect_control::control::{Control, ControlSettings, Parts};
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
-use kollect_control::observe::Observer;
+use kollect_control::observe::{Documents, Observer};
 use kollect_control::shared::dirty::Dirty;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::Guard;
@@ -218,7 +218,9 @@ impl Work {
     ) -> Self {
         let store = Arc::new(Store::new());
         let dirty = Dirty::default();
-        let observer = Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone() });
+        let documents = Documents::default();
+        let observer =
+            Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone(), documents: documents.clone() });
         let export = ExportSettings { export_timeout: settings.export_timeout, ..ExportSettings::default() };
         let exporter = Exporter::new(store.clone(), right, export, observer.clone());
         let collect = CollectSettings {
@@ -237,6 +239,7 @@ impl Work {
             registry: Arc::new(registry(args)),
             metrics,
             dirty,
+            documents,
             namespaces: namespaces.facts(),
             settings: control_settings(args, settings),
         };

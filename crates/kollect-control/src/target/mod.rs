@@ -147,7 +147,7 @@ impl Control {
         let status = self.collector.status(&state.key).unwrap_or_default();
         let mut facts = Facts {
             suspended: target.spec.suspend,
-            stop: state.stop.clone().or_else(|| stop_of(state, &status)),
+            stop: state.stop.clone().or_else(|| stop_of(&status)),
             profile: target.spec.profile_ref.clone(),
             gvk: state.gvk.clone(),
             rows: self.store.target_rows(&state.key),
@@ -202,10 +202,9 @@ impl Control {
 }
 
 /// What the collector says that stops the whole target.
-fn stop_of(state: &TargetState, status: &TargetStatus) -> Option<Stop> {
+fn stop_of(status: &TargetStatus) -> Option<Stop> {
     if let Some(why) = &status.not_served {
-        let message = format!("{} cannot be watched: {why}; install its API or correct targetGVK", state.gvk);
-        return Some(Stop { reason: "InformerRegistrationFailed", message });
+        return Some(Stop { reason: "InformerRegistrationFailed", message: why.clone() });
     }
     status.access_error.as_ref().map(|why| Stop {
         reason: "AccessCheckFailed",

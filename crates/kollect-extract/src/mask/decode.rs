@@ -18,8 +18,12 @@ pub(super) fn decode(root: &Node, managed_fields: bool, raw: &str) -> Result<Val
 /// Where `metadata.managedFields`, and the copy of the object that kubectl keeps in an annotation, could still appear.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Object { managed_fields: bool },
-    Metadata { managed_fields: bool },
+    Object {
+        managed_fields: bool,
+    },
+    Metadata {
+        managed_fields: bool,
+    },
     Annotations,
     /// The copy may hold every secret that the object has or had: nothing can reach its text.
     Copy,

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn nothing_can_reach_the_copy_that_kubectl_keeps() {
-        let raw = json!({"metadata": {"annotations": {LAST_APPLIED: "a secret", "c": "d"}}, "data": {LAST_APPLIED: "e"}});
+        let raw =
+            json!({"metadata": {"annotations": {LAST_APPLIED: "a secret", "c": "d"}}, "data": {LAST_APPLIED: "e"}});
         let without = json!({LAST_APPLIED: "", "c": "d"});
         for mask in [FieldMask::everything(), mask(&["metadata"]), mask(&["", "metadata.managedFields"])] {
             let decoded = mask.decode(&raw.to_string()).unwrap();

@@ -1,80 +1,128 @@
-//! `kill -9` anywhere: after the last restart both sinks equal the cluster, and nothing was deleted that still exists.
+//! `kill -9` anywhere: after the restart both sinks equal the cluster, and nothing was deleted that still exists.
 
-use crate::restart::{both_sinks, in_sync};
-use crate::stage::{CLUSTER, SOON, Stage, repo};
+use crate::stage::SOON;
+use crate::world::{Sinks, TEAM, World};
+use anyhow::Context as _;
 use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
 use kollect_testkit::scene;
 use kollect_testkit::servers::wait_for;
-use kollect_testkit::truth::{git_commits, partial_commits};
-use serde_json::json;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
-const TEAM: &str = "team";
 /// Exist throughout, so every commit must have them.
 const STEADY: [&str; 4] = ["one", "two", "three", "four"];
 
-/// Every named point, and how often it may be passed before it ends the process: the same name is passed by the engine
-/// and by each sink.
-const POINTS: [&str; 9] =
-    ["sent", "sent:2", "sent:3", "acked", "acked:2", "acked:3", "cursor_moved", "cursor_moved:2", "record_written"];
+/// The points of the two cycles after a start, in their order: the first compares, the second knows its cursor. The
+/// engine and the sink both have a `sent` and an `acked`, the engine's around the sink's.
+const POSTGRES_POINTS: [&str; 10] = [
+    "sent",
+    "sent:2",
+    "acked",
+    "acked:2",
+    "cursor_moved", // compared
+    "sent:3",
+    "sent:4",
+    "acked:3",
+    "acked:4",
+    "cursor_moved:2", // incremental
+];
+const GIT_POINTS: [&str; 12] = [
+    "sent",
+    "record_written",
+    "sent:2",
+    "acked",
+    "acked:2",
+    "cursor_moved", // compared
+    "sent:3",
+    "record_written:2",
+    "sent:4",
+    "acked:3",
+    "acked:4",
+    "cursor_moved:2", // incremental
+];
 
-fn no_commit_is_partial(stage: &Stage) -> anyhow::Result<()> {
-    let commits = git_commits(&stage.git.repos, &repo(TEAM), "main")?;
-    let partial = partial_commits(&commits, &format!("{CLUSTER}/"), STEADY.len());
-    anyhow::ensure!(partial.is_empty(), "commits with a partial inventory: {partial:?}");
-    Ok(())
+fn steady() -> [(&'static str, &'static str); 4] {
+    STEADY.map(|name| ("work", name))
 }
 
-#[tokio::test]
-async fn a_crash_at_any_named_point_loses_and_doubles_nothing() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    both_sinks(&stage).await?;
-    for (round, point) in POINTS.into_iter().enumerate() {
-        // An object that lives for one round only: its row and file must go, whatever the crash interrupted.
+/// Dies at every point and restarts; after each restart the oracle must find no difference.
+async fn walk(sinks: Sinks, points: &[&str]) -> anyhow::Result<World> {
+    let world = World::start(sinks, &[("work", &STEADY)]).await?;
+    for (round, point) in points.iter().enumerate() {
+        // Lives for this round only: its row and file must go, whatever the crash interrupted.
         let passing = format!("passing-{round}");
-        stage.apply([scene::config_map("work", &passing, "first", 0)]).await?;
-        let mut doomed = stage.spawn_operator_dying_at(point)?;
+        world.apply([scene::config_map("work", &passing, "first", 0)]).await?;
+        let mut doomed = world.spawn(&[("KOLLECT_KILL_AT", point)])?;
         let mut change = 0;
         wait_for(&format!("the operator dies at {point}"), SOON, async || {
             change += 1;
-            let value = format!("{round}-{change}");
-            stage.patch("ConfigMap", "work", "one", json!({"data": {"value": value}})).await?;
+            world.set("work", "one", &format!("{round}-{change}")).await?;
             Ok(doomed.exited()?.is_some())
         })
         .await?;
-        drop(doomed);
-        stage.delete("ConfigMap", "work", &passing).await?;
-        let operator = stage.operator().await?;
-        in_sync(&stage, &STEADY).await?;
+        let status = doomed.exited()?.context("it has ended")?;
+        anyhow::ensure!(status.signal() == Some(6), "it ended with {status} instead of at {point}");
+        world.delete("ConfigMap", "work", &passing).await?;
+        let recovered = world.spawn(&[])?;
+        world.in_sync().await.with_context(|| format!("after a crash at {point}"))?;
         // Dropping kills it as kill -9 does.
-        drop(operator);
+        drop((recovered, doomed));
     }
-    no_commit_is_partial(&stage)
+    Ok(world)
 }
 
-/// Kills the operator at random moments while objects come, change and go.
-async fn random_rounds(rounds: u32) -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    both_sinks(&stage).await?;
-    for round in 0..rounds {
-        let operator = stage.spawn_operator(&[])?;
-        let life = Duration::from_millis(300 + u64::from(round * 977 % 2500));
-        let until = tokio::time::Instant::now() + life;
-        let mut step = 0;
-        while tokio::time::Instant::now() < until {
-            step += 1;
-            let value = format!("{round}-{step}");
-            let name = STEADY[step % STEADY.len()];
-            stage.patch("ConfigMap", "work", name, json!({"data": {"value": value}})).await?;
-            let passing = format!("passing-{round}-{step}");
-            stage.apply([scene::config_map("work", &passing, "here", 0)]).await?;
-            stage.delete("ConfigMap", "work", &passing).await?;
+#[tokio::test]
+async fn a_crash_at_any_named_point_of_an_export_to_postgres_loses_and_doubles_nothing() -> anyhow::Result<()> {
+    walk(Sinks::Postgres, &POSTGRES_POINTS).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_crash_at_any_named_point_of_a_push_loses_nothing_and_leaves_no_partial_commit() -> anyhow::Result<()> {
+    walk(Sinks::Git, &GIT_POINTS).await?.every_commit_has(&steady())
+}
+
+/// Objects come, change and go, one after another, until `ended`.
+async fn churn(world: &World, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
+    let mut step = 0_usize;
+    while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+        world.set("work", STEADY[step % STEADY.len()], &format!("step-{step}")).await?;
+        world.apply([scene::config_map("work", &format!("passing-{step}"), "here", 0)]).await?;
+        // Each lives for a while, so that some are there when the operator dies and gone when it is back.
+        if let Some(old) = step.checked_sub(5) {
+            world.delete("ConfigMap", "work", &format!("passing-{old}")).await?;
         }
-        drop(operator);
+        step += 1;
     }
-    let _operator = stage.operator().await?;
-    in_sync(&stage, &STEADY).await?;
-    no_commit_is_partial(&stage)
+    Ok(())
+}
+
+/// Kills the operator at random moments: while it starts in even rounds, while it exports in odd ones.
+async fn kills(world: &World, rounds: u32, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
+    for round in 0..rounds {
+        let mut operator = world.spawn(&[])?;
+        if round % 2 == 1 {
+            operator.wait_ready(SOON).await?;
+        }
+        let life = Duration::from_millis(RandomState::new().build_hasher().finish() % 2_000);
+        eprintln!("round {round}: killed after {life:?}");
+        sleep_until(Instant::now() + life).await;
+        operator.exited()?.map_or(Ok(()), |status| Err(anyhow::anyhow!("the operator ended by itself: {status}")))?;
+    }
+    ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    Ok(())
+}
+
+async fn random_rounds(rounds: u32) -> anyhow::Result<()> {
+    let world = World::start(Sinks::Both, &[("work", &STEADY)]).await?;
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    tokio::try_join!(churn(&world, &ended), kills(&world, rounds, &ended))?;
+    let _operator = world.spawn(&[])?;
+    world.in_sync().await?;
+    world.every_commit_has(&steady())?;
+    anyhow::ensure!(world.commits()?.len() > 1, "the operator never came to export while it was being killed");
+    Ok(())
 }
 
 #[tokio::test]
@@ -89,37 +137,46 @@ async fn after_fifty_kills_under_constant_change_both_sinks_equal_the_cluster() 
 }
 
 #[tokio::test]
-async fn a_part_whose_watch_stalls_after_a_crash_keeps_its_rows_and_files() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
-    stage.namespace_with("work", &["one", "two"]).await?;
-    stage.namespace_with("slow", &["alpha", "beta"]).await?;
-    stage.pipeline(TEAM, &["work", "slow"]).await?;
-    stage.apply([stage.git_sink(TEAM, "git")?, scene::inventory(TEAM, "all", Some("git"), Some("pg"), "0s")]).await?;
-    let all = ["work/one", "work/two", "slow/alpha", "slow/beta"];
-    let operator = stage.operator().await?;
-    stage.rows_become(TEAM, "all", &all).await?;
-    stage.files_become(TEAM, 4).await?;
-    drop(operator);
+async fn a_part_whose_watch_stalls_over_a_crash_keeps_its_rows_and_files_until_it_is_heard_again() -> anyhow::Result<()>
+{
+    let maps: &[&str] = &["keeps", "goes"];
+    let names: Vec<String> = (0..10).map(|n| format!("part-{n}")).collect();
+    let namespaces: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), maps)).collect();
+    let world = World::start(Sinks::Both, &namespaces).await?;
+    let proxy = HttpProxy::start(&world.api).await?;
+    let operator = world.spawn_through(&proxy)?;
+    world.in_sync().await?;
 
-    let proxy = HttpProxy::start(&stage.api).await?;
-    let stalled = proxy.add(HttpRule::new(["namespaces/slow/configmaps"], HttpAction::Stall));
-    let _operator = stage.operator_through(&proxy).await?;
-    stage.delete("ConfigMap", "work", "one").await?;
-    // The healthy part goes on; a part that could not be listed is given up after a while and only then compared without.
-    wait_for("the deletion in the healthy part arrives", Duration::from_secs(75), async || {
-        Ok(!stage.rows(TEAM, "all").await?.contains("work/one"))
+    // One of ten watches goes silent, the operator dies, and both parts lose an object meanwhile.
+    let (healthy, silent) = ("part-1", "part-0");
+    let stalled = proxy.add(HttpRule::new([format!("namespaces/{silent}/configmaps").as_str()], HttpAction::Stall));
+    world.set(silent, "keeps", "unheard").await?;
+    world.set(healthy, "keeps", "heard").await?;
+    let heard = async |sql: &str| anyhow::Ok(world.database().await?.query_one(sql, &[]).await?.get::<_, i64>(0));
+    let count = format!("SELECT count(*) FROM {} WHERE payload->'attributes'->>'value' = ", scene::TABLE);
+    wait_for("the healthy part goes on", SOON, async || Ok(heard(&format!("{count}'heard'")).await? == 1)).await?;
+    assert_eq!(heard(&format!("{count}'unheard'")).await?, 0, "the watch is not stalled");
+    drop(operator);
+    let before = world.written().await?;
+    world.delete("ConfigMap", healthy, "goes").await?;
+    world.delete("ConfigMap", silent, "goes").await?;
+
+    let _operator = world.spawn_through(&proxy)?;
+    // A part that cannot be listed is waited for, then given up, and only then the others are compared without it.
+    wait_for("the deletion in the healthy part arrives in both sinks", Duration::from_secs(75), async || {
+        let (row, file) = (format!("{healthy}/goes"), crate::world::map_file(healthy, "goes"));
+        Ok(!world.written().await?.contains_key(&row) && !world.files(TEAM).contains(&file))
     })
     .await?;
-    stage.rows_become(TEAM, "all", &["work/two", "slow/alpha", "slow/beta"]).await?;
-    let files = stage.files(TEAM);
-    assert!(files.iter().filter(|path| path.contains("/slow/")).count() == 2, "{files:?}");
+    let (rows, files) = (world.written().await?, world.files(TEAM));
+    for name in maps {
+        let key = format!("{silent}/{name}");
+        assert_eq!(rows.get(&key), before.get(&key), "{key} was touched");
+        assert!(files.contains(&crate::world::map_file(silent, name)), "{key} has no file: {files:?}");
+    }
 
-    stage.delete("ConfigMap", "slow", "alpha").await?;
     proxy.remove(stalled);
-    wait_for("the stalled part is in sync again", Duration::from_secs(75), async || {
-        let rows = stage.rows(TEAM, "all").await?;
-        Ok(!rows.contains("slow/alpha") && rows.contains("slow/beta") && stage.files(TEAM).len() == 2)
-    })
-    .await
+    world.in_sync_within(Duration::from_mins(1)).await?;
+    let keeping: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "keeps")).collect();
+    world.every_commit_has(&keeping)
 }

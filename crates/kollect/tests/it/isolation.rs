@@ -27,7 +27,7 @@ async fn a_missing_kind_an_unreachable_and_a_broken_sink_leave_healthy_ones_as_f
     without.extend(latency(&stage, "after", CHANGES).await?);
 
     // A machine that runs other tests beside this one hiccups; the slack is for that, the ratio for the faults.
-    for (percent, slack) in [(50, Duration::from_millis(15)), (95, Duration::from_millis(60))] {
+    for (percent, slack) in [(50, Duration::from_millis(25)), (95, Duration::from_millis(150))] {
         let (calm, ill) = (percentile(&without, percent), percentile(&with, percent));
         let ratio = ill.as_secs_f64() / calm.as_secs_f64();
         eprintln!("change to row, p{percent}: {calm:?} without faults, {ill:?} with, ratio {ratio:.2}");
@@ -104,9 +104,9 @@ async fn each_bad_part_says_what_is_wrong(stage: &Stage) -> anyhow::Result<()> {
     let ill = ["Ready=False/ConnectionTestFailed", failed, "Degraded=True/ConnectionTestFailed"];
     stage.shows("KollectDatabaseSink", TEAM, "broken", &ill).await?;
     stage.target_shows(TEAM, &["Ready=True/Collecting", "SinkReachable=False/SinkUnreachable", "!Degraded"]).await?;
-    for (object, reason) in [
-        ("gadgets", unserved), ("all", "ExportFailed"), ("all", "ExportTerminal"), ("broken", "ConnectionTestFailed"),
-    ] {
+    for (object, reason) in
+        [("gadgets", unserved), ("all", "ExportFailed"), ("all", "ExportTerminal"), ("broken", "ConnectionTestFailed")]
+    {
         wait_for(&format!("a Warning {reason} about {object}"), SOON, async || {
             Ok(stage.events(TEAM, object).await?.iter().any(|(told, _)| told == reason))
         })

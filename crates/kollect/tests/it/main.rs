@@ -8,3 +8,4 @@ mod outage;
 mod restart;
 mod secrets;
 mod stage;
+mod world;

@@ -3,7 +3,6 @@
 //! Separate so that a test reads as its story. It waits with deadlines and never sleeps "to give it time".
 
 use anyhow::Context as _;
-use kollect_testkit::fault_proxy::HttpProxy;
 use kollect_testkit::operator::{self, Operator, OperatorOptions, SERVICE_ACCOUNT};
 use kollect_testkit::scene;
 use kollect_testkit::servers::{
@@ -36,7 +35,7 @@ pub(crate) struct Servers {
 }
 
 /// An operator whose log is shown with a failed test.
-pub(crate) struct Running(Operator);
+pub(crate) struct Running(pub(crate) Operator);
 
 impl std::ops::Deref for Running {
     type Target = Operator;
@@ -143,20 +142,6 @@ impl Stage {
     /// Starts the operator and does not wait, as the kubelet does.
     pub(crate) fn spawn_operator(&self, args: &[&str]) -> anyhow::Result<Running> {
         self.spawn_as(POD_UID, args)
-    }
-
-    /// An operator that ends as `kill -9` would at a named point (`name` or `name:n`).
-    pub(crate) fn spawn_operator_dying_at(&self, point: &str) -> anyhow::Result<Running> {
-        let mut options = options(POD_UID, &[]);
-        options.env.push(("KOLLECT_KILL_AT".to_owned(), point.to_owned()));
-        Ok(Running(Operator::start(&self.api.kubeconfig_for_token(&self.token), &options)?))
-    }
-
-    /// An operator that reaches the API server through a proxy.
-    pub(crate) async fn operator_through(&self, proxy: &HttpProxy) -> anyhow::Result<Running> {
-        let mut operator = Running(Operator::start(&proxy.kubeconfig(&self.token), &options(POD_UID, &[]))?);
-        operator.wait_ready(SOON).await?;
-        Ok(operator)
     }
 
     fn spawn_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Running> {
