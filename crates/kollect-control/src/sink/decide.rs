@@ -91,8 +91,8 @@ pub fn conditions(facts: &Facts) -> Vec<Wanted> {
 mod tests {
     use super::*;
 
-    fn table(fault: Option<Fault>, probed: Probed, probes: bool) -> Vec<String> {
-        conditions(&Facts { fault, waiting: false, probed, probes, insecure: false })
+    fn table(fault: Option<Fault>, outcome: Probed, probes: bool) -> Vec<String> {
+        conditions(&Facts { fault, waiting: false, probed: outcome, probes, insecure: false })
             .into_iter()
             .map(|c| format!("{}={}/{}", c.kind, if c.status { "True" } else { "False" }, c.reason))
             .collect()

@@ -12,6 +12,8 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a server is told to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +163,19 @@ fn signal_group(group: u32, signal: Signal) {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that was free a moment ago, and that this process hands out only once in a while.
+///
+/// Below the usual range of outgoing connections: one of those would otherwise take it before its server does.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    static NEXT: OnceLock<AtomicUsize> = OnceLock::new();
+    // Other test processes begin elsewhere.
+    let next = NEXT.get_or_init(|| AtomicUsize::new(fastrand::usize(..PORTS.len())));
+    for _ in 0..PORTS.len() {
+        let offset = u16::try_from(next.fetch_add(1, Ordering::Relaxed) % PORTS.len())?;
+        if TcpListener::bind(("127.0.0.1", PORTS.start + offset)).is_ok() {
+            return Ok(PORTS.start + offset);
+        }
+    }
+    anyhow::bail!("no free loopback port in {PORTS:?}")
 }

@@ -144,6 +144,51 @@ async fn a_frozen_leader_whose_write_arrives_after_another_took_over_changes_not
 }
 
 #[tokio::test]
+async fn a_leader_that_froze_in_the_middle_of_a_transaction_does_not_commit_it_when_it_thaws() -> anyhow::Result<()> {
+    let stage = stage().await?;
+    let mut frozen = stage.operator_as("pod-a", &SHORT).await?;
+    leads(&stage, "pod-a").await?;
+    let _standby = stage.operator_as("pod-b", &SHORT).await?;
+    arrives(&stage, "first").await?;
+    let database = stage.database().await?;
+    database.batch_execute(&log_of_writes()).await?;
+    let sessions = async |condition: &str| {
+        let sql = format!("SELECT 1 FROM pg_stat_activity WHERE usename = '{}' AND {condition}", Postgres::USER);
+        anyhow::Ok(!database.query(&sql, &[]).await?.is_empty())
+    };
+    let lock = stage.database().await?;
+    lock.batch_execute(&format!("BEGIN; LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", scene::TABLE)).await?;
+    change(&stage, "stale").await?;
+    wait_for("a write waits for the lock", SOON, async || sessions("wait_event_type = 'Lock'").await).await?;
+    frozen.freeze(true);
+    leads(&stage, "pod-b").await?;
+    change(&stage, "fresh").await?;
+    lock.batch_execute("COMMIT").await?;
+    wait_for("the write is done and not committed", SOON, async || sessions("state = 'idle in transaction'").await)
+        .await?;
+
+    frozen.freeze(false);
+    exits_in_failure(&mut frozen).await?;
+    arrives(&stage, "fresh").await?;
+    let committed = database.query("SELECT value FROM written", &[]).await?;
+    let committed: Vec<String> = committed.iter().map(|row| row.get(0)).collect();
+    ensure!(!committed.iter().any(|value| value == "stale"), "committed without the right to write: {committed:?}");
+    ensure!(committed.iter().any(|value| value == "fresh"), "the log of writes does not work");
+    Ok(())
+}
+
+/// Keeps the value of every row that was ever committed.
+fn log_of_writes() -> String {
+    format!(
+        "CREATE TABLE written (value text); \
+         CREATE FUNCTION log_write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+         INSERT INTO public.written VALUES (NEW.payload->'attributes'->>'value'); RETURN NULL; END $$; \
+         CREATE TRIGGER log_write AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION log_write()",
+        scene::TABLE
+    )
+}
+
+#[tokio::test]
 async fn an_operator_whose_lease_was_taken_away_ends_in_failure_and_writes_nothing_more() -> anyhow::Result<()> {
     let stage = stage().await?;
     let mut operator = stage.operator().await?;

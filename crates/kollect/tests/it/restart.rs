@@ -108,6 +108,7 @@ async fn a_truncated_and_a_recreated_table_are_refilled_in_the_next_cycle() -> a
     ];
     for damage in damages {
         database.batch_execute(&damage).await?;
+        assert!(world.verdict().await.is_err(), "the oracle sees no difference after {damage}");
         world.set("work", "one", &damage).await?;
         world.in_sync().await.with_context(|| format!("after {damage}"))?;
     }
@@ -134,6 +135,7 @@ async fn a_recreated_repository_is_restored_at_the_next_push_and_a_lost_mirror_h
     world.in_sync().await?;
 
     world.git.repos.recreate(&repo(TEAM))?;
+    assert!(world.verdict().await.is_err(), "the oracle sees no difference");
     world.set("work", "two", "in-an-empty-repository").await?;
     world.in_sync().await?;
 

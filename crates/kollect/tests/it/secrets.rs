@@ -108,10 +108,13 @@ async fn plant(stage: &Stage) -> anyhow::Result<()> {
         .await
 }
 
+/// Name, API version, kind and attributes.
+type Profile<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// Every expression language and every way into the planted values; two sinks that work and two that fail.
 async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
     let containers = "$.spec.template.spec.containers";
-    let profiles: [(&str, &str, &str, &[(&str, &str)]); 4] = [
+    let profiles: [Profile<'_>; 4] = [
         (
             "maps",
             "v1",
@@ -172,12 +175,12 @@ async fn outputs(stage: &Stage, logs: &str) -> anyhow::Result<BTreeMap<&'static 
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kollect.dev", "v1alpha1", &kind));
         let api: Api<DynamicObject> = Api::all_with(stage.client.clone(), &resource);
         for object in api.list(&ListParams::default()).await? {
-            statuses.push_str(&format!("{}\n", object.data.get("status").unwrap_or(&Value::Null)));
+            statuses += &object.data.get("status").unwrap_or(&Value::Null).to_string();
         }
     }
     let mut events = String::new();
     for event in stage.objects("Event", "").list(&ListParams::default()).await? {
-        events.push_str(&format!("{}\n", serde_json::to_string(&event)?));
+        events += &serde_json::to_string(&event)?;
     }
     Ok(BTreeMap::from([
         ("postgres", dump(stage).await?),

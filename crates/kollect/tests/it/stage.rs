@@ -14,7 +14,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -99,11 +99,11 @@ impl Stage {
 
     /// Servers and an operator that all tests share which keep to a namespace of their own. It may read ConfigMaps.
     pub(crate) async fn shared() -> anyhow::Result<Self> {
-        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        static RUNTIME: OnceCell<Runtime> = OnceCell::const_new();
         static SHARED: OnceCell<(Arc<Servers>, Running)> = OnceCell::const_new();
         let servers = SHARED.get_or_try_init(async || {
             // Tests come and go with their run times; this one stays.
-            let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a run time"));
+            let runtime = RUNTIME.get_or_try_init(async || Runtime::new()).await?;
             let start = || {
                 runtime.block_on(async {
                     let stage = Self::start().await?;
