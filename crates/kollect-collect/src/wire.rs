@@ -22,6 +22,9 @@ pub(crate) enum CutError {
     Truncated,
 }
 
+/// Room that a quiet watch keeps.
+const KEPT_BYTES: usize = 16 << 10;
+
 /// Cuts a watch stream into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
@@ -40,11 +43,21 @@ impl Lines {
         self.buffer.extend_from_slice(chunk);
     }
 
+    /// A watch is quiet for most of its life: the room that its first list needed is given back.
+    fn let_go_of_a_burst(&mut self, pending: usize) {
+        if pending <= KEPT_BYTES && self.buffer.capacity() > 4 * KEPT_BYTES {
+            self.buffer = self.buffer[self.start..].to_vec();
+            self.scanned -= self.start;
+            self.start = 0;
+        }
+    }
+
     /// The next complete line without its line feed; `None`: more bytes are needed.
     pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
         let Some(at) = self.buffer[self.scanned..].iter().position(|b| *b == b'\n') else {
             self.scanned = self.buffer.len();
             let pending = self.buffer.len() - self.start;
+            self.let_go_of_a_burst(pending);
             return if pending > MAX_OBJECT_BYTES { Err(CutError::TooLarge) } else { Ok(None) };
         };
         let line = self.buffer[self.start..self.scanned + at].to_vec();
