@@ -3,7 +3,7 @@
 //! Unreachable fields are parsed as `IgnoredAny`, so they cost no allocation. serde_json limits the depth.
 
 use super::Node;
-use crate::scrub::LAST_APPLIED;
+use crate::scrub::{COPY_STANDS_IN, LAST_APPLIED};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             match key {
                 Some((key, Seed { place: Place::Copy, .. })) => {
                     entries.next_value::<IgnoredAny>()?;
-                    kept.insert(key, Value::String(String::new()));
+                    kept.insert(key, Value::String(COPY_STANDS_IN.to_owned()));
                 }
                 Some((key, seed)) => {
                     let value = entries.next_value_seed(seed)?;

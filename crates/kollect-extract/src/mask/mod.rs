@@ -151,7 +151,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scrub::LAST_APPLIED;
+    use crate::scrub::{COPY_STANDS_IN, LAST_APPLIED};
     use serde_json::json;
 
     fn mask(paths: &[&str]) -> FieldMask {
@@ -208,7 +208,7 @@ mod tests {
     fn nothing_can_reach_the_copy_that_kubectl_keeps() {
         let raw =
             json!({"metadata": {"annotations": {LAST_APPLIED: "a secret", "c": "d"}}, "data": {LAST_APPLIED: "e"}});
-        let without = json!({LAST_APPLIED: "", "c": "d"});
+        let without = json!({LAST_APPLIED: COPY_STANDS_IN, "c": "d"});
         for mask in [FieldMask::everything(), mask(&["metadata"]), mask(&["", "metadata.managedFields"])] {
             let decoded = mask.decode(&raw.to_string()).unwrap();
             assert_eq!(decoded["metadata"]["annotations"], without);
@@ -216,7 +216,10 @@ mod tests {
         }
         let mut direct = FieldMask::default();
         direct.insert(&["metadata", "annotations", LAST_APPLIED].map(|key| MaskStep::Field(key.into())), true);
-        assert_eq!(direct.decode(&raw.to_string()).unwrap()["metadata"]["annotations"], json!({LAST_APPLIED: ""}));
+        assert_eq!(
+            direct.decode(&raw.to_string()).unwrap()["metadata"]["annotations"],
+            json!({LAST_APPLIED: COPY_STANDS_IN})
+        );
     }
 
     #[test]

@@ -17,6 +17,8 @@ const REPLACEMENT: &[u8] = br#"{"reason":"sensitive-key","redacted":true}"#;
 
 /// The annotation in which kubectl keeps a copy of the whole object, Secrets included.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Stands in for the text of that annotation, which is never decoded. It is redacted like any other copy of a manifest.
+pub(crate) const COPY_STANDS_IN: &str = r#"{"apiVersion":"","kind":"","metadata":{}}"#;
 
 /// serde_json refuses deeper input, so only a hand-made value could be deeper than this.
 const MAX_DEPTH: usize = 160;
