@@ -3,6 +3,7 @@
 //! Never part of the operator.
 
 pub mod bench_extract;
+pub mod bench_faults;
 pub mod bench_live;
 pub mod conformance;
 pub mod counting_alloc;

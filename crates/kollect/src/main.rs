@@ -1,6 +1,7 @@
 //! The `kollect` program: reads the command line and starts what it asks for.
 
 mod args;
+mod client;
 mod crds;
 mod http;
 mod logging;

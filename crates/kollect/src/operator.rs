@@ -57,7 +57,7 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
     if let Some(address) = settings.metrics_address {
         servers.spawn(http::serve_metrics(address, metrics.clone(), stop.clone()));
     }
-    let client = client(args).await?;
+    let client = crate::client::connect(args.kubeconfig.as_deref()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Starting manager");
     let outcome = tokio::select! {
         outcome = lead_when_elected(args, &settings, client, metrics, phase, stop.clone()) => outcome,
@@ -85,23 +85,6 @@ fn readiness(phase: Arc<AtomicU8>) -> Ready {
         STARTING => Err("reading the Kollect objects".to_owned()),
         _ => Ok("leading".to_owned()),
     })
-}
-
-async fn client(args: &OperatorArgs) -> anyhow::Result<kube::Client> {
-    let mut config = match &args.kubeconfig {
-        Some(path) => {
-            let file = kube::config::Kubeconfig::read_from(path)
-                .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("--kubeconfig: using {}", path.display()))?
-        }
-        None => kube::Config::infer().await.context("finding an API server (in a cluster, or by $KUBECONFIG)")?,
-    };
-    // Every loop of ours retries with its own jitter and ceiling; retries below them would only hide how long it takes.
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    kube::Client::try_from(config).context("connecting to the API server")
 }
 
 async fn lead_when_elected(

@@ -11,13 +11,13 @@ const PARALLEL: usize = 16;
 const SIZE: usize = 1_000;
 
 /// What was created.
-pub(super) struct Loaded {
-    pub(super) namespaces: Vec<String>,
-    pub(super) objects: Vec<Object>,
+pub(crate) struct Loaded {
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) objects: Vec<Object>,
 }
 
 /// One ConfigMap.
-pub(super) struct Object {
+pub(crate) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) uid: String,

@@ -3,12 +3,11 @@
 //! Separate from the order in which they are taken. Everything is seen from outside the operator.
 
 use super::load::{Loaded, Object};
-use super::report::Latency;
 use super::{CLUSTER, INVENTORY, TARGET};
 use crate::operator::{self, Operator};
 use crate::scene::TABLE;
 use crate::servers::{ApiServer, Postgres, count_by_verb, read_audit_log};
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -68,13 +67,15 @@ pub(super) async fn rows_become(postgres: &Postgres, wanted: u64, deadline: Dura
     anyhow::bail!("{last} rows instead of {wanted} after {deadline:?}")
 }
 
-/// Changes one object after the other; each time from before the request is sent until the row has the new value.
-pub(super) async fn latency(
+/// Changes one object after the other; milliseconds each time from before the request is sent until the row has the new
+/// value. `phase` makes the values differ from those of another call.
+pub(crate) async fn latency(
     client: &kube::Client,
     postgres: &Postgres,
     loaded: &Loaded,
+    phase: &str,
     changes: u32,
-) -> anyhow::Result<Latency> {
+) -> anyhow::Result<Vec<f64>> {
     let database = postgres.admin(Postgres::DATABASE).await?;
     let sql = format!(
         "SELECT payload->'attributes'->>'value' FROM {TABLE} WHERE cluster = $1 AND inventory_namespace = $2 \
@@ -85,7 +86,7 @@ pub(super) async fn latency(
     let mut times = Vec::with_capacity(changes as usize);
     for change in 0..changes {
         let object = &loaded.objects[random.usize(..loaded.objects.len())];
-        let value = format!("change-{change}");
+        let value = format!("{phase}-{change}");
         tokio::time::sleep(Duration::from_millis(random.u64(0..30))).await;
         let begun = Instant::now();
         let maps = Api::<ConfigMap>::namespaced(client.clone(), &object.namespace);
@@ -103,7 +104,7 @@ pub(super) async fn latency(
         }
         times.push(begun.elapsed().as_secs_f64() * 1_000.0);
     }
-    Latency::of(times).context("no changes were made")
+    Ok(times)
 }
 
 /// Deletes the first `count` objects; seconds from the last answer until all their rows are gone.

@@ -13,17 +13,21 @@ use crate::servers::{ApiServer, ApiServerOptions, Postgres, PostgresOptions};
 use crate::truth::{
     Difference, Expectation, ExpectedAttribute, ExpectedTarget, compare, expected_rows, path, postgres_rows,
 };
+use anyhow::Context as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams};
-use load::Loaded;
 use measure::Marks;
 use report::{Idle, Memory, Report};
+
+pub(crate) use load::Loaded;
+pub(crate) use measure::latency;
+pub(crate) use report::Latency;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-const CLUSTER: &str = "bench";
-const INVENTORY: &str = "inventory";
-const TARGET: &str = "target";
+pub(crate) const CLUSTER: &str = "bench";
+pub(crate) const INVENTORY: &str = "inventory";
+pub(crate) const TARGET: &str = "target";
 const BASE_AFTER: Duration = Duration::from_secs(30);
 /// A backend of Postgres reports its counters only now and then.
 const STATISTICS_LAG: Duration = Duration::from_secs(12);
@@ -57,18 +61,17 @@ pub struct LiveArgs {
 }
 
 /// The servers, with everything loaded but the pipelines.
-struct Stage {
+pub(crate) struct Stage {
     api: ApiServer,
-    postgres: Postgres,
-    client: kube::Client,
-    kubeconfig: String,
-    loaded: Loaded,
+    pub(crate) postgres: Postgres,
+    pub(crate) client: kube::Client,
+    pub(crate) kubeconfig: String,
+    pub(crate) loaded: Loaded,
 }
 
 /// Runs the whole bench and prints the numbers.
 pub async fn run(args: &LiveArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(args.namespaces > 0 && args.objects >= args.namespaces, "at least one object per namespace");
-    let stage = Stage::prepare(args).await?;
+    let stage = Stage::prepare(args.objects, args.namespaces).await?;
     let (base, log_from) = stage.base().await?;
     stage.apply_pipelines().await?;
     let mut report = Report { objects: args.objects, ..Report::default() };
@@ -94,7 +97,8 @@ pub async fn run(args: &LiveArgs) -> anyhow::Result<()> {
     report.truth.add(&stage.truth().await?);
 
     say(&format!("{} single changes", args.changes));
-    report.latency_ms = measure::latency(&stage.client, &stage.postgres, &stage.loaded, args.changes).await?;
+    let times = measure::latency(&stage.client, &stage.postgres, &stage.loaded, "change", args.changes).await?;
+    report.latency_ms = Latency::of(times).context("--changes must not be 0")?;
     let deletes = args.deletes.min(args.objects / 2);
     say(&format!("{deletes} deletions"));
     report.delete_s = measure::deletions(&stage.client, &stage.postgres, &stage.loaded, deletes).await?;
@@ -109,7 +113,8 @@ pub async fn run(args: &LiveArgs) -> anyhow::Result<()> {
 }
 
 impl Stage {
-    async fn prepare(args: &LiveArgs) -> anyhow::Result<Self> {
+    pub(crate) async fn prepare(objects: u32, namespaces: u32) -> anyhow::Result<Self> {
+        anyhow::ensure!(namespaces > 0 && objects >= namespaces, "at least one object per namespace");
         say("starting servers");
         let options = ApiServerOptions { audit_users: vec![operator::USER.to_owned()], ..ApiServerOptions::default() };
         // Vacuuming would count as work of the operator.
@@ -119,8 +124,8 @@ impl Stage {
         let token = operator::install(&api).await?;
         let client = api.admin().await?;
         operator::grant_read(&client, &[("", "configmaps")]).await?;
-        say(&format!("creating {} ConfigMaps in {} namespaces", args.objects, args.namespaces));
-        let loaded = load::create(&client, args.objects, args.namespaces).await?;
+        say(&format!("creating {objects} ConfigMaps in {namespaces} namespaces"));
+        let loaded = load::create(&client, objects, namespaces).await?;
         let kubeconfig = api.kubeconfig_for_token(&token);
         Ok(Self { api, postgres, client, kubeconfig, loaded })
     }
@@ -139,7 +144,7 @@ impl Stage {
         Ok((rss, std::fs::metadata(self.api.audit_log())?.len()))
     }
 
-    async fn apply_pipelines(&self) -> anyhow::Result<()> {
+    pub(crate) async fn apply_pipelines(&self) -> anyhow::Result<()> {
         let attributes =
             [("value", "$.data.value"), ("app", "$.metadata.labels.app"), ("tier", "cel:object.metadata.labels.tier")];
         for namespace in &self.loaded.namespaces {
@@ -208,7 +213,7 @@ async fn idle(stage: &Stage, operator: &Operator, time: Duration) -> anyhow::Res
     })
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     eprintln!("bench: {text}");
 }
 

@@ -68,13 +68,13 @@ impl Truth {
 
 /// Percentiles in milliseconds.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Latency {
-    p50: f64,
-    p99: f64,
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 impl Latency {
-    pub(super) fn of(mut times: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut times: Vec<f64>) -> Option<Self> {
         times.sort_by(f64::total_cmp);
         // The smallest value that at least this share of all values does not exceed.
         let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use kollect_testkit::counting_alloc::CountingAllocator;
-use kollect_testkit::{bench_extract, bench_live};
+use kollect_testkit::{bench_extract, bench_faults, bench_live};
 use std::path::PathBuf;
 
 #[global_allocator]
@@ -25,14 +25,17 @@ enum What {
         json: Option<PathBuf>,
     },
     Live(bench_live::LiveArgs),
+    Faults(bench_faults::FaultArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Extract { json } => bench_extract::run(json.as_deref()),
-        What::Live(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            runtime.block_on(bench_live::run(&args))
-        }
+        What::Live(args) => runtime()?.block_on(bench_live::run(&args)),
+        What::Faults(args) => runtime()?.block_on(bench_faults::run(&args)),
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
