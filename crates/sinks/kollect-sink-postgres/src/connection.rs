@@ -12,6 +12,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -79,7 +80,7 @@ impl Opener {
         let driver = tokio::spawn(async move {
             let _ = io.await;
         });
-        let connection = Connection { client, statements: Mutex::default(), driver };
+        let connection = Connection { client, statements: Mutex::default(), last_bulk: None, driver };
         let limit = self.statement_timeout.as_millis();
         let settings = format!(
             "SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}; SHOW transaction_read_only"
@@ -100,6 +101,8 @@ impl Opener {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     statements: Mutex<HashMap<String, Statement>>,
+    /// When it last carried much at once.
+    pub(crate) last_bulk: Option<Instant>,
     driver: JoinHandle<()>,
 }
 

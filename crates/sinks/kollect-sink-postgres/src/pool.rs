@@ -18,6 +18,10 @@ use tokio::time::Instant;
 
 /// A connection that idled longer than this is replaced; firewalls forget it.
 const MAX_IDLE: Duration = Duration::from_mins(4);
+/// The driver keeps the room of the largest message it ever sent until the connection is closed. So a connection that
+/// sent more than this at once is closed as soon as no bulk followed for a while.
+const BULK_BYTES: u64 = 64 << 10;
+const BULK_IDLE: Duration = Duration::from_secs(5);
 
 /// The pools of a process, by a hash of the connection settings. Clones share them.
 #[derive(Clone, Default)]
@@ -79,8 +83,20 @@ fn settings_hash(config: &Config) -> [u8; 32] {
 pub(crate) struct Pool {
     opener: Opener,
     wait: Duration,
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    idle: Mutex<Vec<Idle>>,
     free: Arc<Semaphore>,
+}
+
+/// A connection that waits for its next use.
+struct Idle {
+    connection: Connection,
+    until: Instant,
+}
+
+impl Idle {
+    fn is_usable(&self) -> bool {
+        Instant::now() < self.until && !self.connection.client.is_closed()
+    }
 }
 
 impl Pool {
@@ -109,14 +125,18 @@ impl Pool {
         let Ok(Ok(permit)) = waiting else { return Err(timed_out("waiting for a free connection", self.wait)) };
         let known = {
             let mut idle = self.idle.lock();
-            idle.retain(|(since, connection)| since.elapsed() < MAX_IDLE && !connection.client.is_closed());
+            idle.retain(Idle::is_usable);
             idle.pop()
         };
         let connection = match known {
-            Some((_, connection)) => connection,
+            Some(idle) => idle.connection,
             None => self.opener.open().await?,
         };
         Ok(Lease { connection, pool: self.clone(), _permit: permit })
+    }
+
+    fn close_unusable(&self) {
+        self.idle.lock().retain(Idle::is_usable);
     }
 }
 
@@ -137,7 +157,27 @@ impl Deref for Lease {
 impl Lease {
     /// Returns a connection that has no transaction and no answer under way.
     pub(crate) fn give_back(self) {
-        let Self { connection, pool, _permit } = self;
-        pool.idle.lock().push((Instant::now(), connection));
+        self.give_back_after(0);
+    }
+
+    /// The same after a write of this many bytes.
+    pub(crate) fn give_back_after(self, bytes: u64) {
+        let Self { mut connection, pool, _permit } = self;
+        let now = Instant::now();
+        if bytes > BULK_BYTES {
+            connection.last_bulk = Some(now);
+        }
+        let bulk = connection.last_bulk.map(|last| last + BULK_IDLE);
+        let until = bulk.unwrap_or(now + MAX_IDLE);
+        let closing = Arc::downgrade(&pool);
+        pool.idle.lock().push(Idle { connection, until });
+        if bulk.is_some() {
+            tokio::spawn(async move {
+                tokio::time::sleep_until(until).await;
+                if let Some(pool) = closing.upgrade() {
+                    pool.close_unusable();
+                }
+            });
+        }
     }
 }

@@ -249,7 +249,7 @@ impl RowSink for PostgresSink {
         let lease = self.lease(cycle).await?;
         match self.write(&lease, step, &sorted).await {
             Ok(mut receipt) => {
-                lease.give_back();
+                lease.give_back_after(receipt.bytes);
                 rejected.append(&mut receipt.rejected);
                 Ok(Receipt { rejected, ..receipt })
             }

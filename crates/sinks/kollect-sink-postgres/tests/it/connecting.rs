@@ -4,7 +4,7 @@ use crate::server::{Database, Run, row, server, upserts};
 use kollect_export::{Class, Landed, RowSink, SinkError};
 use kollect_net::{ClientCert, Guard, TlsSpec};
 use kollect_sink_postgres::{Config, Pools, PostgresSink};
-use kollect_testkit::servers::{Certs, Postgres, PostgresOptions};
+use kollect_testkit::servers::{Certs, Postgres, PostgresOptions, wait_for};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -168,4 +168,29 @@ async fn sinks_with_equal_settings_share_a_bounded_pool() {
     let destination = sinks[0].destination();
     assert!(destination.starts_with("public.items (database ") && destination.ends_with("cluster \"prod\")"));
     assert!(!destination.contains("shared") && !destination.contains("localhost"), "{destination}");
+}
+
+#[tokio::test]
+async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are_kept() {
+    let db = Database::new("bulk").await;
+    let open = async || {
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'bulk' AND application_name = 'kollect'";
+        anyhow::Ok(db.admin.query_one(open, &[]).await?.get::<_, i64>(0))
+    };
+    let sink = db.sink().await;
+    let run = Run::of(&sink);
+    run.held().await.unwrap();
+    let filler = format!("{{\"v\":\"{}\"}}", "x".repeat(400));
+    let rows: Vec<_> = (0..500).map(|n| row(&format!("u{n}"), ("shop", "cart"), &filler)).collect();
+    run.apply(upserts(&rows)).await.unwrap();
+    assert_eq!(open().await.unwrap(), 1, "it is there for the next part of a long export");
+    wait_for("the connection is closed", Duration::from_secs(20), async || Ok(open().await? == 0)).await.unwrap();
+
+    let began = Instant::now();
+    run.apply(upserts(&[row("u1", ("shop", "cart"), "{}")])).await.unwrap();
+    // Longer than a bulk's connection is kept.
+    while began.elapsed() < Duration::from_secs(6) {
+        assert_eq!(open().await.unwrap(), 1, "a connection without a bulk is kept");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
