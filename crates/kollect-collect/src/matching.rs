@@ -182,7 +182,7 @@ mod tests {
         });
         let text = object.to_string();
         let head = Head::read(&text).unwrap();
-        let meta = NamespaceMeta { labels: map(namespace), annotations: BTreeMap::new() };
+        let meta = NamespaceMeta { labels: map(namespace), ..NamespaceMeta::default() };
         matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone())))
     }
 
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn only_changes_that_can_matter_make_objects_be_looked_at_again() {
         let plain = Matching::default();
-        let meta = |labels: &[(&str, &str)]| NamespaceMeta { labels: map(labels), annotations: BTreeMap::new() };
+        let meta = |labels: &[(&str, &str)]| NamespaceMeta { labels: map(labels), ..NamespaceMeta::default() };
         assert!(!plain.cares(&meta(&[]), &meta(&[("env", "prod")])));
         assert!(plain.cares(&meta(&[]), &meta(&[("kollect.dev/watch", "disabled")])));
         let rule = Rule { namespace_selector: Some(Selector::new(&LabelSelector::default())), ..Rule::default() };

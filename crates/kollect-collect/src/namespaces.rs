@@ -32,6 +32,8 @@ pub struct NamespaceMeta {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The API server refuses to show them: what is here is the name label, or what could be read earlier.
+    pub unread: bool,
 }
 
 /// Every namespace that may be collected from.
@@ -83,7 +85,10 @@ impl Outlets {
     }
 
     fn trouble(&self, message: String) {
-        self.error.send_if_modified(|error| error.replace(message).is_none());
+        let shown = message.clone();
+        if self.error.send_if_modified(|error| error.replace(message).is_none()) {
+            tracing::warn!(message = shown, error_class = "transient", "namespaces are not kept up to date");
+        }
     }
 }
 
@@ -171,7 +176,7 @@ fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
     let mut annotations = head.annotations;
     // May be large, and nothing selects by it.
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations })))
+    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations, unread: false })))
 }
 
 impl Receiver for All {
@@ -228,21 +233,11 @@ async fn look_at(client: kube::Client, given: &[Arc<str>], outlets: &Outlets) {
         let mut failed = None;
         for name in given {
             let uri = format!("/api/v1/namespaces/{name}");
-            match get_document(&client, &uri, ACCEPT, None, LIMIT).await {
-                Ok(Some((bytes, _))) => {
-                    if let Some((name, meta)) = read(&bytes) {
-                        known.insert(name, meta);
-                    }
-                }
-                // Without the grant only the name is known, and a namespace that is missing has no objects either.
-                Ok(None) | Err(RequestError::Forbidden(_) | RequestError::NotServed(_)) => {
-                    known.insert(name.clone(), Arc::new(only_named(name)));
-                }
-                Err(error) => {
-                    outlets.trouble(format!("cannot read namespace {name}: {error}"));
-                    failed = Some(backoff.after(&error));
-                    break;
-                }
+            let answer = get_document(&client, &uri, ACCEPT, None, LIMIT).await;
+            if let Err(error) = learn(&mut known, name, answer.map(|document| document.map(|(bytes, _)| bytes))) {
+                outlets.trouble(format!("cannot read namespace {name}: {error}"));
+                failed = Some(backoff.after(&error));
+                break;
             }
         }
         // Facts about some of the namespaces would look as if the others were gone.
@@ -254,6 +249,63 @@ async fn look_at(client: kube::Client, given: &[Arc<str>], outlets: &Outlets) {
     }
 }
 
+/// Takes over an answer about one namespace.
+fn learn(
+    known: &mut NamespaceFacts,
+    name: &Arc<str>,
+    answer: Result<Option<Vec<u8>>, RequestError>,
+) -> Result<(), RequestError> {
+    let meta = match answer {
+        Ok(Some(bytes)) => match read(&bytes) {
+            Some((_, meta)) => meta,
+            None => return Ok(()),
+        },
+        // A namespace that is missing has no labels, and no objects either.
+        Ok(None) | Err(RequestError::NotServed(_)) => Arc::new(only_named(name)),
+        // Not knowing the labels is not the same as their being gone.
+        Err(RequestError::Forbidden(message)) => {
+            let before = known.get(name).map_or_else(|| only_named(name), |meta| NamespaceMeta::clone(meta));
+            if !before.unread {
+                tracing::info!(namespace = %name, message, "the labels may not be read; only the name counts");
+            }
+            Arc::new(NamespaceMeta { unread: true, ..before })
+        }
+        Err(error) => return Err(error),
+    };
+    known.insert(name.clone(), meta);
+    Ok(())
+}
+
 fn only_named(name: &str) -> NamespaceMeta {
-    NamespaceMeta { labels: BTreeMap::from([(NAME_LABEL.into(), name.into())]), annotations: BTreeMap::new() }
+    let labels = BTreeMap::from([(NAME_LABEL.into(), name.into())]);
+    NamespaceMeta { labels, ..NamespaceMeta::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label<'a>(known: &'a NamespaceFacts, key: &str) -> (Option<&'a str>, bool) {
+        let meta = known.get("shop").expect("known");
+        (meta.labels.get(key).map(String::as_str), meta.unread)
+    }
+
+    #[test]
+    fn labels_that_may_not_be_read_any_more_stay_as_they_were_and_are_marked() {
+        let (mut known, shop) = (NamespaceFacts::new(), Arc::from("shop"));
+        let refused = || Err(RequestError::Forbidden("no".into()));
+        let shown = || Ok(Some(br#"{"metadata":{"name":"shop","labels":{"env":"prod"}}}"#.to_vec()));
+        learn(&mut known, &shop, refused()).unwrap();
+        assert_eq!((label(&known, NAME_LABEL), label(&known, "env")), ((Some("shop"), true), (None, true)));
+        learn(&mut known, &shop, shown()).unwrap();
+        assert_eq!(label(&known, "env"), (Some("prod"), false));
+        learn(&mut known, &shop, refused()).unwrap();
+        assert_eq!(label(&known, "env"), (Some("prod"), true));
+        learn(&mut known, &shop, Err(RequestError::Silent)).unwrap_err();
+        assert_eq!(label(&known, "env"), (Some("prod"), true), "an outage says nothing");
+        learn(&mut known, &shop, shown()).unwrap();
+        assert_eq!(label(&known, "env"), (Some("prod"), false));
+        learn(&mut known, &shop, Err(RequestError::NotServed("gone".into()))).unwrap();
+        assert_eq!(label(&known, "env"), (None, false), "a namespace that is gone has no labels");
+    }
 }

@@ -162,6 +162,7 @@ impl Control {
             &self.settings.watch_namespaces,
             self.world.clone(),
             self.dirty.clone(),
+            self.metrics.clone(),
             stop.clone(),
         );
         tokio::select! {

@@ -1,6 +1,7 @@
 //! Keeps the [`World`] equal to the API server: one watch per Kollect kind (and namespace, where confined).
 
-use crate::kinds::{NamespacedName, ObjectRef};
+use crate::kinds::{Kind, NamespacedName, ObjectRef};
+use crate::metrics::{ControllerWatch, Metrics};
 use crate::shared::dirty::Dirty;
 use crate::world::{Held, World};
 use futures_util::StreamExt;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Watches that fill the world.
@@ -25,6 +27,7 @@ pub struct Feed {
     client: Client,
     world: Arc<RwLock<World>>,
     dirty: Dirty,
+    metrics: Arc<Metrics>,
     unsynced: Arc<AtomicUsize>,
     synced: Arc<Notify>,
     stop: CancellationToken,
@@ -37,9 +40,10 @@ impl Feed {
         namespaces: &[String],
         world: Arc<RwLock<World>>,
         dirty: Dirty,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
-        let feed = Self { client, world, dirty, unsynced: Arc::default(), synced: Arc::default(), stop };
+        let feed = Self { client, world, dirty, metrics, unsynced: Arc::default(), synced: Arc::default(), stop };
         feed.follow::<KollectScope>(namespaces);
         feed.follow::<KollectProfile>(namespaces);
         feed.follow::<KollectSnapshotSink>(namespaces);
@@ -68,7 +72,7 @@ impl Feed {
         };
         for (index, api) in apis.into_iter().enumerate() {
             self.unsynced.fetch_add(1, Ordering::SeqCst);
-            let (world, dirty) = (self.world.clone(), self.dirty.clone());
+            let (world, dirty, metrics) = (self.world.clone(), self.dirty.clone(), self.metrics.clone());
             let (unsynced, synced) = (self.unsynced.clone(), self.synced.clone());
             let (stop, namespace) = (self.stop.clone(), namespaces.get(index).cloned());
             let first = move || {
@@ -79,7 +83,7 @@ impl Feed {
             tokio::spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = watch::<K>(api, namespace, &world, &dirty, first) => {}
+                    () = watch::<K>(api, namespace, &world, &dirty, &metrics, first) => {}
                 }
             });
         }
@@ -91,16 +95,20 @@ async fn watch<K: Held>(
     namespace: Option<String>,
     world: &RwLock<World>,
     dirty: &Dirty,
+    metrics: &Metrics,
     first_sync: impl FnOnce(),
 ) {
     let mut first_sync = Some(first_sync);
     let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()));
     let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
-    let mut pause = Duration::from_millis(200);
+    let mut pause = FIRST_PAUSE;
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => {
-                pause = Duration::from_millis(200);
+                // A list that only begins says nothing yet: it comes before every attempt, also before one that fails.
+                if !matches!(event, watcher::Event::Init) {
+                    pause = FIRST_PAUSE;
+                }
                 match event {
                     watcher::Event::Init => listed.clear(),
                     watcher::Event::InitApply(object) => {
@@ -121,12 +129,36 @@ async fn watch<K: Held>(
             }
             Err(error) => {
                 let kind = K::KIND.name();
-                tracing::warn!(%error, kind, error_class = "transient", "watch of a Kollect kind failed; trying again");
+                let failed = refused(&error);
+                if failed.is_some() {
+                    count_failure(metrics, K::KIND);
+                }
+                let forbidden = matches!(failed, Some(kube::Error::Api(status)) if status.code == 403);
+                let error_class = if forbidden { "forbidden" } else { "transient" };
+                tracing::warn!(%error, kind, error_class, "watch of a Kollect kind failed; trying again");
                 tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
+}
+
+/// A list or watch that could not begin. One that ends or expires later is everyday and goes on where it was.
+fn refused(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// What is not seen here reaches no inventory: sinks, or what decides about its rows.
+fn count_failure(metrics: &Metrics, kind: Kind) {
+    let watch = match kind {
+        Kind::SnapshotSink | Kind::DatabaseSink => "sink",
+        Kind::Scope | Kind::Profile | Kind::Target | Kind::Inventory => "store",
+    };
+    let labels = ControllerWatch { controller: Kind::Inventory.name().to_owned(), watch: watch.to_owned() };
+    metrics.watch_map_list_errors.get_or_create(&labels).inc();
 }
 
 fn key_of<K: Held>(object: &K) -> NamespacedName {

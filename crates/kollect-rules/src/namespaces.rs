@@ -3,8 +3,11 @@
 //! Separate because tenants are kept apart here: an empty result means that nothing is collected, never everything.
 
 use crate::Selector;
-use kollect_api::{KollectScopeSpec, KollectTargetSpec};
+use kollect_api::{KollectScopeSpec, KollectTargetSpec, WatchMode};
 use std::collections::BTreeMap;
+
+/// Label that every namespace has. It is known even where labels may not be read.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Everything that decides about the namespaces of a target.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,8 @@ pub struct NamespaceIntent<'a> {
     pub target: &'a KollectTargetSpec,
     /// Every namespace that exists, with its labels.
     pub known: &'a [(&'a str, &'a BTreeMap<String, String>)],
+    /// Those of them whose labels may not be read; only the name label counts.
+    pub unread: &'a [&'a str],
     /// The operator's list for targets without `includedNamespaces`.
     pub default_included: &'a [String],
     /// The operator's list in addition to `excludedNamespaces`.
@@ -32,34 +37,72 @@ pub struct Resolved {
     pub effective: Vec<String>,
     /// Why the target as a whole is denied. `effective` is empty then.
     pub violation: Option<String>,
+    /// Permitted namespaces of which nobody can say what of them is selected, because that depends on labels that may
+    /// not be read; sorted. With any, the rest is half an answer.
+    pub undecided: Vec<String>,
 }
 
 /// Resolves the namespaces of a target.
 pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> Resolved {
     let matched = matched(intent);
     let effective: Vec<String> = matched.iter().filter(|name| permitted(intent, name).is_ok()).cloned().collect();
-    let violation = violation(intent, &matched, &effective);
+    let undecided = undecided(intent);
+    let violation = violation(intent, &matched, &effective, undecided.is_empty());
     let effective = if violation.is_some() { Vec::new() } else { effective };
-    Resolved { matched, effective, violation }
+    Resolved { matched, effective, violation, undecided }
+}
+
+/// Whether the lists of names let a namespace in.
+fn listed(intent: &NamespaceIntent<'_>, name: &str) -> bool {
+    let included = match intent.target.included_namespaces.as_slice() {
+        [] => intent.default_included,
+        own => own,
+    };
+    let lists = |list: &[String]| list.iter().any(|entry| entry == name);
+    (included.is_empty() || lists(included))
+        && !lists(&intent.target.excluded_namespaces)
+        && !lists(intent.default_excluded)
+}
+
+fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
+    if intent.unread.is_empty() {
+        return Vec::new();
+    }
+    let target = intent.target;
+    let selector = target.namespace_selector.as_ref().map(Selector::new);
+    let excluding = target.namespace_exclude_selector.as_ref().map(Selector::new);
+    let rules: Vec<Selector> =
+        target.resource_rules.iter().filter_map(|rule| rule.namespace_selector.as_ref()).map(Selector::new).collect();
+    let open = |labels: &BTreeMap<String, String>| {
+        let judge = |selector: &Selector| selector.matches_knowing(NAME_LABEL, labels);
+        let selected = selector.as_ref().map_or(Some(true), judge);
+        let excluded = excluding.as_ref().map_or(Some(false), judge);
+        let opt_in = (target.watch_mode == WatchMode::OptIn).then_some(None);
+        let within = rules.iter().map(judge).chain(opt_in);
+        selected != Some(false)
+            && excluded != Some(true)
+            && [selected, excluded].into_iter().chain(within).any(|verdict| verdict.is_none())
+    };
+    let candidates = intent
+        .known
+        .iter()
+        .filter(|(name, _)| intent.unread.contains(name) && listed(intent, name) && permitted(intent, name).is_ok());
+    let mut names: Vec<String> =
+        candidates.filter(|(_, labels)| open(labels)).map(|(name, _)| (*name).to_owned()).collect();
+    names.sort_unstable();
+    names
 }
 
 fn matched(intent: &NamespaceIntent<'_>) -> Vec<String> {
     let target = intent.target;
-    let included = match target.included_namespaces.as_slice() {
-        [] => intent.default_included,
-        own => own,
-    };
     let selector = target.namespace_selector.as_ref().map(Selector::new);
     let excluding = target.namespace_exclude_selector.as_ref().map(Selector::new);
-    let lists = |list: &[String], name: &str| list.iter().any(|entry| entry == name);
     let mut matched: Vec<String> = intent
         .known
         .iter()
         .filter(|(name, labels)| {
-            (included.is_empty() || lists(included, name))
+            listed(intent, name)
                 && selector.as_ref().is_none_or(|selector| selector.matches(labels))
-                && !lists(&target.excluded_namespaces, name)
-                && !lists(intent.default_excluded, name)
                 && !excluding.as_ref().is_some_and(|selector| selector.matches(labels))
         })
         .map(|(name, _)| (*name).to_owned())
@@ -85,7 +128,7 @@ fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), &'static st
 }
 
 /// A target that names a forbidden namespace, or of whose selection nothing is permitted, is denied as a whole.
-fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[String]) -> Option<String> {
+fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[String], decided: bool) -> Option<String> {
     for name in &intent.target.included_namespaces {
         if let Err(why) = permitted(intent, name) {
             return Some(format!("includedNamespaces: {name} {why}"));
@@ -93,6 +136,7 @@ fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[Stri
     }
     // A target that selects too much by label or by default is narrowed without complaint, unless nothing is left.
     if effective.is_empty()
+        && decided
         && let Some(name) = matched.first()
         && let Err(why) = permitted(intent, name)
     {
@@ -139,6 +183,7 @@ mod tests {
         resolve_namespaces(&NamespaceIntent {
             target: &target,
             known: &[("shop", &a), ("pay", &a), ("infra", &ops), ("kube-system", &none)],
+            unread: &[],
             default_included: &words(case.include),
             default_excluded: &words(case.exclude),
             scope: scope.as_ref(),
@@ -205,6 +250,59 @@ mod tests {
         ] {
             check(&Case { scope, ..case(target, matched, effective) });
         }
+    }
+
+    /// Of `shop` and `pay` only the names are known.
+    fn resolve_unread(target: &Value, confined_to: Option<&str>) -> Resolved {
+        let mut spec = target.clone();
+        spec["profileRef"] = json!("p");
+        let named = |name: &str| BTreeMap::from([(NAME_LABEL.to_owned(), name.to_owned())]);
+        let (shop, pay) = (named("shop"), named("pay"));
+        let infra = BTreeMap::from([("team".to_owned(), "ops".to_owned())]);
+        resolve_namespaces(&NamespaceIntent {
+            target: &serde_json::from_value(spec).unwrap(),
+            known: &[("shop", &shop), ("pay", &pay), ("infra", &infra)],
+            unread: &["shop", "pay"],
+            default_included: &[],
+            default_excluded: &[],
+            scope: None,
+            confined_to,
+        })
+    }
+
+    #[test]
+    fn what_depends_on_labels_that_may_not_be_read_is_undecided_and_nothing_else_is() {
+        let team_a = json!({"matchLabels": {"team": "a"}});
+        let by_name = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
+        let of_shop = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop", "team": "a"}});
+        let rule = json!({"gvk": {"version": "v1", "kind": "Pod"}, "namespaceSelector": team_a});
+        for (target, confined_to, expected) in [
+            (json!({}), None, ""),
+            (json!({"namespaceSelector": by_name}), None, ""),
+            (json!({"namespaceSelector": team_a}), None, "pay shop"),
+            (json!({"namespaceSelector": team_a}), Some("shop"), "shop"),
+            (json!({"namespaceSelector": of_shop}), None, "shop"),
+            (json!({"namespaceSelector": team_a, "includedNamespaces": ["infra", "pay"]}), None, "pay"),
+            (json!({"namespaceSelector": team_a, "excludedNamespaces": ["shop", "pay"]}), None, ""),
+            (json!({"namespaceSelector": team_a, "namespaceExcludeSelector": by_name}), None, "pay"),
+            (json!({"namespaceExcludeSelector": team_a}), None, "pay shop"),
+            (json!({"resourceRules": [rule]}), None, "pay shop"),
+            (json!({"resourceRules": [rule], "namespaceSelector": by_name}), None, "shop"),
+            // A namespace may have opted in for all its objects.
+            (json!({"watchMode": "OptIn", "namespaceSelector": by_name}), None, "shop"),
+        ] {
+            let resolved = resolve_unread(&target, confined_to);
+            assert_eq!(resolved.undecided, words(expected), "{target} confined to {confined_to:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_not_denied_for_what_it_selects_while_that_is_undecided() {
+        let ops = json!({"namespaceSelector": {"matchLabels": {"team": "ops"}}});
+        let resolved = resolve_unread(&ops, Some("shop"));
+        assert_eq!((resolved.matched, resolved.violation), (words("infra"), None));
+        assert_eq!(resolved.undecided, ["shop"]);
+        assert!(resolve_unread(&json!({"includedNamespaces": ["infra"]}), Some("shop")).violation.is_some());
     }
 
     #[test]

@@ -43,6 +43,17 @@ impl Selector {
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.requirements.as_ref().is_some_and(|all| all.iter().all(|requirement| requirement.holds(labels)))
     }
+
+    /// Whether all requirements hold when of all labels only `key` could be read; `None`: that depends on the others.
+    pub fn matches_knowing(&self, key: &str, labels: &BTreeMap<String, String>) -> Option<bool> {
+        let Some(all) = &self.requirements else { return Some(false) };
+        let known = |requirement: &&Requirement| requirement.key == key;
+        if all.iter().filter(known).all(|requirement| requirement.holds(labels)) {
+            all.iter().all(|requirement| known(&requirement)).then_some(true)
+        } else {
+            Some(false)
+        }
+    }
 }
 
 /// Whether a selector matches labels; for a single question.
@@ -152,6 +163,24 @@ mod tests {
         ] {
             let got = (matches(&selector, &a), matches(&selector, &ops), matches(&selector, &none));
             assert_eq!(got, (on_a, on_ops, on_none), "{selector}");
+        }
+    }
+
+    #[test]
+    fn with_one_label_known_a_selector_is_decided_only_if_it_must_not_ask_for_another() {
+        let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
+        for (selector, expected) in [
+            (json!({}), Some(true)),
+            (json!({"matchLabels": {"team": "a"}}), Some(true)),
+            (json!({"matchLabels": {"team": "b"}}), Some(false)),
+            (json!({"matchLabels": {"x": "1"}}), None),
+            (json!({"matchLabels": {"team": "a", "x": "1"}}), None),
+            (json!({"matchLabels": {"team": "b", "x": "1"}}), Some(false)),
+            (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), None),
+            (expression("In", &[]), Some(false)),
+        ] {
+            let prepared = Selector::new(&serde_json::from_value(selector.clone()).unwrap());
+            assert_eq!(prepared.matches_knowing("team", &labels), expected, "{selector}");
         }
     }
 

@@ -13,4 +13,5 @@ pub mod operator;
 pub mod scene;
 pub mod servers;
 pub mod sim;
+pub mod tenant;
 pub mod truth;

@@ -12,7 +12,6 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,11 +41,15 @@ pub(crate) struct Ground {
 impl Ground {
     /// A collector with the rights of `token`, or all rights.
     pub(crate) async fn new(server: &ApiServer, token: Option<&str>) -> anyhow::Result<Self> {
-        let admin = server.admin().await?;
-        let client = match token {
-            Some(token) => client_from_kubeconfig(&server.kubeconfig_for_token(token)).await?,
-            None => admin.clone(),
-        };
+        match token {
+            Some(token) => Self::with(server, &server.kubeconfig_for_token(token)).await,
+            None => Self::with(server, &server.admin_kubeconfig()).await,
+        }
+    }
+
+    /// A collector that reaches the API server by this kubeconfig.
+    pub(crate) async fn with(server: &ApiServer, kubeconfig: &str) -> anyhow::Result<Self> {
+        let (admin, client) = (server.admin().await?, client_from_kubeconfig(kubeconfig).await?);
         let (store, counting) = (Arc::new(Store::new()), Arc::new(Counting::default()));
         let settings = CollectSettings { queue_size: 16, ..CollectSettings::default() };
         let collector = Collector::new(client, store.clone(), &settings, counting.clone());
@@ -171,6 +174,6 @@ pub(crate) fn config_maps(name: &str, namespaces: &[&str]) -> anyhow::Result<Tar
 /// What is known of one namespace.
 pub(crate) fn facts(namespace: &str, labels: &[(&str, &str)]) -> Arc<NamespaceFacts> {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let meta = NamespaceMeta { labels, annotations: BTreeMap::new() };
+    let meta = NamespaceMeta { labels, ..NamespaceMeta::default() };
     Arc::new(NamespaceFacts::from([(namespace.into(), Arc::new(meta))]))
 }

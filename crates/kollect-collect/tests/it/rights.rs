@@ -1,9 +1,12 @@
 //! Rights that are missing and come later, and kinds that are not served yet.
 
 use crate::cluster::{Ground, PATIENCE, config_map, config_maps, key, target};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kollect_model::Gvk;
 use kollect_store::PartState;
-use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
+use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
+use kollect_testkit::servers::{ApiServer, ApiServerOptions, client_from_kubeconfig, wait_for};
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 const SYSTEM: &str = "kollect-system";
@@ -44,6 +47,53 @@ async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_n
     }
     ground.expect_rows("cm", &[r#"closed/two {"v":"2"}"#, r#"open/one {"v":"1"}"#]).await?;
     assert_eq!(ground.collector.status(&key("cm")).map(|status| status.forbidden), Some(vec![]));
+    Ok(())
+}
+
+/// Cuts the watch of a namespace once the API server refuses to open it again, which does not end an open one.
+async fn cut_when_denied(proxy: &HttpProxy, token: &str, namespace: &str) -> anyhow::Result<()> {
+    let client = client_from_kubeconfig(&proxy.kubeconfig(token)).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(client, namespace);
+    wait_for("the right is gone", PATIENCE, async || {
+        let refused = |error| matches!(error, kube::Error::Api(status) if status.code == 403);
+        Ok(maps.list(&ListParams::default()).await.is_err_and(refused))
+    })
+    .await?;
+    let path = format!("namespaces/{namespace}/configmaps");
+    proxy.forget_requests();
+    let cut = proxy.add(HttpRule::new([path.as_str()], HttpAction::Reset));
+    let again = || proxy.requests().iter().any(|request| request.uri.contains(&path));
+    wait_for("the watch is opened again", PATIENCE, async || Ok(again())).await?;
+    proxy.remove(cut);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_was_taken_away_and_given_back_resumes_the_watch_without_another_list() -> anyhow::Result<()> {
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
+    let token = server.service_account_token(SYSTEM, "kollect").await?;
+    let proxy = HttpProxy::start(&server).await?;
+    let ground = Ground::with(&server, &proxy.kubeconfig(&token)).await?;
+    ground.namespaces(&["a"]).await?;
+    let [role, binding] = role("a");
+    ground.apply(role).await?;
+    ground.apply(binding.clone()).await?;
+    for name in ["one", "two"] {
+        ground.apply(config_map("a", name, "1")).await?;
+    }
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
+    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+    assert_eq!(ground.lists(), 1);
+
+    ground.delete(binding.clone()).await?;
+    cut_when_denied(&proxy, &token, "a").await?;
+    ground.expect_state("cm", "a", |state| matches!(state, PartState::Lost(_))).await?;
+    assert_eq!(ground.rows("cm").len(), 2, "rows of a lost part stay");
+    ground.delete(config_map("a", "two", "")).await?;
+    ground.apply(binding).await?;
+    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
+    assert_eq!(ground.lists(), 1, "it goes on where it was");
     Ok(())
 }
 

@@ -28,6 +28,8 @@ pub struct Facts {
     pub forbidden: Vec<String>,
     /// Namespaces that are collected.
     pub collected_namespaces: usize,
+    /// Why there is none, if the target selects none.
+    pub selects_none: Option<String>,
     /// Objects that fail extraction, and the newest error.
     pub extraction_failures: u64,
     /// Newest extraction error, without values.
@@ -88,7 +90,10 @@ fn verdict(facts: &Facts) -> Vec<Wanted> {
     if !facts.forbidden.is_empty() && facts.collected_namespaces == 0 {
         return stopped("Forbidden", &denied);
     }
-    let collecting = format!("profile {}: {} objects collected", facts.profile, facts.rows);
+    let mut collecting = format!("profile {}: {} objects collected", facts.profile, facts.rows);
+    if let Some(why) = &facts.selects_none {
+        collecting = format!("{collecting}; {why}");
+    }
     let mut all = both(true, "Collecting", &collecting);
     if !facts.forbidden.is_empty() {
         all = vec![

@@ -12,7 +12,7 @@ use decide::{Facts, Sinks, Stop};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kollect_api::names::finalizer;
 use kollect_api::{KollectTarget, KollectTargetStatus};
-use kollect_collect::{Held, TargetSpec, TargetStatus};
+use kollect_collect::{Held, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::TargetKey;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -156,6 +156,7 @@ impl Control {
             collected_namespaces: status.synced + status.pending,
             sinks: self.sinks_of(&object.namespace),
             forbidden: status.forbidden.iter().map(|(ns, _)| namespace_name(ns)).collect(),
+            selects_none: state.collect.as_ref().and_then(|spec| self.selects_none(spec)),
         };
         facts.forbidden.sort();
         if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() {
@@ -177,6 +178,19 @@ impl Control {
         // The count is in the message; only states and reasons are health.
         let health = health_of(&wanted);
         self.report(object, &target.metadata, &present, &wanted, fields, health);
+    }
+
+    /// Why a target is empty that selects no namespace.
+    fn selects_none(&self, spec: &TargetSpec) -> Option<String> {
+        if !matches!(&spec.namespaces, WantedNamespaces::Only(namespaces) if namespaces.is_empty()) {
+            return None;
+        }
+        let known = &self.settings.watch_namespaces;
+        Some(if known.is_empty() {
+            "it selects none of the namespaces of the cluster".to_owned()
+        } else {
+            format!("it selects none of the namespaces that the operator looks at ({})", known.join(", "))
+        })
     }
 
     /// How the sinks that the namespace's inventories reference look.

@@ -72,11 +72,13 @@ impl Control {
         let Some(facts) = self.namespaces.borrow().clone() else { return Ok(WantedNamespaces::Undecided) };
         let labels: Vec<(&str, &std::collections::BTreeMap<String, String>)> =
             facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
+        let unread: Vec<&str> = facts.iter().filter(|(_, meta)| meta.unread).map(|(name, _)| name.as_ref()).collect();
         // In tenant mode nothing but a scope lets a target look beyond its own namespace.
         let confined = (self.settings.tenant_mode && scope.is_none()).then_some(key.namespace.as_ref());
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
             target: &target.spec,
             known: &labels,
+            unread: &unread,
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
             scope: scope.map(|s| &s.spec),
@@ -86,6 +88,14 @@ impl Control {
         state.effective.clone_from(&resolved.effective);
         if let Some(why) = resolved.violation {
             return Err(stop("ScopeNamespaceDenied", why));
+        }
+        if !resolved.undecided.is_empty() {
+            let names = resolved.undecided.join(", ");
+            let why = format!(
+                "what the target selects depends on labels of namespaces, and the operator may not read those of {names}; \
+                 grant it get on namespaces there, or select by name"
+            );
+            return Err(stop("Forbidden", why));
         }
         let wanted: BTreeSet<Arc<str>> = resolved.effective.iter().map(|ns| Arc::from(ns.as_str())).collect();
         Ok(WantedNamespaces::Only(Arc::new(wanted)))

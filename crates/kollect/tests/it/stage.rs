@@ -3,12 +3,13 @@
 //! Separate so that a test reads as its story. It waits with deadlines and never sleeps "to give it time".
 
 use anyhow::Context as _;
+use kollect_testkit::fault_proxy::HttpProxy;
 use kollect_testkit::operator::{self, Operator, OperatorOptions, SERVICE_ACCOUNT};
-use kollect_testkit::scene;
 use kollect_testkit::servers::{
     ApiServer, ApiServerOptions, AuditEntry, GitHttp, GitHttpOptions, Postgres, PostgresOptions, read_audit_log,
     wait_for,
 };
+use kollect_testkit::{scene, tenant};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -31,6 +32,13 @@ pub(crate) struct Servers {
     pub(crate) api: ApiServer,
     pub(crate) postgres: Postgres,
     pub(crate) git: GitHttp,
+    operator: Identity,
+}
+
+/// Who the operator is.
+struct Identity {
+    namespace: String,
+    user: String,
     token: String,
 }
 
@@ -76,14 +84,24 @@ impl std::ops::Deref for Stage {
 
 impl Servers {
     async fn start(git: GitHttpOptions) -> anyhow::Result<Self> {
-        let options = ApiServerOptions { audit_users: vec![operator::USER.to_owned()], ..ApiServerOptions::default() };
+        let servers = Self::without_rights(git, SERVICE_ACCOUNT.0, operator::USER.to_owned()).await?;
+        let token = operator::install(&servers.api).await?;
+        Ok(servers.with(token))
+    }
+
+    async fn without_rights(git: GitHttpOptions, namespace: &str, user: String) -> anyhow::Result<Self> {
+        let options = ApiServerOptions { audit_users: vec![user.clone()], ..ApiServerOptions::default() };
         let (api, postgres, git) = tokio::try_join!(
             ApiServer::start(options),
             Postgres::start(PostgresOptions::default()),
             GitHttp::start(git)
         )?;
-        let token = operator::install(&api).await?;
-        Ok(Self { api, postgres, git, token })
+        let operator = Identity { namespace: namespace.to_owned(), user, token: String::new() };
+        Ok(Self { api, postgres, git, operator })
+    }
+
+    fn with(self, token: String) -> Self {
+        Self { operator: Identity { token, ..self.operator }, ..self }
     }
 }
 
@@ -95,6 +113,13 @@ impl Stage {
 
     pub(crate) async fn start_with(git: GitHttpOptions) -> anyhow::Result<Self> {
         Self::over(Arc::new(Servers::start(git).await?)).await
+    }
+
+    /// Servers for the operator of one team, which has the rights of this text and no other.
+    pub(crate) async fn of_tenant(team: &str, role: &str) -> anyhow::Result<Self> {
+        let servers = Servers::without_rights(GitHttpOptions::default(), team, tenant::user(team)).await?;
+        let token = tenant::install(&servers.api, team, role).await?;
+        Self::over(Arc::new(servers.with(token))).await
     }
 
     /// Servers and an operator that all tests share which keep to a namespace of their own. It may read ConfigMaps.
@@ -144,8 +169,17 @@ impl Stage {
         self.spawn_as(POD_UID, args)
     }
 
+    /// The same through a proxy before the API server.
+    pub(crate) fn spawn_through(&self, proxy: &HttpProxy) -> anyhow::Result<Running> {
+        self.spawn_at(&proxy.kubeconfig(&self.operator.token), POD_UID, &[])
+    }
+
     fn spawn_as(&self, pod: &str, args: &[&str]) -> anyhow::Result<Running> {
-        Ok(Running(Operator::start(&self.api.kubeconfig_for_token(&self.token), &options(pod, args))?))
+        self.spawn_at(&self.api.kubeconfig_for_token(&self.operator.token), pod, args)
+    }
+
+    fn spawn_at(&self, kubeconfig: &str, pod: &str, args: &[&str]) -> anyhow::Result<Running> {
+        Ok(Running(Operator::start(kubeconfig, &options(&self.operator.namespace, pod, args))?))
     }
 
     pub(crate) async fn apply(&self, objects: impl IntoIterator<Item = Value>) -> anyhow::Result<()> {
@@ -316,7 +350,7 @@ impl Stage {
 
     /// The operator's requests from byte `from` of the audit log on, and where to go on.
     pub(crate) fn requests(&self, from: u64) -> anyhow::Result<(Vec<AuditEntry>, u64)> {
-        read_audit_log(&self.api.audit_log(), from, operator::USER)
+        read_audit_log(&self.api.audit_log(), from, &self.operator.user)
     }
 
     /// Notes of all events about an object.
@@ -359,10 +393,11 @@ impl Stage {
     }
 }
 
-fn options(pod: &str, args: &[&str]) -> OperatorOptions {
+fn options(namespace: &str, pod: &str, args: &[&str]) -> OperatorOptions {
     OperatorOptions {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env: vec![
+            ("POD_NAMESPACE".to_owned(), namespace.to_owned()),
             ("POD_UID".to_owned(), pod.to_owned()),
             // The operator's own directory, so that runs share no mirror.
             ("KOLLECT_GIT_MIRROR_DIR".to_owned(), "git-mirrors".to_owned()),

@@ -1,0 +1,61 @@
+//! The operator's own kinds cannot be listed: it says so, asks patiently, and goes on by itself afterwards.
+
+use crate::stage::{SOON, Stage};
+use anyhow::ensure;
+use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
+use kollect_testkit::operator::Operator;
+use kollect_testkit::scene;
+use kollect_testkit::servers::wait_for;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+const TEAM: &str = "team";
+/// Lists are counted for so long.
+const WINDOW: Duration = Duration::from_secs(10);
+/// More lists of one kind than this in [`WINDOW`] are a loop.
+const MOST: usize = 8;
+
+/// The counter of one watch.
+async fn failures(operator: &Operator, watch: &str) -> anyhow::Result<u64> {
+    let series = format!(r#"kollect_watch_map_list_errors_total{{controller="KollectInventory",watch="{watch}"}} "#);
+    let text = operator.metrics().await?;
+    let value = text.lines().find_map(|line| line.strip_prefix(series.as_str()));
+    Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+}
+
+#[tokio::test]
+async fn failed_lists_of_the_operators_own_kinds_are_counted_and_repeated_with_pauses() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    stage.grant_everywhere().await?;
+    stage.namespace_with("work", &["one"]).await?;
+    stage.pipeline(TEAM, &["work"]).await?;
+    let proxy = HttpProxy::start(&stage.api).await?;
+    let sinks = proxy.add(HttpRule::new(["/kollectdatabasesinks?"], HttpAction::Answer(403)));
+    let operator = stage.spawn_through(&proxy)?;
+    wait_for("failed lists of sinks are counted", SOON, async || Ok(failures(&operator, "sink").await? >= 2)).await?;
+    ensure!(failures(&operator, "store").await? == 0, "only lists of sinks fail");
+
+    proxy.forget_requests();
+    // Not to wait for something, but to have a time in which to count.
+    sleep_until(Instant::now() + WINDOW).await;
+    let lists = proxy.count("list", "kollectdatabasesinks");
+    ensure!((1..=MOST).contains(&lists), "{lists} lists in {WINDOW:?}");
+
+    proxy.remove(sinks);
+    stage.rows_become(TEAM, "all", &["work/one"]).await?;
+
+    // A watch that cannot be opened again is as bad: what changes meanwhile reaches nobody.
+    let (counted, path) = (failures(&operator, "sink").await?, "/kollecttargets?");
+    proxy.forget_requests();
+    let cut = proxy.add(HttpRule::new([path], HttpAction::Reset));
+    wait_for("the watch is cut", SOON, async || Ok(proxy.count("watch", "kollecttargets") > 0)).await?;
+    let refused = proxy.add(HttpRule::new([path, "watch=true"], HttpAction::Answer(500)));
+    proxy.remove(cut);
+    wait_for("refused watches of targets are counted", SOON, async || Ok(failures(&operator, "store").await? >= 2))
+        .await?;
+    ensure!(failures(&operator, "sink").await? == counted, "sinks are watched as before");
+    stage.apply([scene::target(TEAM, "more", "maps", &["work"])]).await?;
+    proxy.remove(refused);
+    stage.shows("KollectTarget", TEAM, "more", &["Ready=True/Collecting", "!Degraded"]).await?;
+    Ok(())
+}
