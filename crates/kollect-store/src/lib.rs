@@ -10,9 +10,12 @@ mod coverage;
 mod dedupe;
 mod log;
 mod readers;
+#[cfg(test)]
+mod schedules;
 mod shard;
 mod store;
 mod sum;
+mod sync;
 mod view;
 
 pub use changes::{Changes, Query};

@@ -36,6 +36,8 @@ pub(crate) struct Log {
     hasher: DefaultHashBuilder,
     live: usize,
     dead: usize,
+    /// No tombstone is before this place: the way to the oldest one must not lead over all rows.
+    dead_from: usize,
 }
 
 impl Log {
@@ -97,7 +99,12 @@ impl Log {
         }
         match &slot {
             Slot::Live(_) => self.live += 1,
-            Slot::Dead(_) => self.dead += 1,
+            Slot::Dead(_) => {
+                if self.dead == 0 {
+                    self.dead_from = self.entries.len();
+                }
+                self.dead += 1;
+            }
             Slot::Hole => {}
         }
         if self.entries.len() == self.entries.capacity() {
@@ -111,7 +118,8 @@ impl Log {
     /// Returns the version of the newest one dropped.
     pub(crate) fn drop_tombstones(&mut self, upto: Version, keep: usize) -> Option<Version> {
         let mut newest = None;
-        for at in 0..self.entries.len() {
+        for at in self.dead_from..self.entries.len() {
+            self.dead_from = at;
             if self.dead == 0 || (self.entries[at].version > upto && self.dead <= keep) {
                 break;
             }
@@ -134,6 +142,7 @@ impl Log {
             return;
         }
         self.entries.retain(|entry| !matches!(entry.slot, Slot::Hole));
+        self.dead_from = 0;
         self.entries.shrink_to(filled + filled / 4);
         self.index.clear();
         let (entries, hasher) = (&self.entries, &self.hasher);
@@ -179,6 +188,27 @@ mod tests {
         assert!(log.entries.capacity() <= 1700, "{}", log.entries.capacity());
         for uid in 0..1000 {
             assert!(log.find(&Uid::parse(&format!("u{uid}"))).is_some());
+        }
+    }
+
+    #[test]
+    fn tombstones_among_many_rows_are_found_again_and_again() {
+        let mut log = Log::default();
+        let put = |log: &mut Log, version: u64, uid: u64| {
+            log.push(Version(version), Slot::Live(Arc::new(row("a", "ns", &format!("u{uid}"), version))));
+        };
+        (1..=1_000).for_each(|version| put(&mut log, version, version));
+        for round in 0..200_u64 {
+            let version = 2_000 + 10 * round;
+            for step in 0..3 {
+                log.push(Version(version + step), Slot::Dead(Box::new(dead("a", &format!("u{}", 3 * round + step)))));
+            }
+            // The youngest of the three comes back to life before the others are dropped.
+            put(&mut log, version + 5, 3 * round + 2);
+            assert_eq!(log.drop_tombstones(Version(version), usize::MAX), Some(Version(version)), "round {round}");
+            assert_eq!(log.dead(), 1);
+            assert_eq!(log.drop_tombstones(Version(version + 9), usize::MAX), Some(Version(version + 1)));
+            assert_eq!(log.dead(), 0);
         }
     }
 

@@ -4,11 +4,11 @@
 //! lock, so a reader that took its cut before locking never misses a smaller version.
 
 use crate::log::{Log, Slot};
+use crate::sync::{AtomicU64, Ordering};
 use crate::{Coverage, NamespaceFilter, PartState, Sum, Wanted};
 use kollect_model::{Cause, Deleted, Row, RowId, TargetKey, Uid, Version};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tombstones that a shard keeps whatever its size.
 const TOMBSTONES_ALWAYS: usize = 10_000;
@@ -250,6 +250,8 @@ impl Shard {
         self.parts.get_key_value(namespace).map_or_else(|| namespace.into(), |(shared, _)| shared.clone())
     }
 
+    /// Under the shard's lock, which `&mut self` stands for: a number that is handed out before its row can be seen
+    /// would let a reader pass by it. The tests in `schedules.rs` watch this.
     fn next(&mut self, counter: &AtomicU64) -> Version {
         self.last = Version(counter.fetch_add(1, Ordering::SeqCst) + 1);
         self.last
@@ -259,6 +261,7 @@ impl Shard {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::sync::alone;
     use kollect_model::{Gvk, ObjectKey};
     use serde_json::value::RawValue;
 
@@ -287,72 +290,82 @@ pub(crate) mod tests {
 
     #[test]
     fn a_part_is_known_only_after_a_decision_and_a_list() {
-        let (mut shard, counter) = shard();
-        assert_eq!(shard.part_state("one"), PartState::Pending);
-        shard.set_wanted(wanted(&["one", "two"]), &counter);
-        assert_eq!(shard.part_state("one"), PartState::Pending);
-        assert_eq!(shard.part_state("three"), PartState::Outside);
-        shard.complete_list(Some("one"), &|_| true, &counter);
-        assert_eq!(shard.part_state("one"), PartState::Synced);
-        shard.set_coverage("two", Coverage::Lost("403".into()));
-        assert_eq!(shard.part_state("two"), PartState::Lost("403".into()));
-        shard.complete_list(None, &|_| true, &counter);
-        assert_eq!(shard.part_state("two"), PartState::Synced);
-        shard.set_wanted(wanted(&["one"]), &counter);
-        shard.set_wanted(wanted(&["one", "two"]), &counter);
-        assert_eq!(shard.part_state("two"), PartState::Pending, "coverage of a part that left is forgotten");
-        assert_eq!(shard.part_state("one"), PartState::Synced);
-        shard.retire(&counter);
-        assert_eq!(shard.part_state("one"), PartState::Outside);
+        alone(|| {
+            let (mut shard, counter) = shard();
+            assert_eq!(shard.part_state("one"), PartState::Pending);
+            shard.set_wanted(wanted(&["one", "two"]), &counter);
+            assert_eq!(shard.part_state("one"), PartState::Pending);
+            assert_eq!(shard.part_state("three"), PartState::Outside);
+            shard.complete_list(Some("one"), &|_| true, &counter);
+            assert_eq!(shard.part_state("one"), PartState::Synced);
+            shard.set_coverage("two", Coverage::Lost("403".into()));
+            assert_eq!(shard.part_state("two"), PartState::Lost("403".into()));
+            shard.complete_list(None, &|_| true, &counter);
+            assert_eq!(shard.part_state("two"), PartState::Synced);
+            shard.set_wanted(wanted(&["one"]), &counter);
+            shard.set_wanted(wanted(&["one", "two"]), &counter);
+            assert_eq!(shard.part_state("two"), PartState::Pending, "coverage of a part that left is forgotten");
+            assert_eq!(shard.part_state("one"), PartState::Synced);
+            shard.retire(&counter);
+            assert_eq!(shard.part_state("one"), PartState::Outside);
+        });
     }
 
     #[test]
     fn a_complete_list_removes_only_rows_of_the_listed_part_that_it_did_not_see() {
-        let (mut shard, counter) = shard();
-        shard.set_wanted(wanted(&["one", "two"]), &counter);
-        for (namespace, uid) in [("one", "1"), ("one", "2"), ("two", "3")] {
-            assert!(shard.upsert(row("a", namespace, uid, 1), &counter));
-        }
-        shard.complete_list(Some("one"), &|uid| *uid == Uid::parse("1"), &counter);
-        let left: Vec<String> = shard.log.rows().map(|row| row.id.uid.to_string()).collect();
-        assert_eq!(left, ["1", "3"]);
-        assert_eq!((shard.log.dead(), shard.tally(&NamespaceFilter::All).rows), (1, 2));
+        alone(|| {
+            let (mut shard, counter) = shard();
+            shard.set_wanted(wanted(&["one", "two"]), &counter);
+            for (namespace, uid) in [("one", "1"), ("one", "2"), ("two", "3")] {
+                assert!(shard.upsert(row("a", namespace, uid, 1), &counter));
+            }
+            shard.complete_list(Some("one"), &|uid| *uid == Uid::parse("1"), &counter);
+            let left: Vec<String> = shard.log.rows().map(|row| row.id.uid.to_string()).collect();
+            assert_eq!(left, ["1", "3"]);
+            assert_eq!((shard.log.dead(), shard.tally(&NamespaceFilter::All).rows), (1, 2));
+        });
     }
 
     #[test]
     fn equal_content_and_unwanted_parts_are_no_change() {
-        let (mut shard, counter) = shard();
-        shard.set_wanted(wanted(&["one"]), &counter);
-        assert!(shard.upsert(row("a", "one", "1", 1), &counter));
-        assert!(!shard.upsert(row("a", "one", "1", 1), &counter));
-        assert!(!shard.upsert(row("a", "two", "2", 1), &counter));
-        assert!(shard.upsert(row("a", "one", "1", 2), &counter));
-        assert_eq!(shard.last, Version(2));
+        alone(|| {
+            let (mut shard, counter) = shard();
+            shard.set_wanted(wanted(&["one"]), &counter);
+            assert!(shard.upsert(row("a", "one", "1", 1), &counter));
+            assert!(!shard.upsert(row("a", "one", "1", 1), &counter));
+            assert!(!shard.upsert(row("a", "two", "2", 1), &counter));
+            assert!(shard.upsert(row("a", "one", "1", 2), &counter));
+            assert_eq!(shard.last, Version(2));
+        });
     }
 
     #[test]
     fn the_checksum_depends_on_the_rows_and_not_on_their_history() {
-        let (mut one, counter) = shard();
-        one.upsert(row("a", "ns", "1", 1), &counter);
-        one.upsert(row("a", "ns", "2", 7), &counter);
-        one.upsert(row("a", "ns", "1", 2), &counter);
-        one.upsert(row("a", "ns", "3", 2), &counter);
-        one.remove(&Uid::parse("3"), Cause::Observed, &counter);
-        let (mut two, counter) = shard();
-        two.upsert(row("a", "ns", "2", 7), &counter);
-        two.upsert(row("a", "ns", "1", 2), &counter);
-        assert_eq!(one.tally(&NamespaceFilter::All).sum, two.tally(&NamespaceFilter::All).sum);
-        assert_ne!(one.tally(&NamespaceFilter::All).sum, Sum::default());
+        alone(|| {
+            let (mut one, counter) = shard();
+            one.upsert(row("a", "ns", "1", 1), &counter);
+            one.upsert(row("a", "ns", "2", 7), &counter);
+            one.upsert(row("a", "ns", "1", 2), &counter);
+            one.upsert(row("a", "ns", "3", 2), &counter);
+            one.remove(&Uid::parse("3"), Cause::Observed, &counter);
+            let (mut two, counter) = shard();
+            two.upsert(row("a", "ns", "2", 7), &counter);
+            two.upsert(row("a", "ns", "1", 2), &counter);
+            assert_eq!(one.tally(&NamespaceFilter::All).sum, two.tally(&NamespaceFilter::All).sum);
+            assert_ne!(one.tally(&NamespaceFilter::All).sum, Sum::default());
+        });
     }
 
     #[test]
     fn too_many_tombstones_raise_the_floor() {
-        let (mut shard, counter) = shard();
-        for uid in 0..10_001 {
-            shard.upsert(row("a", "ns", &uid.to_string(), 1), &counter);
-        }
-        shard.retire(&counter);
-        assert!(shard.log.dead() <= 10_000 && shard.log.dead() >= 7_000, "{}", shard.log.dead());
-        assert!(shard.floor > Version(10_001) && shard.floor < shard.last);
+        alone(|| {
+            let (mut shard, counter) = shard();
+            for uid in 0..10_001 {
+                shard.upsert(row("a", "ns", &uid.to_string(), 1), &counter);
+            }
+            shard.retire(&counter);
+            assert!(shard.log.dead() <= 10_000 && shard.log.dead() >= 7_000, "{}", shard.log.dead());
+            assert!(shard.floor > Version(10_001) && shard.floor < shard.last);
+        });
     }
 }

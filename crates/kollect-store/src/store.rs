@@ -5,11 +5,10 @@ use crate::coverage::{Coverage, PartState, Standing, Wanted};
 use crate::log::Slot;
 use crate::readers::{ReaderId, Readers};
 use crate::shard::{Shard, Tally};
+use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 use crate::{Changes, Dedupe, Query, Sum, View, dedupe};
 use kollect_model::{Cause, Row, RowId, TargetKey, Uid, Version};
-use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Tombstones below this number are not worth a search for ones to drop.
@@ -170,7 +169,8 @@ impl Store {
 
     /// One page of what a reader has to apply to get from `query.old` to `query.new`.
     pub fn changes(&self, query: &Query<'_>) -> Changes {
-        // Before any lock: every version up to the cut was handed out under a lock that is taken below.
+        // Before any lock: every version up to the cut was handed out under a lock that is taken below. The tests in
+        // `schedules.rs` watch this order, and the one in `Shard::next`.
         let cut = self.cut();
         let way = Way { query, cut, same_namespaces: query.old.namespaces == query.new.namespaces };
         let mut page = Page::new(query.limit);
@@ -321,12 +321,16 @@ impl Store {
         if !removed && !worth_it {
             return;
         }
-        let oldest = self.readers.lock().oldest(target);
         let mut shards = if removed { Some(self.shards.write()) } else { None };
+        // Another call may have dropped the shard, and the target may be back with a new one.
+        let in_place =
+            shards.as_ref().and_then(|shards| shards.get(target)).is_some_and(|now| Arc::ptr_eq(now, &shard));
         let mut shard = shard.lock();
-        let upto = oldest.unwrap_or(shard.last);
+        // Asked under the shard's lock: a reader that registers later finds the shard as it is left here.
+        let upto = self.readers.lock().oldest(target).unwrap_or(shard.last);
         shard.drop_tombstones(upto, usize::MAX);
         if let Some(shards) = &mut shards
+            && in_place
             && shard.removed
             && upto >= shard.last
         {
