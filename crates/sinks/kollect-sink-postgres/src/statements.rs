@@ -23,6 +23,8 @@ pub(crate) struct Statements {
     pub(crate) identity_and_token: String,
     /// Keys and digests of everything the inventory holds.
     pub(crate) held: String,
+    /// Deletes one row by key: `$4` target name, `$5` uid.
+    pub(crate) delete_one: String,
     /// Deletes rows by key: `$4` target names, `$5` uids.
     pub(crate) delete: String,
     /// Upserts rows given as arrays `$4`…`$9`.
@@ -75,6 +77,7 @@ impl Statements {
                  CASE WHEN resource_namespace = inventory_namespace THEN coalesce(payload->>'namespace', '') \
                  ELSE resource_namespace END FROM {table} WHERE {SAME_INVENTORY}"
             ),
+            delete_one: format!("DELETE FROM {table} WHERE {SAME_INVENTORY} AND target_name = $4 AND source_uid = $5"),
             delete: format!(
                 "DELETE FROM {table} AS held USING unnest($4::text[], $5::text[]) AS gone(target_name, source_uid) \
                  WHERE {SAME_INVENTORY} AND held.target_name = gone.target_name AND held.source_uid = gone.source_uid"

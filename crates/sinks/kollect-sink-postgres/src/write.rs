@@ -8,7 +8,7 @@ use crate::connection::{Connection, Step};
 use crate::error::Failure;
 use crate::rows::{Columns, Jsonb, Sorted, chunk, resource_namespace};
 use crate::statements::Statements;
-use futures_util::future::{join4, ready};
+use futures_util::future::{join_all, join4, ready};
 use kollect_export::{InventoryKey, Receipt, Rejected, SinkError, kill_point};
 use kollect_model::{Row, RowId, item_bytes};
 use std::pin::pin;
@@ -18,6 +18,9 @@ use tokio_postgres::types::{ToSql, Type};
 
 /// From this many changes on, COPY is quicker.
 const COPY_FROM: usize = 2_000;
+/// Up to this many deletes go one by one: each finds its row in the index, whatever the planner knows of the table. For
+/// a join with more keys it may read the whole inventory, because fresh tables have no statistics.
+const SINGLE_DELETES: usize = 1_000;
 /// Keys of one delete statement.
 const DELETE_KEYS: usize = 10_000;
 /// Rows between two looks at the cancellation while copying.
@@ -107,7 +110,7 @@ impl Writing<'_> {
         };
         Ok(Prepared {
             fence: get(self.fenced, &self.statements.fence).await?,
-            delete: get(!keys.is_empty(), &self.statements.delete).await?,
+            delete: get(!keys.is_empty(), self.delete_sql(keys)).await?,
             upsert: get(!rows.is_empty(), &self.statements.upsert).await?,
         })
     }
@@ -139,7 +142,14 @@ impl Writing<'_> {
         };
         let delete = async {
             let Some(statement) = &prepared.delete else { return ready(Ok(0)).await };
-            client.execute(statement, &[&key[0], &key[1], &key[2], &names, &uids]).await
+            if keys.len() > SINGLE_DELETES {
+                return client.execute(statement, &[&key[0], &key[1], &key[2], &names, &uids]).await;
+            }
+            let one = async |at: usize| {
+                let parameters: [&(dyn ToSql + Sync); 5] = [&key[0], &key[1], &key[2], &names[at], &uids[at]];
+                client.execute(statement, &parameters).await
+            };
+            join_all((0..keys.len()).map(one)).await.into_iter().sum()
         };
         let upsert = async {
             let Some(statement) = &prepared.upsert else { return Ok(0) };
@@ -157,6 +167,10 @@ impl Writing<'_> {
 
     fn key(&self) -> [&str; 3] {
         [&self.config.cluster, &self.inventory.namespace, &self.inventory.name]
+    }
+
+    fn delete_sql(&self, keys: &[&RowId]) -> &str {
+        if keys.len() > SINGLE_DELETES { &self.statements.delete } else { &self.statements.delete_one }
     }
 
     async fn delete(&self, statement: Option<&Statement>, keys: &[&RowId]) -> Result<u64, Failure> {

@@ -4,7 +4,9 @@ use crate::server::{Database, Run, binding, cluster_target, delete, row, row_of,
 use kollect_export::{Class, Landed, WriteRight};
 use kollect_model::Digest;
 use kollect_sink_postgres::{Pools, PostgresSink};
+use kollect_testkit::servers::wait_for;
 use serde_json::Value;
+use std::time::Duration;
 
 #[tokio::test]
 async fn rows_are_written_updated_and_deleted() {
@@ -147,6 +149,28 @@ async fn many_rows_go_by_copy_with_their_deletes() {
     changes.extend(upserts(&rows[4_000..]));
     assert_eq!(run.apply(changes).await.unwrap().rows, 4_000);
     assert_eq!(held().await, digests(&rows[4_000..]));
+}
+
+#[tokio::test]
+async fn a_few_deletions_do_not_read_the_rows_that_stay() {
+    let db = Database::new("few_deletions").await;
+    let sink = db.sink().await;
+    let run = Run::of(&sink);
+    let rows: Vec<_> = (0..20_000).map(|at| row(&format!("uid-{at}"), ("shop", "cart"), "{}")).collect();
+    run.apply(upserts(&rows)).await.unwrap();
+    let counters = "SELECT n_tup_del, coalesce(idx_tup_fetch, 0) + seq_tup_read FROM pg_stat_user_tables \
+                    WHERE relname = 'items'";
+    let read = async || {
+        let row = db.admin.query_one(counters, &[]).await?;
+        anyhow::Ok((row.get::<_, i64>(0), row.get::<_, i64>(1)))
+    };
+    let before = read().await.unwrap().1;
+    let gone: Vec<_> = rows[..100].iter().map(|row| delete(row)).collect();
+    assert_eq!(run.apply(gone).await.unwrap().rows, 100);
+    // The server counts a little later.
+    wait_for("the deletions are counted", Duration::from_secs(20), async || Ok(read().await?.0 == 100)).await.unwrap();
+    let fetched = read().await.unwrap().1 - before;
+    assert!(fetched <= 1_000, "{fetched} rows were read to delete 100 of 20,000");
 }
 
 #[tokio::test]
