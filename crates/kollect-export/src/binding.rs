@@ -188,7 +188,8 @@ impl Binding {
         exported_at: String,
     ) -> Result<FileCycle, NotReady> {
         if spec.mode == Mode::Document
-            && let Some(why) = unknown(store, &self.view)
+            // Every change needs the whole document; nobody has the rows of a part that is not listed yet.
+            && let Some(why) = pending(store, &self.view)
         {
             self.cadence.begin();
             return Err(NotReady { why });
@@ -281,17 +282,6 @@ fn pending(store: &Store, view: &View) -> Option<String> {
     let parts = store.parts(view).into_iter().filter(|(_, _, state)| *state == PartState::Pending);
     let names: Vec<String> = parts.map(|(target, namespace, _)| part_name(&target, &namespace)).collect();
     list(&names).map(|names| format!("waiting for the first list of {names}"))
-}
-
-/// Names parts of the view that are not fully known, with the reason.
-fn unknown(store: &Store, view: &View) -> Option<String> {
-    let names = store.parts(view).into_iter().filter_map(|(target, namespace, state)| match state {
-        PartState::Pending => Some(part_name(&target, &namespace)),
-        PartState::Lost(why) => Some(format!("{} ({why})", part_name(&target, &namespace))),
-        PartState::Synced | PartState::Outside => None,
-    });
-    list(&names.collect::<Vec<_>>())
-        .map(|names| format!("a document needs every part, and there is no complete list of {names}"))
 }
 
 fn part_name(target: &TargetKey, namespace: &str) -> String {

@@ -1,14 +1,16 @@
 //! One cycle of a file binding as a machine: it says what to ask or send next, and hears what came of it.
 //!
 //! Rows become files in `layout`. Here is decided which rows, when the record must be read, and what may be deleted:
-//! never a file that may belong to a part that is not known, and never a document with only some of its rows.
+//! never a file that may belong to a part that is not known, and never a document with only some of its rows: what the
+//! held document says of parts that cannot be listed is carried over into the next one (`binding_carry`).
 
+use crate::binding_carry::{Carrying, merge, still_unproven};
 use crate::binding_compare::{Part, unknown_parts};
 use crate::binding_rows::Cursor;
 use crate::layout::{CommitFacts, Delta, DocumentSpec, IndexUpdate, LostFiles, Mode, PathIndex, plan_delta, plan_full};
 use crate::{FileBatch, FileChange, HeldFile, Knowledge, SinkError};
-use kollect_model::Version;
-use kollect_store::{Changes, Query, ReaderId, Store, View};
+use kollect_model::{Row, Version};
+use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use std::sync::Arc;
 pub enum FileStep {
     /// Have the sink report the binding's record to [`FileCycle::held`], then call [`FileCycle::held_all`].
     ReadHeld,
+    /// Have the sink read a file of the record, and hand its content to [`FileCycle::content`].
+    ReadFile(Arc<str>),
     /// Make the batch durable, then call [`FileCycle::acked`].
     Apply(FileBatch),
     /// The cycle is over.
@@ -28,7 +32,8 @@ enum Phase {
     Delta { old: View, since: Version },
     Read,
     Reading(Vec<HeldFile>),
-    Compare(Vec<HeldFile>),
+    Compare(Vec<HeldFile>, Knowledge),
+    Carry(Carrying),
     InFlight(Landing),
     Done,
 }
@@ -87,7 +92,8 @@ impl FileCycle {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Delta { old, since } => self.plan_delta(store, &old, since),
             Phase::Read => Ok(self.read(store)),
-            Phase::Compare(held) => self.plan_compare(store, held),
+            Phase::Compare(held, knowledge) => self.compare(store, held, knowledge),
+            Phase::Carry(carrying) => self.carry(store, carrying),
             Phase::Reading(_) | Phase::InFlight(_) | Phase::Done => Ok(FileStep::Done),
         }
     }
@@ -100,10 +106,17 @@ impl FileCycle {
     }
 
     /// The sink has reported the whole record, or that it has none to report.
-    pub fn held_all(&mut self, _knowledge: Knowledge) {
+    pub fn held_all(&mut self, knowledge: Knowledge) {
         // A sink that cannot be read back gets everything: nothing is known to be held.
         if let Phase::Reading(files) = std::mem::replace(&mut self.phase, Phase::Done) {
-            self.phase = Phase::Compare(files);
+            self.phase = Phase::Compare(files, knowledge);
+        }
+    }
+
+    /// Content of the file that was asked for; `None` when it is gone.
+    pub fn content(&mut self, content: Option<Vec<u8>>) {
+        if let Phase::Carry(carrying) = &mut self.phase {
+            carrying.content(content);
         }
     }
 
@@ -155,29 +168,58 @@ impl FileCycle {
             Ok(Delta::Planned(plan)) => {
                 let checksum = store.checksum(&self.view).to_string();
                 let landing = Landing { index: Next::Part(plan.update), upto, checksum: None, owed: self.owed.clone() };
-                Ok(self.send(store, plan.changes, &checksum, landing))
+                Ok(self.send(store, plan.changes, (store.counts(&self.view), &checksum), landing))
             }
             Ok(Delta::NeedsFullPlan) if self.spec.mode == Mode::Document => {
-                let held = self.index.held_documents().collect();
-                self.plan_compare(store, held)
+                // Of parts that were lost since, the store still has the rows.
+                let (held, carried) = (self.index.held_documents().collect(), self.index.carried().to_vec());
+                self.plan_full(store, held, carried)
             }
             Ok(Delta::NeedsFullPlan) => Ok(self.read(store)),
             Err(error) => Err(error.into_sink_error()),
         }
     }
 
-    fn plan_compare(&mut self, store: &Store, held: Vec<HeldFile>) -> Result<FileStep, SinkError> {
-        let upto = store.cut();
-        let unknown = unknown_parts(store, &self.view);
-        if self.spec.mode == Mode::Document && !unknown.is_empty() {
+    /// A document needs what the held one says of lost parts; a tree has files of its own for them.
+    fn compare(&mut self, store: &Store, held: Vec<HeldFile>, knowledge: Knowledge) -> Result<FileStep, SinkError> {
+        if self.spec.mode != Mode::Document || unknown_parts(store, &self.view).is_empty() {
+            return self.plan_full(store, held, Vec::new());
+        }
+        if knowledge == Knowledge::Unknown {
             return Err(SinkError::transient(
                 "plan",
-                "a part of the inventory became unknown; the document stays as it is",
+                "a part of the inventory cannot be listed, and the sink cannot say what it holds of it",
             ));
         }
-        let rows = store.snapshot(&self.view);
-        let plan =
+        self.carry(store, Carrying::new(held))
+    }
+
+    fn carry(&mut self, store: &Store, mut carrying: Carrying) -> Result<FileStep, SinkError> {
+        carrying.look(store, &self.view, self.spec.format)?;
+        if let Some(path) = carrying.next_file() {
+            self.phase = Phase::Carry(carrying);
+            return Ok(FileStep::ReadFile(path));
+        }
+        let (held, carried) = carrying.finish();
+        self.plan_full(store, held, carried)
+    }
+
+    fn plan_full(&mut self, store: &Store, held: Vec<HeldFile>, carried: Vec<Arc<Row>>) -> Result<FileStep, SinkError> {
+        let upto = store.cut();
+        let unknown = unknown_parts(store, &self.view);
+        let pending = |part: &Part| store.part_state(&part.0, &part.1) == PartState::Pending;
+        if self.spec.mode == Mode::Document && unknown.iter().any(pending) {
+            return Err(SinkError::transient(
+                "plan",
+                "a part of the inventory is being listed again; the document stays as it is",
+            ));
+        }
+        // Judged before the snapshot: a row that comes back in between is in both, and not in neither.
+        let carried = still_unproven(store, &self.view, carried);
+        let (rows, carried) = merge(&self.view, store.snapshot(&self.view), carried);
+        let mut plan =
             plan_full(&self.spec, &rows, &self.exported_at).map_err(crate::layout::LayoutError::into_sink_error)?;
+        plan.index.carry(carried);
         let lost = LostFiles::new(&self.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
         let changes = plan.difference(held, &|path| lost.may_delete(path));
         let checksum = plan.checksum.clone();
@@ -187,31 +229,23 @@ impl FileCycle {
             self.land(store, landing);
             return Ok(FileStep::Done);
         }
-        Ok(self.send(store, changes, &words, landing))
+        Ok(self.send(store, changes, (plan.rows, &words), landing))
     }
 
-    fn send(&mut self, store: &Store, changes: Vec<FileChange>, checksum: &str, landing: Landing) -> FileStep {
+    fn send(
+        &mut self,
+        store: &Store,
+        changes: Vec<FileChange>,
+        (item_count, checksum): (u64, &str),
+        landing: Landing,
+    ) -> FileStep {
         if changes.is_empty() {
             self.land(store, landing);
             return FileStep::Done;
         }
         self.touched = true;
-        let spec = &self.spec;
-        let path = spec.document_path().unwrap_or_default();
-        let message = spec.commit.render(&CommitFacts {
-            cluster: &spec.cluster,
-            namespace: &spec.inventory.namespace,
-            name: &spec.inventory.name,
-            generation: spec.generation,
-            item_count: store.counts(&self.view),
-            checksum,
-            exported_at: &self.exported_at,
-            sink: &spec.sink_name,
-            path: &path,
-            cycle: &self.id,
-        });
         self.phase = Phase::InFlight(landing);
-        FileStep::Apply(FileBatch { message, ..empty_batch(spec, changes) })
+        FileStep::Apply(batch(&self.spec, (&self.id, &self.exported_at), (item_count, checksum), changes))
     }
 
     fn land(&mut self, store: &Store, landing: Landing) {
@@ -227,12 +261,29 @@ impl FileCycle {
     }
 }
 
-/// A batch with everything but its message.
-fn empty_batch(spec: &DocumentSpec, changes: Vec<FileChange>) -> FileBatch {
+fn batch(
+    spec: &DocumentSpec,
+    (id, exported_at): (&str, &str),
+    (item_count, checksum): (u64, &str),
+    changes: Vec<FileChange>,
+) -> FileBatch {
+    let path = spec.document_path().unwrap_or_default();
+    let message = spec.commit.render(&CommitFacts {
+        cluster: &spec.cluster,
+        namespace: &spec.inventory.namespace,
+        name: &spec.inventory.name,
+        generation: spec.generation,
+        item_count,
+        checksum,
+        exported_at,
+        sink: &spec.sink_name,
+        path: &path,
+        cycle: id,
+    });
     FileBatch {
         changes,
         record: spec.record_path(),
-        message: String::new(),
+        message,
         author_name: spec.author.name.clone(),
         author_email: spec.author.email.clone(),
     }
@@ -240,18 +291,5 @@ fn empty_batch(spec: &DocumentSpec, changes: Vec<FileChange>) -> FileBatch {
 
 /// The batch that tells a sink to remove everything in the record.
 pub(crate) fn forget_batch(spec: &DocumentSpec, id: &str, exported_at: &str) -> FileBatch {
-    let path = spec.document_path().unwrap_or_default();
-    let message = spec.commit.render(&CommitFacts {
-        cluster: &spec.cluster,
-        namespace: &spec.inventory.namespace,
-        name: &spec.inventory.name,
-        generation: spec.generation,
-        item_count: 0,
-        checksum: kollect_model::EMPTY_ITEMS_FINGERPRINT,
-        exported_at,
-        sink: &spec.sink_name,
-        path: &path,
-        cycle: id,
-    });
-    FileBatch { message, ..empty_batch(spec, Vec::new()) }
+    batch(spec, (id, exported_at), (0, kollect_model::EMPTY_ITEMS_FINGERPRINT), Vec::new())
 }

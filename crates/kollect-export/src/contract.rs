@@ -288,6 +288,12 @@ impl SinkError {
     pub fn terminal(stage: &'static str, message: impl Into<String>) -> Self {
         Self { class: Class::Terminal, ..Self::transient(stage, message) }
     }
+    /// A file that is too large to be read back.
+    pub fn too_large_to_read(path: &str, size: u64) -> Self {
+        let why = "and Kollect reads back at most";
+        let advice = "delete it, or have everything in it permitted and served again, and set a smaller maxExportBytes";
+        Self::terminal("read", format!("{path} has {size} bytes {why} {LARGEST_READ}: {advice}"))
+    }
     /// The same error with a stable reason.
     pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
@@ -391,6 +397,10 @@ pub struct FileBatch {
     pub author_email: String,
 }
 
+/// Most bytes of one file that are read back. Far above any limit for documents that makes sense: nothing of the kind is
+/// written unless `--max-export-bytes` was raised to it.
+pub const LARGEST_READ: u64 = 64 << 20;
+
 /// A backend that takes files.
 #[async_trait::async_trait]
 pub trait FileSink: Send + Sync + 'static {
@@ -403,6 +413,9 @@ pub trait FileSink: Send + Sync + 'static {
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
     ) -> Result<Knowledge, SinkError>;
+    /// The content of a file that [`FileSink::held`] reported in this cycle, as it is now; `None` when it is gone or not
+    /// in the record. More than [`LARGEST_READ`] bytes are refused with [`SinkError::too_large_to_read`].
+    async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError>;
     /// Makes the batches of a lane durable, one result per batch in order. One bad batch must not fail its neighbours.
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>>;
     /// Deletes every file in the record, and the record.

@@ -111,6 +111,10 @@ impl<S: FileSink> FileSink for Faulty<S> {
         self.inner.held(cycle, record, each).await
     }
 
+    async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        self.inner.read(cycle, record, path).await
+    }
+
     /// One fault per batch; a stall stalls the whole lane.
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>> {
         let mut results = Vec::with_capacity(lane.len());

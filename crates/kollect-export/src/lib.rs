@@ -6,6 +6,7 @@
 
 mod backoff;
 mod binding;
+mod binding_carry;
 mod binding_compare;
 mod binding_files;
 mod binding_rows;
@@ -21,6 +22,7 @@ mod kill;
 mod lane;
 pub mod layout;
 pub mod memory;
+mod memory_files;
 mod once;
 mod runner;
 mod runner_files;

@@ -9,8 +9,8 @@ use kollect_store::Store;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Brings the sink of `spec` up to date with the store and says what was written. Every part of the view must be
-/// known; a failure is not retried.
+/// Brings the sink of `spec` up to date with the store and says what was written. No part of the
+/// view may be waiting for its first list; a failure is not retried.
 pub async fn export_once(
     store: &Store,
     spec: &BindingSpec,
@@ -92,6 +92,7 @@ async fn send_files(
                 let knowledge = sink.held(cycle, &record, &mut |file| files.held(file)).await?;
                 files.held_all(knowledge);
             }
+            FileStep::ReadFile(path) => files.content(sink.read(cycle, &files.record(), &path).await?),
             FileStep::Apply(batch) => {
                 let missing = || Err(SinkError::transient("write", "the sink did not answer").maybe_landed());
                 return sink.apply(vec![(*cycle, batch)]).await.pop().unwrap_or_else(missing);

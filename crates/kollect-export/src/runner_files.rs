@@ -87,11 +87,10 @@ async fn plan(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<O
     loop {
         let planned = step(exporter, member).await;
         member = planned.0;
-        let batch = match planned.1 {
+        let step = match planned.1 {
             Err(error) => return (member, Err(Trouble::Failed(error))),
             Ok(FileStep::Done) => return (member, Ok(None)),
-            Ok(FileStep::ReadHeld) => None,
-            Ok(FileStep::Apply(batch)) => Some(batch),
+            Ok(step) => step,
         };
         if !admitted {
             if let Err(refused) = admit(exporter, &member.slot) {
@@ -99,10 +98,12 @@ async fn plan(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<O
             }
             admitted = true;
         }
-        if batch.is_some() {
-            return (member, Ok(batch));
-        }
-        if let Err(error) = read(exporter, &mut member).await {
+        let read = match step {
+            FileStep::Apply(batch) => return (member, Ok(Some(batch))),
+            FileStep::ReadFile(path) => read_file(exporter, &mut member, &path).await,
+            FileStep::ReadHeld | FileStep::Done => read(exporter, &mut member).await,
+        };
+        if let Err(error) = read {
             return (member, Err(Trouble::Failed(error)));
         }
     }
@@ -136,6 +137,17 @@ async fn read(exporter: &Exporter, member: &mut Member) -> Result<(), SinkError>
     let patience = exporter.settings.export_timeout;
     let knowledge = watched(&exporter.clock, patience, &|| progress.ticks(), cancel, work).await??;
     member.files.held_all(knowledge);
+    Ok(())
+}
+
+async fn read_file(exporter: &Exporter, member: &mut Member, path: &str) -> Result<(), SinkError> {
+    let content = {
+        let (cycle, record) = (member.cycle(exporter), member.files.record());
+        let work = member.sink.read(&cycle, &record, path);
+        let ticks = || member.progress.ticks();
+        watched(&exporter.clock, exporter.settings.export_timeout, &ticks, &member.cancel, work).await??
+    };
+    member.files.content(content);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod canonical;
 mod envelope;
 mod gvk;
 mod intern;
+mod item;
 mod keys;
 mod row;
 
@@ -17,5 +18,6 @@ pub use envelope::{
 };
 pub use gvk::Gvk;
 pub use intern::Interner;
+pub use item::{Item, NotAnObject};
 pub use keys::{ObjectKey, RowId, TargetKey, TargetScope, Uid};
 pub use row::{Cause, Change, Deleted, Digest, ENCODER_EPOCH, Row, Version};

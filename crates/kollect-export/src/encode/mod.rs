@@ -3,6 +3,7 @@
 //! Separate from `layout`, which decides the paths. It must not know paths, sinks or bindings. The JSON of a row was made
 //! once, when the row was made; everything here copies or re-arranges it.
 
+pub mod decode;
 pub mod json;
 pub mod ndjson;
 pub mod yaml;

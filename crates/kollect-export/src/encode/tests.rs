@@ -209,3 +209,100 @@ fn an_ndjson_document_has_one_item_per_line_and_no_envelope() {
     assert_eq!(out, format!("{line}\n{line}\n"));
     assert_eq!(document(&[], Format::Ndjson), "");
 }
+
+fn items_of(bytes: &[u8], format: Format) -> Result<Vec<Arc<Row>>, decode::Unreadable> {
+    let mut rows = Vec::new();
+    decode::read_items(bytes, format, &mut |item| {
+        let target = Arc::new(TargetKey::namespaced(&item.target_namespace, &item.target_name));
+        rows.push(Arc::new(item.into_row(target).unwrap()));
+    })?;
+    Ok(rows)
+}
+
+fn hostile_rows() -> Vec<Arc<Row>> {
+    let mut map = serde_json::Map::new();
+    for text in HOSTILE {
+        map.insert((*text).to_owned(), json!({"v": text, "s": [text, [text], {"k": text}], "t": 1}));
+    }
+    let numbers = json!([
+        0,
+        -1,
+        1.0,
+        1.5,
+        1e20,
+        1e21,
+        -1e21,
+        1e-7,
+        0.1,
+        2.225_073_858_507_201_4e-308,
+        f64::MAX,
+        u64::MAX,
+        i64::MIN,
+        9_007_199_254_740_993_i64,
+        true,
+        null,
+        [],
+        {},
+        [[]],
+        [{}]
+    ]);
+    let deep = (0..60).fold(json!("<bottom>"), |value, _| json!([value, "- a\n- b\n"]));
+    let attributes = [json!({}), Value::Object(map), json!({"n": numbers}), json!({"d": deep})];
+    let mut rows = vec![cart()];
+    for (at, attributes) in attributes.iter().enumerate() {
+        rows.push(row("config", Gvk::new("", "v1", "ConfigMap"), "1.0", &format!("0x{at}"), attributes));
+    }
+    rows.push(row("config", Gvk::new("", "v1", "ConfigMap"), "tail", "two\nlines\n\n", &json!({"z": "a\n\n"})));
+    rows
+}
+
+#[test]
+fn what_was_written_is_read_back_and_written_again_byte_for_byte() {
+    let rows = hostile_rows();
+    for format in [Format::Json, Format::Yaml, Format::Ndjson] {
+        let written = document(&rows, format);
+        let again = items_of(written.as_bytes(), format).unwrap();
+        for (again, row) in again.iter().zip(&rows) {
+            assert_eq!(again.attributes.get(), row.attributes.get(), "{format:?}");
+            assert_eq!((&again.id, &again.object, again.digest), (&row.id, &row.object, row.digest), "{format:?}");
+        }
+        assert_eq!(document(&again, format), written);
+        assert!(items_of(document(&[], format).as_bytes(), format).unwrap().is_empty());
+        for row in &rows {
+            let alone = text(&RowBody { row: row.clone(), content: Content::Item, format });
+            let again = items_of(alone.as_bytes(), format).unwrap();
+            assert_eq!(again.iter().map(|row| row.digest).collect::<Vec<_>>(), [row.digest], "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_edited_is_read_as_long_as_it_is_whole() {
+    let commented = format!("# mine\n\n{}", document(&hostile_rows(), Format::Yaml));
+    assert_eq!(
+        items_of(commented.as_bytes(), Format::Yaml).unwrap_err().to_string(),
+        "it does not begin with an item of Kollect"
+    );
+    let json = document(&[cart()], Format::Json);
+    let mut pretty = Vec::new();
+    json::write_indented(json.as_bytes(), &mut pretty);
+    assert_eq!(items_of(&pretty, Format::Json).unwrap()[0].digest, cart().digest);
+    let lines = document(&[cart(), cart()], Format::Ndjson);
+    let cases: [(&[u8], Format, &str); 8] = [
+        (b"\xff", Format::Yaml, "it is not UTF-8"),
+        (b"", Format::Json, "it is neither a document nor an item of Kollect"),
+        (&json.as_bytes()[..json.len() - 1], Format::Json, "it is neither a document nor an item of Kollect"),
+        (br#"{"schemaVersion":"x/v9","items":[]}"#, Format::Json, "its schemaVersion is not kollect.dev/v1alpha1"),
+        (
+            br#"{"schemaVersion":"kollect.dev/v1alpha1","items":[{"secret":1}]}"#,
+            Format::Json,
+            "member 0 of its items is not an item of Kollect",
+        ),
+        (&lines.as_bytes()[..lines.len() - 2], Format::Ndjson, "line 2 is not an item of Kollect"),
+        (b"- attributes: {}\n  kind: secret\n", Format::Yaml, "what begins in line 1 is not an item of Kollect"),
+        (b"<<<<<<< HEAD\n- a\n", Format::Yaml, "it does not begin with an item of Kollect"),
+    ];
+    for (bytes, format, why) in cases {
+        assert_eq!(items_of(bytes, format).unwrap_err().to_string(), why);
+    }
+}

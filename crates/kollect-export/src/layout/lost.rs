@@ -24,11 +24,11 @@ impl LostFiles {
     /// `lost`: target and object namespace of each lost part.
     pub fn new<'a>(spec: &DocumentSpec, lost: impl IntoIterator<Item = (&'a Arc<TargetKey>, &'a str)>) -> Self {
         let facts = spec.facts();
-        let pattern = |part| match spec.mode {
-            // A document may hold rows of every part.
-            Mode::Document => WILD.to_string(),
-            Mode::PerResource | Mode::Split => loosen(&spec.row_template.pattern(&facts, part)),
-        };
+        if spec.mode == Mode::Document {
+            // What held files say of lost parts is carried over into the document.
+            return Self { lost: Vec::new(), any_row: String::new() };
+        }
+        let pattern = |part| loosen(&spec.row_template.pattern(&facts, part));
         let mut patterns: Vec<_> =
             lost.into_iter().map(|(target, namespace)| pattern(Some((target, namespace)))).collect();
         patterns.sort_unstable();

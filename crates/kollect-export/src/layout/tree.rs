@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 /// What a binding has delivered, as far as planning needs it: about 50 bytes per row of a tree, one entry per part of a
-/// document.
+/// document, and the rows of lost parts in it.
 #[derive(Clone, Debug, Default)]
 pub struct PathIndex {
     hashes: RandomState,
@@ -21,6 +21,8 @@ pub struct PathIndex {
     /// Hash of a path → hash of its row's identity.
     owners: HashMap<u64, u64>,
     documents: Vec<(Arc<str>, Digest)>,
+    /// Rows of the delivered document that only it knows.
+    carried: Vec<Arc<Row>>,
 }
 
 impl PathIndex {
@@ -32,6 +34,16 @@ impl PathIndex {
     /// The delivered document or its parts, to compare the next full plan with. Empty for trees.
     pub fn held_documents(&self) -> impl Iterator<Item = HeldFile> + '_ {
         self.documents.iter().map(|(path, digest)| HeldFile { path: path.clone(), digest: Some(*digest) })
+    }
+
+    /// Remembers rows of the document that are not in the store, for the next full plan.
+    pub fn carry(&mut self, rows: Vec<Arc<Row>>) {
+        self.carried = rows;
+    }
+
+    /// What [`PathIndex::carry`] was told.
+    pub fn carried(&self) -> &[Arc<Row>] {
+        &self.carried
     }
 
     /// Rows that have a file.

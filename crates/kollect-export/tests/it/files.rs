@@ -8,13 +8,13 @@ use kollect_export::layout::{
     Mode, Partitioning, PathTemplate,
 };
 use kollect_export::memory::MemoryFiles;
-use kollect_export::{BindingSpec, BindingState, Family, FileSink, OutcomeResult, Removal, Sink};
+use kollect_export::{BindingSpec, Family, FileSink, OutcomeResult, Removal, Sink};
 use kollect_model::{Cause, Uid};
 use kollect_store::{Coverage, Store, View};
 use std::sync::Arc;
 use std::time::Duration;
 
-fn spec(name: &str, mode: Mode, sink: Arc<dyn FileSink>) -> BindingSpec {
+pub(crate) fn spec(name: &str, mode: Mode, sink: Arc<dyn FileSink>) -> BindingSpec {
     let id = id(name, Family::Snapshot);
     let document = DocumentSpec {
         mode,
@@ -46,7 +46,7 @@ fn spec(name: &str, mode: Mode, sink: Arc<dyn FileSink>) -> BindingSpec {
     }
 }
 
-fn record(spec: &BindingSpec) -> String {
+pub(crate) fn record(spec: &BindingSpec) -> String {
     spec.document.as_ref().unwrap().record_path()
 }
 
@@ -89,18 +89,14 @@ async fn a_tree_gets_only_the_files_that_change_and_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn files_of_a_lost_part_stay_and_a_document_is_not_written_without_it() {
+async fn files_of_a_lost_part_stay_until_it_is_listed_again() {
     let memory = Arc::new(MemoryFiles::new("lane"));
     let mut before = Bench::new(store(4));
     before.store.upsert(row("a", "two", "v0", 1));
-    let (tree, document) =
-        (spec("tree", Mode::PerResource, memory.clone()), spec("doc", Mode::Document, memory.clone()));
+    let tree = spec("tree", Mode::PerResource, memory.clone());
     before.exporter.set_binding(tree.clone());
-    before.exporter.set_binding(document.clone());
-    before.exported().await;
     before.exported().await;
     before.exporter.stop(Duration::from_secs(1)).await;
-    let whole = memory.files(&record(&document));
 
     let lost = Arc::new(Store::new());
     lost.ensure_target(&key("a"));
@@ -111,17 +107,9 @@ async fn files_of_a_lost_part_stay_and_a_document_is_not_written_without_it() {
     after.exporter.set_binding(tree.clone());
     assert!(matches!(after.next().await.result, OutcomeResult::Exported(_)));
     assert_eq!(memory.files(&record(&tree)).len(), 4, "the file of the part that is known to be empty is gone");
-    after.exporter.set_binding(document.clone());
-    let OutcomeResult::Waiting(why) = after.next().await.result else { panic!("a partial document") };
-    assert!(why.contains("target shop/a in one (forbidden)"), "{why}");
-    assert_eq!(memory.files(&record(&document)), whole);
     after.store.complete_list(&key("a"), Some("one"), &|_| true);
-    while !matches!(after.exporter.status(&document.id).unwrap().state, BindingState::Exported)
-        || !memory.files(&record(&tree)).is_empty()
-    {
-        after.exported().await;
-    }
-    assert!(memory.messages().contains(&"doc: 0".to_owned()));
+    after.exported().await;
+    assert!(memory.files(&record(&tree)).is_empty());
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         Self {
             parts: cycle_parts(Family::Snapshot, "conformance", name),
             record: format!(".kollect/test/conformance/{name}/sink"),
@@ -64,7 +64,7 @@ impl Tree {
         }
     }
 
-    pub(super) fn filled(name: &str, count: u32) -> Self {
+    fn filled(name: &str, count: u32) -> Self {
         let mut tree = Self::new(name);
         for n in 0..count {
             tree.put(&format!("{name}/dir-{}/file-{n}.yaml", n % 7), format!("n: {n}\n"));
@@ -244,6 +244,9 @@ async fn no_right(backend: &dyn FileBackend) -> anyhow::Result<()> {
     deposed.put("right/dir-0/file-0.yaml", "by: the deposed\n");
     deposed.parts = cycle_parts(Family::Snapshot, "conformance", "right").with_right(NeverWrite);
     transient(&deposed.export(&*sink).await.err().context("a process without the right to write wrote")?)?;
+    let batch = FileBatch { changes: Vec::new(), ..deposed.batch(&*sink).await? };
+    let forgot = sink.forget(&deposed.parts.cycle(80), batch).await;
+    transient(&forgot.err().context("a process without the right to write forgot")?)?;
     check(backend, &[&tree]).await
 }
 

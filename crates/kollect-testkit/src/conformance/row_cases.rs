@@ -194,6 +194,8 @@ async fn no_right(backend: &dyn RowBackend) -> anyhow::Result<()> {
         super::cycle_parts(kollect_export::Family::Database, "conformance-r", "right").with_right(NeverWrite);
     let error = deposed.export(&*sink).await.err().context("a process without the right to write wrote")?;
     transient(&error)?;
+    let forgot = sink.forget(&deposed.parts.cycle(80)).await;
+    transient(&forgot.err().context("a process without the right to write forgot")?)?;
     check(backend, &wanted).await
 }
 

@@ -22,8 +22,9 @@ use tokio::task::JoinHandle;
 /// What differs from test to test.
 #[derive(Clone, Debug, Default)]
 pub struct GitHttpOptions {
-    /// Serve https with a private authority.
-    pub tls: bool,
+    /// Serve https with the server certificate of this private authority; `None` serves plain http. The caller may
+    /// keep it, so that a server that comes back is still trusted.
+    pub certs: Option<Arc<Certs>>,
     /// User and password to ask for (basic auth); `None` lets everybody in. A token is the password of any user.
     pub credentials: Option<(String, String)>,
     /// Repositories to serve; `None` makes an empty directory.
@@ -37,7 +38,7 @@ pub struct GitHttpOptions {
 pub struct GitHttp {
     /// The repositories it serves.
     pub repos: BareRepos,
-    certs: Option<Certs>,
+    certs: Option<Arc<Certs>>,
     port: u16,
     requests: Arc<AtomicU64>,
     serving: JoinHandle<()>,
@@ -59,14 +60,13 @@ impl GitHttp {
         let requests = Arc::new(AtomicU64::new(0));
         let backend = Backend { repos: repos.clone(), credentials: options.credentials, requests: requests.clone() };
         let app = Router::new().fallback(answer).with_state(backend);
-        let certs = if options.tls { Some(Certs::new()?) } else { None };
-        let serving = if let Some(certs) = &certs {
+        let serving = if let Some(certs) = &options.certs {
             let listener = TlsListener::new(listener, &certs.server)?;
             tokio::spawn(async move { drop(axum::serve(listener, app).await) })
         } else {
             tokio::spawn(async move { drop(axum::serve(listener, app).await) })
         };
-        Ok(Self { repos, certs, port, requests, serving })
+        Ok(Self { repos, certs: options.certs, port, requests, serving })
     }
 
     /// URL of a repository, e.g. `http://localhost:1234/git/team/inventory.git`.

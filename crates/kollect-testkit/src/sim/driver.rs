@@ -4,7 +4,8 @@ use super::Planted;
 use fastrand::Rng;
 use kollect_export::memory::MemoryRows;
 use kollect_export::{
-    Binding, Breaker, Ending, ExportSettings, Knowledge, Moment, RowBatch, RowCycle, RowStep, SinkError, Verdict,
+    Binding, Breaker, Ending, ExportSettings, InventoryKey, Knowledge, Moment, RowBatch, RowCycle, RowStep, SinkError,
+    Verdict,
 };
 use kollect_model::{Change, RowId};
 use kollect_store::{Store, View};
@@ -13,7 +14,9 @@ use std::time::Duration;
 /// A binding, its sink, and the cycle it is in.
 pub(super) struct Driver {
     pub(super) binding: Binding,
+    /// Has no other inventory than `of`.
     pub(super) sink: MemoryRows,
+    pub(super) of: InventoryKey,
     breaker: Breaker,
     cycle: Option<(RowCycle, bool)>,
     /// The last cycle did not come to its end.
@@ -43,6 +46,7 @@ impl Driver {
         Self {
             binding: binding(store, view, interval, Duration::ZERO),
             sink: MemoryRows::default(),
+            of: InventoryKey { namespace: "sim".into(), name: "inventory".into() },
             breaker: Breaker::default(),
             cycle: None,
             failed: false,
@@ -115,18 +119,18 @@ impl Driver {
             }
             RowStep::Outrun => Err(down()),
             RowStep::CheckIntact => {
-                cycle.intact(store, self.sink.intact_now());
+                cycle.intact(store, self.sink.intact_now(&self.of));
                 Ok(())
             }
             RowStep::ReadHeld if fault == Some(0) => Err(down()),
             RowStep::ReadHeld => {
                 self.comparisons += 1;
-                self.sink.held_now(&mut |row| cycle.held(store, row));
+                self.sink.held_now(&self.of, &mut |row| cycle.held(store, row));
                 cycle.held_all(store, Knowledge::Complete);
                 Ok(())
             }
             RowStep::Apply(batch) => {
-                let held = self.sink.rows();
+                let held = self.sink.rows(&self.of);
                 for id in batch.changes.iter().filter(|change| matches!(change, Change::Delete(_))).map(Change::id) {
                     if held.contains_key(id) {
                         check(id)?;
@@ -158,15 +162,15 @@ impl Driver {
             // Some of it landed, and the answer was lost.
             Some(1) => {
                 let half: Vec<Change> = batch.changes.into_iter().step_by(2).collect();
-                self.sink.apply_now(RowBatch { changes: half, bracket: None });
+                self.sink.apply_now(&self.of, RowBatch { changes: half, bracket: None });
                 return Err(down().maybe_landed());
             }
             // All of it landed, and the answer was lost.
             Some(_) => {
-                self.sink.apply_now(batch);
+                self.sink.apply_now(&self.of, batch);
                 return Err(down().maybe_landed());
             }
-            None => drop(self.sink.apply_now(batch)),
+            None => drop(self.sink.apply_now(&self.of, batch)),
         }
         if self.planted == Planted::Nothing {
             cycle.acked(store);

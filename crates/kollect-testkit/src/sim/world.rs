@@ -4,6 +4,7 @@ use super::cluster::{Cluster, NAMESPACES, TARGETS};
 use super::driver::Driver;
 use super::{Failure, Planted, Report};
 use fastrand::Rng;
+use kollect_export::memory::StoredRow;
 use kollect_export::{Moment, RowBatch};
 use kollect_model::{Digest, RowId};
 use kollect_store::{Dedupe, NamespaceFilter, Store, View};
@@ -131,7 +132,7 @@ impl World {
     /// What is on its way to a sink was decided earlier: a row that could go at any moment since then may go.
     fn excuse(&mut self) {
         for (at, driver) in self.drivers.iter().enumerate().filter(|(_, driver)| driver.is_exposed()) {
-            let rows = driver.sink.rows();
+            let rows = driver.sink.rows(&driver.of);
             let going = rows.into_keys().filter(|id| may_go(&self.cluster, &self.wishes[at], id));
             self.excused[at].extend(going);
         }
@@ -168,23 +169,16 @@ impl World {
         let known = self.cluster.evidence.get(&uid).map(|(namespace, _)| (uid, *namespace));
         let (foreign_uid, namespace) = known.unwrap_or((uid + 1_000, self.random.usize(..NAMESPACES.len())));
         let foreign = self.cluster.row(self.random.usize(..TARGETS), namespace, foreign_uid, 99);
-        let sink = &self.drivers[at].sink;
+        let (sink, of) = (&self.drivers[at].sink, &self.drivers[at].of);
         if kind == 0 {
             sink.wipe();
             return;
         }
-        sink.apply_now(RowBatch::default());
-        sink.tamper(|rows| match rows.keys().nth(usize::try_from(uid).unwrap_or_default()).cloned() {
+        sink.apply_now(of, RowBatch::default());
+        sink.tamper(of, |rows| match rows.keys().nth(usize::try_from(uid).unwrap_or_default()).cloned() {
             Some(id) if kind == 1 => drop(rows.remove(&id)),
             Some(id) => drop(rows.get_mut(&id).map(|row| row.digest = Digest([7; 16]))),
-            None => {
-                let row = kollect_export::memory::StoredRow {
-                    object_namespace: foreign.object.namespace.clone(),
-                    digest: foreign.digest,
-                    attributes: "{}".into(),
-                };
-                rows.insert(foreign.id.clone(), row);
-            }
+            None => drop(rows.insert(foreign.id.clone(), StoredRow::of(&foreign))),
         });
     }
 
@@ -193,7 +187,7 @@ impl World {
         self.excuse();
         self.cluster.catch_up(&self.store);
         for driver in &mut self.drivers {
-            if !driver.sink.intact_now() {
+            if !driver.sink.intact_now(&driver.of) {
                 // Tampering is noticed with the next change; here nothing changes any more.
                 driver.binding.doubt();
             }
@@ -217,8 +211,8 @@ impl World {
 
     fn compare(&self, at: usize) -> Result<(), String> {
         let wanted = expected(&self.cluster, &self.wishes[at]);
-        let held: BTreeMap<RowId, Digest> =
-            self.drivers[at].sink.rows().into_iter().map(|(id, row)| (id, row.digest)).collect();
+        let Driver { sink, of, .. } = &self.drivers[at];
+        let held: BTreeMap<RowId, Digest> = sink.rows(of).into_iter().map(|(id, row)| (id, row.digest)).collect();
         if held == wanted {
             return Ok(());
         }

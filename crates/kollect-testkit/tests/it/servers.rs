@@ -2,10 +2,11 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kollect_testkit::servers::{
-    ApiServer, ApiServerOptions, BareRepos, GitHttp, GitHttpOptions, Postgres, PostgresOptions, SshGit,
+    ApiServer, ApiServerOptions, BareRepos, Certs, GitHttp, GitHttpOptions, Postgres, PostgresOptions, SshGit,
     client_from_kubeconfig, count_by_verb, read_audit_log,
 };
 use kube::api::{Api, ListParams, PostParams};
+use std::sync::Arc;
 use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +90,8 @@ async fn git_is_served_over_http_and_https_and_pushes_can_be_refused() {
     assert!(refused.contains("GL-HOOK-ERR: protected"), "{refused}");
 
     let credentials = Some(("bot".to_owned(), "s3cret".to_owned()));
-    let https = GitHttp::start(GitHttpOptions { tls: true, credentials, ..GitHttpOptions::default() }).await.unwrap();
+    let certs = Some(Arc::new(Certs::new().unwrap()));
+    let https = GitHttp::start(GitHttpOptions { certs, credentials, ..GitHttpOptions::default() }).await.unwrap();
     https.repos.create("inv.git").unwrap();
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), https.ca_pem().unwrap()).unwrap();

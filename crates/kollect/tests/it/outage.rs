@@ -170,6 +170,75 @@ async fn rows_of_a_namespace_whose_permission_was_taken_away_stay_across_a_resta
     stage.files_become(TEAM, 3).await.context("after the permission came back")
 }
 
+/// `namespace/name` of every item of the document of the inventory `all` at a commit, and the whole text.
+fn items(stage: &Stage, commit: &str) -> anyhow::Result<(BTreeSet<String>, String)> {
+    let path = format!("{commit}:inventory/{TEAM}/all.json");
+    let Ok(text) = stage.git.repos.git(&stage::repo(TEAM), ["show", &path]) else { return Ok(Default::default()) };
+    let document: serde_json::Value = serde_json::from_str(&text)?;
+    let items = document["items"].as_array().context("no items")?;
+    let name = |item: &serde_json::Value| {
+        format!("{}/{}", item["namespace"].as_str().unwrap_or("?"), item["name"].as_str().unwrap_or("?"))
+    };
+    ensure!(document["itemCount"] == items.len(), "itemCount is {}", document["itemCount"]);
+    Ok((items.iter().map(name).collect(), text))
+}
+
+async fn items_become(stage: &Stage, wanted: &[&str]) -> anyhow::Result<String> {
+    let all: BTreeSet<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+    let seen = wait_for("the items of the document", SOON, async || Ok(items(stage, "main")?.0 == all)).await;
+    let (have, text) = items(stage, "main")?;
+    seen.with_context(|| format!("the items are {have:?}"))?;
+    Ok(text)
+}
+
+#[tokio::test]
+async fn a_document_keeps_the_rows_of_a_namespace_whose_permission_was_taken_away() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    stage.namespace_with("open", &["a", "b"]).await?;
+    stage.namespace_with("closed", &["c", "d"]).await?;
+    stage.pipeline(TEAM, &["open", "closed"]).await?;
+    let mut sink = stage.git_sink(TEAM, "git")?;
+    sink["spec"]["layout"] = json!({"mode": "document"});
+    sink["spec"]["serialization"] = json!({"format": "json"});
+    stage.apply([sink]).await?;
+    stage.apply([scene::inventory(TEAM, "all", Some("git"), None, "0s")]).await?;
+    stage.grant_in("open").await?;
+    // At the first export nobody may list one of the namespaces: the other one is exported alone.
+    let mut operator = stage.operator().await?;
+    items_become(&stage, &["open/a", "open/b"]).await?;
+    stage.grant_in("closed").await?;
+    let before = items_become(&stage, &["open/a", "open/b", "closed/c", "closed/d"]).await?;
+    operator.terminate(Duration::from_secs(8)).await?;
+
+    stage.revoke_in("closed").await?;
+    stage.delete("ConfigMap", "open", "a").await?;
+    stage.delete("ConfigMap", "closed", "c").await?;
+    let from = commits(&stage)?;
+    let _operator = stage.operator().await?;
+    let denied = ["Ready=True/Collecting", "Synced=True/ScopeForbidden", "Degraded=True/Forbidden"];
+    stage.target_shows(TEAM, &denied).await?;
+    let after = items_become(&stage, &["open/b", "closed/c", "closed/d"]).await?;
+    for name in ["c", "d"] {
+        let at = before.find(&format!("\"namespace\":\"closed\",\"name\":\"{name}\"")).context("no item")?;
+        let item = &before[at..at + before[at..].find("},{").or(before[at..].find("}]")).context("no end")?];
+        ensure!(after.contains(item), "{item} is not in {after}");
+    }
+    stage.inventory_shows(TEAM, &["Ready=True/Exported", "Synced=True/Exported"]).await?;
+    // What is permitted goes on.
+    stage.apply([scene::config_map("open", "e", "first", 0)]).await?;
+    items_become(&stage, &["open/b", "open/e", "closed/c", "closed/d"]).await?;
+    for commit in git_commits(&stage.git.repos, &stage::repo(TEAM), "main")?.iter().skip(from) {
+        let names = items(&stage, &commit.id)?.0;
+        ensure!(names.contains("closed/c") && names.contains("closed/d"), "commit {} has only {names:?}", commit.id);
+        ensure!(commit.message.contains(&names.len().to_string()), "{}", commit.message);
+    }
+
+    stage.grant_in("closed").await?;
+    stage.target_shows(TEAM, &["Ready=True/Collecting", "Synced=True/Collecting", "!Degraded"]).await?;
+    items_become(&stage, &["open/b", "open/e", "closed/d"]).await.context("after the permission came back")?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_target_that_may_read_nothing_is_not_ready_and_recovers_by_itself() -> anyhow::Result<()> {
     let stage = Stage::start().await?;

@@ -12,10 +12,18 @@ use crate::snapshot::{Found, Snapshot};
 use crate::transport::OpenLine;
 use crate::tree::{Built, Item};
 use git2::{Oid, Repository};
-use kollect_export::HeldFile;
+use kollect_export::{HeldFile, LARGEST_READ};
 
 /// A commit and its tree; `None` when the branch does not exist yet.
 pub(crate) type Base = Option<(Oid, Oid)>;
+
+/// What reading a file gave.
+pub(crate) enum Content {
+    Absent,
+    Whole(Vec<u8>),
+    /// Its size.
+    TooLarge(u64),
+}
 
 impl Writer<'_> {
     /// The files in the record at `path`, compared with the branch as it is now.
@@ -41,6 +49,36 @@ impl Writer<'_> {
             files.push(HeldFile { path: path.clone(), digest: intact.then_some(entry.digest) });
         }
         Ok((files, ledger.entry))
+    }
+
+    /// A file of the record as it is in the branch that was last fetched.
+    pub(crate) fn read(&mut self, record: &str, path: &str) -> Result<Content, Trouble> {
+        self.again_if_damaged(|writer| {
+            // Usually the record was read a moment ago. Without that, or for other credentials, the server is asked.
+            if writer.state.tip == Tip::Unknown || writer.state.read_by.as_deref() != Some(writer.auth()) {
+                writer.refresh()?;
+            }
+            writer.read_file(record, path)
+        })
+    }
+
+    fn read_file(&mut self, record: &str, path: &str) -> Result<Content, Trouble> {
+        let pulse = self.pulse.clone();
+        let (repo, base) = self.base()?;
+        let mut snapshot = Snapshot::open(repo, base.map(|(_, tree)| tree))?;
+        let owned = Ledger::open(&mut snapshot, record)?.get(&mut snapshot, path)?.is_some();
+        let Found::Blob(id) = snapshot.find(path)? else { return Ok(Content::Absent) };
+        if !owned {
+            return Ok(Content::Absent);
+        }
+        let (size, _) = repo.odb().and_then(|objects| objects.read_header(id)).map_err(local)?;
+        let content = if size as u64 > LARGEST_READ {
+            Content::TooLarge(size as u64)
+        } else {
+            Content::Whole(snapshot.content(id)?)
+        };
+        pulse.tick();
+        Ok(content)
     }
 
     /// Asks the remote where the branch is, and fetches it if the mirror lacks it.

@@ -2,6 +2,7 @@
 //!
 //! Separate because it only translates: cycles into jobs on a blocking thread, troubles into sink errors.
 
+use crate::branch::Content;
 use crate::config::{Config, Target, hex};
 use crate::error::Trouble;
 use crate::job::{self, Pulse};
@@ -155,6 +156,16 @@ impl FileSink for GitSink {
         let files = files.and_then(|files| files).map_err(|trouble| trouble.into_sink_error("fetch", false))?;
         files.into_iter().for_each(each);
         Ok(Knowledge::Complete)
+    }
+
+    async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        let (record, wanted) = (record.to_owned(), path.to_owned());
+        let content = self.at_place(&[*cycle], move |writer| writer.read(&record, &wanted)).await;
+        match content.and_then(|content| content).map_err(|trouble| trouble.into_sink_error("fetch", false))? {
+            Content::Absent => Ok(None),
+            Content::Whole(bytes) => Ok(Some(bytes)),
+            Content::TooLarge(size) => Err(SinkError::too_large_to_read(path, size)),
+        }
     }
 
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>> {

@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes};
 use git2::transport::Service;
 use kollect_net::NetError;
 use parking_lot::Mutex;
-use russh::client::{self, Handle, Msg};
+use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Disconnect};
 use std::borrow::Cow;
@@ -204,8 +204,16 @@ async fn log_in(handle: &mut Handle<HostCheck>, user: &str, key: russh::keys::Pr
         _ => None,
     };
     let answer = handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(Arc::new(key), hash)).await;
-    if answer.map_err(ssh)?.success() {
-        return Ok(());
+    match answer.map_err(ssh)? {
+        AuthResult::Success => return Ok(()),
+        // A lost connection looks like a refusal that offers no other method. Both end the session; its end tells them
+        // apart.
+        AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => match handle.await {
+            Err(russh::Error::NoAuthMethod) => {}
+            Err(error) => return Err(ssh(error)),
+            Ok(()) => return Err(Trouble::Ssh("the server ended the connection during the login".to_owned())),
+        },
+        AuthResult::Failure { .. } => {}
     }
     Err(Trouble::Auth(format!("the server did not accept the private key for user {user}")))
 }

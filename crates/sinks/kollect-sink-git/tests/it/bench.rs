@@ -158,3 +158,10 @@ pub(crate) async fn held(sink: &GitSink, name: &str) -> Result<BTreeMap<String, 
     assert_eq!(knowledge, Knowledge::Complete);
     Ok(files)
 }
+
+/// What the sink reads back of one file.
+pub(crate) async fn read(sink: &GitSink, name: &str, path: &str) -> Result<Option<String>, SinkError> {
+    let turn = Turn::new(name);
+    let content = sink.read(&turn.cycle(), &record(name), path).await?;
+    Ok(content.map(|bytes| String::from_utf8(bytes).unwrap()))
+}

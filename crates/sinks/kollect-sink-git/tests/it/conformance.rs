@@ -1,28 +1,48 @@
-//! The promises of every file sink, kept over https and over ssh.
+//! The promises of every file sink, kept over http, https and ssh.
 
 use crate::bench::{REPO, basic};
 use anyhow::Context as _;
 use kollect_export::FileSink;
 use kollect_net::{Guard, TlsSpec};
 use kollect_sink_git::{Auth, Config, GitSink};
-use kollect_testkit::conformance::{FileBackend, files};
-use kollect_testkit::servers::{BareRepos, GitHttp, GitHttpOptions, SshGit};
+use kollect_testkit::conformance::{FileBackend, ProxiedFiles, file_faults, files};
+use kollect_testkit::servers::{BareRepos, Certs, GitHttp, GitHttpOptions, SshGit, wait_for};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 struct Http {
+    options: GitHttpOptions,
     repos: BareRepos,
     config: Config,
-    port: u16,
     server: Mutex<Option<GitHttp>>,
     _mirrors: TempDir,
 }
 
-fn options(repos: &BareRepos, port: u16) -> GitHttpOptions {
-    GitHttpOptions { tls: true, credentials: Some(("bot".into(), "right".into())), repos: Some(repos.clone()), port }
+impl Http {
+    async fn start(certs: Option<Certs>) -> anyhow::Result<Self> {
+        let repos = BareRepos::new()?;
+        repos.create(REPO)?;
+        let mut options = GitHttpOptions {
+            certs: certs.map(Arc::new),
+            credentials: Some(("bot".into(), "right".into())),
+            repos: Some(repos.clone()),
+            port: 0,
+        };
+        let server = GitHttp::start(options.clone()).await?;
+        // A restarted server has the same address and the same authority.
+        options.port = server.port();
+        let mirrors = tempfile::tempdir()?;
+        let mut config = Config::new(server.url(REPO), mirrors.path());
+        config.guard = Guard::open();
+        config.auth = basic("right");
+        config.stall = Duration::from_secs(30);
+        config.tls = TlsSpec { ca_pem: server.ca_pem().map(|ca| ca.as_bytes().to_vec()), ..TlsSpec::default() };
+        Ok(Self { options, repos, config, server: Mutex::new(Some(server)), _mirrors: mirrors })
+    }
 }
 
 fn sink(config: Config) -> anyhow::Result<Arc<dyn FileSink>> {
@@ -31,15 +51,23 @@ fn sink(config: Config) -> anyhow::Result<Arc<dyn FileSink>> {
 
 fn read_back(repos: &BareRepos) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    let folder = tempfile::tempdir()?;
-    let out = folder.path().display().to_string();
-    if repos.git(REPO, ["rev-parse", "--verify", "-q", "main"]).is_err() {
+    if revision(repos).is_none() {
         return Ok(files);
     }
+    let folder = tempfile::tempdir()?;
     repos.git(REPO, ["read-tree", "main"])?;
-    repos.git(REPO, ["--work-tree", &out, "checkout-index", "-a", "-f"])?;
-    for path in repos.git(REPO, ["ls-tree", "-r", "-z", "--name-only", "main"])?.split('\0').filter(|p| !p.is_empty()) {
-        files.insert(path.to_owned(), std::fs::read(folder.path().join(path))?);
+    repos.git(REPO, ["--work-tree", &folder.path().display().to_string(), "checkout-index", "-a", "-f"])?;
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(inner) = folders.pop() {
+        for entry in std::fs::read_dir(inner)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder.path())?.to_str().context("a name that is not UTF-8")?;
+                files.insert(name.to_owned(), std::fs::read(&path)?);
+            }
+        }
     }
     Ok(files)
 }
@@ -72,32 +100,56 @@ impl FileBackend for Http {
         self.server.lock().await.take().context("it is running").map(drop)
     }
     async fn start(&self) -> anyhow::Result<()> {
-        // The port may take a moment to be free; the certificate is another one after a restart.
-        for _ in 0..50 {
-            if let Ok(server) = GitHttp::start(options(&self.repos, self.port)).await {
-                *self.server.lock().await = Some(server);
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        anyhow::bail!("the server does not come back")
+        // The port may take a moment to be free.
+        let back = wait_for("the Git server is back", Duration::from_secs(5), async || {
+            *self.server.lock().await = Some(GitHttp::start(self.options.clone()).await?);
+            Ok(true)
+        });
+        // Its future is not `Send`, which the trait wants.
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(back))
     }
 }
 
+#[async_trait::async_trait]
+impl ProxiedFiles for Http {
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.options.port).into()
+    }
+    async fn sink_at(&self, port: u16) -> anyhow::Result<Arc<dyn FileSink>> {
+        sink(at_port(&self.config, self.options.port, port))
+    }
+}
+
+/// The same server through another port of this machine.
+fn at_port(config: &Config, from: u16, to: u16) -> Config {
+    Config { url: config.url.replace(&format!("localhost:{from}/"), &format!("localhost:{to}/")), ..config.clone() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_promise_is_kept_over_https() {
-    let repos = BareRepos::new().unwrap();
-    repos.create(REPO).unwrap();
-    let server = GitHttp::start(options(&repos, 0)).await.unwrap();
-    let mirrors = tempfile::tempdir().unwrap();
-    let mut config = Config::new(server.url(REPO), mirrors.path());
-    config.guard = Guard::open();
-    config.auth = basic("right");
-    config.stall = Duration::from_secs(30);
-    // A restarted server has a new authority, so its certificate is not what this test is about.
-    config.tls = TlsSpec { insecure_skip_verify: true, ..TlsSpec::default() };
-    let backend = Http { repos, config, port: server.port(), server: Mutex::new(Some(server)), _mirrors: mirrors };
+async fn every_promise_is_kept_over_http() {
+    let backend = Http::start(None).await.unwrap();
     files(&backend).await.unwrap();
+    backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_over_https_with_a_private_authority() {
+    let backend = Http::start(Some(Certs::new().unwrap())).await.unwrap();
+    files(&backend).await.unwrap();
+    backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_truth_is_told_behind_a_bad_network_over_http() {
+    let backend = Http::start(None).await.unwrap();
+    file_faults(&backend).await.unwrap();
+    backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_truth_is_told_behind_a_bad_network_over_https() {
+    let backend = Http::start(Some(Certs::new().unwrap())).await.unwrap();
+    file_faults(&backend).await.unwrap();
     backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
 }
 
@@ -108,17 +160,30 @@ struct Ssh {
     _mirrors: TempDir,
 }
 
+impl Ssh {
+    async fn start() -> anyhow::Result<Self> {
+        let repos = BareRepos::new()?;
+        repos.create(REPO)?;
+        let server = SshGit::start(repos.clone()).await?;
+        let mirrors = tempfile::tempdir()?;
+        let mut config = Config::new(server.url(REPO), mirrors.path());
+        config.guard = Guard::open();
+        config.auth = login(server.user_key()?, server.known_hosts()?);
+        Ok(Self { repos, server, config, _mirrors: mirrors })
+    }
+}
+
+fn login(private_key: String, known_hosts: String) -> Auth {
+    Auth::Ssh { user: None, private_key: private_key.into(), known_hosts: Some(known_hosts) }
+}
+
 #[async_trait::async_trait]
 impl FileBackend for Ssh {
     async fn sink(&self) -> anyhow::Result<Arc<dyn FileSink>> {
         sink(self.config.clone())
     }
     async fn sink_with_wrong_credentials(&self) -> anyhow::Result<Option<Arc<dyn FileSink>>> {
-        let auth = Auth::Ssh {
-            user: None,
-            private_key: self.server.unknown_user_key()?.into(),
-            known_hosts: Some(self.server.known_hosts()?),
-        };
+        let auth = login(self.server.unknown_user_key()?, self.server.known_hosts()?);
         sink(Config { auth, ..self.config.clone() }).map(Some)
     }
     async fn read_back(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
@@ -141,16 +206,29 @@ impl FileBackend for Ssh {
     }
 }
 
+#[async_trait::async_trait]
+impl ProxiedFiles for Ssh {
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.server.port()).into()
+    }
+    async fn sink_at(&self, port: u16) -> anyhow::Result<Arc<dyn FileSink>> {
+        // The same host key, known under the proxy's port.
+        let [own, proxied] = [self.server.port(), port].map(|port| format!("[localhost]:{port} "));
+        let auth = login(self.server.user_key()?, self.server.known_hosts()?.replace(&own, &proxied));
+        sink(Config { auth, ..at_port(&self.config, self.server.port(), port) })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_over_ssh() {
-    let repos = BareRepos::new().unwrap();
-    repos.create(REPO).unwrap();
-    let server = SshGit::start(repos.clone()).await.unwrap();
-    let mirrors = tempfile::tempdir().unwrap();
-    let mut config = Config::new(server.url(REPO), mirrors.path());
-    config.guard = Guard::open();
-    let known_hosts = Some(server.known_hosts().unwrap());
-    config.auth = Auth::Ssh { user: None, private_key: server.user_key().unwrap().into(), known_hosts };
-    let backend = Ssh { repos, server, config, _mirrors: mirrors };
+    let backend = Ssh::start().await.unwrap();
     files(&backend).await.unwrap();
+    backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_truth_is_told_behind_a_bad_network_over_ssh() {
+    let backend = Ssh::start().await.unwrap();
+    file_faults(&backend).await.unwrap();
+    backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Nothing is written over what the binding does not own.
 
-use crate::bench::{Bench, REPO, apply, apply_all, batch, put};
+use crate::bench::{Bench, REPO, apply, apply_all, batch, held, put, read};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_of_another_inventory_is_a_collision_that_names_the_owner() {
@@ -40,4 +40,28 @@ async fn paths_that_git_or_the_records_cannot_take_are_refused() {
         let error = apply(&sink, batch("inv", [put(path, "x")])).await.unwrap_err();
         assert_eq!(error.class.label(), "terminal", "{path}: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_record_are_read_back_as_they_are_also_without_a_mirror() {
+    let bench = Bench::start().await;
+    let sink = bench.sink();
+    assert_eq!(read(&sink, "inv", "inv/a.yaml").await.unwrap(), None, "there is no branch yet");
+    apply_all(&sink, vec![batch("inv", [put("inv/a.yaml", "- ü\n")]), batch("other", [put("other.yaml", "1")])]).await;
+    assert_eq!(read(&sink, "inv", "inv/a.yaml").await.unwrap().as_deref(), Some("- ü\n"));
+    assert_eq!(read(&sink, "inv", "other.yaml").await.unwrap(), None, "it is in another record");
+    assert_eq!(read(&sink, "inv", "inv/gone.yaml").await.unwrap(), None);
+
+    bench.lose_mirrors();
+    assert_eq!(read(&sink, "inv", "inv/a.yaml").await.unwrap().as_deref(), Some("- ü\n"));
+    bench.repos().commit_behind(REPO, "main", &[("inv/a.yaml", "mine")]).unwrap();
+    held(&sink, "inv").await.unwrap();
+    bench.lose_mirrors();
+    assert_eq!(read(&sink, "inv", "inv/a.yaml").await.unwrap().as_deref(), Some("mine"));
+    assert_eq!(read(&bench.sink(), "inv", "inv/a.yaml").await.unwrap().as_deref(), Some("mine"));
+    let large = "x".repeat(usize::try_from(kollect_export::LARGEST_READ).unwrap() + 1);
+    bench.repos().commit_behind(REPO, "main", &[("inv/a.yaml", &large)]).unwrap();
+    held(&sink, "inv").await.unwrap();
+    let error = read(&sink, "inv", "inv/a.yaml").await.unwrap_err();
+    assert!(error.class.label() == "terminal" && error.message.contains("reads back at most"), "{error}");
 }

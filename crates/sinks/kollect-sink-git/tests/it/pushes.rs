@@ -4,7 +4,8 @@ use crate::bench::{Bench, Turn, apply, apply_all, basic, batch, delete, held, pu
 use kollect_export::{FileSink as _, Landed};
 use kollect_model::Digest;
 use kollect_sink_git::{Config, GitSink};
-use kollect_testkit::servers::GitHttpOptions;
+use kollect_testkit::servers::{Certs, GitHttpOptions};
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_remote_gets_its_branch_and_later_pushes_carry_only_the_difference() {
@@ -110,8 +111,9 @@ async fn a_lost_mirror_costs_a_fetch_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn https_with_a_private_ca_and_a_token_works_and_other_trust_does_not() {
-    let options =
-        GitHttpOptions { tls: true, credentials: Some(("bot".into(), "t0ken".into())), ..GitHttpOptions::default() };
+    let certs = Some(Arc::new(Certs::new().unwrap()));
+    let credentials = Some(("bot".into(), "t0ken".into()));
+    let options = GitHttpOptions { certs, credentials, ..GitHttpOptions::default() };
     let bench = Bench::with(options).await;
     let good = Config { auth: basic("t0ken"), ..bench.config() };
     let sink = GitSink::new(good.clone()).unwrap();

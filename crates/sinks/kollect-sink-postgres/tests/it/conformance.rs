@@ -3,8 +3,9 @@
 use kollect_export::RowSink;
 use kollect_net::{Guard, TlsSpec};
 use kollect_sink_postgres::{Config, Pools, PostgresSink};
-use kollect_testkit::conformance::{RowBackend, StoredRow, rows};
+use kollect_testkit::conformance::{ProxiedRows, RowBackend, StoredRow, row_faults, rows};
 use kollect_testkit::servers::{Postgres, PostgresOptions};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 struct Backend {
@@ -13,21 +14,27 @@ struct Backend {
 }
 
 impl Backend {
-    fn connect(&self, dsn: &str) -> anyhow::Result<Arc<dyn RowSink>> {
+    async fn start() -> Self {
+        let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+        Self { server, pools: Pools::default() }
+    }
+
+    fn connect(&self, dsn: &str, pools: &Pools) -> anyhow::Result<Arc<dyn RowSink>> {
         let mut config = Config::new(dsn.into(), "items");
         config.guard = Guard::open();
         config.tls = TlsSpec { ca_pem: Some(self.server.ca_pem().as_bytes().to_vec()), ..TlsSpec::default() };
-        Ok(Arc::new(PostgresSink::new(config, &self.pools)?))
+        Ok(Arc::new(PostgresSink::new(config, pools)?))
     }
 }
 
 #[async_trait::async_trait]
 impl RowBackend for Backend {
     async fn sink(&self) -> anyhow::Result<Arc<dyn RowSink>> {
-        self.connect(&self.server.url(Postgres::DATABASE))
+        self.connect(&self.server.url(Postgres::DATABASE), &self.pools)
     }
     async fn sink_with_wrong_credentials(&self) -> anyhow::Result<Arc<dyn RowSink>> {
-        self.connect(&self.server.url(Postgres::DATABASE).replace(Postgres::PASSWORD, "wrong"))
+        let dsn = self.server.url(Postgres::DATABASE).replace(Postgres::PASSWORD, "wrong");
+        self.connect(&dsn, &self.pools)
     }
     async fn read_back(&self) -> anyhow::Result<Vec<StoredRow>> {
         let admin = self.server.admin(Postgres::DATABASE).await?;
@@ -61,8 +68,23 @@ impl RowBackend for Backend {
     }
 }
 
+#[async_trait::async_trait]
+impl ProxiedRows for Backend {
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.server.port()).into()
+    }
+    async fn sink_at(&self, port: u16) -> anyhow::Result<Arc<dyn RowSink>> {
+        // Pools of its own: a fault has to meet the sink from its first connection on.
+        self.connect(&self.server.url_at("localhost", port, Postgres::DATABASE), &Pools::default())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sink_keeps_the_promises_of_every_sink() {
-    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
-    rows(&Backend { server, pools: Pools::default() }).await.unwrap();
+    rows(&Backend::start().await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sink_tells_the_truth_behind_a_bad_network() {
+    row_faults(&Backend::start().await).await.unwrap();
 }

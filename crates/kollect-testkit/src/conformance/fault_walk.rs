@@ -1,0 +1,184 @@
+//! The walk over the faults of a network, alike for rows and files.
+//!
+//! Separate from the cases because it decides where a network breaks. A healthy export is measured first, so that the
+//! faults hit every part of it, whatever the transport: the handshake, each exchange, and the answer to the last one.
+
+use super::drive::CycleParts;
+use super::row_cases::transient;
+use crate::fault_proxy::{TcpFault, TcpProxy, Trigger};
+use anyhow::{Context as _, bail, ensure};
+use kollect_export::{Landed, SinkError};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+/// How long a cycle may take to come back, cancelled or not.
+const DEADLINE: Duration = Duration::from_secs(15);
+const STALLED_FOR: Duration = Duration::from_millis(500);
+/// Places where a connection is reset while the server answers.
+const RESETS: u64 = 5;
+/// Places from which on the next answer is lost …
+const LOST_ANSWERS: u64 = 16;
+/// … and more of them close to the end, where the request may be short that makes everything durable. Exports differ by
+/// some bytes, because what is sent together decides how many TLS records it takes.
+const LAST_ANSWERS: u64 = 8;
+const LAST_STEP: u64 = 16;
+const PAST_THE_END: u64 = 32;
+/// Number of the first change. Later ones have as many digits, so that every export moves as many bytes.
+pub(super) const FIRST: u32 = 1_000;
+
+/// What is exported through the proxy.
+#[async_trait::async_trait]
+pub(super) trait Walked: Send {
+    /// Where the backend listens.
+    fn address(&self) -> SocketAddr;
+    /// Takes a new sink object that connects to this loopback port.
+    async fn connect(&mut self, port: u16) -> anyhow::Result<()>;
+    /// Wants one thing more, one changed and one less, and remembers what was wanted before.
+    fn change(&mut self, n: u32) -> anyhow::Result<()>;
+    fn parts(&mut self) -> &mut CycleParts;
+    async fn export(&mut self) -> Result<(), SinkError>;
+    /// Fails unless the backend holds what is wanted.
+    async fn check(&mut self) -> anyhow::Result<()>;
+    /// Fails unless the backend holds what was wanted before the last change.
+    async fn check_before(&mut self) -> anyhow::Result<()>;
+}
+
+/// What the faults did.
+#[derive(Default)]
+struct Tally {
+    faults: usize,
+    /// Exports that failed.
+    felt: usize,
+    /// Of these, exports whose changes were made all the same.
+    landed: usize,
+}
+
+pub(super) async fn walk(subject: &mut dyn Walked) -> anyhow::Result<()> {
+    let proxy = TcpProxy::start(subject.address()).await?;
+    subject.connect(proxy.port()).await?;
+    subject.export().await.context("the first export through the proxy")?;
+    let faults = measure(subject, &proxy).await.context("a healthy export through the proxy")?.faults();
+    let mut tally = Tally { faults: faults.len(), ..Tally::default() };
+    for (n, fault) in (FIRST + 1..).zip(faults) {
+        one_fault(subject, &proxy, n, &fault, &mut tally).await.with_context(|| format!("{fault:?}"))?;
+    }
+    tally.judge()
+}
+
+impl Tally {
+    /// A walk that missed the exports proves nothing.
+    fn judge(&self) -> anyhow::Result<()> {
+        let Self { faults, felt, landed } = self;
+        ensure!(
+            felt * 2 >= *faults,
+            "only {felt} of {faults} faults made an export fail: does the sink use the proxy?"
+        );
+        ensure!(*landed > 0, "{felt} of {faults} exports failed, but none after its changes were made");
+        Ok(())
+    }
+}
+
+async fn one_fault(
+    subject: &mut dyn Walked,
+    proxy: &TcpProxy,
+    n: u32,
+    fault: &TcpFault,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    subject.connect(proxy.port()).await?;
+    subject.change(n)?;
+    proxy.set(fault.clone());
+    let cancel = subject.parts().cancel_after((*fault == TcpFault::Stall).then_some(STALLED_FOR));
+    let outcome = tokio::time::timeout(DEADLINE, subject.export()).await;
+    cancel.abort();
+    subject.parts().renew();
+    proxy.heal();
+    proxy.reset_all();
+    if let Err(error) = outcome.context("the sink does not come back")? {
+        transient(&error)?;
+        tally.felt += 1;
+        tally.landed += usize::from(subject.check().await.is_ok());
+        if error.landed == Landed::No {
+            subject.check_before().await.with_context(|| format!("`Landed::No` was wrong of {error}"))?;
+        }
+    }
+    converge(subject).await.context("afterwards")
+}
+
+async fn converge(subject: &mut dyn Walked) -> anyhow::Result<()> {
+    for _ in 0..5 {
+        match subject.export().await {
+            Ok(()) => return subject.check().await,
+            Err(error) => transient(&error)?,
+        }
+    }
+    bail!("the sink did not recover with its network")
+}
+
+/// Bytes of an export without faults. A range for every connection that goes further than those before it: a fault at a
+/// byte of the range spares the earlier connections and hits this one.
+struct Healthy {
+    sent: Vec<Range<u64>>,
+    received: Vec<Range<u64>>,
+}
+
+async fn measure(subject: &mut dyn Walked, proxy: &TcpProxy) -> anyhow::Result<Healthy> {
+    let earlier = proxy.connections().len();
+    subject.connect(proxy.port()).await?;
+    subject.change(FIRST)?;
+    subject.export().await?;
+    let used = proxy.connections().split_off(earlier);
+    ensure!(!used.is_empty(), "it opened no connection to the proxy");
+    subject.check().await?;
+    Ok(Healthy {
+        sent: reached(used.iter().map(|connection| connection.sent)),
+        received: reached(used.iter().map(|connection| connection.received)),
+    })
+}
+
+fn reached(sizes: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let mut furthest = 0;
+    for size in sizes.filter(|size| *size > 0) {
+        if size > furthest {
+            ranges.push(furthest..size);
+            furthest = size;
+        }
+    }
+    ranges
+}
+
+/// About `count` places, evenly in every range, with its end and without its start.
+fn spread(ranges: &[Range<u64>], count: u64) -> BTreeSet<u64> {
+    let each = count.div_ceil(ranges.len().max(1) as u64);
+    ranges.iter().flat_map(|r| (1..=each).map(move |step| r.start + (r.end - r.start) * step / each)).collect()
+}
+
+impl Healthy {
+    fn faults(&self) -> Vec<TcpFault> {
+        let mut faults = vec![TcpFault::Latency(Duration::from_millis(30)), TcpFault::Refuse, TcpFault::Stall];
+        let mut resets = spread(&self.received, RESETS);
+        resets.insert(0);
+        faults.extend(resets.into_iter().map(TcpFault::ResetAfter));
+        let mut answers = spread(&self.sent, LOST_ANSWERS);
+        let end = self.sent.last().map_or(0, |range| range.end + PAST_THE_END);
+        answers.extend((0..LAST_ANSWERS).map(|back| end.saturating_sub(back * LAST_STEP)));
+        faults.extend(answers.into_iter().map(|sent| TcpFault::DropAnswer(Trigger::ClientBytes(sent))));
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_spread_over_what_each_connection_adds() {
+        let ranges = reached([100, 0, 80, 300].into_iter());
+        assert_eq!(ranges, [0..100, 100..300]);
+        assert_eq!(spread(&ranges, 4), [50, 100, 200, 300].into());
+        assert_eq!(spread(&[], 4), BTreeSet::new());
+    }
+}
