@@ -23,10 +23,11 @@ pub fn precise_timestamp() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// Seconds since the beginning of 2026: a number that a later process finds larger.
-pub fn epoch_seconds() -> u64 {
-    const START_OF_2026: i64 = 1_767_225_600;
-    u64::try_from(timestamp().as_second() - START_OF_2026).unwrap_or(0)
+/// The fence of a writer that began at this time: microseconds since the beginning of 2026. Restarts are further apart than
+/// that, so a later process has a higher one.
+pub fn fence_of(began: jiff::Timestamp) -> u64 {
+    const START_OF_2026: i64 = 1_767_225_600_000_000;
+    u64::try_from(began.as_microsecond() - START_OF_2026).unwrap_or(0)
 }
 
 /// A wall-clock time in whole seconds.

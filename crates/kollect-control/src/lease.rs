@@ -1,10 +1,11 @@
 //! Leader election on one Lease, and the right to write that follows from it.
 //!
 //! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
-//! was *sent*, and every write carries the number of lease transitions as a fence. It must not know what is written.
+//! was *sent*, and every write carries when the leadership began as a fence. It must not know what is written.
 
-use crate::clock::{boot_time, epoch_seconds, precise_timestamp};
+use crate::clock::{boot_time, fence_of, precise_timestamp};
 use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kollect_export::WriteRight;
@@ -110,11 +111,26 @@ impl Observed {
     }
 }
 
-/// The number of a new leadership. Backends refuse writers with a lower one than they have seen, so it must grow even when
-/// the Lease was deleted with all its history: it is never less than the time.
-fn next_transition(last: Option<i32>, now: u64) -> i32 {
-    let after_last = last.map_or(0, |last| last.saturating_add(1));
-    i32::try_from(now).unwrap_or(i32::MAX).max(after_last)
+/// What tells one leadership from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Leadership {
+    /// When it began; later than every one before it. Backends refuse writers of an earlier one than they have seen. The
+    /// time and not a count, so that it also grows when the Lease was deleted with all its history.
+    began: Timestamp,
+    /// How often the holder changed.
+    transitions: i32,
+}
+
+impl Leadership {
+    fn after(last: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> Self {
+        let before = last.and_then(|spec| spec.acquire_time.as_ref());
+        let earliest = before.and_then(|time| time.0.checked_add(SignedDuration::from_micros(1)).ok());
+        let transitions = last.map_or(0, |spec| {
+            let same = spec.holder_identity.as_deref() == Some(identity);
+            spec.lease_transitions.unwrap_or(0).saturating_add(i32::from(!same))
+        });
+        Self { began: earliest.map_or(now, |earliest| earliest.max(now)), transitions }
+    }
 }
 
 /// The next item of a stream, not asked for before `when`.
@@ -130,6 +146,8 @@ pub struct Election {
     permit: Arc<WritePermit>,
     leading: watch::Sender<bool>,
     observed: Observed,
+    /// The latest that was written, or tried.
+    leadership: Option<Leadership>,
 }
 
 impl Election {
@@ -139,7 +157,7 @@ impl Election {
         let (leading, signal) = watch::channel(false);
         let api = Api::namespaced(client, &settings.namespace);
         let observed = Observed { lease: None, since: Instant::now() };
-        (Self { api, settings, permit: permit.clone(), leading, observed }, permit, signal)
+        (Self { api, settings, permit: permit.clone(), leading, observed, leadership: None }, permit, signal)
     }
 
     /// Runs until `stop` (then a held lease is released) or until leadership is lost.
@@ -204,12 +222,6 @@ impl Election {
         Err(LeaseError::Lost(format!("{} holds the Lease {LEASE_NAME} now", self.observed.holder())))
     }
 
-    /// Of the lease that we hold, also when somebody has deleted it.
-    fn transitions(&self) -> i32 {
-        let ours = i32::try_from(self.permit.fence()).unwrap_or(i32::MAX);
-        self.observed.spec().and_then(|s| s.lease_transitions).map_or(ours, |seen| seen.max(ours))
-    }
-
     async fn refresh(&mut self) {
         if let Ok(Ok(lease)) = tokio::time::timeout(self.settings.retry_period, self.api.get_opt(LEASE_NAME)).await {
             self.observed.note(lease);
@@ -224,10 +236,16 @@ impl Election {
             self.refresh().await;
             return self.when_to_try().min(look).max(Instant::now() + Duration::from_millis(10));
         }
-        let transitions = next_transition(self.observed.spec().and_then(|s| s.lease_transitions), epoch_seconds());
-        match self.put(transitions, &self.settings.identity.clone()).await {
+        let next = Leadership::after(self.observed.spec(), &self.settings.identity, precise_timestamp());
+        match self.put(next, &self.settings.identity.clone()).await {
             Ok(()) => {
-                tracing::info!(identity = %self.settings.identity, transitions, "became leader");
+                self.leadership = Some(next);
+                tracing::info!(
+                    identity = %self.settings.identity,
+                    transitions = next.transitions,
+                    fence = fence_of(next.began),
+                    "became leader"
+                );
                 self.leading.send_replace(true);
                 Instant::now() + self.settings.lease_duration / 4
             }
@@ -240,8 +258,11 @@ impl Election {
     }
 
     async fn renew(&mut self) -> Result<Instant, LeaseError> {
-        let transitions = self.transitions();
-        match self.put(transitions, &self.settings.identity.clone()).await {
+        let Some(ours) = self.leadership else {
+            return Err(LeaseError::Lost("this process never held the Lease".to_owned()));
+        };
+        // Also when somebody has deleted it: the same leadership goes on.
+        match self.put(ours, &self.settings.identity.clone()).await {
             Ok(()) => Ok(Instant::now() + self.settings.lease_duration / 4),
             Err(error) => {
                 tracing::warn!(%error, error_class = "transient", "lease not renewed");
@@ -257,13 +278,9 @@ impl Election {
     }
 
     /// One PUT guarded by the version that was last seen. The right to write counts from before it was sent.
-    async fn put(&mut self, transitions: i32, holder: &str) -> Result<(), String> {
+    async fn put(&mut self, leadership: Leadership, holder: &str) -> Result<(), String> {
         let sent = boot_time();
-        let now = MicroTime(precise_timestamp());
         let seconds = i32::try_from(self.settings.lease_duration.as_secs().max(1)).unwrap_or(i32::MAX);
-        let old = self.observed.spec();
-        let same_holder = old.is_some_and(|s| s.holder_identity.as_deref() == Some(holder));
-        let acquired = old.and_then(|s| s.acquire_time.clone()).filter(|_| same_holder).unwrap_or_else(|| now.clone());
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(LEASE_NAME.to_owned()),
@@ -274,9 +291,9 @@ impl Election {
             spec: Some(LeaseSpec {
                 holder_identity: Some(holder.to_owned()),
                 lease_duration_seconds: Some(if holder.is_empty() { 1 } else { seconds }),
-                acquire_time: Some(acquired),
-                renew_time: Some(now),
-                lease_transitions: Some(transitions),
+                acquire_time: Some(MicroTime(leadership.began)),
+                renew_time: Some(MicroTime(precise_timestamp())),
+                lease_transitions: Some(leadership.transitions),
                 ..LeaseSpec::default()
             }),
         };
@@ -292,7 +309,7 @@ impl Election {
         let written = answer.map_err(|_| "the API server did not answer".to_owned())?.map_err(|e| e.to_string())?;
         self.observed.note(Some(written));
         if !holder.is_empty() {
-            self.permit.grant(sent + self.settings.renew_deadline, u64::try_from(transitions).unwrap_or(0));
+            self.permit.grant(sent + self.settings.renew_deadline, fence_of(leadership.began));
         }
         Ok(())
     }
@@ -304,8 +321,8 @@ impl Election {
             return;
         }
         self.leading.send_replace(false);
-        let transitions = self.transitions();
-        if let Err(error) = self.put(transitions, "").await {
+        let Some(ours) = self.leadership else { return };
+        if let Err(error) = self.put(ours, "").await {
             tracing::warn!(%error, error_class = "transient", "lease not released; a successor waits until it expires");
         }
     }
@@ -341,11 +358,24 @@ mod tests {
     }
 
     #[test]
-    fn a_new_leadership_has_a_higher_number_than_any_before_even_without_a_lease() {
-        assert_eq!(next_transition(Some(500), 400), 501);
-        assert_eq!(next_transition(Some(3), 400), 400);
-        assert!(next_transition(None, 402) > next_transition(Some(400), 400));
-        assert_eq!(next_transition(Some(i32::MAX), u64::MAX), i32::MAX);
+    fn a_new_leadership_begins_after_every_one_before_even_without_a_lease() {
+        let at = |micros: i64| Timestamp::from_microsecond(1_800_000_000_000_000 + micros).unwrap();
+        let held = |holder: &str, began: i64, transitions: i32| LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            acquire_time: Some(MicroTime(at(began))),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        };
+        let after = |last: Option<LeaseSpec>, now: i64| Leadership::after(last.as_ref(), "me", at(now));
+        assert_eq!(after(None, 5), Leadership { began: at(5), transitions: 0 });
+        assert_eq!(after(Some(held("other", 3, 7)), 5), Leadership { began: at(5), transitions: 8 });
+        assert_eq!(after(Some(held("", 3, 7)), 5), Leadership { began: at(5), transitions: 8 });
+        assert_eq!(after(Some(held("me", 3, 7)), 5), Leadership { began: at(5), transitions: 7 }, "a restart");
+        // The clock of the one before may be ahead of ours.
+        assert_eq!(after(Some(held("other", 9, 7)), 5).began, at(10));
+        let (first, second) = (after(None, 5), after(Some(held("me", 5, 0)), 5));
+        assert!(fence_of(first.began) < fence_of(second.began));
+        assert!(fence_of(second.began) < fence_of(after(None, 1_000).began), "the Lease was deleted");
     }
 
     #[tokio::test]

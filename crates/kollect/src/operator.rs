@@ -6,7 +6,7 @@ use crate::settings::{LeaderElection, Settings};
 use crate::sinks::Registry;
 use anyhow::Context;
 use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
-use kollect_control::clock::epoch_seconds;
+use kollect_control::clock::{fence_of, precise_timestamp};
 use kollect_control::control::{Control, ControlSettings, Parts};
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
@@ -99,7 +99,7 @@ async fn lead_when_elected(
     let (right, mut leading, mut election): (Arc<dyn WriteRight>, _, _) = match &settings.leader_election {
         None => {
             let (_always, signal) = watch::channel(true);
-            (Arc::new(OnlyOne { fence: epoch_seconds() }), signal, None)
+            (Arc::new(OnlyOne { fence: fence_of(precise_timestamp()) }), signal, None)
         }
         Some(wanted) => {
             let (election, permit, signal) = Election::new(client.clone(), lease_settings(settings, wanted));
