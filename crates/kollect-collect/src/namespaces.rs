@@ -9,6 +9,7 @@ use crate::plan::Gvr;
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request::{Source, get_document};
 use crate::request_error::RequestError;
+use kollect_api::names::label::NAMESPACE_NAME;
 use parking_lot::{Mutex, RwLock};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -18,8 +19,6 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Label that every namespace has.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Pause between two looks at the labels of given namespaces.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 const ACCEPT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -277,7 +276,7 @@ fn learn(
 }
 
 fn only_named(name: &str) -> NamespaceMeta {
-    let labels = BTreeMap::from([(NAME_LABEL.into(), name.into())]);
+    let labels = BTreeMap::from([(NAMESPACE_NAME.into(), name.into())]);
     NamespaceMeta { labels, ..NamespaceMeta::default() }
 }
 
@@ -296,7 +295,7 @@ mod tests {
         let refused = || Err(RequestError::Forbidden("no".into()));
         let shown = || Ok(Some(br#"{"metadata":{"name":"shop","labels":{"env":"prod"}}}"#.to_vec()));
         learn(&mut known, &shop, refused()).unwrap();
-        assert_eq!((label(&known, NAME_LABEL), label(&known, "env")), ((Some("shop"), true), (None, true)));
+        assert_eq!((label(&known, NAMESPACE_NAME), label(&known, "env")), ((Some("shop"), true), (None, true)));
         learn(&mut known, &shop, shown()).unwrap();
         assert_eq!(label(&known, "env"), (Some("prod"), false));
         learn(&mut known, &shop, refused()).unwrap();

@@ -3,11 +3,9 @@
 //! Separate because tenants are kept apart here: an empty result means that nothing is collected, never everything.
 
 use crate::Selector;
+use kollect_api::names::label::NAMESPACE_NAME;
 use kollect_api::{KollectScopeSpec, KollectTargetSpec, WatchMode};
 use std::collections::BTreeMap;
-
-/// Label that every namespace has. It is known even where labels may not be read.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Everything that decides about the namespaces of a target.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +72,7 @@ fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
     let rules: Vec<Selector> =
         target.resource_rules.iter().filter_map(|rule| rule.namespace_selector.as_ref()).map(Selector::new).collect();
     let open = |labels: &BTreeMap<String, String>| {
-        let judge = |selector: &Selector| selector.matches_knowing(NAME_LABEL, labels);
+        let judge = |selector: &Selector| selector.matches_knowing(NAMESPACE_NAME, labels);
         let selected = selector.as_ref().map_or(Some(true), judge);
         let excluded = excluding.as_ref().map_or(Some(false), judge);
         let opt_in = (target.watch_mode == WatchMode::OptIn).then_some(None);
@@ -256,7 +254,7 @@ mod tests {
     fn resolve_unread(target: &Value, confined_to: Option<&str>) -> Resolved {
         let mut spec = target.clone();
         spec["profileRef"] = json!("p");
-        let named = |name: &str| BTreeMap::from([(NAME_LABEL.to_owned(), name.to_owned())]);
+        let named = |name: &str| BTreeMap::from([(NAMESPACE_NAME.to_owned(), name.to_owned())]);
         let (shop, pay) = (named("shop"), named("pay"));
         let infra = BTreeMap::from([("team".to_owned(), "ops".to_owned())]);
         resolve_namespaces(&NamespaceIntent {

@@ -9,7 +9,6 @@ use crate::scene;
 use crate::servers::{Postgres, free_port, wait_for};
 use anyhow::Context as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -110,38 +109,30 @@ impl<'a> Ill<'a> {
     async fn end(&self) -> anyhow::Result<()> {
         self.refer(&["postgres"]).await?;
         for object in self.objects.iter().filter(|object| object["kind"] != "Secret") {
-            let (api, name) = self.api(object)?;
-            api.delete(&name, &DeleteParams::default()).await?;
+            let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+            operator::api_of(self.client, object).delete(name, &DeleteParams::default()).await?;
         }
         self.inventory_becomes("Exported").await
     }
 
     async fn refer(&self, sinks: &[&str]) -> anyhow::Result<()> {
         let refs: Vec<Value> = sinks.iter().map(|name| json!({"name": name})).collect();
-        let (inventories, name) = self.api(&self.inventory())?;
         let patch = Patch::Merge(json!({"spec": {"databaseSinkRefs": refs}}));
-        inventories.patch(&name, &PatchParams::default(), &patch).await.map(drop)?;
+        self.inventories().patch(INVENTORY, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
-    fn inventory(&self) -> Value {
-        scene::inventory(self.namespace, INVENTORY, None, Some("postgres"), "0s")
+    fn inventories(&self) -> Api<DynamicObject> {
+        operator::api_of(self.client, &scene::inventory(self.namespace, INVENTORY, None, None, "0s"))
     }
 
     async fn inventory_becomes(&self, reason: &str) -> anyhow::Result<()> {
-        let (inventories, name) = self.api(&self.inventory())?;
+        let inventories = self.inventories();
         wait_for(&format!("the inventory is {reason}"), SOON, async || {
-            let object = inventories.get(&name).await?;
+            let object = inventories.get(INVENTORY).await?;
             let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
             Ok(conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["reason"] == reason)))
         })
         .await
-    }
-
-    fn api(&self, object: &Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).context("an incomplete object");
-        let kind = GroupVersionKind::gvk("kollect.dev", "v1alpha1", text("/kind")?);
-        let api = Api::namespaced_with(self.client.clone(), self.namespace, &ApiResource::from_gvk(&kind));
-        Ok((api, text("/metadata/name")?.to_owned()))
     }
 }

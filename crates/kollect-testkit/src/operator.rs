@@ -66,20 +66,26 @@ pub async fn apply_yaml(client: &kube::Client, text: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Applies one object, server-side.
-pub async fn apply(client: &kube::Client, object: Value) -> anyhow::Result<DynamicObject> {
+/// The collection an object belongs to.
+pub fn api_of(client: &kube::Client, object: &Value) -> Api<DynamicObject> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (api_version, kind, name, namespace) =
-        (text("/apiVersion"), text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
+    let (api_version, kind, namespace) = (text("/apiVersion"), text("/kind"), text("/metadata/namespace"));
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
-    let api: Api<DynamicObject> = if namespace.is_empty() {
+    if namespace.is_empty() {
         Api::all_with(client.clone(), &resource)
     } else {
         Api::namespaced_with(client.clone(), &namespace, &resource)
-    };
+    }
+}
+
+/// Applies one object, server-side.
+pub async fn apply(client: &kube::Client, object: Value) -> anyhow::Result<DynamicObject> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(object))
+    api_of(client, &object)
+        .patch(&name, &params, &Patch::Apply(object))
         .await
         .with_context(|| format!("applying {kind} {namespace}/{name}"))
 }

@@ -94,11 +94,8 @@ impl Walked for Rows<'_> {
         row_cases::check(self.backend, &self.wanted).await
     }
 
-    async fn check_before(&mut self) -> anyhow::Result<()> {
+    fn swap_with_before(&mut self) {
         std::mem::swap(&mut self.before, &mut self.wanted.rows);
-        let checked = row_cases::check(self.backend, &self.wanted).await;
-        std::mem::swap(&mut self.before, &mut self.wanted.rows);
-        checked
     }
 }
 
@@ -144,10 +141,7 @@ impl Walked for Files<'_> {
         file_cases::check(self.backend, &[&self.tree]).await
     }
 
-    async fn check_before(&mut self) -> anyhow::Result<()> {
+    fn swap_with_before(&mut self) {
         std::mem::swap(&mut self.before, &mut self.tree.files);
-        let checked = file_cases::check(self.backend, &[&self.tree]).await;
-        std::mem::swap(&mut self.before, &mut self.tree.files);
-        checked
     }
 }

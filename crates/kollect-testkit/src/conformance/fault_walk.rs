@@ -41,8 +41,8 @@ pub(super) trait Walked: Send {
     async fn export(&mut self) -> Result<(), SinkError>;
     /// Fails unless the backend holds what is wanted.
     async fn check(&mut self) -> anyhow::Result<()>;
-    /// Fails unless the backend holds what was wanted before the last change.
-    async fn check_before(&mut self) -> anyhow::Result<()>;
+    /// Wants what was wanted before the last change, and the other way round.
+    fn swap_with_before(&mut self);
 }
 
 /// What the faults did.
@@ -101,7 +101,9 @@ async fn one_fault(
         tally.felt += 1;
         tally.landed += usize::from(subject.check().await.is_ok());
         if error.landed == Landed::No {
-            subject.check_before().await.with_context(|| format!("`Landed::No` was wrong of {error}"))?;
+            subject.swap_with_before();
+            subject.check().await.with_context(|| format!("`Landed::No` was wrong of {error}"))?;
+            subject.swap_with_before();
         }
     }
     converge(subject).await.context("afterwards")

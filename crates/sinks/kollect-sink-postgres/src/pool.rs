@@ -20,7 +20,7 @@ use tokio::time::Instant;
 const MAX_IDLE: Duration = Duration::from_mins(4);
 /// The driver keeps the room of the largest message it ever sent until the connection is closed. So a connection that
 /// sent more than this at once is closed as soon as no bulk followed for a while.
-const BULK_BYTES: u64 = 64 << 10;
+const BULK_BYTES: usize = 64 << 10;
 const BULK_IDLE: Duration = Duration::from_secs(5);
 
 /// The pools of a process, by a hash of the connection settings. Clones share them.
@@ -132,7 +132,7 @@ impl Pool {
             Some(idle) => idle.connection,
             None => self.opener.open().await?,
         };
-        Ok(Lease { connection, pool: self.clone(), _permit: permit })
+        Ok(Lease { connection, bulk: false, pool: self.clone(), _permit: permit })
     }
 
     fn close_unusable(&self) {
@@ -143,6 +143,7 @@ impl Pool {
 /// A connection in use. Dropped, it is closed; [`Lease::give_back`] keeps it.
 pub(crate) struct Lease {
     connection: Connection,
+    bulk: bool,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -155,23 +156,23 @@ impl Deref for Lease {
 }
 
 impl Lease {
-    /// Returns a connection that has no transaction and no answer under way.
-    pub(crate) fn give_back(self) {
-        self.give_back_after(0);
+    /// About this many bytes will be sent at once, whatever comes of it.
+    pub(crate) fn carries(&mut self, bytes: usize) {
+        self.bulk |= bytes > BULK_BYTES;
     }
 
-    /// The same after a write of this many bytes.
-    pub(crate) fn give_back_after(self, bytes: u64) {
-        let Self { mut connection, pool, _permit } = self;
+    /// Returns a connection that has no transaction and no answer under way.
+    pub(crate) fn give_back(self) {
+        let Self { mut connection, bulk, pool, _permit } = self;
         let now = Instant::now();
-        if bytes > BULK_BYTES {
+        if bulk {
             connection.last_bulk = Some(now);
         }
-        let bulk = connection.last_bulk.map(|last| last + BULK_IDLE);
-        let until = bulk.unwrap_or(now + MAX_IDLE);
+        let calm_at = connection.last_bulk.map(|last| last + BULK_IDLE);
+        let until = calm_at.unwrap_or(now + MAX_IDLE);
         let closing = Arc::downgrade(&pool);
         pool.idle.lock().push(Idle { connection, until });
-        if bulk.is_some() {
+        if calm_at.is_some() {
             tokio::spawn(async move {
                 tokio::time::sleep_until(until).await;
                 if let Some(pool) = closing.upgrade() {

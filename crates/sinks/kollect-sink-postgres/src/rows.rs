@@ -41,6 +41,12 @@ impl<'a> Sorted<'a> {
     pub(crate) fn len(&self) -> usize {
         self.deletes.len() + self.upserts.len()
     }
+
+    /// About as many bytes as go over the wire: what names a row, and its attributes.
+    pub(crate) fn bytes(&self) -> usize {
+        const NAMES: usize = 256;
+        NAMES * self.len() + self.upserts.iter().map(|row| row.attributes.get().len()).sum::<usize>()
+    }
 }
 
 fn has_nul(row: &Row) -> bool {

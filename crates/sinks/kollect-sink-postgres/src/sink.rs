@@ -246,10 +246,11 @@ impl RowSink for PostgresSink {
         if sorted.is_empty() {
             return Ok(Receipt { rejected, ..Receipt::default() });
         }
-        let lease = self.lease(cycle).await?;
+        let mut lease = self.lease(cycle).await?;
+        lease.carries(sorted.bytes());
         match self.write(&lease, step, &sorted).await {
             Ok(mut receipt) => {
-                lease.give_back_after(receipt.bytes);
+                lease.give_back();
                 rejected.append(&mut receipt.rejected);
                 Ok(Receipt { rejected, ..receipt })
             }

@@ -1,6 +1,6 @@
 //! Logging in, TLS, outages, limits.
 
-use crate::server::{Database, Run, row, server, upserts};
+use crate::server::{Database, Run, delete, row, server, upserts};
 use kollect_export::{Class, Landed, RowSink, SinkError};
 use kollect_net::{ClientCert, Guard, TlsSpec};
 use kollect_sink_postgres::{Config, Pools, PostgresSink};
@@ -184,6 +184,10 @@ async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are
     let rows: Vec<_> = (0..500).map(|n| row(&format!("u{n}"), ("shop", "cart"), &filler)).collect();
     run.apply(upserts(&rows)).await.unwrap();
     assert_eq!(open().await.unwrap(), 1, "it is there for the next part of a long export");
+    wait_for("the connection is closed", Duration::from_secs(20), async || Ok(open().await? == 0)).await.unwrap();
+    // Many deletions take room as well.
+    run.apply(rows.iter().map(|row| delete(row)).collect()).await.unwrap();
+    assert_eq!(open().await.unwrap(), 1);
     wait_for("the connection is closed", Duration::from_secs(20), async || Ok(open().await? == 0)).await.unwrap();
 
     let began = Instant::now();
