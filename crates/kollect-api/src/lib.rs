@@ -7,8 +7,13 @@
 // Each printer column is one attribute; columns of the same type repeat its parts.
 #![allow(clippy::duplicated_attributes)]
 
+mod cluster_inventory;
+mod cluster_scope;
+mod cluster_target;
+mod connection_test;
 mod database_sink;
 mod duration;
+mod event_sink;
 mod gvk;
 mod inventory;
 mod layout;
@@ -22,10 +27,21 @@ mod sink_status;
 mod snapshot_sink;
 mod target;
 
+pub use cluster_inventory::{
+    Dedupe, KollectClusterInventory, KollectClusterInventorySpec, KollectClusterInventoryStatus, NamespaceShard,
+};
+pub use cluster_scope::{KollectClusterScope, KollectClusterScopeSpec};
+pub use cluster_target::{KollectClusterTarget, KollectClusterTargetSpec, KollectClusterTargetStatus};
+pub use connection_test::{
+    ConnectionTestSinkRef, KollectConnectionTest, KollectConnectionTestSpec, KollectConnectionTestStatus,
+};
 pub use database_sink::{
     BigQuerySettings, DatabaseSinkType, KollectDatabaseSink, KollectDatabaseSinkSpec, MongoDbSettings, PostgresSettings,
 };
 pub use duration::{DurationError, GoDuration, go_duration_text};
+pub use event_sink::{
+    EventContent, EventSinkType, KafkaSettings, KollectEventSink, KollectEventSinkSpec, NatsSettings,
+};
 pub use gvk::GroupVersionKind;
 pub use inventory::{
     DeletionPolicy, HttpEndpoint, KollectInventory, KollectInventorySpec, KollectInventoryStatus, Partitioning,
@@ -36,7 +52,7 @@ pub use profile::{
     Attribute, ExportInclude, ExportMode, ExportSettings, KollectProfile, KollectProfileSpec, KollectProfileStatus,
     ProfileMetric, PruneSettings,
 };
-pub use reference::{SecretReference, SinkFamily, SinkRef};
+pub use reference::{NamespacedReference, SecretReference, SinkFamily, SinkRef};
 pub use scope::{KollectScope, KollectScopeSpec, KollectScopeStatus};
 pub use sink::{
     Compression, Format, NamingSettings, ProvisioningMode, ProvisioningSettings, SerializationSettings, SinkCommon,
@@ -68,7 +84,12 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         KollectInventory::crd(),
         KollectSnapshotSink::crd(),
         KollectDatabaseSink::crd(),
+        KollectEventSink::crd(),
+        KollectConnectionTest::crd(),
         KollectScope::crd(),
+        KollectClusterScope::crd(),
+        KollectClusterTarget::crd(),
+        KollectClusterInventory::crd(),
     ]
 }
 

@@ -18,6 +18,17 @@ pub struct SecretReference {
     pub namespace: Option<String>,
 }
 
+/// A reference to an object by name and namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespacedReference {
+    /// Name of the object.
+    pub name: String,
+    /// Namespace of the object. Needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
 /// The three kinds of sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SinkFamily {

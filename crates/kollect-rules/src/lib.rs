@@ -8,6 +8,7 @@
 mod inventory;
 mod namespaces;
 mod profile;
+mod review;
 mod scope;
 mod selector;
 mod sink;
@@ -19,6 +20,7 @@ mod watch;
 pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
 pub use namespaces::{NamespaceIntent, Resolved, resolve_namespaces};
 pub use profile::check_profile;
+pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
 pub use scope::{check_scope, enforced_scope, gvk_allowed, sink_allowed};
 pub use selector::{Selector, selector_matches};
 pub use sink::{check_database_sink, check_snapshot_sink};

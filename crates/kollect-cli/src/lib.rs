@@ -1,0 +1,10 @@
+//! The commands of `kollect` that run to an end: one folder per command.
+#![warn(missing_docs)]
+
+pub mod collect;
+pub mod config;
+pub mod diff;
+pub mod eval;
+pub mod init;
+pub mod terminal;
+pub mod validate;

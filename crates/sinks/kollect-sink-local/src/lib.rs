@@ -1,0 +1,2 @@
+//! A directory of files as a sink.
+#![warn(missing_docs)]
