@@ -6,6 +6,10 @@ pub mod finalizer {
     pub const TARGET: &str = "kollect.dev/target-cleanup";
     /// On inventories: clean up what was exported, as `deletionPolicy` says.
     pub const INVENTORY: &str = "kollect.dev/inventory-cleanup";
+    /// On cluster targets: stop collecting and drop the rows.
+    pub const CLUSTER_TARGET: &str = "kollect.dev/cluster-target-cleanup";
+    /// On cluster inventories: clean up what was exported, as `deletionPolicy` says.
+    pub const CLUSTER_INVENTORY: &str = "kollect.dev/cluster-inventory-cleanup";
 }
 
 /// Labels.

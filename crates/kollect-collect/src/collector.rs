@@ -73,6 +73,8 @@ pub(crate) struct Published {
 #[derive(Debug, Default)]
 struct Wanted {
     specs: Arc<[TargetSpec]>,
+    /// Places in `specs`: a cluster target asks for one status per namespace.
+    by_key: HashMap<Arc<TargetKey>, usize>,
     held: Arc<[Held]>,
     /// Namespaces whose labels or annotations changed.
     changed: Vec<(Arc<str>, Arc<NamespaceMeta>, Arc<NamespaceMeta>)>,
@@ -168,6 +170,7 @@ impl Collector {
     /// rows of a target in neither list go.
     pub fn set_targets(&self, targets: Vec<TargetSpec>, held: Vec<Held>) {
         let mut wanted = self.desired.wanted.lock();
+        wanted.by_key = targets.iter().enumerate().map(|(at, spec)| (spec.key.clone(), at)).collect();
         wanted.specs = targets.into();
         wanted.held = held.into();
         drop(wanted);
@@ -190,7 +193,10 @@ impl Collector {
 
     /// How collecting for a target goes; `None` until the target was taken over in its present version.
     pub fn status(&self, key: &TargetKey) -> Option<TargetStatus> {
-        let spec = self.desired.wanted.lock().specs.iter().find(|spec| *spec.key == *key)?.clone();
+        let spec = {
+            let wanted = self.desired.wanted.lock();
+            wanted.by_key.get(key).and_then(|at| wanted.specs.get(*at))?.clone()
+        };
         let published = self.desired.published.lock();
         let facts = published.facts.get(key).filter(|facts| facts.version == spec.version)?.clone();
         let list_error = list_error(&published, &facts, &spec);

@@ -3,6 +3,8 @@
 //! One task decides, so that decisions never race; nothing in it waits for a network.
 
 use crate::clock::timestamp;
+use crate::cluster_target::ClusterTargetState;
+use crate::connection_test::TestRun;
 use crate::feed::Feed;
 use crate::inventory::InventoryState;
 use crate::inventory::cleanup::Finished;
@@ -109,10 +111,12 @@ pub struct Control {
     pub(crate) profiles: HashMap<NamespacedName, Compiled>,
     pub(crate) sinks: HashMap<ObjectRef, SinkState>,
     pub(crate) targets: BTreeMap<NamespacedName, TargetState>,
+    pub(crate) cluster_targets: BTreeMap<NamespacedName, ClusterTargetState>,
     pub(crate) targets_changed: bool,
     /// What each target adds to the row gauge of its profile, which several targets may share.
     pub(crate) counted: HashMap<NamespacedName, (ProfileGvk, i64)>,
     pub(crate) inventories: HashMap<NamespacedName, InventoryState>,
+    pub(crate) connection_tests: HashMap<ObjectRef, TestRun>,
     pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
     /// Objects whose finalizers are being changed.
     pub(crate) finalizing: Arc<Mutex<HashSet<ObjectRef>>>,
@@ -144,6 +148,8 @@ impl Control {
             profiles: HashMap::new(),
             sinks: HashMap::new(),
             targets: BTreeMap::new(),
+            cluster_targets: BTreeMap::new(),
+            connection_tests: HashMap::new(),
             targets_changed: false,
             counted: HashMap::new(),
             inventories: HashMap::new(),
@@ -160,6 +166,7 @@ impl Control {
         let feed = Feed::start(
             self.client.clone(),
             &self.settings.watch_namespaces,
+            self.settings.tenant_mode,
             self.world.clone(),
             self.dirty.clone(),
             self.metrics.clone(),
@@ -206,9 +213,12 @@ impl Control {
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| match object.kind {
             Kind::Scope => self.reconcile_scope(object),
             Kind::Profile => self.reconcile_profile(object),
-            Kind::SnapshotSink | Kind::DatabaseSink => self.reconcile_sink(object),
+            Kind::ClusterScope => self.reconcile_cluster_scope(object),
+            Kind::SnapshotSink | Kind::DatabaseSink | Kind::EventSink => self.reconcile_sink(object),
             Kind::Target => self.reconcile_target(object),
-            Kind::Inventory => self.reconcile_inventory(object),
+            Kind::ClusterTarget => self.reconcile_cluster_target(object),
+            Kind::Inventory | Kind::ClusterInventory => self.reconcile_inventory(object),
+            Kind::ConnectionTest => self.reconcile_connection_test(object),
         }));
         let controller = object.kind.controller().to_owned();
         let result = if outcome.is_ok() { "success" } else { "failure" }.to_owned();
@@ -239,6 +249,20 @@ impl Control {
                 return self.gone(object);
             };
             (scope, crate::scope::conditions(&world.scopes, &object.key()))
+        };
+        let present = serde_json::to_value(&scope.status).unwrap_or_default();
+        let health = health_of(&wanted);
+        self.report(object, &scope.metadata, &present, &wanted, Map::new(), health);
+    }
+
+    fn reconcile_cluster_scope(&mut self, object: &ObjectRef) {
+        let (scope, wanted) = {
+            let world = self.world.read();
+            let Some(scope) = world.cluster_scopes.get(&object.key()).cloned() else {
+                drop(world);
+                return self.gone(object);
+            };
+            (scope, crate::scope::cluster_conditions(&world.cluster_scopes, &object.key()))
         };
         let present = serde_json::to_value(&scope.status).unwrap_or_default();
         let health = health_of(&wanted);
@@ -277,10 +301,27 @@ impl Control {
         if let Some(facts) = facts {
             self.collector.set_namespaces(&facts);
         }
-        let keys: Vec<_> = self.world.read().targets.keys().cloned().collect();
-        for key in &keys {
-            self.dirty.mark(ObjectRef::new(Kind::Target, key));
+        let world = self.world.read();
+        let targets = world.targets.keys().map(|key| ObjectRef::new(Kind::Target, key));
+        let cluster_targets = world.cluster_targets.keys().map(|key| ObjectRef::new(Kind::ClusterTarget, key));
+        let inventories = world.cluster_inventories.keys().map(|key| ObjectRef::new(Kind::ClusterInventory, key));
+        for object in targets.chain(cluster_targets).chain(inventories) {
+            self.dirty.mark(object);
         }
+    }
+
+    /// What admission would refuse about an object, for installations without webhooks.
+    pub(crate) fn violations<K: serde::Serialize>(&self, object: &K) -> Vec<kollect_rules::Violation> {
+        let settings = kollect_rules::RuleSettings {
+            max_export_bytes: self.settings.max_export_bytes,
+            tenant_mode: self.settings.tenant_mode,
+            // Addresses are checked when they are dialed.
+            allow_private_sinks: true,
+            allow_loopback_sinks: true,
+        };
+        let Ok(object) = serde_json::to_value(object) else { return Vec::new() };
+        let review = kollect_rules::review(&object, &settings, &kollect_rules::Facts::default());
+        review.unwrap_or_default().violations
     }
 
     /// Forgets an object that does not exist any more.

@@ -6,7 +6,8 @@ use crate::shared::dirty::Dirty;
 use crate::world::{Held, World};
 use futures_util::StreamExt;
 use kollect_api::{
-    KollectDatabaseSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget,
+    KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectDatabaseSink,
+    KollectEventSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget,
 };
 use kube::api::Api;
 use kube::runtime::watcher;
@@ -34,10 +35,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts the watches. With `namespaces` only those are looked at, which a namespaced Role allows.
+    /// Starts the watches. With `namespaces` only those are looked at, which a namespaced Role allows; `tenant_mode`
+    /// leaves out the cluster-scoped kinds.
     pub fn start(
         client: Client,
         namespaces: &[String],
+        tenant_mode: bool,
         world: Arc<RwLock<World>>,
         dirty: Dirty,
         metrics: Arc<Metrics>,
@@ -48,8 +51,15 @@ impl Feed {
         feed.follow::<KollectProfile>(namespaces);
         feed.follow::<KollectSnapshotSink>(namespaces);
         feed.follow::<KollectDatabaseSink>(namespaces);
+        feed.follow::<KollectEventSink>(namespaces);
         feed.follow::<KollectTarget>(namespaces);
         feed.follow::<KollectInventory>(namespaces);
+        feed.follow::<KollectConnectionTest>(namespaces);
+        if !tenant_mode {
+            feed.follow::<KollectClusterScope>(&[]);
+            feed.follow::<KollectClusterTarget>(&[]);
+            feed.follow::<KollectClusterInventory>(&[]);
+        }
         feed
     }
 
@@ -66,9 +76,9 @@ impl Feed {
 
     fn follow<K: Held>(&self, namespaces: &[String]) {
         let apis: Vec<Api<K>> = if namespaces.is_empty() {
-            vec![Api::all(self.client.clone())]
+            vec![K::api(&self.client, None)]
         } else {
-            namespaces.iter().map(|ns| Api::namespaced(self.client.clone(), ns)).collect()
+            namespaces.iter().map(|ns| K::api(&self.client, Some(ns))).collect()
         };
         for (index, api) in apis.into_iter().enumerate() {
             self.unsynced.fetch_add(1, Ordering::SeqCst);
@@ -119,6 +129,7 @@ async fn watch<K: Held>(
                     watcher::Event::InitDone => {
                         drop_unlisted::<K>(world, dirty, &listed, namespace.as_deref());
                         listed.clear();
+                        readable_again(world, dirty, K::KIND);
                         if let Some(first) = first_sync.take() {
                             first();
                         }
@@ -134,12 +145,42 @@ async fn watch<K: Held>(
                     count_failure(metrics, K::KIND);
                 }
                 let forbidden = matches!(failed, Some(kube::Error::Api(status)) if status.code == 403);
+                let absent = matches!(failed, Some(kube::Error::Api(status)) if status.code == 404);
+                if first_sync.is_some() && (forbidden || absent) && is_optional(K::KIND) {
+                    world.write().unreadable.insert(K::KIND);
+                    if let Some(first) = first_sync.take() {
+                        first();
+                    }
+                }
                 let error_class = if forbidden { "forbidden" } else { "transient" };
                 tracing::warn!(%error, kind, error_class, "watch of a Kollect kind failed; trying again");
                 tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// Kinds without which the rest can be decided: an installation that was upgraded without their CRDs or rights goes on.
+/// Scopes, profiles and the other sinks are not among them, because half a picture of those loses or leaks rows.
+fn is_optional(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::EventSink | Kind::ConnectionTest | Kind::ClusterScope | Kind::ClusterTarget | Kind::ClusterInventory
+    )
+}
+
+/// What could not be decided without the kind can be now.
+fn readable_again(world: &RwLock<World>, dirty: &Dirty, kind: Kind) {
+    let mut world = world.write();
+    if !world.unreadable.remove(&kind) {
+        return;
+    }
+    let any = ObjectRef::new(kind, &NamespacedName::new("", ""));
+    let affected = world.dependents(&any);
+    drop(world);
+    for object in affected.into_iter().filter(|object| *object != any) {
+        dirty.mark(object);
     }
 }
 
@@ -154,8 +195,8 @@ fn refused(error: &watcher::Error) -> Option<&kube::Error> {
 /// What is not seen here reaches no inventory: sinks, or what decides about its rows.
 fn count_failure(metrics: &Metrics, kind: Kind) {
     let watch = match kind {
-        Kind::SnapshotSink | Kind::DatabaseSink => "sink",
-        Kind::Scope | Kind::Profile | Kind::Target | Kind::Inventory => "store",
+        Kind::SnapshotSink | Kind::DatabaseSink | Kind::EventSink => "sink",
+        _ => "store",
     };
     let labels = ControllerWatch { controller: Kind::Inventory.name().to_owned(), watch: watch.to_owned() };
     metrics.watch_map_list_errors.get_or_create(&labels).inc();

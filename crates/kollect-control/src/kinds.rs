@@ -8,16 +8,26 @@ use std::sync::Arc;
 pub enum Kind {
     /// `KollectScope`
     Scope,
+    /// `KollectClusterScope`
+    ClusterScope,
     /// `KollectProfile`
     Profile,
     /// `KollectSnapshotSink`
     SnapshotSink,
     /// `KollectDatabaseSink`
     DatabaseSink,
+    /// `KollectEventSink`
+    EventSink,
     /// `KollectTarget`
     Target,
+    /// `KollectClusterTarget`
+    ClusterTarget,
     /// `KollectInventory`
     Inventory,
+    /// `KollectClusterInventory`
+    ClusterInventory,
+    /// `KollectConnectionTest`
+    ConnectionTest,
 }
 
 impl Kind {
@@ -25,11 +35,16 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Scope => "KollectScope",
+            Self::ClusterScope => "KollectClusterScope",
             Self::Profile => "KollectProfile",
             Self::SnapshotSink => "KollectSnapshotSink",
             Self::DatabaseSink => "KollectDatabaseSink",
+            Self::EventSink => "KollectEventSink",
             Self::Target => "KollectTarget",
+            Self::ClusterTarget => "KollectClusterTarget",
             Self::Inventory => "KollectInventory",
+            Self::ClusterInventory => "KollectClusterInventory",
+            Self::ConnectionTest => "KollectConnectionTest",
         }
     }
 
@@ -37,16 +52,43 @@ impl Kind {
     pub fn controller(self) -> &'static str {
         match self {
             Self::Scope => "kollectscope",
+            Self::ClusterScope => "kollectclusterscope",
             Self::Profile => "kollectprofile",
             Self::SnapshotSink => "kollectsnapshotsink",
             Self::DatabaseSink => "kollectdatabasesink",
+            Self::EventSink => "kollecteventsink",
             Self::Target => "kollecttarget",
+            Self::ClusterTarget => "kollectclustertarget",
             Self::Inventory => "kollectinventory",
+            Self::ClusterInventory => "kollectclusterinventory",
+            Self::ConnectionTest => "kollectconnectiontest",
         }
+    }
+
+    /// The resource name in URLs.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Inventory => "kollectinventories",
+            Self::ClusterInventory => "kollectclusterinventories",
+            Self::Scope => "kollectscopes",
+            Self::ClusterScope => "kollectclusterscopes",
+            Self::Profile => "kollectprofiles",
+            Self::SnapshotSink => "kollectsnapshotsinks",
+            Self::DatabaseSink => "kollectdatabasesinks",
+            Self::EventSink => "kollecteventsinks",
+            Self::Target => "kollecttargets",
+            Self::ClusterTarget => "kollectclustertargets",
+            Self::ConnectionTest => "kollectconnectiontests",
+        }
+    }
+
+    /// Whether objects of the kind live in no namespace.
+    pub fn is_cluster_scoped(self) -> bool {
+        matches!(self, Self::ClusterScope | Self::ClusterTarget | Self::ClusterInventory)
     }
 }
 
-/// Namespace and name.
+/// Namespace and name. The namespace of a cluster-scoped object is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespacedName {
     /// Namespace.
@@ -64,6 +106,9 @@ impl NamespacedName {
 
 impl fmt::Display for NamespacedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            return f.write_str(&self.name);
+        }
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
@@ -93,6 +138,6 @@ impl ObjectRef {
 
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind.name(), self.namespace, self.name)
+        write!(f, "{} {}", self.kind.name(), self.key())
     }
 }

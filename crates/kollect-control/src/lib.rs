@@ -3,6 +3,8 @@
 //! They never touch a row, and know sinks only through [`registry::SinkRegistry`].
 
 pub mod clock;
+pub mod cluster_target;
+pub mod connection_test;
 pub mod control;
 pub mod feed;
 pub mod inventory;

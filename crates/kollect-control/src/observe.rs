@@ -7,7 +7,7 @@ use crate::metrics::{CacheResult, KindClass, Metrics, Reason, Resource, SinkType
 use crate::shared::dirty::Dirty;
 use kollect_collect::{CollectErrorClass, CollectObserver, Gvr};
 use kollect_export::{BindingId, Class, Outcome, OutcomeResult, Reporter, SinkError};
-use kollect_model::TargetKey;
+use kollect_model::{TargetKey, TargetScope};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,8 @@ fn sink_error_reason(error: &SinkError) -> &'static str {
 impl Reporter for Observer {
     fn outcome(&self, outcome: &Outcome) {
         let inventory = &outcome.binding.inventory;
-        let key = NamespacedName { namespace: inventory.namespace.clone(), name: inventory.name.clone() };
+        let object = crate::inventory::object::object_of(inventory);
+        let key = object.key();
         let sink = SinkType { sink_type: outcome.sink_type.to_owned() };
         let attempted = matches!(outcome.result, OutcomeResult::Exported(_) | OutcomeResult::Failed(_));
         if attempted {
@@ -77,7 +78,7 @@ impl Reporter for Observer {
                 tracing::debug!(inventory = %key, sink = %outcome.binding.sink, %why, "export waits");
             }
         }
-        self.dirty.mark(ObjectRef::new(Kind::Inventory, &key));
+        self.dirty.mark(object);
     }
 }
 
@@ -94,8 +95,13 @@ fn resource(gvr: &Gvr) -> Resource {
 
 impl CollectObserver for Observer {
     fn target_changed(&self, key: &TargetKey) {
-        let key = NamespacedName { namespace: key.namespace.clone(), name: key.name.clone() };
-        self.dirty.mark(ObjectRef::new(Kind::Target, &key));
+        self.dirty.mark(match key.scope {
+            TargetScope::Namespaced => {
+                let key = NamespacedName { namespace: key.namespace.clone(), name: key.name.clone() };
+                ObjectRef::new(Kind::Target, &key)
+            }
+            TargetScope::Cluster => ObjectRef::new(Kind::ClusterTarget, &NamespacedName::new("", &key.name)),
+        });
     }
     fn dispatched(&self, took: Duration) {
         self.metrics.dispatch_duration.observe(took.as_secs_f64());
@@ -121,13 +127,17 @@ impl CollectObserver for Observer {
     fn namespace_mismatch(&self, gvr: &Gvr, targets: u64) {
         self.metrics.namespace_mismatch.get_or_create(&resource(gvr)).inc_by(targets);
     }
-    fn error(&self, _key: &TargetKey, class: CollectErrorClass) {
+    fn error(&self, key: &TargetKey, class: CollectErrorClass) {
         let error_class = match class {
             CollectErrorClass::Transient => "transient",
             CollectErrorClass::Terminal => "terminal",
             CollectErrorClass::Forbidden => "forbidden",
         };
-        let labels = KindClass { kind: "KollectTarget".to_owned(), error_class: error_class.to_owned() };
+        let kind = match key.scope {
+            TargetScope::Namespaced => Kind::Target,
+            TargetScope::Cluster => Kind::ClusterTarget,
+        };
+        let labels = KindClass { kind: kind.name().to_owned(), error_class: error_class.to_owned() };
         self.metrics.reconcile_errors.get_or_create(&labels).inc();
     }
 }

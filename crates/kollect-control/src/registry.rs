@@ -1,19 +1,22 @@
 //! The only thing control knows of sinks: how to ask for their Secrets and how to build them.
 
+use crate::kinds::Kind;
 use crate::shared::secrets::SecretData;
-use kollect_api::{KollectDatabaseSink, KollectSnapshotSink, Partitioning, SinkCommon};
+use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, Partitioning, SinkCommon};
 use kollect_export::layout::DocumentSpec;
 use kollect_export::{InventoryKey, Sink, SinkError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A sink object of either kind.
+/// A sink object of any kind.
 #[derive(Clone, Debug)]
 pub enum SinkObject {
     /// Files.
     Snapshot(Arc<KollectSnapshotSink>),
     /// Rows.
     Database(Arc<KollectDatabaseSink>),
+    /// Messages.
+    Event(Arc<KollectEventSink>),
 }
 
 impl SinkObject {
@@ -22,6 +25,7 @@ impl SinkObject {
         match self {
             Self::Snapshot(sink) => &sink.spec.common,
             Self::Database(sink) => &sink.spec.common,
+            Self::Event(sink) => &sink.spec.common,
         }
     }
 
@@ -30,6 +34,7 @@ impl SinkObject {
         match self {
             Self::Snapshot(sink) => sink.spec.type_.as_str(),
             Self::Database(sink) => sink.spec.type_.as_str(),
+            Self::Event(sink) => sink.spec.type_.as_str(),
         }
     }
 
@@ -38,6 +43,16 @@ impl SinkObject {
         match self {
             Self::Snapshot(sink) => &sink.metadata,
             Self::Database(sink) => &sink.metadata,
+            Self::Event(sink) => &sink.metadata,
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Snapshot(_) => Kind::SnapshotSink,
+            Self::Database(_) => Kind::DatabaseSink,
+            Self::Event(_) => Kind::EventSink,
         }
     }
 

@@ -29,6 +29,11 @@ impl TargetKey {
     pub fn namespaced(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into(), scope: TargetScope::Namespaced }
     }
+
+    /// The key of a cluster target in one workload namespace; cluster-scoped objects count as living in `default`.
+    pub fn cluster(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into(), scope: TargetScope::Cluster }
+    }
 }
 
 impl fmt::Display for TargetKey {

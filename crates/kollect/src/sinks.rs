@@ -55,6 +55,7 @@ impl SinkRegistry for Registry {
                 need(GIT_SECRET_REF, auth.and_then(|auth| auth.secret_ref.as_ref()));
             }
             SinkObject::Database(s) => need(POSTGRES_REF, s.spec.postgres.as_ref().map(|p| &p.database_ref)),
+            SinkObject::Event(_) => {}
         }
         needs
     }
@@ -72,6 +73,7 @@ impl SinkRegistry for Registry {
                 DatabaseSinkType::Postgres => self.postgres(&s.spec, secrets, tls)?,
                 DatabaseSinkType::Bigquery | DatabaseSinkType::Mongodb => return Err(not_here(sink)),
             },
+            SinkObject::Event(_) => return Err(not_here(sink)),
         };
         let cluster = common.cluster.as_deref().unwrap_or_default().into();
         Ok(BuiltSink { sink: built, destination, cluster, insecure })
@@ -80,7 +82,7 @@ impl SinkRegistry for Registry {
     fn document(&self, sink: &SinkObject, context: &DocumentContext) -> Result<Option<DocumentSpec>, SinkError> {
         match sink {
             SinkObject::Snapshot(s) => document(&s.spec, context).map(Some),
-            SinkObject::Database(_) => Ok(None),
+            SinkObject::Database(_) | SinkObject::Event(_) => Ok(None),
         }
     }
 }

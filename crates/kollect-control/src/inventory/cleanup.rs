@@ -4,11 +4,11 @@
 //! event, and never holds back a deletion.
 
 use crate::control::Control;
-use crate::inventory::binding_id;
+use crate::inventory::binding::{binding_id, kind_of};
+use crate::inventory::object::{InventoryObject, reference};
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::shared::finalizers;
-use kollect_api::names::finalizer;
-use kollect_api::{DeletionPolicy, KollectInventory, SinkFamily, SinkRef};
+use kollect_api::{DeletionPolicy, SinkFamily, SinkRef};
 use kollect_export::{BindingSpec, Class, Removal, SinkError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,11 +27,10 @@ impl Control {
     pub(crate) fn forget_removed(
         &mut self,
         key: &NamespacedName,
-        inventory: &KollectInventory,
+        inventory: &InventoryObject,
         names: &BTreeSet<String>,
     ) {
-        let exported: BTreeSet<String> =
-            inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone()).collect();
+        let exported: BTreeSet<String> = inventory.sink_exports().iter().map(|e| e.name.clone()).collect();
         let state = self.inventories.entry(key.clone()).or_default();
         // The status may list a binding for a while after its clean-up.
         state.left.retain(|name| exported.contains(name));
@@ -50,8 +49,8 @@ impl Control {
     }
 
     /// Ends every binding of an inventory that is being deleted, then lets it go.
-    pub(crate) fn clean_up_inventory(&mut self, object: &ObjectRef, inventory: &KollectInventory) {
-        if !finalizers::has(&inventory.metadata, finalizer::INVENTORY) {
+    pub(crate) fn clean_up_inventory(&mut self, object: &ObjectRef, inventory: &InventoryObject) {
+        if !finalizers::has(inventory.meta(), inventory.finalizer()) {
             return;
         }
         let key = object.key();
@@ -60,7 +59,7 @@ impl Control {
             return;
         }
         state.leaving.insert(ALL.to_owned(), String::new());
-        let exported = inventory.status.iter().flat_map(|s| &s.sink_exports).map(|e| e.name.clone());
+        let exported = inventory.sink_exports().iter().map(|e| e.name.clone());
         let mut names: BTreeSet<String> =
             state.bindings.keys().chain(state.resting.keys()).cloned().chain(exported).collect();
         names.retain(|name| !state.left.contains(name));
@@ -75,24 +74,25 @@ impl Control {
     }
 
     /// A binding as it ran last, or as it would run now; with the newest credentials where it does not run.
-    fn last_binding(&mut self, key: &NamespacedName, inventory: &KollectInventory, name: &str) -> Option<BindingSpec> {
+    fn last_binding(&mut self, key: &NamespacedName, inventory: &InventoryObject, name: &str) -> Option<BindingSpec> {
         let state = self.inventories.get_mut(key);
         let (bound, rested) = state.map_or((None, None), |s| (s.bindings.remove(name), s.resting.remove(name)));
         bound.or_else(|| self.rebuild(key, inventory, name)).or(rested)
     }
 
     /// A binding that this process has not given to the exporter, made from what is there.
-    fn rebuild(&self, key: &NamespacedName, inventory: &KollectInventory, name: &str) -> Option<BindingSpec> {
+    fn rebuild(&self, key: &NamespacedName, inventory: &InventoryObject, name: &str) -> Option<BindingSpec> {
         let (family, sink) = name.split_once('/')?;
         let family = SinkFamily::ALL.into_iter().find(|f| f.as_str() == family)?;
-        let kind = super::kind_of(family)?;
-        let sink_key = NamespacedName::new(&key.namespace, sink);
+        let kind = kind_of(family);
+        let reference = Self::left_reference(inventory, name, sink);
+        let sink_key = inventory.sink_key(&reference);
         let object = crate::sink::find(self, kind, &sink_key)?;
         let built = self.sinks.get(&ObjectRef::new(kind, &sink_key))?.built.as_ref().ok()?.clone();
-        let document = self.document(key, inventory, &SinkRef::named(sink), &object).ok()?;
+        let document = self.document(key, inventory, &reference, &object).ok()?;
         Some(BindingSpec {
-            id: binding_id(key, family, sink),
-            view: self.view_of(&key.namespace, inventory),
+            id: binding_id(key, family, &sink_key),
+            view: self.selection_of(key, inventory).view,
             sink: built.sink,
             min_interval: Duration::ZERO,
             config_version: 0,
@@ -103,9 +103,18 @@ impl Control {
         })
     }
 
-    fn left_behind(&self, object: &ObjectRef, inventory: &KollectInventory, name: &str, why: &str) {
+    /// The reference as the spec has it, or as the status remembers it.
+    fn left_reference(inventory: &InventoryObject, name: &str, sink: &str) -> SinkRef {
+        if let Some((_, reference)) = inventory.reference(name) {
+            return reference.clone();
+        }
+        let remembered = inventory.sink_exports().iter().find(|entry| entry.name == name);
+        SinkRef { namespace: remembered.and_then(|entry| entry.namespace.clone()), ..SinkRef::named(sink) }
+    }
+
+    fn left_behind(&self, object: &ObjectRef, inventory: &InventoryObject, name: &str, why: &str) {
         let message = format!("{name}: what was exported stays there, because {why}; delete it by hand if it must go");
-        self.warn(object, inventory.metadata.uid.clone(), "CleanupTerminal", &message);
+        self.warn(object, inventory.meta().uid.clone(), "CleanupTerminal", &message);
     }
 
     /// Ends bindings of an inventory object that is already gone; what they exported stays.
@@ -124,15 +133,15 @@ impl Control {
     fn start_cleanup(
         &self,
         key: &NamespacedName,
-        inventory: &KollectInventory,
+        inventory: &InventoryObject,
         bindings: Vec<(String, BindingSpec)>,
         last: bool,
     ) {
-        let removal = match inventory.spec.deletion_policy {
+        let removal = match inventory.deletion_policy() {
             DeletionPolicy::Delete => Removal::Forget,
             DeletionPolicy::Retain => Removal::Leave,
         };
-        let object = ObjectRef::new(crate::kinds::Kind::Inventory, key);
+        let object = reference(key);
         let done = self.cleanups.clone();
         let exporter = self.exporter.clone();
         let dirty = self.dirty.clone();
@@ -158,7 +167,7 @@ impl Control {
             *all = others;
             ours
         };
-        let Some(inventory) = self.world.read().inventories.get(&key).cloned() else { return };
+        let Some(inventory) = self.find_inventory(&key) else { return };
         for end in finished {
             if let Some(error) = &end.failed {
                 tracing::warn!(inventory = %key, sink = %end.name, %error, error_class = error.class.label(),
@@ -171,7 +180,7 @@ impl Control {
             }
             if end.last {
                 self.inventories.remove(&key);
-                self.set_finalizer(object, &inventory.metadata, finalizer::INVENTORY, false);
+                self.set_finalizer(object, inventory.meta(), inventory.finalizer(), false);
                 // Until the API server has let it go, nothing must start again.
                 self.inventories.entry(key.clone()).or_default().leaving.insert(ALL.to_owned(), String::new());
             }

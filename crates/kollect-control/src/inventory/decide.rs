@@ -64,10 +64,26 @@ pub struct Facts {
     pub rejected: Vec<String>,
     /// Sinks whose last probe failed: name and message.
     pub unreachable: Vec<(String, String)>,
+    /// Set for cluster inventories.
+    pub rollup: Option<Rollup>,
+}
+
+/// The cluster targets of a cluster inventory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollup {
+    /// How many have a selected namespace.
+    pub targets: usize,
+    /// Those that cannot collect, by name.
+    pub degraded: Vec<String>,
+    /// Names in `targetRefs` that do not exist.
+    pub missing: Vec<String>,
+    /// There are none, and the inventory is so young that they may still come.
+    pub settling: bool,
 }
 
 /// Reasons in order of severity: the first one present names a mixed degradation.
-const SEVERITY: [&str; 9] = [
+const SEVERITY: [&str; 10] = [
+    "SinkNamespaceDenied",
     "ScopeSinkDenied",
     "SinkForbidden",
     "SinkNotFound",
@@ -82,11 +98,61 @@ const SEVERITY: [&str; 9] = [
 /// The conditions of an inventory, by the table of the condition model.
 pub fn conditions(facts: &Facts) -> Vec<Wanted> {
     let mut all = verdict(facts);
+    if let Some(rollup) = &facts.rollup {
+        roll_up(&mut all, rollup, facts);
+    }
     all.push(reachability(facts));
     if let Some(message) = &facts.shard_warning {
         all.push(Wanted::is_true("ExportShardWarning", "ApproachingExportCap", message.clone()));
     }
     all
+}
+
+/// What the cluster targets add to the verdict about the sinks.
+fn roll_up(all: &mut Vec<Wanted>, rollup: &Rollup, facts: &Facts) {
+    if facts.suspended || facts.blocked.is_some() {
+        return;
+    }
+    if rollup.targets == 0 {
+        let why = format!(
+            "no KollectClusterTarget with a selected namespace{}; check targetRefs, targetSelector, namespaceSelector and \
+             namespaces",
+            missing(rollup)
+        );
+        if rollup.settling {
+            *all = both(false, "Progressing", &why);
+        } else {
+            *all = both(false, "NoTargets", &why);
+            all.push(Wanted::is_true("Degraded", "NoTargets", why));
+        }
+        return;
+    }
+    let about = format!("; {} cluster targets{}", rollup.targets, missing(rollup));
+    for condition in all.iter_mut().filter(|c| c.kind == "Ready") {
+        condition.message.push_str(&about);
+    }
+    if !rollup.degraded.is_empty() && !all.iter().any(|c| c.kind == "Degraded") {
+        let message = format!(
+            "not collecting: {}; see their conditions. Their rows stay as they are, all others are exported",
+            rollup.degraded.join(", ")
+        );
+        all.push(Wanted::is_true("Degraded", "TargetDegraded", message));
+    }
+    let exported = all.iter().find(|c| c.kind == "Ready" && !facts.bindings.is_empty()).cloned();
+    if let Some(ready) = exported {
+        all.push(Wanted { kind: "ExportSucceeded", ..ready });
+    }
+}
+
+fn missing(rollup: &Rollup) -> String {
+    match rollup.missing.as_slice() {
+        [] => String::new(),
+        names => format!(
+            " (targetRefs names {}, which {} not exist)",
+            names.join(", "),
+            if names.len() == 1 { "does" } else { "do" }
+        ),
+    }
 }
 
 fn both(status: bool, reason: &str, message: &str) -> Vec<Wanted> {
@@ -293,6 +359,38 @@ mod tests {
             table(vec![failed(Class::Terminal, "ExportTerminal"), failed(Class::Terminal, "PayloadTooLarge")]),
             ["Ready=False/PayloadTooLarge", "Synced=False/PayloadTooLarge", "Degraded=True/PayloadTooLarge"]
         );
+    }
+
+    #[test]
+    fn cluster_targets_add_their_story() {
+        let table = |rollup: Rollup, states: Vec<State>| -> Vec<String> {
+            let bindings = states.into_iter().map(|s| binding("database/a", s)).collect();
+            let facts = Facts { bindings, rollup: Some(rollup), ..Facts::default() };
+            let all = conditions(&facts).into_iter().filter(|c| c.kind != "SinkReachable");
+            all.map(|c| format!("{}={}/{}", c.kind, if c.status { "True" } else { "False" }, c.reason)).collect()
+        };
+        let two = Rollup { targets: 2, ..Rollup::default() };
+        let exported = ["Ready=True/Exported", "Synced=True/Exported"];
+        assert_eq!(
+            table(two.clone(), vec![State::InSync]),
+            [exported[0], exported[1], "ExportSucceeded=True/Exported"]
+        );
+        let ill = Rollup { degraded: vec!["pods".into()], ..two };
+        assert_eq!(
+            table(ill.clone(), vec![State::InSync]),
+            [exported[0], exported[1], "Degraded=True/TargetDegraded", "ExportSucceeded=True/Exported"]
+        );
+        assert_eq!(
+            table(ill, vec![State::InSync, failed(Class::Terminal, "SinkNotFound")])[2],
+            "Degraded=True/SinkNotFound"
+        );
+        let none = Rollup { missing: vec!["typo".into()], ..Rollup::default() };
+        assert_eq!(
+            table(none.clone(), vec![State::InSync]),
+            ["Ready=False/NoTargets", "Synced=False/NoTargets", "Degraded=True/NoTargets"]
+        );
+        let young = Rollup { settling: true, ..none };
+        assert_eq!(table(young, vec![State::InSync]), ["Ready=False/Progressing", "Synced=False/Progressing"]);
     }
 
     #[test]

@@ -1,22 +1,25 @@
-//! Inventories: which rows go to which sinks, and how that stands.
+//! Inventories of both kinds: which rows go to which sinks, and how that stands.
+//!
+//! `object` hides which kind it is, `view` says which rows it has, `binding` makes its bindings, `decide` judges,
+//! `status` reports, `cleanup` ends.
 
+pub mod binding;
 pub mod cleanup;
 pub mod decide;
+pub mod object;
+mod shards;
 pub mod status;
+mod view;
 
 use crate::control::Control;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use crate::registry::{DocumentContext, SinkObject};
 use crate::shared::finalizers;
-use crate::sink::Unusable;
-use decide::{Facts, State};
-use kollect_api::names::finalizer;
-use kollect_api::{KollectInventory, KollectScope, SinkFamily, SinkRef};
-use kollect_export::{BindingId, BindingSpec, BindingState, Class, Family, InventoryKey, SinkKey};
-use kollect_model::TargetKey;
-use kollect_store::View;
+use decide::Facts;
+use kollect_api::SinkFamily;
+use kollect_export::BindingSpec;
+use object::InventoryObject;
+use shards::Shards;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,69 +38,50 @@ pub struct InventoryState {
     pub items: u64,
     /// Export failures whose warning was already given.
     pub warned: BTreeMap<String, String>,
-}
-
-/// The family of a reference list as the export engine calls it.
-pub fn family_of(family: SinkFamily) -> Family {
-    match family {
-        SinkFamily::Snapshot => Family::Snapshot,
-        SinkFamily::Database => Family::Database,
-        SinkFamily::Event => Family::Event,
-    }
-}
-
-/// The sink kind of a family that this operator has.
-pub fn kind_of(family: SinkFamily) -> Option<Kind> {
-    match family {
-        SinkFamily::Snapshot => Some(Kind::SnapshotSink),
-        SinkFamily::Database => Some(Kind::DatabaseSink),
-        SinkFamily::Event => None,
-    }
-}
-
-/// The key of a binding.
-pub fn binding_id(inventory: &NamespacedName, family: SinkFamily, sink: &str) -> BindingId {
-    BindingId {
-        inventory: InventoryKey { namespace: inventory.namespace.clone(), name: inventory.name.clone() },
-        sink: SinkKey { family: family_of(family), namespace: inventory.namespace.clone(), name: sink.into() },
-    }
-}
-
-/// Why a binding cannot exist, in the words of a condition.
-fn failed(class: Class, reason: &str, message: impl Into<String>) -> State {
-    State::Failed { class, reason: reason.to_owned(), message: message.into() }
+    /// Rows by namespace, of cluster inventories.
+    pub shards: Shards,
 }
 
 impl Control {
+    /// The inventory as last seen.
+    pub(crate) fn find_inventory(&self, key: &NamespacedName) -> Option<InventoryObject> {
+        let world = self.world.read();
+        if key.namespace.is_empty() {
+            return world.cluster_inventories.get(key).cloned().map(InventoryObject::Cluster);
+        }
+        world.inventories.get(key).cloned().map(InventoryObject::Namespaced)
+    }
+
     /// Brings one inventory up to date.
     pub(crate) fn reconcile_inventory(&mut self, object: &ObjectRef) {
         let key = object.key();
         self.note_cleanups(object);
-        let Some(inventory) = self.world.read().inventories.get(&key).cloned() else {
+        let Some(inventory) = self.find_inventory(&key) else {
             if let Some(state) = self.inventories.remove(&key) {
                 self.leave(&key, state.bindings.into_values().collect());
             }
             return self.gone(object);
         };
-        if inventory.metadata.deletion_timestamp.is_some() {
+        let meta = inventory.meta();
+        if meta.deletion_timestamp.is_some() {
             return self.clean_up_inventory(object, &inventory);
         }
-        if !finalizers::has(&inventory.metadata, finalizer::INVENTORY) {
-            self.set_finalizer(object, &inventory.metadata, finalizer::INVENTORY, true);
+        if !finalizers::has(meta, inventory.finalizer()) {
+            self.set_finalizer(object, meta, inventory.finalizer(), true);
         }
         // An inventory of the same name may have been deleted a moment ago.
         if let Some(state) = self.inventories.get_mut(&key) {
             state.leaving.remove(cleanup::ALL);
         }
-        let scope = crate::scope::enforced(&self.world.read().scopes, &key.namespace);
-        let violations = kollect_rules::check_inventory(&inventory, self.settings.max_export_bytes);
-        let view = self.view_of(&key.namespace, &inventory);
-        let mut facts =
-            Facts { suspended: inventory.spec.suspend, items: self.store.counts(&view), ..Facts::default() };
-        if !violations.is_empty() {
-            facts.blocked = Some(("InvalidSpec", crate::profile::join(&violations)));
-        }
-        let wanted = self.wanted_bindings(&key, &inventory, scope.as_deref(), &view);
+        let selection = self.selection_of(&key, &inventory);
+        let mut facts = Facts {
+            suspended: inventory.suspended(),
+            items: self.store.counts(&selection.view),
+            blocked: self.blocked(&inventory),
+            rollup: selection.rollup.clone(),
+            ..Facts::default()
+        };
+        let wanted = self.wanted_bindings(&key, &inventory, &selection.view);
         let names: BTreeSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
         // Before anything new is bound: a new reference may lead to the place that an old one leaves.
         self.forget_removed(&key, &inventory, &names);
@@ -120,164 +104,26 @@ impl Control {
             };
             facts.bindings.push(decide::Binding { name, state });
         }
-        self.report_inventory(object, &inventory, facts);
+        self.report_inventory(object, &inventory, &selection, facts);
     }
 
-    /// The targets that the inventory exports, in canonical order.
-    pub(crate) fn view_of(&self, namespace: &str, inventory: &KollectInventory) -> View {
-        let refs = &inventory.spec.target_refs;
-        let world = self.world.read();
-        let targets = crate::world::in_namespace(&world.targets, namespace)
-            .filter(|(key, target)| {
-                let labels = target.metadata.labels.clone().unwrap_or_default();
-                let selected = inventory
-                    .spec
-                    .target_selector
-                    .as_ref()
-                    .is_none_or(|selector| kollect_rules::selector_matches(selector, &labels));
-                (refs.is_empty() || refs.iter().any(|name| *name == *key.name)) && selected
-            })
-            .filter_map(|(key, _)| match self.targets.get(key) {
-                Some(state) => state.in_view.then(|| state.key.clone()),
-                // Not looked at yet: it stays in, because a view without it would delete its rows.
-                None => Some(Arc::new(TargetKey::namespaced(&key.namespace, &key.name))),
-            })
-            .collect();
-        View::of(targets)
-    }
-
-    /// One entry per sink reference: the binding to have, or why there is none.
-    fn wanted_bindings(
-        &self,
-        key: &NamespacedName,
-        inventory: &KollectInventory,
-        scope: Option<&KollectScope>,
-        view: &View,
-    ) -> Vec<(String, Result<BindingSpec, State>)> {
-        let mut all = Vec::new();
-        for family in SinkFamily::ALL {
-            for reference in inventory.spec.sink_refs(family) {
-                let name = format!("{family}/{}", reference.name);
-                all.push((name, self.wanted_binding(key, inventory, scope, view, family, reference)));
+    /// Why nothing of the inventory can be exported, as reason and message.
+    fn blocked(&self, inventory: &InventoryObject) -> Option<(&'static str, String)> {
+        let violations = match inventory {
+            InventoryObject::Namespaced(inventory) => {
+                kollect_rules::check_inventory(inventory, self.settings.max_export_bytes)
             }
-        }
-        all
-    }
-
-    fn wanted_binding(
-        &self,
-        key: &NamespacedName,
-        inventory: &KollectInventory,
-        scope: Option<&KollectScope>,
-        view: &View,
-        family: SinkFamily,
-        reference: &SinkRef,
-    ) -> Result<BindingSpec, State> {
-        if let Some(scope) = scope
-            && let Err(why) = kollect_rules::sink_allowed(scope, family, &reference.name)
-        {
-            return Err(failed(Class::Terminal, "ScopeSinkDenied", why));
-        }
-        let Some(kind) = kind_of(family) else {
-            let why = "this release exports to snapshot and database sinks only; remove the reference";
-            return Err(failed(Class::Terminal, "SinkNotFound", why));
-        };
-        let sink_key = NamespacedName::new(&key.namespace, &reference.name);
-        let Some(sink) = crate::sink::find(self, kind, &sink_key) else {
-            let why = format!("{} {sink_key} does not exist; create it there or correct the reference", kind.name());
-            return Err(failed(Class::Terminal, "SinkNotFound", why));
-        };
-        let object = ObjectRef::new(kind, &sink_key);
-        let Some(state) = self.sinks.get(&object) else {
-            return Err(State::Waiting("the sink is being looked at".to_owned()));
-        };
-        let built = match &state.built {
-            Ok(built) => built.clone(),
-            Err(Unusable::Waiting) => return Err(State::Waiting("the sink's Secrets are being read".to_owned())),
-            Err(Unusable::Fault { class, fault }) => return Err(failed(*class, fault.reason, fault.message.clone())),
-        };
-        let interval = kollect_rules::effective_interval(
-            family,
-            reference.export_min_interval.as_ref(),
-            sink.common().export_min_interval.as_ref(),
-            inventory.spec.export_min_interval.as_ref(),
-            scope.and_then(|s| s.spec.min_export_interval.as_ref()),
-        );
-        let document = self.document(key, inventory, reference, &sink)?;
-        let mut version = DefaultHasher::new();
-        (state.config_version, inventory.metadata.generation, interval).hash(&mut version);
-        Ok(BindingSpec {
-            id: binding_id(key, family, &reference.name),
-            view: view.clone(),
-            sink: built.sink,
-            min_interval: interval,
-            config_version: version.finish(),
-            document,
-            cluster: built.cluster,
-            sink_type: sink.sink_type(),
-            destination: built.destination,
-        })
-    }
-
-    fn document(
-        &self,
-        key: &NamespacedName,
-        inventory: &KollectInventory,
-        reference: &SinkRef,
-        sink: &SinkObject,
-    ) -> Result<Option<Arc<kollect_export::layout::DocumentSpec>>, State> {
-        let max = reference.max_export_bytes.or(inventory.spec.max_export_bytes);
-        let context = DocumentContext {
-            inventory: InventoryKey { namespace: key.namespace.clone(), name: key.name.clone() },
-            generation: inventory.metadata.generation.unwrap_or(0),
-            max_bytes: u64::try_from(max.unwrap_or(self.settings.max_export_bytes)).unwrap_or(0),
-            partitioning: inventory.spec.partitioning,
-            sink_name: reference.name.as_str().into(),
-        };
-        self.registry
-            .document(sink, &context)
-            .map(|document| document.map(Arc::new))
-            .map_err(|error| failed(error.class, error.reason.unwrap_or("SinkInvalid"), error.message))
-    }
-
-    /// Gives a binding to the exporter if it is new or changed, and tells how it stands.
-    fn bind(&mut self, key: &NamespacedName, name: &str, spec: BindingSpec) -> State {
-        let state = self.inventories.entry(key.clone()).or_default();
-        if state.leaving.iter().any(|(other, place)| other == name || *place == spec.destination) {
-            return State::Waiting("a removed reference to the same place is being cleaned up".to_owned());
-        }
-        state.resting.remove(name);
-        state.left.remove(name);
-        let known = state.bindings.get(name);
-        let same = known.is_some_and(|k| k.config_version == spec.config_version && k.view == spec.view);
-        let id = spec.id.clone();
-        if !same {
-            let whole = spec.document.as_ref().is_some_and(|d| d.mode == kollect_export::layout::Mode::Document);
-            let mut documents = self.documents.lock();
-            if whole {
-                documents.insert(id.clone())
-            } else {
-                documents.remove(&id)
-            };
-            drop(documents);
-            self.exporter.set_binding(spec.clone());
-            state.bindings.insert(name.to_owned(), spec);
-        }
-        let Some(status) = self.exporter.status(&id) else {
-            return State::Waiting("the first export has not started".to_owned());
-        };
-        match status.state {
-            BindingState::Waiting { why } => State::Waiting(why),
-            BindingState::Exported => State::InSync,
-            BindingState::Debounced { changes, due_in } => State::Debounced { changes, due_in },
-            BindingState::Failed { error, .. } => {
-                let reason = match error.class {
-                    Class::Terminal | Class::Forbidden => error.reason.unwrap_or("ExportTerminal"),
-                    Class::Transient { .. } => "ExportFailed",
-                };
-                failed(error.class, reason, error.to_string())
+            InventoryObject::Cluster(inventory) => {
+                // Without them the view would be empty, and an empty view deletes.
+                let unreadable = &self.world.read().unreadable;
+                let unknown = [Kind::ClusterScope, Kind::ClusterTarget].into_iter().find(|k| unreadable.contains(k));
+                if let Some(kind) = unknown {
+                    return Some(("ScopeLookupFailed", crate::scope::unreadable(kind)));
+                }
+                self.violations(&**inventory)
             }
-        }
+        };
+        (!violations.is_empty()).then(|| ("InvalidSpec", crate::profile::join(&violations)))
     }
 
     /// When the number of rows moved, the targets' counts follow soon, but not at every change.
@@ -288,21 +134,14 @@ impl Control {
         }
         let when = tokio::time::Instant::now() + crate::shared::status::QUIET_PERIOD;
         let world = self.world.read();
+        if key.namespace.is_empty() {
+            for target in world.cluster_targets.keys() {
+                self.dirty.mark_at(ObjectRef::new(Kind::ClusterTarget, target), when);
+            }
+            return;
+        }
         for (target, _) in crate::world::in_namespace(&world.targets, &key.namespace) {
             self.dirty.mark_at(ObjectRef::new(Kind::Target, target), when);
-        }
-    }
-
-    /// Stops a binding without touching what the sink holds.
-    fn pause(&mut self, key: &NamespacedName, name: &str, id: &BindingId) {
-        let Some(state) = self.inventories.get_mut(key) else { return };
-        if let Some(spec) = state.bindings.remove(name) {
-            state.resting.insert(name.to_owned(), spec);
-            let (exporter, id) = (self.exporter.clone(), id.clone());
-            tokio::spawn(async move {
-                // Leaving never fails: it only ends the binding's task.
-                let _ = exporter.remove_binding(&id, kollect_export::Removal::Leave).await;
-            });
         }
     }
 

@@ -2,56 +2,61 @@
 
 use crate::clock::{timestamp, to_timestamp};
 use crate::control::Control;
+use crate::inventory::binding::kind_of;
 use crate::inventory::decide::{self, Facts, State};
-use crate::kinds::{Kind, ObjectRef};
+use crate::inventory::object::{Before, InventoryObject};
+use crate::inventory::view::Selection;
+use crate::kinds::ObjectRef;
 use crate::metrics::Controller;
 use crate::shared::conditions::{Wanted, merge};
 use crate::sink::decide::Probed;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kollect_api::{KollectInventory, KollectInventoryStatus, SinkExportStatus, SinkFamily};
+use kollect_api::SinkExportStatus;
 use kollect_export::BindingStatus;
 use kollect_export::layout::Mode;
 use serde_json::{Map, Value, json};
 
 impl Control {
     /// Writes the status of an inventory and the events that belong to it.
-    pub(crate) fn report_inventory(&mut self, object: &ObjectRef, inventory: &KollectInventory, mut facts: Facts) {
-        facts.shard_warning = self.shard_warning(inventory, facts.items);
-        facts.unreachable = self.unreachable(object, inventory);
-        let present = serde_json::to_value(&inventory.status).unwrap_or_default();
+    pub(crate) fn report_inventory(
+        &mut self,
+        object: &ObjectRef,
+        inventory: &InventoryObject,
+        selection: &Selection,
+        mut facts: Facts,
+    ) {
+        facts.shard_warning = self.shard_warning(object, inventory, facts.items);
+        facts.unreachable = self.unreachable(inventory);
+        let present = inventory.status();
         let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
-        let before: KollectInventoryStatus = serde_json::from_value(base).unwrap_or_default();
+        let before: Before = serde_json::from_value(base).unwrap_or_default();
         let exports = self.sink_exports(object, inventory, &before, &mut facts);
         self.announce_failures(object, inventory, &facts);
         let wanted = decide::conditions(&facts);
-        let fields = fields(&facts, &exports);
+        let mut fields = fields(&facts, &exports);
+        self.add_shards(object, selection, &mut fields);
         let health = health(&facts, &wanted);
         if wanted.iter().any(|c| c.kind == "ExportShardWarning")
             && !before.conditions.iter().any(|c| c.type_ == "ExportShardWarning")
         {
             self.metrics.export_shard_warn.inc();
             let message = facts.shard_warning.clone().unwrap_or_default();
-            self.warn(object, inventory.metadata.uid.clone(), "ApproachingExportCap", &message);
+            self.warn(object, inventory.meta().uid.clone(), "ApproachingExportCap", &message);
         }
-        self.report(object, &inventory.metadata, &present, &wanted, fields, health);
+        self.report(object, inventory.meta(), &present, &wanted, fields, health);
     }
 
     fn sink_exports(
         &self,
         object: &ObjectRef,
-        inventory: &KollectInventory,
-        before: &KollectInventoryStatus,
+        inventory: &InventoryObject,
+        before: &Before,
         facts: &mut Facts,
     ) -> Vec<SinkExportStatus> {
-        let generation = inventory.metadata.generation.unwrap_or(0);
         let key = object.key();
         if facts.suspended || facts.blocked.is_some() {
             // What was exported before is still there, and is told as it was.
-            let referenced = |entry: &&SinkExportStatus| {
-                SinkFamily::ALL.into_iter().any(|family| {
-                    inventory.spec.sink_refs(family).iter().any(|r| entry.name == format!("{family}/{}", r.name))
-                })
-            };
+            let referenced = |entry: &&SinkExportStatus| inventory.reference(&entry.name).is_some();
             return before.sink_exports.iter().filter(referenced).cloned().collect();
         }
         let mut all = Vec::new();
@@ -67,7 +72,12 @@ impl Control {
                 rejected.extend(status.rejected.iter().map(|r| format!("{} ({})", r.id, r.why)));
                 self.announce_new_destination(object, inventory, &old, status);
             }
-            all.push(entry(binding, old, status.as_ref(), generation));
+            let mut entry = entry(binding, old, status.as_ref(), inventory.generation());
+            if let (InventoryObject::Cluster(_), Some((_, reference))) = (inventory, inventory.reference(&binding.name))
+            {
+                entry.namespace = Some(inventory.sink_key(reference).namespace.to_string());
+            }
+            all.push(entry);
         }
         // A binding that is being cleaned up keeps its entry until that is done.
         let leaving = self.inventories.get(&key).map(|s| s.leaving.clone()).unwrap_or_default();
@@ -81,7 +91,7 @@ impl Control {
     fn announce_new_destination(
         &self,
         object: &ObjectRef,
-        inventory: &KollectInventory,
+        inventory: &InventoryObject,
         old: &SinkExportStatus,
         status: &BindingStatus,
     ) {
@@ -89,12 +99,12 @@ impl Control {
         if before != status.destination && status.last_export.is_some() {
             let message =
                 format!("{} writes to {} now; what it wrote to {before} is left there", old.name, status.destination);
-            self.note(object, inventory.metadata.uid.clone(), false, "DestinationChanged", &message);
+            self.note(object, inventory.meta().uid.clone(), false, "DestinationChanged", &message);
         }
     }
 
     /// One warning per binding and failure, not one per attempt.
-    fn announce_failures(&mut self, object: &ObjectRef, inventory: &KollectInventory, facts: &Facts) {
+    fn announce_failures(&mut self, object: &ObjectRef, inventory: &InventoryObject, facts: &Facts) {
         let key = object.key();
         let mut warned = self.inventories.get(&key).map(|s| s.warned.clone()).unwrap_or_default();
         warned.retain(|name, _| {
@@ -103,30 +113,26 @@ impl Control {
         for binding in &facts.bindings {
             let State::Failed { class, reason, message } = &binding.state else { continue };
             if warned.insert(binding.name.clone(), reason.clone()).as_ref() != Some(reason) {
-                self.count_error(Kind::Inventory, class.label());
-                self.warn(object, inventory.metadata.uid.clone(), reason, &format!("{}: {message}", binding.name));
+                self.count_error(object.kind, class.label());
+                self.warn(object, inventory.meta().uid.clone(), reason, &format!("{}: {message}", binding.name));
             }
         }
         self.inventories.entry(key).or_default().warned = warned;
         let debounced = facts.bindings.iter().filter(|b| matches!(b.state, State::Debounced { .. })).count();
         if debounced > 0 {
-            let labels = Controller { controller: "KollectInventory".to_owned() };
+            let labels = Controller { controller: object.kind.name().to_owned() };
             self.metrics.export_debounced.get_or_create(&labels).inc_by(debounced as u64);
         }
     }
 
     /// Only whole documents have a size to worry about.
-    fn shard_warning(&self, inventory: &KollectInventory, items: u64) -> Option<String> {
-        let key = crate::kinds::NamespacedName::new(
-            inventory.metadata.namespace.as_deref()?,
-            inventory.metadata.name.as_deref()?,
-        );
-        let bindings = &self.inventories.get(&key)?.bindings;
+    fn shard_warning(&self, object: &ObjectRef, inventory: &InventoryObject, items: u64) -> Option<String> {
+        let bindings = &self.inventories.get(&object.key())?.bindings;
         let documents = bindings.values().any(|b| b.document.as_ref().is_some_and(|d| d.mode == Mode::Document));
         if !documents || items < self.settings.shard_warn_rows {
             return None;
         }
-        let next = match inventory.spec.partitioning {
+        let next = match inventory.partitioning() {
             kollect_api::Partitioning::Auto => "larger documents are split into parts",
             kollect_api::Partitioning::Disabled => "larger documents are refused",
         };
@@ -136,19 +142,32 @@ impl Control {
         ))
     }
 
-    fn unreachable(&self, object: &ObjectRef, inventory: &KollectInventory) -> Vec<(String, String)> {
+    fn unreachable(&self, inventory: &InventoryObject) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        for family in SinkFamily::ALL {
-            let Some(kind) = crate::inventory::kind_of(family) else { continue };
-            for reference in inventory.spec.sink_refs(family) {
-                let key = crate::kinds::NamespacedName::new(&object.namespace, &reference.name);
-                let state = self.sinks.get(&ObjectRef::new(kind, &key));
-                if let Some(Probed::Failed { message, .. }) = state.map(crate::sink::SinkState::probed) {
-                    all.push((format!("{family}/{}", reference.name), message));
-                }
+        for (family, reference) in inventory.all_refs() {
+            let state = self.sinks.get(&ObjectRef::new(kind_of(family), &inventory.sink_key(reference)));
+            if let Some(Probed::Failed { message, .. }) = state.map(crate::sink::SinkState::probed) {
+                all.push((format!("{family}/{}", reference.name), message));
             }
         }
         all
+    }
+
+    /// What a cluster inventory says of its targets and namespaces.
+    fn add_shards(&mut self, object: &ObjectRef, selection: &Selection, fields: &mut Map<String, Value>) {
+        let Some(rollup) = &selection.rollup else { return };
+        let state = self.inventories.entry(object.key()).or_default();
+        let (shards, namespaces, again) = state.shards.of(&self.store, selection);
+        if rollup.targets > 0 {
+            fields.insert("targetCount".to_owned(), json!(rollup.targets));
+        }
+        if namespaces > 0 {
+            fields.insert("namespaceShardCount".to_owned(), json!(namespaces));
+            fields.insert("namespaceShards".to_owned(), serde_json::to_value(shards).unwrap_or_default());
+        }
+        if let Some(again) = again {
+            self.dirty.mark_at(object.clone(), again);
+        }
     }
 }
 

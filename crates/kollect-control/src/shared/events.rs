@@ -77,7 +77,8 @@ fn reference(note: &Note) -> ObjectReference {
     ObjectReference {
         api_version: Some("kollect.dev/v1alpha1".to_owned()),
         kind: Some(note.about.kind.name().to_owned()),
-        namespace: Some(note.about.namespace.to_string()),
+        // Events of cluster-scoped objects go into `default`, which the recorder takes care of.
+        namespace: Some(note.about.namespace.to_string()).filter(|namespace| !namespace.is_empty()),
         name: Some(note.about.name.to_string()),
         uid: note.uid.clone(),
         ..ObjectReference::default()

@@ -1,8 +1,8 @@
 //! Adds and removes our finalizer by a metadata-only patch, so that nobody's spec is ever rewritten.
 
 use crate::kinds::ObjectRef;
-use crate::shared::status::api_resource;
-use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams};
+use crate::shared::status::api_of;
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub async fn set(
         all.push(finalizer.to_owned());
     }
     let patch = json!({ "metadata": { "finalizers": all, "resourceVersion": meta.resource_version } });
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &object.namespace, &api_resource(object.kind));
+    let api = api_of(client, object);
     let params = PatchParams::default();
     let patch = Patch::Merge(patch);
     let request = api.patch_metadata(&object.name, &params, &patch);

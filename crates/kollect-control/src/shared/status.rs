@@ -175,8 +175,7 @@ impl StatusWriter {
     }
 
     async fn patch(&self, object: &ObjectRef, status: Value) -> Result<(), kube::Error> {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &object.namespace, &api_resource(object.kind));
+        let api = api_of(&self.client, object);
         api.patch_status(&object.name, &PatchParams::default(), &Patch::Merge(json!({ "status": status })))
             .await
             .map(|_| ())
@@ -193,15 +192,17 @@ fn complete(fields: &std::collections::BTreeSet<String>, status: &Value) -> Valu
 }
 
 /// The API resource of a Kollect kind.
-pub fn api_resource(kind: Kind) -> ApiResource {
+fn api_resource(kind: Kind) -> ApiResource {
     let gvk = GroupVersionKind::gvk("kollect.dev", "v1alpha1", kind.name());
-    let plural = match kind {
-        Kind::Scope => "kollectscopes",
-        Kind::Profile => "kollectprofiles",
-        Kind::SnapshotSink => "kollectsnapshotsinks",
-        Kind::DatabaseSink => "kollectdatabasesinks",
-        Kind::Target => "kollecttargets",
-        Kind::Inventory => "kollectinventories",
-    };
-    ApiResource::from_gvk_with_plural(&gvk, plural)
+    ApiResource::from_gvk_with_plural(&gvk, kind.plural())
+}
+
+/// The API that an object is patched through.
+pub fn api_of(client: &kube::Client, object: &ObjectRef) -> Api<DynamicObject> {
+    let resource = api_resource(object.kind);
+    if object.kind.is_cluster_scoped() {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), &object.namespace, &resource)
+    }
 }

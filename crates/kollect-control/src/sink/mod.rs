@@ -6,11 +6,11 @@ use crate::control::Control;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::registry::{BuiltSink, SecretBundle, SinkObject};
 use crate::shared::secrets::SecretState;
-use crate::shared::status::api_resource;
+use crate::shared::status::api_of;
 use decide::{Facts, Fault, Probed};
 use kollect_api::names::annotation;
 use kollect_export::{Class, SinkError};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-const PROBE_DEADLINE: Duration = Duration::from_secs(15);
+/// Longest probe, and longest request that belongs to one.
+pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const ANNOTATION_GRACE: Duration = Duration::from_secs(30);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -73,6 +74,7 @@ pub fn find(control: &Control, kind: Kind, key: &NamespacedName) -> Option<SinkO
     match kind {
         Kind::SnapshotSink => world.snapshot_sinks.get(key).cloned().map(SinkObject::Snapshot),
         Kind::DatabaseSink => world.database_sinks.get(key).cloned().map(SinkObject::Database),
+        Kind::EventSink => world.event_sinks.get(key).cloned().map(SinkObject::Event),
         _ => None,
     }
     .filter(|sink| sink.meta().deletion_timestamp.is_none())
@@ -101,7 +103,7 @@ impl Control {
     fn build(&self, object: &ObjectRef, sink: &SinkObject) -> (u64, Result<BuiltSink, Unusable>) {
         let mut hash = DefaultHasher::new();
         sink_spec(sink).to_string().hash(&mut hash);
-        let built = Self::check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
+        let built = self.check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
             self.registry.build(sink, &secrets).map_err(|error| Unusable::Fault {
                 class: error.class,
                 fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.to_string() },
@@ -115,10 +117,11 @@ impl Control {
         (hash.finish(), built)
     }
 
-    fn check(sink: &SinkObject) -> Result<(), Unusable> {
+    fn check(&self, sink: &SinkObject) -> Result<(), Unusable> {
         let violations = match sink {
             SinkObject::Snapshot(sink) => kollect_rules::check_snapshot_sink(&sink.spec),
             SinkObject::Database(sink) => kollect_rules::check_database_sink(&sink.spec),
+            SinkObject::Event(sink) => self.violations(&**sink),
         };
         if violations.is_empty() {
             return Ok(());
@@ -238,6 +241,7 @@ impl Control {
         let present = match sink {
             SinkObject::Snapshot(s) => serde_json::to_value(&s.status),
             SinkObject::Database(s) => serde_json::to_value(&s.status),
+            SinkObject::Event(s) => serde_json::to_value(&s.status),
         };
         let health = crate::control::health_of(&wanted);
         self.report(object, sink.meta(), &present.unwrap_or_default(), &wanted, serde_json::Map::new(), health);
@@ -248,6 +252,7 @@ fn sink_spec(sink: &SinkObject) -> serde_json::Value {
     match sink {
         SinkObject::Snapshot(sink) => serde_json::to_value(&sink.spec),
         SinkObject::Database(sink) => serde_json::to_value(&sink.spec),
+        SinkObject::Event(sink) => serde_json::to_value(&sink.spec),
     }
     .unwrap_or_default()
 }
@@ -255,6 +260,15 @@ fn sink_spec(sink: &SinkObject) -> serde_json::Value {
 fn asks_for_probe(sink: &SinkObject) -> bool {
     let annotations = sink.meta().annotations.as_ref();
     annotations.and_then(|a| a.get(annotation::TEST_CONNECTION)).is_some_and(|v| v.eq_ignore_ascii_case("true"))
+}
+
+/// One probe with its deadline: the backend's sentence, or why it was not reached.
+pub(crate) async fn probe_once(sink: &kollect_export::Sink) -> Result<String, SinkError> {
+    let cancel = CancellationToken::new();
+    let outcome = tokio::time::timeout(PROBE_DEADLINE, sink.probe(&cancel)).await;
+    cancel.cancel();
+    let late = |_| Err(SinkError::transient("probe", "the backend did not answer in 15 s"));
+    outcome.unwrap_or_else(late).map(|probe| probe.message)
 }
 
 struct ProbeTask {
@@ -270,12 +284,7 @@ struct ProbeTask {
 
 impl ProbeTask {
     async fn run(self) {
-        let cancel = CancellationToken::new();
-        let outcome = tokio::time::timeout(PROBE_DEADLINE, self.sink.probe(&cancel)).await;
-        cancel.cancel();
-        let outcome = outcome
-            .unwrap_or_else(|_| Err(SinkError::transient("probe", "the backend did not answer in 15 s")))
-            .map(|probe| probe.message);
+        let outcome = probe_once(&self.sink).await;
         let result = if outcome.is_ok() { "success" } else { "failure" };
         let labels = crate::metrics::TypeResult { r#type: self.sink_type.to_owned(), result: result.to_owned() };
         self.metrics.connection_test.get_or_create(&labels).inc();
@@ -301,8 +310,7 @@ impl ProbeTask {
     }
 
     async fn remove_annotation(&self) {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &self.object.namespace, &api_resource(self.object.kind));
+        let api = api_of(&self.client, &self.object);
         let patch = json!({ "metadata": { "annotations": { annotation::TEST_CONNECTION: null } } });
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         let request = api.patch_metadata(&self.object.name, &params, &patch);

@@ -63,6 +63,11 @@ pub fn conditions(facts: &Facts) -> Vec<Wanted> {
     all
 }
 
+/// A namespace in messages; the empty one stands for all.
+pub fn namespace_name(namespace: &str) -> String {
+    if namespace.is_empty() { "the whole cluster".to_owned() } else { namespace.to_owned() }
+}
+
 fn both(status: bool, reason: &str, message: &str) -> Vec<Wanted> {
     ["Ready", "Synced"]
         .map(|kind| Wanted { kind, status, reason: reason.to_owned(), message: message.to_owned() })
@@ -75,7 +80,8 @@ fn stopped(reason: &str, message: &str) -> Vec<Wanted> {
     all
 }
 
-fn verdict(facts: &Facts) -> Vec<Wanted> {
+/// The conditions of a cluster target, which has no sinks of its own.
+pub fn verdict(facts: &Facts) -> Vec<Wanted> {
     if facts.suspended {
         return both(false, "Suspended", "spec.suspend is true: nothing is collected until it is false");
     }

@@ -80,7 +80,7 @@ impl Control {
     }
 
     /// Several targets may use one profile: each adds its own rows to the profile's gauge.
-    fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) {
+    pub(crate) fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) {
         let before = match now.clone() {
             Some(now) => self.counted.insert(key.clone(), now),
             None => self.counted.remove(key),
@@ -129,16 +129,12 @@ impl Control {
         if !std::mem::take(&mut self.targets_changed) {
             return;
         }
-        let specs = self.targets.values().filter_map(|state| state.collect.clone()).collect();
-        let held = self
-            .targets
-            .values()
-            .filter(|state| state.in_view && state.collect.is_none())
-            .map(|state| Held {
-                key: state.key.clone(),
-                why: state.stop.as_ref().map_or("stopped", |stop| stop.reason).into(),
-            })
-            .collect();
+        let (mut specs, mut held) = self.cluster_collection();
+        specs.extend(self.targets.values().filter_map(|state| state.collect.clone()));
+        let stopped = self.targets.values().filter(|state| state.in_view && state.collect.is_none()).map(|state| {
+            Held { key: state.key.clone(), why: state.stop.as_ref().map_or("stopped", |stop| stop.reason).into() }
+        });
+        held.extend(stopped);
         self.collector.set_targets(specs, held);
     }
 
@@ -155,7 +151,7 @@ impl Control {
             last_extraction_error: status.last_extraction_error.clone(),
             collected_namespaces: status.synced + status.pending,
             sinks: self.sinks_of(&object.namespace),
-            forbidden: status.forbidden.iter().map(|(ns, _)| namespace_name(ns)).collect(),
+            forbidden: status.forbidden.iter().map(|(ns, _)| decide::namespace_name(ns)).collect(),
             selects_none: state.collect.as_ref().and_then(|spec| self.selects_none(spec)),
         };
         facts.forbidden.sort();
@@ -200,7 +196,7 @@ impl Control {
             return Sinks::None;
         }
         for (family, name) in &refs {
-            let Some(kind) = crate::inventory::kind_of(*family) else { continue };
+            let kind = crate::inventory::binding::kind_of(*family);
             let key = NamespacedName::new(namespace, name);
             if crate::sink::find(self, kind, &key).is_none() {
                 return Sinks::Trouble("SinkNotFound", format!("{} {key} does not exist", kind.name()));
@@ -216,7 +212,7 @@ impl Control {
 }
 
 /// What the collector says that stops the whole target.
-fn stop_of(status: &TargetStatus) -> Option<Stop> {
+pub(crate) fn stop_of(status: &TargetStatus) -> Option<Stop> {
     if let Some(why) = &status.not_served {
         return Some(Stop { reason: "InformerRegistrationFailed", message: why.clone() });
     }
@@ -224,10 +220,6 @@ fn stop_of(status: &TargetStatus) -> Option<Stop> {
         reason: "AccessCheckFailed",
         message: format!("collection is paused until the access check succeeds: {why}"),
     })
-}
-
-fn namespace_name(namespace: &str) -> String {
-    if namespace.is_empty() { "the whole cluster".to_owned() } else { namespace.to_owned() }
 }
 
 fn fingerprint(spec: &TargetSpec) -> (u64, String) {

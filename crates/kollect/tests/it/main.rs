@@ -1,5 +1,7 @@
 //! The operator as users run it: a process under its own ServiceAccount, against a real API server, Git and PostgreSQL.
 
+mod cluster;
+mod connection_test;
 mod crash;
 mod isolation;
 mod leader;

@@ -1,0 +1,238 @@
+//! The bindings of an inventory: one per sink reference, or why there is none.
+
+use crate::control::Control;
+use crate::inventory::decide::State;
+use crate::inventory::object::{InventoryObject, export_key};
+use crate::kinds::{Kind, NamespacedName, ObjectRef};
+use crate::registry::{DocumentContext, SinkObject};
+use crate::sink::Unusable;
+use kollect_api::{GoDuration, SinkFamily, SinkRef};
+use kollect_export::{BindingId, BindingSpec, BindingState, Class, Family, SinkKey};
+use kollect_store::View;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// The family of a reference list as the export engine calls it.
+fn family_of(family: SinkFamily) -> Family {
+    match family {
+        SinkFamily::Snapshot => Family::Snapshot,
+        SinkFamily::Database => Family::Database,
+        SinkFamily::Event => Family::Event,
+    }
+}
+
+/// The sink kind of a family.
+pub fn kind_of(family: SinkFamily) -> Kind {
+    match family {
+        SinkFamily::Snapshot => Kind::SnapshotSink,
+        SinkFamily::Database => Kind::DatabaseSink,
+        SinkFamily::Event => Kind::EventSink,
+    }
+}
+
+/// The key of a binding.
+pub fn binding_id(inventory: &NamespacedName, family: SinkFamily, sink: &NamespacedName) -> BindingId {
+    BindingId {
+        inventory: export_key(inventory),
+        sink: SinkKey { family: family_of(family), namespace: sink.namespace.clone(), name: sink.name.clone() },
+    }
+}
+
+/// Why a binding cannot exist, in the words of a condition.
+fn failed(class: Class, reason: &str, message: impl Into<String>) -> State {
+    State::Failed { class, reason: reason.to_owned(), message: message.into() }
+}
+
+impl Control {
+    /// One entry per sink reference: the binding to have, or why there is none.
+    pub(super) fn wanted_bindings(
+        &self,
+        key: &NamespacedName,
+        inventory: &InventoryObject,
+        view: &View,
+    ) -> Vec<(String, Result<BindingSpec, State>)> {
+        let floor = self.interval_floor(key, inventory);
+        inventory
+            .all_refs()
+            .map(|(family, reference)| {
+                let name = format!("{family}/{}", reference.name);
+                (name, self.wanted_binding(key, inventory, floor.as_ref(), view, family, reference))
+            })
+            .collect()
+    }
+
+    /// The least interval that the scopes permit.
+    fn interval_floor(&self, key: &NamespacedName, inventory: &InventoryObject) -> Option<GoDuration> {
+        let world = self.world.read();
+        let of_namespace = |namespace: &str| {
+            crate::scope::enforced(&world.scopes, namespace).and_then(|scope| scope.spec.min_export_interval.clone())
+        };
+        match inventory {
+            InventoryObject::Namespaced(_) => of_namespace(&key.namespace),
+            InventoryObject::Cluster(inventory) => {
+                let cluster = crate::scope::enforced_cluster(&world.cluster_scopes);
+                let floors = [
+                    of_namespace(&inventory.spec.sink_namespace),
+                    cluster.and_then(|scope| scope.spec.min_export_interval.clone()),
+                ];
+                floors.into_iter().flatten().max_by_key(|floor| floor.to_duration().unwrap_or_default())
+            }
+        }
+    }
+
+    /// Whether the scope of the inventory lets it use a sink.
+    fn sink_permitted(
+        &self,
+        inventory: &InventoryObject,
+        family: SinkFamily,
+        sink: &NamespacedName,
+    ) -> Result<(), State> {
+        let denied = |reason: &str, why: String| failed(Class::Terminal, reason, why);
+        let world = self.world.read();
+        match inventory {
+            InventoryObject::Namespaced(_) => match crate::scope::enforced(&world.scopes, &sink.namespace) {
+                Some(scope) => kollect_rules::sink_allowed(&scope, family, &sink.name)
+                    .map_err(|why| denied("ScopeSinkDenied", why)),
+                None => Ok(()),
+            },
+            InventoryObject::Cluster(_) => {
+                let Some(scope) = crate::scope::enforced_cluster(&world.cluster_scopes) else { return Ok(()) };
+                crate::scope::static_reference_allowed(&scope, &sink.namespace)
+                    .map_err(|why| denied("SinkNamespaceDenied", why))?;
+                crate::scope::cluster_sink_allowed(&scope, family, &sink.name)
+                    .map_err(|why| denied("ScopeSinkDenied", why))
+            }
+        }
+    }
+
+    fn wanted_binding(
+        &self,
+        key: &NamespacedName,
+        inventory: &InventoryObject,
+        floor: Option<&GoDuration>,
+        view: &View,
+        family: SinkFamily,
+        reference: &SinkRef,
+    ) -> Result<BindingSpec, State> {
+        let (kind, sink_key) = (kind_of(family), inventory.sink_key(reference));
+        self.sink_permitted(inventory, family, &sink_key)?;
+        let Some(sink) = crate::sink::find(self, kind, &sink_key) else {
+            let why = format!("{} {sink_key} does not exist; create it there or correct the reference", kind.name());
+            return Err(failed(Class::Terminal, "SinkNotFound", why));
+        };
+        let object = ObjectRef::new(kind, &sink_key);
+        let Some(state) = self.sinks.get(&object) else {
+            return Err(State::Waiting("the sink is being looked at".to_owned()));
+        };
+        let built = match &state.built {
+            Ok(built) => built.clone(),
+            Err(Unusable::Waiting) => return Err(State::Waiting("the sink's Secrets are being read".to_owned())),
+            Err(Unusable::Fault { class, fault }) => return Err(failed(*class, fault.reason, fault.message.clone())),
+        };
+        let interval = kollect_rules::effective_interval(
+            family,
+            reference.export_min_interval.as_ref(),
+            sink.common().export_min_interval.as_ref(),
+            inventory.min_interval(),
+            floor,
+        );
+        let document = self.document(key, inventory, reference, &sink)?;
+        let mut version = DefaultHasher::new();
+        (state.config_version, inventory.generation(), interval).hash(&mut version);
+        Ok(BindingSpec {
+            id: binding_id(key, family, &sink_key),
+            view: view.clone(),
+            sink: built.sink,
+            min_interval: interval,
+            config_version: version.finish(),
+            document,
+            cluster: built.cluster,
+            sink_type: sink.sink_type(),
+            destination: built.destination,
+        })
+    }
+
+    pub(super) fn document(
+        &self,
+        key: &NamespacedName,
+        inventory: &InventoryObject,
+        reference: &SinkRef,
+        sink: &SinkObject,
+    ) -> Result<Option<Arc<kollect_export::layout::DocumentSpec>>, State> {
+        let max = reference.max_export_bytes.or(inventory.max_export_bytes());
+        let context = DocumentContext {
+            inventory: export_key(key),
+            generation: inventory.generation(),
+            max_bytes: u64::try_from(max.unwrap_or(self.settings.max_export_bytes)).unwrap_or(0),
+            partitioning: inventory.partitioning(),
+            sink_name: reference.name.as_str().into(),
+        };
+        self.registry
+            .document(sink, &context)
+            .map(|document| document.map(Arc::new))
+            .map_err(|error| failed(error.class, error.reason.unwrap_or("SinkInvalid"), error.message))
+    }
+
+    /// Gives a binding to the exporter if it is new or changed, and tells how it stands.
+    pub(super) fn bind(&mut self, key: &NamespacedName, name: &str, spec: BindingSpec) -> State {
+        // The reference names a sink of another namespace now: what the old one holds is left there.
+        let known = self.inventories.get(key).and_then(|state| state.bindings.get(name));
+        if let Some(old) = known.map(|known| known.id.clone()).filter(|old| *old != spec.id) {
+            self.leave_binding(old);
+        }
+        let state = self.inventories.entry(key.clone()).or_default();
+        if state.leaving.iter().any(|(other, place)| other == name || *place == spec.destination) {
+            return State::Waiting("a removed reference to the same place is being cleaned up".to_owned());
+        }
+        state.resting.remove(name);
+        state.left.remove(name);
+        let known = state.bindings.get(name);
+        let same =
+            known.is_some_and(|k| k.config_version == spec.config_version && k.view == spec.view && k.id == spec.id);
+        let id = spec.id.clone();
+        if !same {
+            let whole = spec.document.as_ref().is_some_and(|d| d.mode == kollect_export::layout::Mode::Document);
+            let mut documents = self.documents.lock();
+            if whole {
+                documents.insert(id.clone())
+            } else {
+                documents.remove(&id)
+            };
+            drop(documents);
+            self.exporter.set_binding(spec.clone());
+            state.bindings.insert(name.to_owned(), spec);
+        }
+        let Some(status) = self.exporter.status(&id) else {
+            return State::Waiting("the first export has not started".to_owned());
+        };
+        match status.state {
+            BindingState::Waiting { why } => State::Waiting(why),
+            BindingState::Exported => State::InSync,
+            BindingState::Debounced { changes, due_in } => State::Debounced { changes, due_in },
+            BindingState::Failed { error, .. } => {
+                let reason = match error.class {
+                    Class::Terminal | Class::Forbidden => error.reason.unwrap_or("ExportTerminal"),
+                    Class::Transient { .. } => "ExportFailed",
+                };
+                failed(error.class, reason, error.to_string())
+            }
+        }
+    }
+
+    /// Stops a binding without touching what the sink holds.
+    pub(super) fn pause(&mut self, key: &NamespacedName, name: &str, id: &BindingId) {
+        let Some(state) = self.inventories.get_mut(key) else { return };
+        if let Some(spec) = state.bindings.remove(name) {
+            state.resting.insert(name.to_owned(), spec);
+            self.leave_binding(id.clone());
+        }
+    }
+
+    fn leave_binding(&self, id: BindingId) {
+        let exporter = self.exporter.clone();
+        tokio::spawn(async move {
+            // Leaving never fails: it only ends the binding's task.
+            let _ = exporter.remove_binding(&id, kollect_export::Removal::Leave).await;
+        });
+    }
+}

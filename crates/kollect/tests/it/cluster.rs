@@ -1,0 +1,190 @@
+//! Cluster targets, cluster inventories and cluster scopes: rows of many namespaces in one place.
+
+use crate::stage::{SOON, Stage, message, sink_export};
+use anyhow::ensure;
+use kollect_testkit::scene;
+use kollect_testkit::servers::wait_for;
+use serde_json::{Value, json};
+
+/// Namespace of the profile; the sink is in `kollect-system`, where references without a namespace lead.
+const PLATFORM: &str = "platform";
+const EXPORTED: [&str; 4] =
+    ["Ready=True/Exported", "Synced=True/Exported", "!Degraded", "ExportSucceeded=True/Exported"];
+
+fn namespace(name: &str, team: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"team": team}}})
+}
+
+fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "kollect.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// `base` with the members of `more`.
+fn with(mut base: Value, more: &Value) -> Value {
+    for (key, value) in more.as_object().into_iter().flatten() {
+        base[key] = value.clone();
+    }
+    base
+}
+
+fn cluster_target(name: &str, more: &Value) -> Value {
+    let spec = json!({
+        "profileRef": {"name": "maps", "namespace": PLATFORM},
+        "namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
+    });
+    object("KollectClusterTarget", name, &with(spec, more))
+}
+
+fn cluster_inventory(name: &str, more: &Value) -> Value {
+    let spec = json!({
+        "namespaceSelector": {"matchLabels": {"team": "blue"}},
+        "databaseSinkRefs": ["pg"], "exportMinInterval": "0s",
+    });
+    object("KollectClusterInventory", name, &with(spec, more))
+}
+
+/// Namespaces `one` and `two` of team blue and `three` of team red, each with ConfigMap `m`, rolled up into Postgres.
+async fn rolled_up() -> anyhow::Result<Stage> {
+    let stage = Stage::start().await?;
+    stage.grant_everywhere().await?;
+    for (name, team) in [("one", "blue"), ("two", "blue"), ("three", "red")] {
+        stage.apply([namespace(name, team), scene::config_map(name, "m", "first", 0)]).await?;
+    }
+    stage.apply([scene::namespace(PLATFORM), crate::stage::map_profile(PLATFORM)]).await?;
+    stage.apply(stage.postgres_sink("kollect-system", "pg")).await?;
+    stage.apply([cluster_target("maps", &json!({})), cluster_inventory("all", &json!({}))]).await?;
+    Ok(stage)
+}
+
+async fn rows(stage: &Stage, wanted: &[&str]) -> anyhow::Result<()> {
+    stage.rows_become("cluster", "all", wanted).await
+}
+
+async fn relabel(stage: &Stage, name: &str, team: &str) -> anyhow::Result<()> {
+    stage.patch("Namespace", "", name, json!({"metadata": {"labels": {"team": team}}})).await
+}
+
+#[tokio::test]
+async fn a_cluster_inventory_has_the_rows_of_the_namespaces_it_selects() -> anyhow::Result<()> {
+    let stage = rolled_up().await?;
+    let _operator = stage.operator().await?;
+    rows(&stage, &["one/m", "two/m"]).await?;
+    stage.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
+    let mut status = Value::Null;
+    wait_for("both namespaces are counted", SOON, async || {
+        status = stage.status("KollectClusterInventory", "", "all").await?;
+        Ok(status["namespaceShardCount"] == 2)
+    })
+    .await?;
+    ensure!(status["itemCount"] == 2 && status["targetCount"] == 1 && status["sinksSummary"] == "1/1", "{status:#}");
+    ensure!(status["namespaceShards"][0]["namespace"] == "one", "{status:#}");
+    ensure!(status["namespaceShards"][0]["checksum"].as_str().is_some_and(|c| c.len() == 64), "{status:#}");
+    let entry = sink_export(&status, "database/pg").expect("an entry");
+    ensure!(entry["namespace"] == "kollect-system", "{entry:#}");
+    let target = ["Ready=True/Collecting", "!Degraded", "!SinkReachable"];
+    let status = stage.shows("KollectClusterTarget", "", "maps", &target).await?;
+    ensure!(status["effectiveNamespaces"] == json!(["one", "three", "two"]), "{status:#}");
+
+    // The targets of a namespace and the cluster targets keep their rows apart.
+    stage.apply(stage.postgres_sink("one", "pg")).await?;
+    stage.apply([scene::inventory("one", "own", None, Some("pg"), "0s")]).await?;
+    let status = stage.shows("KollectInventory", "one", "own", &["Ready=True/Exported"]).await?;
+    ensure!(status["itemCount"] == 0, "{status:#}");
+
+    relabel(&stage, "three", "blue").await?;
+    rows(&stage, &["one/m", "two/m", "three/m"]).await?;
+    relabel(&stage, "two", "red").await?;
+    rows(&stage, &["one/m", "three/m"]).await?;
+    stage.delete("ConfigMap", "one", "m").await?;
+    rows(&stage, &["three/m"]).await?;
+
+    stage.delete("KollectClusterInventory", "", "all").await?;
+    stage.gone("KollectClusterInventory", "", "all").await?;
+    rows(&stage, &[]).await?;
+    stage.delete("KollectClusterTarget", "", "maps").await?;
+    stage.gone("KollectClusterTarget", "", "maps").await
+}
+
+#[tokio::test]
+async fn a_cluster_scope_narrows_namespaces_and_denies_kinds_and_sinks() -> anyhow::Result<()> {
+    let stage = rolled_up().await?;
+    let _operator = stage.operator().await?;
+    rows(&stage, &["one/m", "two/m"]).await?;
+    let scope = |spec: Value| object("KollectClusterScope", "ceiling", &spec);
+    stage.apply([scope(json!({"deniedNamespaces": ["one"]}))]).await?;
+    rows(&stage, &["two/m"]).await?;
+    stage.shows("KollectClusterScope", "", "ceiling", &["Ready=True/Enforced"]).await?;
+    stage.apply([object("KollectClusterScope", "later", &json!({}))]).await?;
+    stage.shows("KollectClusterScope", "", "later", &["Ready=False/Shadowed"]).await?;
+
+    stage.apply([scope(json!({"databaseSinkRefs": ["other"]}))]).await?;
+    let denied = ["Ready=False/ScopeSinkDenied", "Degraded=True/ScopeSinkDenied"];
+    stage.shows("KollectClusterInventory", "", "all", &denied).await?;
+    stage.apply([scope(json!({"allowedStaticRefNamespaces": [PLATFORM]}))]).await?;
+    let denied = ["Ready=False/SinkNamespaceDenied", "Degraded=True/SinkNamespaceDenied"];
+    stage.shows("KollectClusterInventory", "", "all", &denied).await?;
+    rows(&stage, &["two/m"]).await?;
+
+    stage.apply([scope(json!({"allowedGVKs": [{"group": "apps", "version": "v1", "kind": "Deployment"}]}))]).await?;
+    stage.shows("KollectClusterTarget", "", "maps", &["Ready=False/ScopeGVKDenied"]).await?;
+    rows(&stage, &[]).await?;
+    stage.delete("KollectClusterScope", "", "ceiling").await?;
+    rows(&stage, &["one/m", "two/m"]).await
+}
+
+#[tokio::test]
+async fn a_cluster_target_without_its_profile_is_named_and_its_rows_stay() -> anyhow::Result<()> {
+    let stage = rolled_up().await?;
+    let more = json!({"includedNamespaces": ["two"]});
+    stage.apply([cluster_target("again", &more)]).await?;
+    {
+        let _operator = stage.operator().await?;
+        rows_of(&stage, &[("again", "two"), ("maps", "one"), ("maps", "two")]).await?;
+        stage.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
+    }
+    // Two profiles, so that one target goes on.
+    stage.apply([scene::profile(PLATFORM, "other", "v1", "ConfigMap", &[("value", "$.data.value")])]).await?;
+    let reference = json!({"spec": {"profileRef": {"name": "other"}}});
+    stage.patch("KollectClusterTarget", "", "again", reference).await?;
+    stage.delete("KollectProfile", PLATFORM, "maps").await?;
+    stage.apply([scene::config_map("two", "n", "first", 0)]).await?;
+    let _operator = stage.operator().await?;
+    stage.shows("KollectClusterTarget", "", "maps", &["Ready=False/ProfileNotFound"]).await?;
+    let wanted = ["Ready=True/Exported", "Degraded=True/TargetDegraded"];
+    let status = stage.shows("KollectClusterInventory", "", "all", &wanted).await?;
+    ensure!(message(&status, "Degraded").contains("maps"), "{status:#}");
+    let wanted = [("again", "two"), ("again", "two"), ("maps", "one"), ("maps", "two")];
+    rows_of(&stage, &wanted).await
+}
+
+/// Waits until the inventory has rows of these targets and object namespaces.
+async fn rows_of(stage: &Stage, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+    let mut wanted: Vec<(String, String)> = wanted.iter().map(|(t, n)| ((*t).to_owned(), (*n).to_owned())).collect();
+    wanted.sort();
+    let mut last = Vec::new();
+    let seen = wait_for(&format!("rows of {wanted:?}"), SOON, async || {
+        let sql = format!(
+            "SELECT target_name, payload->>'namespace' FROM {} WHERE inventory_namespace = 'cluster'",
+            scene::TABLE
+        );
+        last = match stage.database().await?.query(&sql, &[]).await {
+            Ok(rows) => rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        last.sort();
+        Ok(last == wanted)
+    })
+    .await;
+    anyhow::Context::with_context(seen, || format!("the rows are {last:?}"))
+}
+
+#[tokio::test]
+async fn without_targets_a_young_cluster_inventory_waits_and_says_for_what() -> anyhow::Result<()> {
+    let stage = Stage::shared().await?;
+    let more = json!({"targetRefs": ["nobody"], "databaseSinkRefs": []});
+    stage.apply([cluster_inventory("lonely", &more)]).await?;
+    let status = stage.shows("KollectClusterInventory", "", "lonely", &["Ready=False/Progressing"]).await?;
+    ensure!(message(&status, "Ready").contains("nobody"), "{status:#}");
+    Ok(())
+}
