@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Seconds after which the API server ends a watch. Eleven kinds would otherwise be most of what an idle operator asks; a
+/// dead connection is noticed by TCP keepalive long before.
+const WATCH_SECONDS: std::ops::Range<u32> = 1500..1800;
 
 /// Watches that fill the world.
 pub struct Feed {
@@ -109,7 +112,8 @@ async fn watch<K: Held>(
     first_sync: impl FnOnce(),
 ) {
     let mut first_sync = Some(first_sync);
-    let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()));
+    let config = watcher::Config::default().timeout(fastrand::u32(WATCH_SECONDS));
+    let mut stream = std::pin::pin!(watcher(api, config));
     let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
     let mut pause = FIRST_PAUSE;
     while let Some(event) = stream.next().await {
