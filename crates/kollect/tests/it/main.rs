@@ -13,4 +13,5 @@ mod revocation;
 mod secrets;
 mod stage;
 mod tenant;
+mod unreviewed;
 mod world;
