@@ -1,2 +1,18 @@
 //! The validating admission webhook: reviews Kollect objects before the API server stores them.
+//!
+//! Separate so that serving, certificates and the protocol are tested without an operator. It runs on every replica and
+//! must not depend on who leads. It judges nothing itself: the rules are `kollect-rules`.
 #![warn(missing_docs)]
+
+pub mod certs;
+mod facts;
+pub mod manifest;
+mod pool;
+mod protocol;
+mod reviewer;
+mod server;
+
+pub use facts::{FactError, FactSource, Gathered, LiveFacts};
+pub use protocol::KINDS;
+pub use reviewer::{Reviewer, ReviewerError};
+pub use server::{ServerError, serve};

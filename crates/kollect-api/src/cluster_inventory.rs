@@ -31,12 +31,14 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::cluster_inventory()))]
 pub struct KollectClusterInventorySpec {
     /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_ref: Option<NamespacedReference>,
-    /// KollectClusterTargets to export, by name. Default: those of `targetSelector`, else all.
+    /// KollectClusterTargets to export, by name, at most 4096. Default: those of `targetSelector`, else all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::names")]
     pub target_refs: Vec<String>,
     /// KollectClusterTargets to export, by label. Ignored when `targetRefs` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,21 +49,25 @@ pub struct KollectClusterInventorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
-    /// Namespaces whose rows are exported, by name.
+    /// Namespaces whose rows are exported, by name, at most 4096, e.g. `team-a`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::namespaces")]
     pub namespaces: Vec<String>,
     /// KollectSnapshotSinks to export to. At most 20 sinks in all three lists together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub snapshot_sink_refs: Vec<SinkRef>,
     /// KollectDatabaseSinks to export to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub database_sink_refs: Vec<SinkRef>,
     /// KollectEventSinks to export to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub event_sink_refs: Vec<SinkRef>,
-    /// Namespace of the sinks whose reference names none.
+    /// Namespace of the sinks whose reference names none. Default: `kollect-system`.
     #[serde(default = "sink_namespace")]
+    #[schemars(schema_with = "schema::dns_label")]
     pub sink_namespace: String,
     /// Least time between two exports to one sink, e.g. `30s`, at most `24h`; `0s` = no spacing. A
     /// change after a quiet time is exported at once. The value of a sink, or of its entry in the lists

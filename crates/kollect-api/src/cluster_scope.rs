@@ -1,6 +1,6 @@
 //! KollectClusterScope: the ceiling for what the cluster-scoped kinds may collect and where they may export.
 
-use crate::{GoDuration, GroupVersionKind, KollectScopeStatus, SinkFamily};
+use crate::{GoDuration, GroupVersionKind, KollectScopeStatus, SinkFamily, schema};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,21 +26,21 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KollectClusterScopeSpec {
-    /// Kinds that may be collected, ignoring case. Default: any.
+    /// Kinds that may be collected, ignoring case; at most 1024. Default: any.
     #[serde(rename = "allowedGVKs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_gvks: Vec<GroupVersionKind>,
-    /// Namespaces that may be collected from. Default: any.
+    /// Namespaces that may be collected from, at most 4096. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub allowed_namespaces: Vec<String>,
-    /// Namespaces that must not be collected from.
+    /// Namespaces that must not be collected from, at most 4096. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub denied_namespaces: Vec<String>,
-    /// Namespaces from which cluster kinds may use profiles and sinks. Default: any.
+    /// Namespaces from which cluster kinds may use profiles and sinks, at most 4096. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub allowed_static_ref_namespaces: Vec<String>,
     /// Least time between two exports of a cluster inventory to one sink, e.g. `1m`, at most `24h`. Shorter
     /// intervals are raised to it.
@@ -48,20 +48,20 @@ pub struct KollectClusterScopeSpec {
     pub min_export_interval: Option<GoDuration>,
     /// KollectSnapshotSinks that cluster inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub snapshot_sink_refs: Vec<String>,
     /// KollectDatabaseSinks that cluster inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub database_sink_refs: Vec<String>,
     /// KollectEventSinks that cluster inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub event_sink_refs: Vec<String>,
     /// Sinks of every kind that cluster inventories may export to, by name, in addition to the three lists
     /// above. Prefer those. Default: any, unless one of the lists above says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub sink_refs: Vec<String>,
 }
 

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::cluster_target()))]
 pub struct KollectClusterTargetSpec {
     /// The KollectProfile to use, by name and namespace.
     pub profile_ref: NamespacedReference,
@@ -37,22 +38,22 @@ pub struct KollectClusterTargetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
-    /// Namespaces to collect from, by name; `namespaceSelector` must select them too. Default: the
+    /// Namespaces to collect from, by name, at most 4096; `namespaceSelector` must select them too. Default: the
     /// operator's list, else every namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub included_namespaces: Vec<String>,
-    /// Namespaces never to collect from, by name, in addition to the operator's list.
+    /// Namespaces never to collect from, by name, at most 4096, in addition to the operator's list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub excluded_namespaces: Vec<String>,
     /// Namespaces never to collect from, by label. An empty selector excludes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_exclude_selector: Option<LabelSelector>,
-    /// Rules of which at least one must match an object. Default: every object.
+    /// Rules of which at least one must match an object; at most 256. Default: every object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub resource_rules: Vec<ResourceRule>,
     /// Stops collecting and drops what was collected.
     #[serde(default, skip_serializing_if = "crate::is_false")]

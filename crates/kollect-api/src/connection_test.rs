@@ -37,13 +37,14 @@ pub struct KollectConnectionTestSpec {
     pub sink_ref: ConnectionTestSinkRef,
     /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
     pub profile_ref: Option<String>,
     /// Makes the sink the owner of this object, so that it goes with the sink. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_sink: Option<bool>,
-    /// Seconds after the end of the test until this object deletes itself; 0 = at once.
+    /// Seconds after the end of the test until this object deletes itself; 0 = at once. Default: 300.
     #[serde(default = "five_minutes")]
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "schema::seconds")]
     pub ttl_seconds_after_finished: i32,
 }
 
@@ -65,15 +66,19 @@ impl Default for KollectConnectionTestSpec {
 /// The sink to test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::one_sink()))]
 pub struct ConnectionTestSinkRef {
     /// Name of a KollectSnapshotSink of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::member_name")]
     pub snapshot_sink_ref: Option<String>,
     /// Name of a KollectDatabaseSink of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::member_name")]
     pub database_sink_ref: Option<String>,
     /// Name of a KollectEventSink of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::member_name")]
     pub event_sink_ref: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! KollectDatabaseSink: destinations that can be queried row by row.
 
-use crate::{FamilySinkStatus, SecretReference, SinkCommon};
+use crate::{FamilySinkStatus, SecretReference, SinkCommon, schema};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::database_sink()))]
 pub struct KollectDatabaseSinkSpec {
     /// The backend. The block of the same name must be set, the others must not.
     #[serde(rename = "type")]
@@ -72,6 +73,7 @@ pub struct PostgresSettings {
     /// Secret with the connection string under `dsn`, `url`, `connectionString` or `DATABASE_URL`.
     pub database_ref: SecretReference,
     /// Table to write to, without its schema.
+    #[schemars(schema_with = "schema::word")]
     pub table: String,
     /// Schema of the table; it must exist. Default: `public`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,10 +85,13 @@ pub struct PostgresSettings {
 #[serde(rename_all = "camelCase")]
 pub struct BigQuerySettings {
     /// Project id.
+    #[schemars(schema_with = "schema::word")]
     pub project: String,
     /// Dataset id; it must exist.
+    #[schemars(schema_with = "schema::word")]
     pub dataset: String,
     /// Table to write to.
+    #[schemars(schema_with = "schema::word")]
     pub table: String,
     /// Location of jobs, e.g. `EU`. Default: the dataset's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +108,9 @@ pub struct MongoDbSettings {
     /// Secret with the connection string under `uri`, `url`, `connectionString` or `MONGODB_URI`.
     pub database_ref: SecretReference,
     /// Database to write to.
+    #[schemars(schema_with = "schema::word")]
     pub database: String,
     /// Collection to write to.
+    #[schemars(schema_with = "schema::word")]
     pub collection: String,
 }

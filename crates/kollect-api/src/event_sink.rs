@@ -1,6 +1,6 @@
 //! KollectEventSink: destinations that are told each change.
 
-use crate::{FamilySinkStatus, SecretReference, SinkCommon};
+use crate::{FamilySinkStatus, SecretReference, SinkCommon, schema};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::event_sink()))]
 pub struct KollectEventSinkSpec {
     /// The backend. The block of the same name must be set, the other must not.
     #[serde(rename = "type")]
@@ -81,6 +82,7 @@ pub struct NatsSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Subject to publish to, e.g. `kollect.inventory`.
+    #[schemars(schema_with = "schema::word")]
     pub subject: String,
     /// JetStream stream that holds the subject; dots become `_`. Default: `kollect_events`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,10 +96,11 @@ pub struct NatsSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaSettings {
-    /// Addresses to start from, e.g. `kafka-0.example:9092`. At least one.
+    /// Addresses to start from, e.g. `kafka-0.example:9092`. At least one is needed.
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub brokers: Vec<String>,
     /// Topic to publish to; it must exist.
+    #[schemars(schema_with = "schema::word")]
     pub topic: String,
     /// Secret with `username` and `password` (or `token`) for SASL. Default: `spec.secretRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

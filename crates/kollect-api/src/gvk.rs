@@ -1,5 +1,6 @@
 //! Group, version and kind as specs write them.
 
+use crate::schema;
 use kollect_model::Gvk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,10 @@ pub struct GroupVersionKind {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
     /// API version, e.g. `v1`.
+    #[schemars(schema_with = "schema::word")]
     pub version: String,
     /// Kind in singular CamelCase, e.g. `Deployment`.
+    #[schemars(schema_with = "schema::word")]
     pub kind: String,
 }
 

@@ -32,16 +32,19 @@ use serde::{Deserialize, Serialize};
 pub struct KollectInventorySpec {
     /// KollectSnapshotSinks of the same namespace to export to. At most 20 sinks in all three lists together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub snapshot_sink_refs: Vec<SinkRef>,
     /// KollectDatabaseSinks of the same namespace to export to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub database_sink_refs: Vec<SinkRef>,
     /// KollectEventSinks of the same namespace to export to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub event_sink_refs: Vec<SinkRef>,
-    /// KollectTargets of the same namespace to export, by name. Default: all of them.
+    /// KollectTargets of the same namespace to export, by name, at most 4096. Default: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub target_refs: Vec<String>,
     /// KollectTargets of the same namespace to export, by label; with `targetRefs`, both must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +58,7 @@ pub struct KollectInventorySpec {
     /// Largest document written to a sink, in bytes. Applies to sinks that write whole documents.
     /// Default and upper bound: the operator's `--max-export-bytes` (1572864).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::at_least_one_64")]
     pub max_export_bytes: Option<i64>,
     /// What happens to a document larger than `maxExportBytes`: `Auto` splits it into parts,
     /// `Disabled` refuses it.
@@ -106,9 +110,9 @@ pub struct HttpEndpoint {
     /// Without effect. Default: false.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub enabled: bool,
-    /// Without effect.
+    /// Without effect. From 1 to 65535.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(schema_with = "schema::port")]
     pub port: Option<i32>,
 }
 

@@ -1,5 +1,6 @@
 //! How rows become files in a Git repository.
 
+use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ pub struct LayoutSettings {
     /// `{uid}`, `{generation}` and `{extension}`. Needs `{sourceName}`, `{name}` or `{uid}`.
     /// Default: `{cluster}/{sourceNamespace}/{kind}/{sourceName}{extension}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::row_path")]
     pub path_template: Option<String>,
     /// The index of `split`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +62,7 @@ pub struct LayoutIndex {
     pub enabled: Option<bool>,
     /// Path of the index, as `spec.pathTemplate`. Default: `inventory/{namespace}/{name}{extension}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::document_path")]
     pub path_template: Option<String>,
 }
 
@@ -76,7 +79,7 @@ pub struct FileNaming {
     pub lowercase_kind: Option<bool>,
     /// Longest value of a placeholder, in characters; longer ones are cut. Default: 63.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(schema_with = "schema::at_least_one_32")]
     pub max_segment_length: Option<i32>,
 }
 

@@ -78,7 +78,7 @@ pub const VERSION: &str = "v1alpha1";
 
 /// The CRDs to install, in the order in which users meet the kinds.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    let crds = [
         KollectProfile::crd(),
         KollectTarget::crd(),
         KollectInventory::crd(),
@@ -90,7 +90,8 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         KollectClusterScope::crd(),
         KollectClusterTarget::crd(),
         KollectClusterInventory::crd(),
-    ]
+    ];
+    crds.into_iter().map(schema::finish).collect()
 }
 
 /// For `skip_serializing_if`: keeps a false flag out of the JSON and out of the schema's defaults.

@@ -27,20 +27,21 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::profile()))]
 pub struct KollectProfileSpec {
     /// The resource kind to collect.
     #[serde(rename = "targetGVK")]
     pub target_gvk: GroupVersionKind,
-    /// The values to keep of each object.
+    /// The values to keep of each object, at most 512.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub attributes: Vec<Attribute>,
     /// Keeps a pruned copy of the whole object besides the attributes. Default: attributes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<ExportSettings>,
-    /// Prometheus series summed over numeric attributes. Default: one series per numeric attribute.
+    /// Prometheus series summed over numeric attributes, at most 128. Default: one series per numeric attribute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub metrics: Vec<ProfileMetric>,
 }
 
@@ -49,10 +50,12 @@ pub struct KollectProfileSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Attribute {
     /// Key of the value in the exported row. Unique within the profile.
+    #[schemars(schema_with = "schema::word")]
     pub name: String,
     /// Where the value is: a JSONPath such as `$.spec.replicas`, CEL after the prefix `cel:`
     /// (variable `object`) such as `cel:object.spec.containers.map(c, c.image)`, or a field of a Helm
-    /// release Secret such as `helm:release.chartVersion`.
+    /// release Secret such as `helm:release.chartVersion`. At most 8192 characters.
+    #[schemars(schema_with = "schema::attribute_path")]
     pub path: String,
     /// A note for readers, e.g. `string` or `int`. Values are never converted.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -70,8 +73,10 @@ pub struct ExportSettings {
     /// `Attributes` keeps the attributes only; `Resource` also keeps a pruned copy of the object.
     #[serde(default)]
     pub mode: ExportMode,
-    /// Attribute that holds the copy in `Resource` mode. Must not be the name of another attribute.
+    /// Attribute that holds the copy in `Resource` mode, at most 253 characters. Must not be the name of another
+    /// attribute. Default: `resource`.
     #[serde(rename = "as", default = "resource_key")]
+    #[schemars(schema_with = "schema::text_key")]
     pub as_: String,
     /// The sections of the object that the copy has.
     #[serde(default)]
@@ -129,7 +134,9 @@ pub struct PruneSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<bool>,
     /// Places to leave out, as JSON pointers (RFC 6901), e.g. `/metadata/labels/app.kubernetes.io~1version`.
+    /// At most 256 of at most 1024 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::json_pointers")]
     pub json_pointers: Vec<String>,
     /// Places to leave out, as dotted names with `["quoted"]` names and `[index]`. Paths with `*` or a
     /// filter have no effect.
@@ -149,12 +156,14 @@ pub struct PruneSettings {
 #[serde(rename_all = "camelCase")]
 pub struct ProfileMetric {
     /// Name of the series. Unique within the profile.
+    #[schemars(schema_with = "schema::word")]
     pub name: String,
     /// Name of the attribute whose numeric values are summed.
+    #[schemars(schema_with = "schema::word")]
     pub path: String,
     /// Names of up to 5 attributes that become labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::metric_labels")]
     pub labels: Vec<String>,
 }
 

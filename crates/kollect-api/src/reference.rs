@@ -1,6 +1,6 @@
 //! References from one object to another.
 
-use crate::GoDuration;
+use crate::{GoDuration, schema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -11,7 +11,8 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
-    /// Name of the Secret.
+    /// Name of the Secret, at most 253 characters.
+    #[schemars(schema_with = "schema::word")]
     pub name: String,
     /// Namespace of the Secret. Default: the namespace of the object that holds this reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,11 +22,14 @@ pub struct SecretReference {
 /// A reference to an object by name and namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::namespaced_reference()))]
 pub struct NamespacedReference {
-    /// Name of the object.
+    /// Name of the object, e.g. `deployments`.
+    #[schemars(schema_with = "schema::dns_subdomain")]
     pub name: String,
-    /// Namespace of the object. Needed.
+    /// Namespace of the object, e.g. `team-a`. Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::dns_label")]
     pub namespace: Option<String>,
 }
 
@@ -102,6 +106,9 @@ impl SinkRef {
     }
 }
 
+/// Not blank and without a `/`: entries have no type, so no rule can see them.
+const NAME_PATTERN: &str = "^[^/]*[^/[:space:]][^/]*$";
+
 /// The object form. The schema types its fields, so only the entry itself can be of another type.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -147,22 +154,34 @@ impl JsonSchema for SinkRef {
         json_schema!({
             "description": "A sink: its name as a plain string, or an object with `name` and settings for this inventory alone.",
             "x-kubernetes-preserve-unknown-fields": true,
+            // These three bind the string form only.
+            "minLength": 1,
+            "maxLength": schema::MAX_NAME,
+            "pattern": NAME_PATTERN,
+            "required": ["name"],
             "properties": {
                 "name": {
                     "type": "string",
+                    "minLength": 1,
+                    "maxLength": schema::MAX_NAME,
+                    "pattern": NAME_PATTERN,
                     "description": "Name of the sink. Required."
                 },
                 "namespace": {
                     "type": "string",
+                    "maxLength": schema::MAX_NAME,
                     "description": "Namespace of the sink. Only for cluster inventories; a namespaced inventory uses sinks of its own namespace."
                 },
                 "exportMinInterval": {
                     "type": "string",
+                    "maxLength": 64,
+                    "pattern": schema::DURATION_PATTERN,
                     "description": "Least time between two exports to this sink, e.g. `30s`. Goes before the interval of the sink and of the inventory. `0s` = no spacing; at most `24h`."
                 },
                 "maxExportBytes": {
                     "type": "integer",
                     "format": "int64",
+                    "minimum": 1,
                     "description": "Largest document written to this sink, in bytes. Goes before the value of the inventory."
                 }
             }

@@ -28,37 +28,37 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KollectScopeSpec {
-    /// Kinds that may be collected, ignoring case. Default: any.
+    /// Kinds that may be collected, ignoring case; at most 1024. Default: any.
     #[serde(rename = "allowedGVKs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_gvks: Vec<GroupVersionKind>,
-    /// Namespaces that may be collected from. Default: any.
+    /// Namespaces that may be collected from, at most 4096. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub allowed_namespaces: Vec<String>,
-    /// Namespaces that must not be collected from.
+    /// Namespaces that must not be collected from, at most 4096. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub denied_namespaces: Vec<String>,
     /// Least time between two exports to one sink, e.g. `1m`, at most `24h`. Shorter intervals are raised to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_export_interval: Option<GoDuration>,
     /// KollectSnapshotSinks that inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub snapshot_sink_refs: Vec<String>,
     /// KollectDatabaseSinks that inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub database_sink_refs: Vec<String>,
     /// KollectEventSinks that inventories may export to, by name. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub event_sink_refs: Vec<String>,
     /// Sinks of every kind that inventories may export to, by name, in addition to the three lists above.
     /// Prefer those. Default: any, unless one of the lists above says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub sink_refs: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 //! The fields that all sink kinds share.
 
-use crate::{GoDuration, LayoutSettings, SecretReference};
+use crate::{GoDuration, LayoutSettings, SecretReference, schema};
 use k8s_openapi::ByteString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ pub struct SinkCommon {
     /// `{extension}`. Default: `inventory/{namespace}/{name}{extension}`, for object stores
     /// `inventory/{namespace}/{name}.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::document_path")]
     pub path_template: Option<String>,
     /// Least time between two exports of one inventory to this sink, e.g. `1m`, at most `24h`; `0s` = no
     /// spacing. An inventory can set another value in its reference. Default: the inventory's.
@@ -45,8 +46,9 @@ pub struct SinkCommon {
     /// Whether the destination is created when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioning: Option<ProvisioningSettings>,
-    /// Further settings of the backend. Credentials belong into a Secret.
+    /// Further settings of the backend, at most 256, e.g. `storageClass: STANDARD_IA`. Credentials belong into a Secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256, "x-kubernetes-validations" = schema::rules::options()))]
     pub options: BTreeMap<String, String>,
 }
 
@@ -125,8 +127,9 @@ pub enum ProvisioningMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NamingSettings {
-    /// Accepted, without effect.
+    /// Accepted, without effect. The same placeholders as `spec.pathTemplate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::document_path")]
     pub template: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! KollectSnapshotSink: destinations that hold files.
 
-use crate::{FamilySinkStatus, SecretReference, SinkCommon};
+use crate::{FamilySinkStatus, SecretReference, SinkCommon, schema};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::rules::snapshot_sink()))]
 pub struct KollectSnapshotSinkSpec {
     /// The backend.
     #[serde(rename = "type")]
@@ -81,6 +82,7 @@ impl SnapshotSinkType {
 pub struct GitSettings {
     /// Branch to write to. Default: `main`, or the branch in the endpoint's `#branch=<name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::branch")]
     pub branch: Option<String>,
     /// `Commit` (default) adds commits; `ForcePush` overwrites the branch, history included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +107,7 @@ pub struct GitSettings {
     pub author: Option<GitAuthor>,
     /// Number of commits to fetch. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(schema_with = "schema::at_least_one_32")]
     pub clone_depth: Option<i32>,
     /// Removes files that Kollect wrote and no longer needs. Always on for the layouts `perResource` and
     /// `split`. Default: false.

@@ -33,27 +33,28 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 pub struct KollectTargetSpec {
     /// Name of the KollectProfile, in the same namespace.
+    #[schemars(schema_with = "schema::name")]
     pub profile_ref: String,
     /// Namespaces to collect from, by label. Default: every namespace the operator can see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
-    /// Namespaces to collect from, by name; `namespaceSelector` must select them too. Default: the
+    /// Namespaces to collect from, by name, at most 4096; `namespaceSelector` must select them too. Default: the
     /// operator's list, else every namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub included_namespaces: Vec<String>,
-    /// Namespaces never to collect from, by name, in addition to the operator's list.
+    /// Namespaces never to collect from, by name, at most 4096, in addition to the operator's list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::words_set")]
     pub excluded_namespaces: Vec<String>,
     /// Namespaces never to collect from, by label. An empty selector excludes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_exclude_selector: Option<LabelSelector>,
-    /// Rules of which at least one must match an object. When set, `labelSelector` and `names` are ignored.
+    /// Rules of which at least one must match an object; at most 256. When set, `labelSelector` and `names` are ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub resource_rules: Vec<ResourceRule>,
     /// Objects to collect, by label. Ignored when `resourceRules` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

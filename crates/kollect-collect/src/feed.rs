@@ -321,7 +321,7 @@ mod tests {
             attributes: &[],
             scrub_keys: &[],
             allow_secret_extraction: false,
-            resource_mode: false,
+            resource: None,
         };
         TargetSpec {
             key: Arc::new(TargetKey::namespaced("team", name)),

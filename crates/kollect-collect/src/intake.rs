@@ -114,6 +114,7 @@ impl Intake {
             "extract attributes"
         );
         self.observer.error(key, CollectErrorClass::Terminal);
+        self.observer.extraction_failed(key, &head.namespace, &head.name, uid, &message);
         if entry.failures.add(uid, home, message) {
             self.observer.target_changed(key);
         }
@@ -167,7 +168,7 @@ mod tests {
             attributes: &attributes,
             scrub_keys: &[],
             allow_secret_extraction: false,
-            resource_mode: false,
+            resource: None,
         };
         TargetSpec {
             key: Arc::new(TargetKey::namespaced("team", name)),

@@ -12,6 +12,7 @@ mod failures;
 mod feed;
 mod follow;
 mod intake;
+pub mod manifests;
 pub mod matching;
 mod namespaces;
 mod observe;

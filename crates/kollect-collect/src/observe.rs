@@ -4,7 +4,7 @@
 //! collector.
 
 use crate::plan::Gvr;
-use kollect_model::TargetKey;
+use kollect_model::{TargetKey, Uid};
 use std::time::Duration;
 
 /// Which kind of trouble a target met.
@@ -39,6 +39,8 @@ pub trait CollectObserver: Send + Sync {
     fn namespace_mismatch(&self, gvr: &Gvr, targets: u64) {}
     /// A target met trouble.
     fn error(&self, key: &TargetKey, class: CollectErrorClass) {}
+    /// An object of a target has no row, because a value could not be extracted.
+    fn extraction_failed(&self, key: &TargetKey, namespace: &str, name: &str, uid: &Uid, message: &str) {}
     /// The collector listed a collection completely.
     fn listed(&self, gvr: &Gvr) {}
 }

@@ -1,18 +1,24 @@
-//! The path of one attribute: which language it is in, and what it yields.
+//! One attribute of a profile: where its value comes from.
 //!
 //! Separate so that the extractor does not care about languages.
 
 use crate::cel::{Out, Program};
 use crate::error::{EvalError, PathError};
+use crate::helm::{HelmPath, Wanted};
 use crate::jsonpath::{Found, JsonPath};
 use crate::mask::FieldMask;
+use crate::resource::Resource;
 use crate::scrub::{ScrubKeys, write_attribute, write_attribute_list};
+use crate::secret::Visibility;
 use serde_json::Value;
+use std::cell::OnceCell;
 
 #[derive(Debug)]
 pub(crate) enum Expression {
     Path(JsonPath),
     Cel(Program),
+    Helm(HelmPath),
+    Resource(Box<Resource>),
 }
 
 /// Whether something was written.
@@ -22,16 +28,40 @@ pub(crate) enum Written {
     Value,
 }
 
+/// An object, and what is made of it once for all attributes.
+pub(crate) struct Input<'a> {
+    /// As it was collected. Only what never shows the data of Secrets may read it.
+    whole: &'a Value,
+    /// What expressions see.
+    visible: &'a Value,
+    keys: &'a ScrubKeys,
+    helm: &'a Wanted,
+    release: OnceCell<Result<Option<Value>, EvalError>>,
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(whole: &'a Value, visible: &'a Value, keys: &'a ScrubKeys, helm: &'a Wanted) -> Self {
+        Self { whole, visible, keys, helm, release: OnceCell::new() }
+    }
+
+    fn release(&self) -> Result<Option<&Value>, EvalError> {
+        self.release.get_or_init(|| self.helm.decode(self.whole)).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+}
+
 impl Expression {
     /// Compiles a path; blanks around it do not count.
-    pub(crate) fn compile(path: &str) -> Result<Self, PathError> {
+    pub(crate) fn compile(path: &str, visibility: Visibility) -> Result<Self, PathError> {
         let text = path.trim();
         let skipped = path.len() - path.trim_start().len();
         if let Some(source) = text.strip_prefix("cel:") {
             return Program::compile(source).map(Self::Cel).map_err(|error| error.shifted(skipped + "cel:".len()));
         }
         if text.starts_with("helm:") {
-            return Err(PathError::at(skipped, "not supported yet in this version: helm: paths"));
+            let core_secrets = visibility != Visibility::Whole;
+            return HelmPath::parse(text, core_secrets, visibility == Visibility::SecretWithData)
+                .map(Self::Helm)
+                .map_err(|error| error.shifted(skipped));
         }
         JsonPath::parse(text).map(Self::Path).map_err(|error| error.shifted(skipped))
     }
@@ -41,32 +71,34 @@ impl Expression {
         match self {
             Self::Path(path) => path.reach(mask),
             Self::Cel(program) => *mask = mask.union(program.mask()),
+            Self::Helm(_) => HelmPath::reach(mask),
+            Self::Resource(resource) => resource.reach(mask),
         }
     }
 
     /// Evaluates and appends the result as canonical JSON, scrubbed.
-    pub(crate) fn write(
-        &self,
-        name: &str,
-        object: &Value,
-        keys: &ScrubKeys,
-        out: &mut Vec<u8>,
-    ) -> Result<Written, EvalError> {
+    pub(crate) fn write(&self, name: &str, input: &Input<'_>, out: &mut Vec<u8>) -> Result<Written, EvalError> {
+        let keys = input.keys;
         let one = |value: &Value, out: &mut Vec<u8>| {
             let written = if value.is_null() { Written::Null } else { Written::Value };
             write_attribute(name, value, keys, out).map(|()| written)
         };
         match self {
-            Self::Path(path) => match path.evaluate(object)? {
+            Self::Path(path) => match path.evaluate(input.visible)? {
                 Found::Nothing => one(&Value::Null, out),
                 Found::One(value) => one(value, out),
                 Found::Many(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
             },
-            Self::Cel(program) => match program.evaluate(object)? {
+            Self::Cel(program) => match program.evaluate(input.visible)? {
                 Out::Ref(value) => one(value, out),
                 Out::Made(value) => one(&value, out),
                 Out::List(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
             },
+            Self::Helm(path) => match input.release()?.and_then(|release| path.find(release)) {
+                Some(value) => one(value, out),
+                None => one(&Value::Null, out),
+            },
+            Self::Resource(resource) => resource.write(input.whole, keys, out).map(|()| Written::Value),
         }
     }
 }

@@ -3,40 +3,17 @@
 //! Separate as the one way from an object to the attributes of a row. It must not decide which objects are collected.
 
 use crate::error::{CompileError, ErrorClass, EvalError, ExtractError, PathError};
-use crate::expression::{Expression, Written};
+use crate::expression::{Expression, Input, Written};
+use crate::helm::Wanted;
 use crate::mask::FieldMask;
+use crate::profile::{AttributeSource, ProfileSource};
+use crate::resource::Resource;
 use crate::scrub::ScrubKeys;
-use crate::secret::Visibility;
-use kollect_model::{Gvk, write_string};
+use crate::secret::{Visibility, reaches_copy};
+use kollect_model::write_string;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
-
-/// What a profile says, as far as extraction goes.
-#[derive(Clone, Copy, Debug)]
-pub struct ProfileSource<'a> {
-    /// Kind of the objects.
-    pub gvk: &'a Gvk,
-    /// The attributes in any order.
-    pub attributes: &'a [AttributeSource],
-    /// Sensitive key names of the operator and of the profile, beside the built-in ones.
-    pub scrub_keys: &'a [String],
-    /// The profile opted in to read the data of core Secrets.
-    pub allow_secret_extraction: bool,
-    /// The profile asks for a copy of the whole object (`export.mode: Resource`).
-    pub resource_mode: bool,
-}
-
-/// One attribute of a profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttributeSource {
-    /// Key in the row.
-    pub name: String,
-    /// JSONPath, or CEL with the prefix `cel:`.
-    pub path: String,
-    /// Leave the attribute out when it has no value or fails, instead of writing null or failing the object.
-    pub optional: bool,
-}
 
 /// A compiled profile.
 #[derive(Debug)]
@@ -45,6 +22,8 @@ pub struct Extractor {
     keys: ScrubKeys,
     mask: FieldMask,
     visibility: Visibility,
+    copy_reached: bool,
+    helm: Wanted,
 }
 
 #[derive(Debug)]
@@ -67,23 +46,13 @@ impl Extractor {
     /// Compiles a profile, or names everything that is wrong with it.
     pub fn compile(source: &ProfileSource<'_>) -> Result<Self, Vec<CompileError>> {
         let mut errors = Vec::new();
-        let mut attributes = Vec::with_capacity(source.attributes.len());
-        let mut mask = FieldMask::default();
-        if source.resource_mode {
-            errors.push(CompileError {
-                attribute: String::new(),
-                path: String::new(),
-                offset: None,
-                message: "not supported yet in this version: export.mode: Resource".to_owned(),
-            });
-        }
+        let mut attributes = Vec::with_capacity(source.attributes.len() + 1);
+        let keys = ScrubKeys::new(source.scrub_keys.iter().map(String::as_str));
+        let visibility = Visibility::of(source.gvk.is_core_secret(), source.allow_secret_extraction);
         let mut names = BTreeSet::new();
         for attribute in source.attributes {
-            match compile_attribute(attribute, &mut names) {
-                Ok(compiled) => {
-                    compiled.expression.reach(&mut mask);
-                    attributes.push(compiled);
-                }
+            match compile_attribute(attribute, visibility, &mut names) {
+                Ok(compiled) => attributes.push(compiled),
                 Err(error) => errors.push(CompileError {
                     attribute: attribute.name.clone(),
                     path: attribute.path.clone(),
@@ -92,17 +61,36 @@ impl Extractor {
                 }),
             }
         }
+        if let Some(resource) = &source.resource {
+            let name = resource.settings.as_.as_str();
+            match Resource::compile(resource, source.gvk, &keys) {
+                Ok(compiled) if names.insert(name) => {
+                    let expression = Expression::Resource(Box::new(compiled));
+                    attributes.push(Attribute { name: name.into(), optional: false, expression });
+                }
+                Ok(_) => errors.push(CompileError {
+                    attribute: name.to_owned(),
+                    path: String::new(),
+                    offset: None,
+                    message: "an attribute has the name of export.as; choose another".to_owned(),
+                }),
+                Err(more) => errors.extend(more),
+            }
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
         // Canonical JSON has its keys in byte order.
         attributes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self {
-            attributes,
-            keys: ScrubKeys::new(source.scrub_keys.iter().map(String::as_str)),
-            mask,
-            visibility: Visibility::of(source.gvk.is_core_secret(), source.allow_secret_extraction),
-        })
+        let (mut mask, mut helm) = (FieldMask::default(), Wanted::default());
+        for attribute in &attributes {
+            attribute.expression.reach(&mut mask);
+            if let Expression::Helm(path) = &attribute.expression {
+                helm.insert(path);
+            }
+        }
+        let copy_reached = reaches_copy(&mask);
+        Ok(Self { attributes, keys, mask, visibility, copy_reached, helm })
     }
 
     /// The part of an object that this profile can read.
@@ -110,9 +98,19 @@ impl Extractor {
         &self.mask
     }
 
+    /// What each attribute reads, by its name.
+    pub fn reads(&self) -> impl Iterator<Item = (&str, FieldMask)> {
+        self.attributes.iter().map(|attribute| {
+            let mut mask = FieldMask::nothing();
+            attribute.expression.reach(&mut mask);
+            (&*attribute.name, mask)
+        })
+    }
+
     /// The attributes of `object` as canonical JSON.
     pub fn extract(&self, object: &Value, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
-        let object = self.visibility.of_object(object);
+        let visible = self.visibility.of_object(object, self.copy_reached);
+        let input = Input::new(object, &visible, &self.keys, &self.helm);
         let out = &mut scratch.out;
         out.clear();
         out.push(b'{');
@@ -123,7 +121,7 @@ impl Extractor {
             }
             write_string(&attribute.name, out);
             out.push(b':');
-            match attribute.expression.write(&attribute.name, &object, &self.keys, out) {
+            match attribute.expression.write(&attribute.name, &input, out) {
                 Ok(Written::Null) | Err(_) if attribute.optional => out.truncate(start),
                 Ok(_) => {}
                 Err(error) => return Err(failed(&attribute.name, error)),
@@ -142,7 +140,11 @@ fn failed(attribute: &str, error: EvalError) -> ExtractError {
     ExtractError { attribute: attribute.to_owned(), class: error.class, message: error.message.into_owned() }
 }
 
-fn compile_attribute<'a>(source: &'a AttributeSource, names: &mut BTreeSet<&'a str>) -> Result<Attribute, PathError> {
+fn compile_attribute<'a>(
+    source: &'a AttributeSource,
+    visibility: Visibility,
+    names: &mut BTreeSet<&'a str>,
+) -> Result<Attribute, PathError> {
     if source.name.is_empty() {
         return Err(PathError::new("the attribute has no name"));
     }
@@ -152,6 +154,6 @@ fn compile_attribute<'a>(source: &'a AttributeSource, names: &mut BTreeSet<&'a s
     Ok(Attribute {
         name: source.name.as_str().into(),
         optional: source.optional,
-        expression: Expression::compile(&source.path)?,
+        expression: Expression::compile(&source.path, visibility)?,
     })
 }

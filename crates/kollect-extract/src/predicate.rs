@@ -5,7 +5,7 @@
 use crate::cel::{Out, Program};
 use crate::error::CompileError;
 use crate::mask::FieldMask;
-use crate::secret::Visibility;
+use crate::secret::{Visibility, reaches_copy};
 use kollect_model::Gvk;
 use serde_json::Value;
 
@@ -13,7 +13,9 @@ use serde_json::Value;
 #[derive(Debug)]
 pub struct Predicate {
     program: Program,
+    mask: FieldMask,
     visibility: Visibility,
+    copy_reached: bool,
 }
 
 impl Predicate {
@@ -27,17 +29,19 @@ impl Predicate {
             offset: error.offset,
             message: error.message,
         })?;
-        Ok(Self { program, visibility: Visibility::of(gvk.is_core_secret(), false) })
+        let mask = FieldMask::default().union(program.mask());
+        let copy_reached = reaches_copy(&mask);
+        Ok(Self { program, mask, copy_reached, visibility: Visibility::of(gvk.is_core_secret(), false) })
     }
 
     /// The part of an object that the condition can read.
     pub fn mask(&self) -> &FieldMask {
-        self.program.mask()
+        &self.mask
     }
 
     /// Whether the object matches. An error, or a result that is neither true nor false, is no match.
     pub fn eval(&self, object: &Value) -> bool {
-        let object = self.visibility.of_object(object);
+        let object = self.visibility.of_object(object, self.copy_reached);
         matches!(self.program.evaluate(&object), Ok(Out::Made(Value::Bool(true)) | Out::Ref(Value::Bool(true))))
     }
 }

@@ -3,7 +3,8 @@
 //! Separate because it must hold whatever the expression and whatever admission said: hidden fields are gone before
 //! anything is evaluated.
 
-use crate::scrub::LAST_APPLIED;
+use crate::mask::{FieldMask, MaskStep};
+use crate::scrub::{COPY_STANDS_IN, LAST_APPLIED};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -27,8 +28,11 @@ impl Visibility {
         }
     }
 
-    /// The object as expressions see it.
-    pub(crate) fn of_object(self, object: &Value) -> Cow<'_, Value> {
+    /// The object as expressions see it. `copy_reached`: they can reach the copy that kubectl keeps of the object.
+    pub(crate) fn of_object(self, object: &Value, copy_reached: bool) -> Cow<'_, Value> {
+        if self == Self::Whole && copy_reached && shows_copy(object) {
+            return Cow::Owned(with_stand_in(object));
+        }
         let (Self::SecretWithData | Self::SecretWithoutData, Value::Object(fields)) = (self, object) else {
             return Cow::Borrowed(object);
         };
@@ -40,6 +44,25 @@ impl Visibility {
             .collect();
         Cow::Owned(Value::Object(visible))
     }
+}
+
+/// Whether something that reads what the mask keeps can read the copy.
+pub(crate) fn reaches_copy(mask: &FieldMask) -> bool {
+    mask.reaches(&["metadata", "annotations", LAST_APPLIED].map(|key| MaskStep::Field(key.into())))
+}
+
+/// Decoding by a mask has put the stand-in there already; other callers may not have decoded that way.
+fn shows_copy(object: &Value) -> bool {
+    let annotations = object.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    annotations.and_then(|all| all.get(LAST_APPLIED)).is_some_and(|copy| copy != COPY_STANDS_IN)
+}
+
+fn with_stand_in(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(copy) = object.get_mut("metadata").and_then(|m| m.get_mut("annotations")?.get_mut(LAST_APPLIED)) {
+        *copy = Value::from(COPY_STANDS_IN);
+    }
+    object
 }
 
 fn without_copy(metadata: &Value) -> Value {

@@ -6,6 +6,7 @@
 
 mod canonical;
 mod envelope;
+mod guard;
 mod gvk;
 mod intern;
 mod item;
@@ -16,6 +17,7 @@ pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
     EMPTY_ITEMS_FINGERPRINT, Envelope, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes, write_item,
 };
+pub use guard::{Denied, Guard};
 pub use gvk::Gvk;
 pub use intern::Interner;
 pub use item::{Item, NotAnObject};

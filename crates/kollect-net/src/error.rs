@@ -2,7 +2,7 @@
 //!
 //! Separate so that every sink maps network trouble to the same class. Messages carry host names, never credentials.
 
-use crate::guard::Denied;
+use kollect_model::Denied;
 use rustls::AlertDescription;
 use std::error::Error;
 use std::io;

@@ -6,7 +6,6 @@
 
 mod dial;
 mod error;
-mod guard;
 pub mod http;
 mod scrub;
 mod secret;
@@ -14,7 +13,7 @@ mod tls;
 
 pub use dial::GuardedDialer;
 pub use error::NetError;
-pub use guard::{Denied, Guard};
+pub use kollect_model::{Denied, Guard};
 pub use scrub::scrub;
 pub use secret::SecretString;
 pub use tls::{ClientCert, TlsSpec, handshake};

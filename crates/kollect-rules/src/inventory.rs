@@ -1,9 +1,12 @@
 //! What a KollectInventory may say, and how often it exports.
 
-use crate::Selector;
+use crate::ceiling::Ceiling;
+use crate::doc::rules;
+use crate::review::Facts;
+use crate::sink_refs::{RefIds, check_bytes, check_counts, check_floor, check_keys, check_refs};
 use crate::violation::{Findings, Violation};
-use kollect_api::{GoDuration, KollectInventory, SinkFamily, SinkRef};
-use std::collections::BTreeSet;
+use kollect_api::{GoDuration, KollectInventory, SinkFamily};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Most sinks that one inventory exports to.
@@ -35,61 +38,72 @@ pub fn effective_interval(
     wanted.unwrap_or_else(|| default_interval(family)).max(value(floor).unwrap_or_default()).min(MAX_INTERVAL)
 }
 
+rules! { "KollectInventory";
+    I1, CrdAndWebhook, "one of the three lists of sinks, or all together, has more than 20 entries", "Too many: must have at most 20 items in all three lists together";
+    I2, CrdAndWebhook, "the name of a sink is blank, contains `/`, or is in its list twice; a reference has an unknown key, or is neither a name nor an object", "must be the name of a sink of the same namespace";
+    I3, CrdAndWebhook, "a reference names a namespace", "must not be set; an inventory exports to sinks of its own namespace";
+    I4, CrdAndWebhook, "an interval is no duration between 0s and 24h", "is not a duration; write a number with a unit, such as 30s";
+    I5, CrdAndWebhook, "maxExportBytes is not between 1 and the operator's --max-export-bytes", "must be greater than or equal to 1, and at most the operator's --max-export-bytes";
+    I6, Webhook, "the namespace's KollectScope sets a minExportInterval, and an interval that is written down is shorter", "is shorter than the scope permits";
+    I7, Webhook, "the inventory is in the namespace `cluster`", "is the name under which cluster inventories are exported; use another namespace";
+    I8, Webhook, "targetSelector is not valid", "is not a valid label selector";
+    I9, CrdAndWebhook, "an entry of targetRefs is empty or repeated", "must not be empty or blank, nor listed twice";
+    I10, Crd, "httpEndpoint.port is not between 1 and 65535", "must be between 1 and 65535";
+    IW1, Warning, "httpEndpoint is set", "httpEndpoint has no effect on this inventory; the operator's flags --inventory-http-enabled and --inventory-http-port govern the read API";
+}
+
 /// Checks an inventory. `max_export_bytes` is the operator's ceiling.
 pub fn check_inventory(inventory: &KollectInventory, max_export_bytes: i64) -> Vec<Violation> {
-    let spec = &inventory.spec;
     let mut found = Findings::default();
+    judge(&mut found, inventory, max_export_bytes);
+    found.violations
+}
+
+static IDS: RefIds = RefIds { count: &I1, name: &I2, interval: &I4, bytes: &I5, keys: &I2 };
+
+fn judge(found: &mut Findings, inventory: &KollectInventory, max_export_bytes: i64) {
+    let spec = &inventory.spec;
     if inventory.metadata.namespace.as_deref() == Some(CLUSTER) {
-        let why = "is the name under which cluster inventories are exported; use another namespace";
-        found.add("metadata.namespace", CLUSTER, why);
+        found.add(&I7, "metadata.namespace", CLUSTER);
     }
-    let refs: usize = SinkFamily::ALL.iter().map(|family| spec.sink_refs(*family).len()).sum();
-    if refs > MAX_SINK_REFS {
-        let why = format!("names {refs} sinks; at most {MAX_SINK_REFS} in all three lists together");
-        found.add("spec", "", why);
-    } else {
-        for family in SinkFamily::ALL {
-            check_refs(&mut found, family, spec.sink_refs(family), max_export_bytes);
+    let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));
+    if check_counts(found, &IDS, &lists) {
+        for (family, refs) in &lists {
+            check_refs(found, &IDS, *family, refs, max_export_bytes);
+            for (i, reference) in refs.iter().enumerate() {
+                if let Some(namespace) = reference.namespace.as_deref().filter(|text| !text.trim().is_empty()) {
+                    found.add(&I3, format!("spec.{}[{i}].namespace", family.refs_field()), namespace);
+                }
+            }
         }
     }
-    found.distinct("spec.targetRefs", &spec.target_refs);
-    if let Some(Err(why)) = spec.target_selector.as_ref().map(Selector::check) {
-        found.add("spec.targetSelector", "", why);
-    }
-    found.interval("spec.exportMinInterval", spec.export_min_interval.as_ref(), MAX_INTERVAL);
-    check_bytes(&mut found, "spec.maxExportBytes", spec.max_export_bytes, max_export_bytes);
-    found.0
-}
-
-fn check_refs(found: &mut Findings, family: SinkFamily, refs: &[SinkRef], max_export_bytes: i64) {
-    let mut seen = BTreeSet::new();
-    for (i, reference) in refs.iter().enumerate() {
-        let at = format!("spec.{}[{i}]", family.refs_field());
-        if found.name(&format!("{at}.name"), &reference.name) && !seen.insert(&reference.name) {
-            found.add(format!("{at}.name"), &reference.name, "is listed twice");
+    found.distinct(&I9, "spec.targetRefs", &spec.target_refs);
+    found.selector(&I8, "spec.targetSelector", spec.target_selector.as_ref());
+    found.interval(&I4, "spec.exportMinInterval", spec.export_min_interval.as_ref(), MAX_INTERVAL);
+    check_bytes(found, &I5, "spec.maxExportBytes", spec.max_export_bytes, max_export_bytes);
+    if let Some(http) = &spec.http_endpoint {
+        if let Some(port) = http.port.filter(|port| !(1..=65_535).contains(port)) {
+            found.add(&I10, "spec.httpEndpoint.port", &port.to_string());
         }
-        if let Some(namespace) = reference.namespace.as_deref().filter(|namespace| !namespace.trim().is_empty()) {
-            let why = "must not be set; the sink is in the inventory's namespace";
-            found.add(format!("{at}.namespace"), namespace, why);
-        }
-        found.interval(&format!("{at}.exportMinInterval"), reference.export_min_interval.as_ref(), MAX_INTERVAL);
-        check_bytes(found, &format!("{at}.maxExportBytes"), reference.max_export_bytes, max_export_bytes);
+        found.warn(&IW1, "spec.httpEndpoint");
     }
 }
 
-fn check_bytes(found: &mut Findings, field: &str, bytes: Option<i64>, max: i64) {
-    let Some(bytes) = bytes else { return };
-    if !(1..=max).contains(&bytes) {
-        let why = format!("must be between 1 and {max}, the operator's --max-export-bytes");
-        found.add(field, &bytes.to_string(), why);
-    }
+/// Checks an inventory together with what limits it.
+pub(crate) fn review(found: &mut Findings, inventory: &KollectInventory, raw: &Value, max: i64, facts: &Facts<'_>) {
+    check_keys(found, &IDS, raw);
+    judge(found, inventory, max);
+    let Some(scope) = facts.scope.map(Ceiling::from) else { return };
+    let spec = &inventory.spec;
+    let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));
+    check_floor(found, &I6, scope, spec.export_min_interval.as_ref(), &lists);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use SinkFamily::{Database, Event, Snapshot};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn the_nearest_interval_wins_and_the_scope_is_a_floor() {

@@ -5,25 +5,40 @@
 //! values, verdicts go out. It must not read from a cluster or know how verdicts are reported.
 #![warn(missing_docs)]
 
+mod ceiling;
+mod cluster_inventory;
+mod cluster_target;
+mod connection_test;
+mod doc;
 mod inventory;
+mod names;
 mod namespaces;
 mod profile;
 mod review;
+mod schema;
 mod scope;
 mod selector;
+mod shape;
 mod sink;
+mod sink_refs;
 mod target;
 mod template;
 mod violation;
 mod watch;
 
+pub use ceiling::{Ceiling, enforced_cluster_scope, enforced_scope, gvk_allowed, highest_floor, sink_allowed};
+pub use cluster_inventory::check_cluster_inventory;
+pub use cluster_target::check_cluster_target;
+pub use connection_test::check_connection_test;
+pub use doc::{Layer, RuleDoc, rule_table};
 pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
-pub use namespaces::{NamespaceIntent, Resolved, resolve_namespaces};
+pub use namespaces::{NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
 pub use profile::check_profile;
 pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
-pub use scope::{check_scope, enforced_scope, gvk_allowed, sink_allowed};
+pub use scope::{check_cluster_scope, check_scope};
 pub use selector::{Selector, selector_matches};
-pub use sink::{check_database_sink, check_snapshot_sink};
+pub use shape::shape_warnings;
+pub use sink::{check_database_sink, check_event_sink, check_snapshot_sink};
 pub use target::check_target;
 pub use violation::Violation;
 pub use watch::{NAMESPACE_WATCH_ANNOTATION, WATCH_LABEL, WatchDecision, watch_decision};

@@ -2,16 +2,58 @@
 //!
 //! Separate because tenants are kept apart here: an empty result means that nothing is collected, never everything.
 
-use crate::Selector;
+use crate::{Ceiling, Selector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::names::label::NAMESPACE_NAME;
-use kollect_api::{KollectScopeSpec, KollectTargetSpec, WatchMode};
+use kollect_api::{KollectClusterTargetSpec, KollectTargetSpec, ResourceRule, WatchMode};
 use std::collections::BTreeMap;
 
-/// Everything that decides about the namespaces of a target.
+/// What a target of either kind says about namespaces.
+#[derive(Clone, Copy, Debug)]
+pub struct NamespaceSelection<'a> {
+    included: &'a [String],
+    excluded: &'a [String],
+    selector: Option<&'a LabelSelector>,
+    exclude_selector: Option<&'a LabelSelector>,
+    rules: &'a [ResourceRule],
+    opt_in: bool,
+    /// A scope narrows it without complaint, whatever it asks for.
+    silent: bool,
+}
+
+impl<'a> From<&'a KollectTargetSpec> for NamespaceSelection<'a> {
+    fn from(spec: &'a KollectTargetSpec) -> Self {
+        Self {
+            included: &spec.included_namespaces,
+            excluded: &spec.excluded_namespaces,
+            selector: spec.namespace_selector.as_ref(),
+            exclude_selector: spec.namespace_exclude_selector.as_ref(),
+            rules: &spec.resource_rules,
+            opt_in: spec.watch_mode == WatchMode::OptIn,
+            silent: false,
+        }
+    }
+}
+
+impl<'a> From<&'a KollectClusterTargetSpec> for NamespaceSelection<'a> {
+    fn from(spec: &'a KollectClusterTargetSpec) -> Self {
+        Self {
+            included: &spec.included_namespaces,
+            excluded: &spec.excluded_namespaces,
+            selector: spec.namespace_selector.as_ref(),
+            exclude_selector: spec.namespace_exclude_selector.as_ref(),
+            rules: &spec.resource_rules,
+            opt_in: false,
+            silent: true,
+        }
+    }
+}
+
+/// Everything that decides about the namespaces of a target of either kind.
 #[derive(Clone, Copy, Debug)]
 pub struct NamespaceIntent<'a> {
-    /// What the target asks for.
-    pub target: &'a KollectTargetSpec,
+    /// What the target asks for: `(&target.spec).into()`.
+    pub target: NamespaceSelection<'a>,
     /// Every namespace that exists, with its labels.
     pub known: &'a [(&'a str, &'a BTreeMap<String, String>)],
     /// Those of them whose labels may not be read; only the name label counts.
@@ -20,8 +62,8 @@ pub struct NamespaceIntent<'a> {
     pub default_included: &'a [String],
     /// The operator's list in addition to `excludedNamespaces`.
     pub default_excluded: &'a [String],
-    /// The scope that is enforced in the target's namespace.
-    pub scope: Option<&'a KollectScopeSpec>,
+    /// The scope that is enforced in the target's namespace; for cluster targets the cluster scope.
+    pub scope: Option<Ceiling<'a>>,
     /// The only namespace that the target may reach, whatever it asks for.
     pub confined_to: Option<&'a str>,
 }
@@ -52,14 +94,12 @@ pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> Resolved {
 
 /// Whether the lists of names let a namespace in.
 fn listed(intent: &NamespaceIntent<'_>, name: &str) -> bool {
-    let included = match intent.target.included_namespaces.as_slice() {
+    let included = match intent.target.included {
         [] => intent.default_included,
         own => own,
     };
     let lists = |list: &[String]| list.iter().any(|entry| entry == name);
-    (included.is_empty() || lists(included))
-        && !lists(&intent.target.excluded_namespaces)
-        && !lists(intent.default_excluded)
+    (included.is_empty() || lists(included)) && !lists(intent.target.excluded) && !lists(intent.default_excluded)
 }
 
 fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
@@ -67,15 +107,15 @@ fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
         return Vec::new();
     }
     let target = intent.target;
-    let selector = target.namespace_selector.as_ref().map(Selector::new);
-    let excluding = target.namespace_exclude_selector.as_ref().map(Selector::new);
+    let selector = target.selector.map(Selector::new);
+    let excluding = target.exclude_selector.map(Selector::new);
     let rules: Vec<Selector> =
-        target.resource_rules.iter().filter_map(|rule| rule.namespace_selector.as_ref()).map(Selector::new).collect();
+        target.rules.iter().filter_map(|rule| rule.namespace_selector.as_ref()).map(Selector::new).collect();
     let open = |labels: &BTreeMap<String, String>| {
         let judge = |selector: &Selector| selector.matches_knowing(NAMESPACE_NAME, labels);
         let selected = selector.as_ref().map_or(Some(true), judge);
         let excluded = excluding.as_ref().map_or(Some(false), judge);
-        let opt_in = (target.watch_mode == WatchMode::OptIn).then_some(None);
+        let opt_in = target.opt_in.then_some(None);
         let within = rules.iter().map(judge).chain(opt_in);
         selected != Some(false)
             && excluded != Some(true)
@@ -93,8 +133,8 @@ fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
 
 fn matched(intent: &NamespaceIntent<'_>) -> Vec<String> {
     let target = intent.target;
-    let selector = target.namespace_selector.as_ref().map(Selector::new);
-    let excluding = target.namespace_exclude_selector.as_ref().map(Selector::new);
+    let selector = target.selector.map(Selector::new);
+    let excluding = target.exclude_selector.map(Selector::new);
     let mut matched: Vec<String> = intent
         .known
         .iter()
@@ -111,23 +151,20 @@ fn matched(intent: &NamespaceIntent<'_>) -> Vec<String> {
 }
 
 /// Whether the target may reach a namespace, or why not.
-fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), &'static str> {
+fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), String> {
     if intent.confined_to.is_some_and(|only| only != name) {
-        return Err("is outside of the target's own namespace, which is all that it reaches without a KollectScope");
+        let why = "is outside of the target's own namespace, which is all that it reaches without a KollectScope";
+        return Err(why.to_owned());
     }
-    let Some(scope) = intent.scope else { return Ok(()) };
-    if scope.denied_namespaces.iter().any(|entry| entry == name) {
-        return Err("is in deniedNamespaces of the KollectScope");
-    }
-    if !scope.allowed_namespaces.is_empty() && !scope.allowed_namespaces.iter().any(|entry| entry == name) {
-        return Err("is not in allowedNamespaces of the KollectScope");
-    }
-    Ok(())
+    intent.scope.map_or(Ok(()), |scope| scope.namespace_allowed(name))
 }
 
 /// A target that names a forbidden namespace, or of whose selection nothing is permitted, is denied as a whole.
 fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[String], decided: bool) -> Option<String> {
-    for name in &intent.target.included_namespaces {
+    if intent.target.silent {
+        return None;
+    }
+    for name in intent.target.included {
         if let Err(why) = permitted(intent, name) {
             return Some(format!("includedNamespaces: {name} {why}"));
         }
@@ -150,6 +187,7 @@ fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kollect_api::{KollectClusterScope, KollectScope, KollectScopeSpec};
     use serde_json::{Value, json};
 
     struct Case {
@@ -176,15 +214,16 @@ mod tests {
         target["profileRef"] = json!("p");
         let target: KollectTargetSpec = serde_json::from_value(target).unwrap();
         let scope: Option<KollectScopeSpec> = serde_json::from_value(case.scope.clone()).unwrap();
+        let scope = scope.map(|spec| KollectScope::new("s", spec));
         let team = |name: &str| BTreeMap::from([("team".to_owned(), name.to_owned())]);
         let (a, ops, none) = (team("a"), team("ops"), BTreeMap::new());
         resolve_namespaces(&NamespaceIntent {
-            target: &target,
+            target: (&target).into(),
             known: &[("shop", &a), ("pay", &a), ("infra", &ops), ("kube-system", &none)],
             unread: &[],
             default_included: &words(case.include),
             default_excluded: &words(case.exclude),
-            scope: scope.as_ref(),
+            scope: scope.as_ref().map(Ceiling::from),
             confined_to: case.confined_to,
         })
     }
@@ -254,11 +293,12 @@ mod tests {
     fn resolve_unread(target: &Value, confined_to: Option<&str>) -> Resolved {
         let mut spec = target.clone();
         spec["profileRef"] = json!("p");
+        let target: KollectTargetSpec = serde_json::from_value(spec).unwrap();
         let named = |name: &str| BTreeMap::from([(NAMESPACE_NAME.to_owned(), name.to_owned())]);
         let (shop, pay) = (named("shop"), named("pay"));
         let infra = BTreeMap::from([("team".to_owned(), "ops".to_owned())]);
         resolve_namespaces(&NamespaceIntent {
-            target: &serde_json::from_value(spec).unwrap(),
+            target: (&target).into(),
             known: &[("shop", &shop), ("pay", &pay), ("infra", &infra)],
             unread: &["shop", "pay"],
             default_included: &[],
@@ -313,5 +353,39 @@ mod tests {
             confined_to,
             ..case(json!({"namespaceSelector": {"matchLabels": {"team": "ops"}}}), "infra", "denied")
         });
+    }
+
+    #[test]
+    fn a_cluster_target_is_narrowed_by_the_cluster_scope_and_never_denied() {
+        let team = |name: &str| BTreeMap::from([("team".to_owned(), name.to_owned())]);
+        let (a, ops) = (team("a"), team("ops"));
+        let team_a = json!({"matchLabels": {"team": "a"}});
+        for (included, allowed, denied, matched, effective) in [
+            ("", "", "", "pay shop", "pay shop"),
+            ("", "shop", "", "pay shop", "shop"),
+            ("", "", "pay", "pay shop", "shop"),
+            ("", "", "pay shop", "pay shop", ""),
+            ("pay", "shop", "", "pay", ""),
+            ("shop infra", "shop infra", "", "shop", "shop"),
+        ] {
+            let spec = json!({
+                "profileRef": {"name": "p", "namespace": "n"}, "namespaceSelector": team_a,
+                "includedNamespaces": words(included)
+            });
+            let target: KollectClusterTargetSpec = serde_json::from_value(spec).unwrap();
+            let ceiling = json!({"allowedNamespaces": words(allowed), "deniedNamespaces": words(denied)});
+            let ceiling = KollectClusterScope::new("s", serde_json::from_value(ceiling).unwrap());
+            let resolved = resolve_namespaces(&NamespaceIntent {
+                target: (&target).into(),
+                known: &[("shop", &a), ("pay", &a), ("infra", &ops)],
+                unread: &[],
+                default_included: &[],
+                default_excluded: &[],
+                scope: Some((&ceiling).into()),
+                confined_to: None,
+            });
+            let got = (resolved.matched, resolved.effective, resolved.violation);
+            assert_eq!(got, (words(matched), words(effective), None), "{included} {allowed} {denied}");
+        }
     }
 }

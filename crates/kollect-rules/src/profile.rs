@@ -1,25 +1,51 @@
 //! What a KollectProfile may say.
 
-use crate::violation::{Findings, Violation};
+use crate::doc::rules;
+use crate::violation::{Findings, TWICE, Violation};
 use kollect_api::names::{TRUE, annotation};
-use kollect_api::{ExportMode, KollectProfile};
-use kollect_extract::{AttributeSource, Extractor, ProfileSource};
+use kollect_api::{ExportMode, KollectProfile, PruneSettings};
+use kollect_extract::{AttributeSource, Extractor, FieldMask, MaskStep, ProfileSource, ResourceSource};
 use kollect_model::Gvk;
 use std::collections::BTreeSet;
+
+rules! { "KollectProfile";
+    P1, CrdAndWebhook, "targetGVK.version or targetGVK.kind is empty", "must not be empty or blank";
+    P2, CrdAndWebhook, "an attribute has no name or the name of another", "must not be empty or blank, nor listed twice";
+    P3, CrdAndWebhook, "an attribute has no path", "must not be empty or blank";
+    P4, CrdAndWebhook, "a path does not compile: bad CEL after `cel:`, CEL without that prefix, bad JSONPath, a `helm:release.` field that is empty or never exported", "the path does not compile";
+    P5, CrdAndWebhook, "a metric has no name, the name of another, or no path", "must not be empty or blank, nor listed twice";
+    P6, CrdAndWebhook, "the path of a metric is not the name of an attribute", "is not the name of an attribute of this profile";
+    P7, CrdAndWebhook, "a metric has more than 5 labels, or a label that is not the name of an attribute", "is not the name of an attribute of this profile";
+    P8, Webhook, "the profile collects core Secrets, a path can read their data in whatever notation, and the annotation kollect.dev/allow-secret-extraction is not \"true\"", "can read the data of Secrets; read single fields of metadata, or allow it with the annotation kollect.dev/allow-secret-extraction: \"true\"";
+    P9, CrdAndWebhook, "export is set, its mode is not Resource, and there are no attributes", "must not be empty when export.mode is not Resource; add attributes, or set export.mode: Resource";
+    P10, CrdAndWebhook, "the mode is Resource and export.as is the name of an attribute", "is the name of an attribute; choose another key for the copy of the object";
+    P11, CrdAndWebhook, "an entry of export.prune.jsonPointers is no JSON pointer", "is not a JSON pointer; it starts with / and writes ~ as ~0 and / as ~1";
+    P12, Webhook, "the mode is Resource, the profile collects core Secrets, and the annotation kollect.dev/allow-full-resource-export is not \"true\"", "would copy Secrets; allow it with the annotation kollect.dev/allow-full-resource-export: \"true\" (values stay redacted)";
+    P13, Webhook, "the copy of the object cannot be made as export says, e.g. because of export.prune.cel", "the export settings do not compile";
+    PW1, Warning, "a JSONPath has a filter `[?(…)]`", "a JSONPath filter is evaluated, but other tools treat it differently; prefer CEL, e.g. cel:object.spec.list.filter(x, x.name == \"a\")";
+    PW2, Warning, "export.prune.cel has entries", "prune.cel is not enforced and has no effect in this mode; use prune.jsonPointers";
+    PW3, Warning, "an entry of export.prune.jsonPaths has a filter or `*`", "a path with a filter or * is not pruned; write names and indexes only, or use prune.jsonPointers";
+    PW4, Warning, "a path leads to a place that objects of the kind never have (only where the schema of the kind is known)", "objects of this kind never have this place";
+}
 
 const MAX_METRIC_LABELS: usize = 5;
 
 /// Checks a profile, including that every attribute path compiles.
 pub fn check_profile(profile: &KollectProfile) -> Vec<Violation> {
+    let mut found = Findings::default();
+    judge(&mut found, profile);
+    found.violations
+}
+
+pub(crate) fn judge(found: &mut Findings, profile: &KollectProfile) {
     let spec = &profile.spec;
     let gvk = Gvk::from(&spec.target_gvk);
-    let mut found = Findings::default();
-    found.required("spec.targetGVK.version", &spec.target_gvk.version);
-    found.required("spec.targetGVK.kind", &spec.target_gvk.kind);
-    let names = check_attributes(&mut found, profile, &gvk);
-    check_export(&mut found, profile, &gvk, &names);
-    check_metrics(&mut found, profile, &names);
-    found.0
+    found.required(&P1, "spec.targetGVK.version", &spec.target_gvk.version);
+    found.required(&P1, "spec.targetGVK.kind", &spec.target_gvk.kind);
+    let names = check_attributes(found, profile, &gvk);
+    check_export(found, profile, &gvk, &names);
+    check_metrics(found, profile, &names);
+    warn(found, profile);
 }
 
 fn opted_in(profile: &KollectProfile, annotation: &str) -> bool {
@@ -31,70 +57,90 @@ fn check_attributes<'a>(found: &mut Findings, profile: &'a KollectProfile, gvk: 
     let secret_data = gvk.is_core_secret() && !opted_in(profile, annotation::ALLOW_SECRET_EXTRACTION);
     for (i, attribute) in profile.spec.attributes.iter().enumerate() {
         let at = format!("spec.attributes[{i}]");
-        if found.required(&format!("{at}.name"), &attribute.name) && !names.insert(attribute.name.as_str()) {
-            found.add(format!("{at}.name"), &attribute.name, "is listed twice");
+        if found.required(&P2, &format!("{at}.name"), &attribute.name) && !names.insert(attribute.name.as_str()) {
+            found.text(&P2, format!("{at}.name"), &attribute.name, TWICE);
         }
         let path = format!("{at}.path");
-        if !found.required(&path, &attribute.path) {
+        if !found.required(&P3, &path, &attribute.path) {
             continue;
         }
-        if secret_data && reads_secret_data(&attribute.path) {
-            let why = format!("reads the data of Secrets; allow it with the annotation {}", opt_in(true));
-            found.add(path, &attribute.path, why);
-        } else if let Some(why) = compile_error(gvk, &attribute.path) {
-            found.add(path, &attribute.path, why);
+        let text = attribute.path.trim();
+        if secret_data && text.starts_with("helm:release.config") {
+            found.add(&P8, path, &attribute.path);
+            continue;
+        }
+        match compile(gvk, &attribute.path) {
+            Ok(mask) if secret_data && !text.starts_with("helm:") && reads_secret_data(&mask) => {
+                found.add(&P8, path, &attribute.path);
+            }
+            Ok(_) => {}
+            Err(why) => {
+                let language = if text.starts_with("cel:") { "CEL" } else { "JSONPath" };
+                let language = if text.starts_with("helm:") { "Helm" } else { language };
+                found.text(&P4, path, &attribute.path, format!("the {language} path does not compile: {why}"));
+            }
         }
     }
     names
 }
 
-fn opt_in(extraction: bool) -> String {
-    let key = if extraction { annotation::ALLOW_SECRET_EXTRACTION } else { annotation::ALLOW_FULL_RESOURCE_EXPORT };
-    format!("{key}: \"{TRUE}\"")
+/// Whether something can read the data of a Secret. It is hidden at run time as well; this only says so early.
+fn reads_secret_data(mask: &FieldMask) -> bool {
+    mask.paths().iter().any(|path| match path.steps.first() {
+        None => path.whole,
+        Some(MaskStep::Any) => true,
+        Some(MaskStep::Field(name)) => name.eq_ignore_ascii_case("data") || name.eq_ignore_ascii_case("stringData"),
+    })
 }
 
-/// Whether a path names the data of a Secret. What it reads is hidden at run time as well; this only says so early.
-fn reads_secret_data(path: &str) -> bool {
-    path.split(|c: char| !c.is_ascii_alphanumeric())
-        .any(|word| word.eq_ignore_ascii_case("data") || word.eq_ignore_ascii_case("stringData"))
-        || path.trim().starts_with("helm:release.config")
-}
-
-/// Each path is compiled alone, so that every bad one is named.
-fn compile_error(gvk: &Gvk, path: &str) -> Option<String> {
+/// What one path reads. Each is compiled alone, so that every bad one is named.
+pub(crate) fn compile(gvk: &Gvk, path: &str) -> Result<FieldMask, String> {
     let attributes = [AttributeSource { name: "a".to_owned(), path: path.to_owned(), optional: false }];
-    let source = ProfileSource {
-        gvk,
-        attributes: &attributes,
-        scrub_keys: &[],
-        allow_secret_extraction: true,
-        resource_mode: false,
-    };
-    let error = Extractor::compile(&source).err()?.into_iter().next()?;
-    Some(match error.offset {
+    let extractor = Extractor::compile(&source(gvk, &attributes, None)).map_err(|errors| first(&errors))?;
+    let mask = extractor.reads().next().map(|(_, mask)| mask);
+    mask.ok_or_else(|| "nothing can be read".to_owned())
+}
+
+fn source<'a>(
+    gvk: &'a Gvk,
+    attributes: &'a [AttributeSource],
+    resource: Option<ResourceSource<'a>>,
+) -> ProfileSource<'a> {
+    ProfileSource { gvk, attributes, scrub_keys: &[], allow_secret_extraction: true, resource }
+}
+
+fn first(errors: &[kollect_extract::CompileError]) -> String {
+    errors.first().map_or_else(String::new, |error| match error.offset {
         Some(offset) => format!("{} (at byte {offset})", error.message),
-        None => error.message,
+        None => error.message.clone(),
     })
 }
 
 fn check_export(found: &mut Findings, profile: &KollectProfile, gvk: &Gvk, names: &BTreeSet<&str>) {
     let Some(export) = &profile.spec.export else { return };
-    if export.mode == ExportMode::Resource {
-        if names.contains(export.as_.as_str()) {
-            found.add("spec.export.as", &export.as_, "is the name of an attribute; choose another");
-        }
-        if gvk.is_core_secret() && !opted_in(profile, annotation::ALLOW_FULL_RESOURCE_EXPORT) {
-            let why = format!("copies Secrets; allow it with the annotation {}", opt_in(false));
-            found.add("spec.export.mode", "Resource", why);
-        }
-    } else if profile.spec.attributes.is_empty() {
-        found.add("spec.attributes", "", "must not be empty when export.mode is not Resource");
-    }
+    let before = found.violations.len();
     for (i, pointer) in export.prune.iter().flat_map(|prune| &prune.json_pointers).enumerate() {
         if !is_pointer(pointer) {
-            let why = "is not a JSON pointer; it starts with / and writes ~ as ~0 and / as ~1";
-            found.add(format!("spec.export.prune.jsonPointers[{i}]"), pointer, why);
+            found.add(&P11, format!("spec.export.prune.jsonPointers[{i}]"), pointer);
         }
+    }
+    if export.mode != ExportMode::Resource {
+        if profile.spec.attributes.is_empty() {
+            found.add(&P9, "spec.attributes", "");
+        }
+        return;
+    }
+    if names.contains(export.as_.as_str()) {
+        found.add(&P10, "spec.export.as", &export.as_);
+    }
+    if gvk.is_core_secret() && !opted_in(profile, annotation::ALLOW_FULL_RESOURCE_EXPORT) {
+        found.add(&P12, "spec.export.mode", "Resource");
+    }
+    let resource = ResourceSource { settings: export, allow_secrets: true };
+    if found.violations.len() == before
+        && let Err(errors) = Extractor::compile(&source(gvk, &[], Some(resource)))
+    {
+        found.say(&P13, "spec.export", "", first(&errors));
     }
 }
 
@@ -106,21 +152,37 @@ fn check_metrics(found: &mut Findings, profile: &KollectProfile, attributes: &BT
     let mut names = BTreeSet::new();
     for (i, metric) in profile.spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
-        if found.required(&format!("{at}.name"), &metric.name) && !names.insert(&metric.name) {
-            found.add(format!("{at}.name"), &metric.name, "is listed twice");
+        if found.required(&P5, &format!("{at}.name"), &metric.name) && !names.insert(&metric.name) {
+            found.text(&P5, format!("{at}.name"), &metric.name, TWICE);
         }
         let path = format!("{at}.path");
-        if found.required(&path, &metric.path) && !attributes.contains(metric.path.as_str()) {
-            found.add(path, &metric.path, "is not the name of an attribute");
+        if found.required(&P5, &path, &metric.path) && !attributes.contains(metric.path.as_str()) {
+            found.add(&P6, path, &metric.path);
         }
         if metric.labels.len() > MAX_METRIC_LABELS {
-            found.add(format!("{at}.labels"), "", format!("has more than {MAX_METRIC_LABELS} entries"));
+            found.text(&P7, format!("{at}.labels"), "", format!("must have at most {MAX_METRIC_LABELS} items"));
         }
         for (j, label) in metric.labels.iter().enumerate() {
-            if !attributes.contains(label.as_str()) {
-                found.add(format!("{at}.labels[{j}]"), label, "is not the name of an attribute");
+            if found.required(&P7, &format!("{at}.labels[{j}]"), label) && !attributes.contains(label.as_str()) {
+                found.add(&P7, format!("{at}.labels[{j}]"), label);
             }
         }
+    }
+}
+
+fn warn(found: &mut Findings, profile: &KollectProfile) {
+    for (i, attribute) in profile.spec.attributes.iter().enumerate() {
+        if !attribute.path.trim_start().starts_with("cel:") && attribute.path.contains("[?(") {
+            found.warn(&PW1, format!("spec.attributes[{i}].path"));
+        }
+    }
+    let Some(prune) = profile.spec.export.as_ref().and_then(|export| export.prune.as_ref()) else { return };
+    let PruneSettings { cel, json_paths, .. } = prune;
+    for i in 0..cel.len() {
+        found.warn(&PW2, format!("spec.export.prune.cel[{i}]"));
+    }
+    for (i, _) in json_paths.iter().enumerate().filter(|(_, path)| path.contains(['*', '?'])) {
+        found.warn(&PW3, format!("spec.export.prune.jsonPaths[{i}]"));
     }
 }
 

@@ -3,8 +3,18 @@
 //! Separate so that the admission webhook, `kollect validate` and the control loops ask the same question. The object
 //! comes as JSON, because what it must be told includes members that its type does not know.
 
-use crate::Violation;
-use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
+use crate::names::{is_dns_label, is_dns_subdomain};
+use crate::schema::Misfit;
+use crate::violation::Findings;
+use crate::{
+    Violation, cluster_inventory, cluster_target, connection_test, inventory, profile, schema, scope, sink, target,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kollect_api::{
+    KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectInventory,
+    KollectProfile, KollectScope, KollectTarget, SinkFamily,
+};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What the operator was told that bears on rules.
@@ -73,12 +83,169 @@ pub struct Review {
     pub warnings: Vec<Warning>,
 }
 
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// The Kollect kind of an object.
+fn kind_of(object: &Value) -> Option<&str> {
+    let ours = text(object, "apiVersion") == format!("{}/{}", kollect_api::GROUP, kollect_api::VERSION);
+    object["kind"].as_str().filter(|kind| ours && schema::spec_of(kind).is_some())
+}
+
+/// Whether an inventory writes down an interval that a floor could be above.
+fn has_interval(spec: &Value) -> bool {
+    let refs = SinkFamily::ALL.into_iter().filter_map(|family| spec[family.refs_field()].as_array()).flatten();
+    refs.chain([spec]).any(|holder| holder["exportMinInterval"].is_string())
+}
+
 /// Which other objects a review of `object` looks at. Nothing for kinds that are not Kollect's.
-pub fn needs(_object: &Value) -> Needs {
-    Needs::default()
+pub fn needs(object: &Value) -> Needs {
+    let spec = &object["spec"];
+    let namespace = match text(&object["metadata"], "namespace") {
+        "" => "default",
+        namespace => namespace,
+    };
+    let in_namespace = || Some(namespace.to_owned());
+    let interval = spec["exportMinInterval"].is_string();
+    match kind_of(object) {
+        Some("KollectTarget") => {
+            let name = text(spec, "profileRef");
+            let usable = !name.trim().is_empty() && !name.contains('/');
+            let profile = usable.then(|| (namespace.to_owned(), name.to_owned()));
+            Needs { profile, scope_of: in_namespace(), cluster_scope: false }
+        }
+        Some("KollectInventory") => {
+            Needs { scope_of: has_interval(spec).then(in_namespace).flatten(), ..Needs::default() }
+        }
+        Some("KollectSnapshotSink" | "KollectDatabaseSink" | "KollectEventSink") => {
+            Needs { scope_of: interval.then(in_namespace).flatten(), ..Needs::default() }
+        }
+        Some("KollectClusterTarget") => {
+            let (name, of) = (text(&spec["profileRef"], "name"), text(&spec["profileRef"], "namespace"));
+            let usable = is_dns_subdomain(name) && is_dns_label(of);
+            let profile = usable.then(|| (of.to_owned(), name.to_owned()));
+            Needs { profile, scope_of: None, cluster_scope: true }
+        }
+        Some("KollectClusterInventory") => {
+            let of = spec["sinkNamespace"].as_str().unwrap_or("kollect-system");
+            let scope_of = (has_interval(spec) && is_dns_label(of)).then(|| of.to_owned());
+            Needs { profile: None, scope_of, cluster_scope: true }
+        }
+        _ => Needs::default(),
+    }
 }
 
 /// Reviews one object of any Kollect kind; `None` when `kind` and `apiVersion` name no Kollect kind.
-pub fn review(_object: &Value, _settings: &RuleSettings, _facts: &Facts<'_>) -> Option<Review> {
-    None
+pub fn review(object: &Value, settings: &RuleSettings, facts: &Facts<'_>) -> Option<Review> {
+    let kind = kind_of(object)?;
+    let node = schema::spec_of(kind)?;
+    let mut misfits = Vec::new();
+    let readable = schema::check(object, node, &mut misfits);
+    for misfit in &mut misfits {
+        if let Some(id) = named(kind, &misfit.violation.field) {
+            misfit.violation.rule = id;
+        }
+    }
+    let type_is_known = !misfits.iter().any(|misfit| !misfit.soft && misfit.violation.field == "spec.type");
+    let mut found = Findings::default();
+    if readable && type_is_known {
+        // What cannot be decoded goes, so that the rest is judged all the same.
+        let spec = schema::repaired(node, &object["spec"]);
+        if let Err(error) = judge(&mut found, kind, object, spec, settings, facts) {
+            found.text(&schema::SCHEMA, "spec", "", error.to_string());
+        }
+    }
+    Some(Review { violations: merged(&misfits, found.violations), warnings: found.warnings })
+}
+
+/// The rule that a field of the schema stands for.
+fn named(kind: &str, field: &str) -> Option<&'static str> {
+    let sink = kind.ends_with("Sink");
+    Some(match field {
+        "spec.watchMode" if kind == "KollectTarget" => "T5",
+        "spec.dedupe" if kind == "KollectClusterInventory" => "CI9",
+        "spec.type" if sink => "K1",
+        "spec.serialization.format" | "spec.serialization.compression" | "spec.provisioning.mode" if sink => "K4",
+        _ => return None,
+    })
+}
+
+/// Both kinds of findings without saying anything twice: where a value can be judged the rules speak, else the schema.
+fn merged(misfits: &[Misfit], judged: Vec<Violation>) -> Vec<Violation> {
+    let hard: Vec<&str> = misfits.iter().filter(|m| !m.soft).map(|m| m.violation.field.as_str()).collect();
+    let within = |field: &str, of: &str| {
+        field.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let judged: Vec<Violation> =
+        judged.into_iter().filter(|v| !hard.iter().any(|of| !of.is_empty() && within(&v.field, of))).collect();
+    let mut all: Vec<Violation> = misfits
+        .iter()
+        .filter(|m| !m.soft || !judged.iter().any(|v| v.field == m.violation.field))
+        .map(|m| m.violation.clone())
+        .collect();
+    all.extend(judged);
+    all
+}
+
+fn typed<K, S: DeserializeOwned>(
+    object: &Value,
+    spec: Value,
+    make: impl FnOnce(&str, S) -> K,
+    metadata: impl FnOnce(&mut K) -> &mut ObjectMeta,
+) -> Result<K, serde_json::Error> {
+    let spec = serde_json::from_value(spec)?;
+    let of = &object["metadata"];
+    let texts = |key: &str| {
+        let members = of[key].as_object().into_iter().flatten();
+        members.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let mut object = make(text(of, "name"), spec);
+    let meta = metadata(&mut object);
+    meta.namespace = of["namespace"].as_str().map(str::to_owned);
+    meta.annotations = Some(texts("annotations"));
+    Ok(object)
+}
+
+fn judge(
+    found: &mut Findings,
+    kind: &str,
+    object: &Value,
+    spec: Value,
+    settings: &RuleSettings,
+    facts: &Facts<'_>,
+) -> Result<(), serde_json::Error> {
+    match kind {
+        "KollectProfile" => {
+            profile::judge(found, &typed(object, spec, KollectProfile::new, |o| &mut o.metadata)?);
+        }
+        "KollectTarget" => {
+            let target = typed(object, spec, KollectTarget::new, |o| &mut o.metadata)?;
+            target::review(found, &target, settings, facts);
+        }
+        "KollectInventory" => {
+            let inventory = typed(object, spec, KollectInventory::new, |o| &mut o.metadata)?;
+            inventory::review(found, &inventory, object, settings.max_export_bytes, facts);
+        }
+        "KollectScope" => scope::judge(found, &typed(object, spec, KollectScope::new, |o| &mut o.metadata)?),
+        "KollectClusterScope" => {
+            scope::judge_cluster(found, &typed(object, spec, KollectClusterScope::new, |o| &mut o.metadata)?);
+        }
+        "KollectClusterTarget" => {
+            let target = typed(object, spec, KollectClusterTarget::new, |o| &mut o.metadata)?;
+            cluster_target::review(found, &target, settings, facts);
+        }
+        "KollectClusterInventory" => {
+            let inventory = typed(object, spec, KollectClusterInventory::new, |o| &mut o.metadata)?;
+            cluster_inventory::review(found, &inventory, object, settings, facts);
+        }
+        "KollectConnectionTest" => {
+            connection_test::judge(found, &typed(object, spec, KollectConnectionTest::new, |o| &mut o.metadata)?);
+        }
+        "KollectSnapshotSink" => sink::review_snapshot(found, &serde_json::from_value(spec)?, settings, facts),
+        "KollectDatabaseSink" => sink::review_database(found, &serde_json::from_value(spec)?, facts),
+        "KollectEventSink" => sink::review_event(found, &serde_json::from_value(spec)?, settings, facts),
+        _ => {}
+    }
+    Ok(())
 }

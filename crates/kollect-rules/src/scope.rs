@@ -1,116 +1,107 @@
-//! What a KollectScope permits, besides namespaces.
+//! What the two kinds of scopes may say.
 
 use crate::MAX_INTERVAL;
+use crate::doc::rules;
 use crate::violation::{Findings, Violation};
-use kollect_api::{KollectScope, SinkFamily};
-use kollect_model::Gvk;
+use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SinkFamily};
 
-/// The scope that is enforced among those of one namespace: the one with the lowest name.
-pub fn enforced_scope<'a>(scopes: impl IntoIterator<Item = &'a KollectScope>) -> Option<&'a KollectScope> {
-    scopes.into_iter().min_by(|a, b| a.metadata.name.cmp(&b.metadata.name))
+rules! { "KollectScope, KollectClusterScope";
+    S1, CrdAndWebhook, "an entry of allowedGVKs has no version or no kind", "must not be empty or blank";
+    S2, CrdAndWebhook, "an entry of allowedNamespaces or deniedNamespaces is empty or repeated", "must not be empty or blank, nor listed twice";
+    S3, CrdAndWebhook, "minExportInterval is no duration between 0s and 24h", "is not a duration; write a number with a unit, such as 30s";
+    S4, CrdAndWebhook, "an entry of snapshotSinkRefs, databaseSinkRefs, eventSinkRefs or sinkRefs is empty or repeated", "must not be empty or blank, nor listed twice";
+    SW1, Warning, "sinkRefs is set", "sinkRefs is the old list for all kinds of sinks; name them in snapshotSinkRefs, databaseSinkRefs and eventSinkRefs instead";
 }
 
-fn name_of(scope: &KollectScope) -> &str {
-    scope.metadata.name.as_deref().unwrap_or_default()
-}
-
-/// Whether a kind may be collected, or why not.
-pub fn gvk_allowed(scope: &KollectScope, gvk: &Gvk) -> Result<(), String> {
-    let allowed = &scope.spec.allowed_gvks;
-    if allowed.is_empty() || allowed.iter().any(|entry| Gvk::from(entry).matches_ignoring_case(gvk)) {
-        return Ok(());
-    }
-    Err(format!("{gvk} is not in allowedGVKs of KollectScope {}", name_of(scope)))
-}
-
-/// Whether inventories may export to a sink, or why not.
-pub fn sink_allowed(scope: &KollectScope, family: SinkFamily, name: &str) -> Result<(), String> {
-    let (own, legacy) = (scope.spec.allowed_sinks(family), &scope.spec.sink_refs);
-    if (own.is_empty() && legacy.is_empty()) || own.iter().chain(legacy).any(|entry| entry == name) {
-        return Ok(());
-    }
-    let field = if own.is_empty() { "sinkRefs" } else { family.refs_field() };
-    Err(format!("{} {name} is not in {field} of KollectScope {}", family.kind(), name_of(scope)))
+struct Lists<'a> {
+    gvks: &'a [GroupVersionKind],
+    allowed: &'a [String],
+    denied: &'a [String],
+    interval: Option<&'a GoDuration>,
+    sinks: [(SinkFamily, &'a [String]); 3],
+    legacy: &'a [String],
 }
 
 /// Checks a scope.
 pub fn check_scope(scope: &KollectScope) -> Vec<Violation> {
-    let spec = &scope.spec;
     let mut found = Findings::default();
-    for (i, gvk) in spec.allowed_gvks.iter().enumerate() {
-        found.required(&format!("spec.allowedGVKs[{i}].version"), &gvk.version);
-        found.required(&format!("spec.allowedGVKs[{i}].kind"), &gvk.kind);
+    judge(&mut found, scope);
+    found.violations
+}
+
+/// Checks a cluster scope.
+pub fn check_cluster_scope(scope: &KollectClusterScope) -> Vec<Violation> {
+    let mut found = Findings::default();
+    judge_cluster(&mut found, scope);
+    found.violations
+}
+
+pub(crate) fn judge(found: &mut Findings, scope: &KollectScope) {
+    let spec = &scope.spec;
+    let lists = Lists {
+        gvks: &spec.allowed_gvks,
+        allowed: &spec.allowed_namespaces,
+        denied: &spec.denied_namespaces,
+        interval: spec.min_export_interval.as_ref(),
+        sinks: SinkFamily::ALL.map(|family| (family, spec.allowed_sinks(family))),
+        legacy: &spec.sink_refs,
+    };
+    check(found, &lists);
+}
+
+pub(crate) fn judge_cluster(found: &mut Findings, scope: &KollectClusterScope) {
+    let spec = &scope.spec;
+    let lists = Lists {
+        gvks: &spec.allowed_gvks,
+        allowed: &spec.allowed_namespaces,
+        denied: &spec.denied_namespaces,
+        interval: spec.min_export_interval.as_ref(),
+        sinks: SinkFamily::ALL.map(|family| (family, spec.allowed_sinks(family))),
+        legacy: &spec.sink_refs,
+    };
+    check(found, &lists);
+}
+
+fn check(found: &mut Findings, lists: &Lists<'_>) {
+    for (i, gvk) in lists.gvks.iter().enumerate() {
+        found.required(&S1, &format!("spec.allowedGVKs[{i}].version"), &gvk.version);
+        found.required(&S1, &format!("spec.allowedGVKs[{i}].kind"), &gvk.kind);
     }
-    found.distinct("spec.allowedNamespaces", &spec.allowed_namespaces);
-    found.distinct("spec.deniedNamespaces", &spec.denied_namespaces);
-    found.interval("spec.minExportInterval", spec.min_export_interval.as_ref(), MAX_INTERVAL);
-    for family in SinkFamily::ALL {
-        found.distinct(&format!("spec.{}", family.refs_field()), spec.allowed_sinks(family));
+    found.distinct(&S2, "spec.allowedNamespaces", lists.allowed);
+    found.distinct(&S2, "spec.deniedNamespaces", lists.denied);
+    found.interval(&S3, "spec.minExportInterval", lists.interval, MAX_INTERVAL);
+    for (family, names) in lists.sinks {
+        found.distinct(&S4, &format!("spec.{}", family.refs_field()), names);
     }
-    found.distinct("spec.sinkRefs", &spec.sink_refs);
-    found.0
+    found.distinct(&S4, "spec.sinkRefs", lists.legacy);
+    if !lists.legacy.is_empty() {
+        found.warn(&SW1, "spec.sinkRefs");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kollect_api::KollectScopeSpec;
-    use serde_json::{Value, json};
-
-    fn scope(name: &str, spec: Value) -> KollectScope {
-        KollectScope::new(name, serde_json::from_value::<KollectScopeSpec>(spec).unwrap())
-    }
+    use serde_json::json;
 
     #[test]
-    fn the_lowest_name_is_enforced() {
-        let (a, b) = (scope("alpha", json!({})), scope("beta", json!({})));
-        assert_eq!(enforced_scope([&b, &a]).unwrap().metadata.name.as_deref(), Some("alpha"));
-        assert!(enforced_scope([]).is_none());
-    }
-
-    #[test]
-    fn kinds_are_compared_ignoring_case() {
-        let scope = scope("s", json!({"allowedGVKs": [{"group": "Apps", "version": "v1", "kind": "deployment"}]}));
-        assert_eq!(gvk_allowed(&scope, &Gvk::new("apps", "v1", "Deployment")), Ok(()));
-        let why = gvk_allowed(&scope, &Gvk::new("", "v1", "Secret")).unwrap_err();
-        assert!(why.contains("v1/Secret") && why.contains("KollectScope s"), "{why}");
-    }
-
-    #[test]
-    fn sink_lists_are_united_with_the_list_for_all_families() {
-        use SinkFamily::{Database, Snapshot};
-        for (spec, family, name, allowed) in [
-            (json!({}), Snapshot, "git", true),
-            (json!({"snapshotSinkRefs": ["git"]}), Snapshot, "git", true),
-            (json!({"snapshotSinkRefs": ["git"]}), Snapshot, "s3", false),
-            (json!({"snapshotSinkRefs": ["git"]}), Database, "pg", true),
-            (json!({"sinkRefs": ["pg"]}), Database, "pg", true),
-            (json!({"sinkRefs": ["pg"]}), Snapshot, "git", false),
-            (json!({"snapshotSinkRefs": ["git"], "sinkRefs": ["s3"]}), Snapshot, "s3", true),
-        ] {
-            assert_eq!(sink_allowed(&scope("s", spec.clone()), family, name).is_ok(), allowed, "{spec} {name}");
-        }
-    }
-
-    #[test]
-    fn a_malformed_scope_names_its_fields() {
-        let bad = scope(
-            "s",
-            json!({
-                "allowedGVKs": [{"version": "", "kind": "Pod"}], "deniedNamespaces": ["a", "", "a"],
-                "minExportInterval": "25h", "sinkRefs": ["x", "x"]
-            }),
-        );
-        let fields: Vec<_> = check_scope(&bad).into_iter().map(|v| v.field).collect();
-        assert_eq!(
-            fields,
-            [
-                "spec.allowedGVKs[0].version",
-                "spec.deniedNamespaces[1]",
-                "spec.deniedNamespaces[2]",
-                "spec.minExportInterval",
-                "spec.sinkRefs[1]",
-            ]
-        );
+    fn a_malformed_scope_of_either_kind_names_its_fields() {
+        let spec = json!({
+            "allowedGVKs": [{"version": "", "kind": "Pod"}], "deniedNamespaces": ["a", "", "a"],
+            "minExportInterval": "25h", "sinkRefs": ["x", "x"]
+        });
+        let expected = [
+            "spec.allowedGVKs[0].version",
+            "spec.deniedNamespaces[1]",
+            "spec.deniedNamespaces[2]",
+            "spec.minExportInterval",
+            "spec.sinkRefs[1]",
+        ];
+        let scope = KollectScope::new("s", serde_json::from_value(spec.clone()).unwrap());
+        let fields: Vec<_> = check_scope(&scope).into_iter().map(|v| v.field).collect();
+        assert_eq!(fields, expected);
+        let scope = KollectClusterScope::new("s", serde_json::from_value(spec).unwrap());
+        let fields: Vec<_> = check_cluster_scope(&scope).into_iter().map(|v| v.field).collect();
+        assert_eq!(fields, expected);
     }
 }

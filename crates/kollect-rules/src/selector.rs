@@ -3,6 +3,8 @@
 //! Separate because namespaces, objects and targets are all selected by them. A selector is checked once and then
 //! asked for every object. One that is not valid matches nothing.
 
+use crate::names::is_dns_label;
+use crate::violation::shown;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +38,12 @@ impl Selector {
 
     /// What is wrong with a selector.
     pub fn check(selector: &LabelSelector) -> Result<(), String> {
-        requirements(selector).map(drop)
+        requirements(selector).map(drop).map_err(|(_, why)| why)
+    }
+
+    /// What is wrong with a selector, and where, e.g. `.matchExpressions[0].values`.
+    pub(crate) fn problem(selector: &LabelSelector) -> Option<(String, String)> {
+        requirements(selector).err()
     }
 
     /// Whether all requirements hold.
@@ -73,26 +80,31 @@ impl Requirement {
     }
 }
 
-fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, String> {
+fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, (String, String)> {
     let mut all = Vec::new();
     for (key, value) in selector.match_labels.iter().flatten() {
-        check_key(key)?;
-        check_value(value)?;
+        let at = |why| (format!(".matchLabels[{}]", shown(key)), why);
+        check_key(key).map_err(at)?;
+        check_value(value).map_err(at)?;
         all.push(Requirement { key: key.clone(), operator: Operator::In, values: BTreeSet::from([value.clone()]) });
     }
-    for expression in selector.match_expressions.iter().flatten() {
-        check_key(&expression.key)?;
+    for (i, expression) in selector.match_expressions.iter().flatten().enumerate() {
+        let at = |part: &str| format!(".matchExpressions[{i}].{part}");
+        check_key(&expression.key).map_err(|why| (at("key"), why))?;
         let values: BTreeSet<String> = expression.values.iter().flatten().cloned().collect();
-        values.iter().try_for_each(|value| check_value(value))?;
+        values.iter().try_for_each(|value| check_value(value)).map_err(|why| (at("values"), why))?;
         let operator = match (expression.operator.as_str(), values.is_empty()) {
             ("In", false) => Operator::In,
             ("NotIn", false) => Operator::NotIn,
             ("Exists", true) => Operator::Exists,
             ("DoesNotExist", true) => Operator::DoesNotExist,
-            (name @ ("In" | "NotIn"), true) => return Err(format!("operator {name} needs values")),
-            (name @ ("Exists" | "DoesNotExist"), false) => return Err(format!("operator {name} takes no values")),
+            (name @ ("In" | "NotIn"), true) => return Err((at("values"), format!("operator {name} needs values"))),
+            (name @ ("Exists" | "DoesNotExist"), false) => {
+                return Err((at("values"), format!("operator {name} takes no values")));
+            }
             (other, _) => {
-                return Err(format!("operator {other:?} is not one of In, NotIn, Exists and DoesNotExist"));
+                let why = format!("operator {:?} is not one of In, NotIn, Exists and DoesNotExist", shown(other));
+                return Err((at("operator"), why));
             }
         };
         all.push(Requirement { key: expression.key.clone(), operator, values });
@@ -110,11 +122,11 @@ fn check_key(key: &str) -> Result<(), String> {
     if prefix_ok && !name.is_empty() && is_label_text(name) {
         return Ok(());
     }
-    Err(format!("{key:?} is not a label key"))
+    Err(format!("{:?} is not a label key", shown(key)))
 }
 
 fn check_value(value: &str) -> Result<(), String> {
-    if is_label_text(value) { Ok(()) } else { Err(format!("{value:?} is not a label value")) }
+    if is_label_text(value) { Ok(()) } else { Err(format!("{:?} is not a label value", shown(value))) }
 }
 
 /// At most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; or nothing.
@@ -124,14 +136,6 @@ fn is_label_text(text: &str) -> bool {
     bytes.len() <= 63
         && ends.into_iter().flatten().all(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
-}
-
-fn is_dns_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let fits = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    (1..=63).contains(&bytes.len())
-        && [bytes.first(), bytes.last()].into_iter().flatten().all(fits)
-        && bytes.iter().all(|c| fits(c) || *c == b'-')
 }
 
 #[cfg(test)]

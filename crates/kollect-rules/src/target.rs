@@ -1,59 +1,134 @@
-//! What a KollectTarget may say.
+//! What a KollectTarget may say, and what both kinds of targets have in common.
 
-use crate::Selector;
+use crate::ceiling::{Ceiling, gvk_allowed};
+use crate::doc::{RuleDoc, rules};
+use crate::review::{Facts, RuleSettings};
 use crate::violation::{Findings, Violation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTarget, ResourceRule};
 use kollect_extract::Predicate;
 use kollect_model::Gvk;
 
+rules! { "KollectTarget";
+    T1, CrdAndWebhook, "profileRef is blank or contains `/`", "must be the name of a KollectProfile of the same namespace";
+    T2, CrdAndWebhook, "an entry of includedNamespaces or excludedNamespaces is empty or repeated", "must not be empty or blank, nor listed twice";
+    T3, CrdAndWebhook, "the gvk of a rule has no version or no kind", "must not be empty or blank";
+    T4, Webhook, "matchPolicy does not compile as CEL", "is not valid CEL";
+    T5, Crd, "watchMode is neither All nor OptIn", "Unsupported value: supported values: \"All\", \"OptIn\"";
+    T6, Webhook, "the namespace's KollectScope does not allow the kind of a rule, or of the profile when there are no rules", "the kind must not be collected here";
+    T7, Webhook, "the namespace's KollectScope denies an entry of includedNamespaces, or allows other namespaces only", "the namespace must not be collected from here";
+    T8, Webhook, "the gvk of a rule is not that of the profile, so that the rule can never match (also in KollectClusterTarget)", "can never match; use a target with a profile of its own";
+    T9, Webhook, "a label selector is not valid", "is not a valid label selector";
+    TW1, Warning, "the operator runs in tenant mode, includedNamespaces names another namespace, and the target's namespace has no KollectScope", "without a KollectScope the target reaches its own namespace only, because the operator runs in tenant mode; create a KollectScope that allows this one";
+}
+
+/// The rules of both kinds of targets, by the identifiers of one.
+pub(crate) struct Ids {
+    pub(crate) list: &'static RuleDoc,
+    pub(crate) gvk: &'static RuleDoc,
+    pub(crate) policy: &'static RuleDoc,
+    pub(crate) selector: &'static RuleDoc,
+    pub(crate) other_kind: &'static RuleDoc,
+    pub(crate) kind_denied: &'static RuleDoc,
+    pub(crate) namespace_denied: &'static RuleDoc,
+}
+
+static IDS: Ids =
+    Ids { list: &T2, gvk: &T3, policy: &T4, selector: &T9, other_kind: &T8, kind_denied: &T6, namespace_denied: &T7 };
+
 /// Checks a target. `profile_gvk` is the kind of its profile.
 pub fn check_target(target: &KollectTarget, profile_gvk: &Gvk) -> Vec<Violation> {
-    let spec = &target.spec;
     let mut found = Findings::default();
-    found.name("spec.profileRef", &spec.profile_ref);
-    found.distinct("spec.includedNamespaces", &spec.included_namespaces);
-    found.distinct("spec.excludedNamespaces", &spec.excluded_namespaces);
-    for (field, selector) in [
-        ("spec.namespaceSelector", &spec.namespace_selector),
-        ("spec.namespaceExcludeSelector", &spec.namespace_exclude_selector),
-        ("spec.labelSelector", &spec.label_selector),
-    ] {
-        check_selector(&mut found, field, selector.as_ref());
-    }
-    for (i, rule) in spec.resource_rules.iter().enumerate() {
-        check_rule(&mut found, &format!("spec.resourceRules[{i}]"), rule, profile_gvk);
-    }
-    found.0
+    judge(&mut found, target, Some(profile_gvk));
+    found.violations
 }
 
-fn check_selector(found: &mut Findings, field: &str, selector: Option<&LabelSelector>) {
-    if let Some(Err(why)) = selector.map(Selector::check) {
-        found.add(field, "", why);
+fn judge(found: &mut Findings, target: &KollectTarget, profile_gvk: Option<&Gvk>) {
+    let spec = &target.spec;
+    found.name(&T1, "spec.profileRef", &spec.profile_ref);
+    check_selector(found, &IDS, "spec.namespaceSelector", spec.namespace_selector.as_ref());
+    found.distinct(&T2, "spec.includedNamespaces", &spec.included_namespaces);
+    found.distinct(&T2, "spec.excludedNamespaces", &spec.excluded_namespaces);
+    check_selector(found, &IDS, "spec.namespaceExcludeSelector", spec.namespace_exclude_selector.as_ref());
+    check_rules(found, &IDS, &spec.resource_rules, profile_gvk);
+    check_selector(found, &IDS, "spec.labelSelector", spec.label_selector.as_ref());
+}
+
+/// Checks a target together with what limits it.
+pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &RuleSettings, facts: &Facts<'_>) {
+    let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
+    judge(found, target, profile.as_ref());
+    let included = &target.spec.included_namespaces;
+    if let Some(scope) = facts.scope {
+        check_scope(found, &IDS, scope.into(), profile.as_ref(), &target.spec.resource_rules, included);
+    } else if settings.tenant_mode {
+        let own = target.metadata.namespace.as_deref().unwrap_or("default");
+        for i in (0..included.len()).filter(|i| included[*i] != own) {
+            found.warn(&TW1, format!("spec.includedNamespaces[{i}]"));
+        }
     }
 }
 
-fn check_rule(found: &mut Findings, at: &str, rule: &ResourceRule, profile_gvk: &Gvk) {
-    let complete = [("version", &rule.gvk.version), ("kind", &rule.gvk.kind)]
+pub(crate) fn check_selector(found: &mut Findings, ids: &Ids, field: &str, selector: Option<&LabelSelector>) {
+    found.selector(ids.selector, field, selector);
+}
+
+pub(crate) fn check_rules(found: &mut Findings, ids: &Ids, rules: &[ResourceRule], profile_gvk: Option<&Gvk>) {
+    for (i, rule) in rules.iter().enumerate() {
+        check_rule(found, ids, &format!("spec.resourceRules[{i}]"), rule, profile_gvk);
+    }
+}
+
+fn check_rule(found: &mut Findings, ids: &Ids, at: &str, rule: &ResourceRule, profile_gvk: Option<&Gvk>) {
+    let parts = [("version", &rule.gvk.version), ("kind", &rule.gvk.kind)];
+    let complete = parts
         .into_iter()
-        .all(|(part, text)| found.required(&format!("{at}.gvk.{part}"), text));
+        .fold(true, |all, (part, text)| found.required(ids.gvk, &format!("{at}.gvk.{part}"), text) && all);
     let gvk = Gvk::from(&rule.gvk);
-    if complete && !gvk.matches_ignoring_case(profile_gvk) {
-        let why =
-            format!("can never match, because the profile collects {profile_gvk}; use a target with its own profile");
-        found.add(format!("{at}.gvk"), &gvk.to_string(), why);
+    if let Some(profile_gvk) = profile_gvk.filter(|of| complete && !gvk.matches_ignoring_case(of)) {
+        let why = format!("the profile collects {profile_gvk}");
+        found.say(ids.other_kind, format!("{at}.gvk"), &gvk.to_string(), why);
     }
-    check_selector(found, &format!("{at}.namespaceSelector"), rule.namespace_selector.as_ref());
+    check_selector(found, ids, &format!("{at}.namespaceSelector"), rule.namespace_selector.as_ref());
     let labels = LabelSelector {
         match_labels: Some(rule.match_labels.clone()),
         match_expressions: Some(rule.match_expressions.clone()),
     };
-    check_selector(found, at, Some(&labels));
+    check_selector(found, ids, at, Some(&labels));
     let policy = rule.match_policy.as_deref().filter(|policy| !policy.trim().is_empty());
-    if let Some(policy) = policy
-        && let Err(error) = Predicate::compile(policy, profile_gvk)
+    if let Some(policy) = policy {
+        if policy.trim_start().starts_with("cel:") {
+            found.say(ids.policy, format!("{at}.matchPolicy"), policy, "CEL is written here without the prefix cel:");
+        } else if let Err(error) = Predicate::compile(policy, &gvk) {
+            found.say(ids.policy, format!("{at}.matchPolicy"), policy, error.message);
+        }
+    }
+}
+
+/// What the enforced scope says to kinds and named namespaces.
+pub(crate) fn check_scope(
+    found: &mut Findings,
+    ids: &Ids,
+    scope: Ceiling<'_>,
+    profile: Option<&Gvk>,
+    rules: &[ResourceRule],
+    included: &[String],
+) {
+    if let Some(gvk) = profile.filter(|_| rules.is_empty())
+        && let Err(why) = gvk_allowed(scope, gvk)
     {
-        found.add(format!("{at}.matchPolicy"), policy, error.message);
+        found.say(ids.kind_denied, "spec.profileRef", "", why);
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let gvk = Gvk::from(&rule.gvk);
+        if let Err(why) = gvk_allowed(scope, &gvk) {
+            found.say(ids.kind_denied, format!("spec.resourceRules[{i}].gvk"), &gvk.to_string(), why);
+        }
+    }
+    for (i, name) in included.iter().enumerate() {
+        if let Err(why) = scope.namespace_allowed(name) {
+            found.say(ids.namespace_denied, format!("spec.includedNamespaces[{i}]"), name, format!("{name} {why}"));
+        }
     }
 }
 
@@ -96,13 +171,19 @@ mod tests {
             (json!({"profileRef": "other/p"}), "spec.profileRef"),
             (json!({"includedNamespaces": ["a", ""]}), "spec.includedNamespaces[1]"),
             (json!({"excludedNamespaces": ["a", "a"]}), "spec.excludedNamespaces[1]"),
-            (json!({"namespaceSelector": invalid}), "spec.namespaceSelector"),
-            (json!({"namespaceExcludeSelector": invalid}), "spec.namespaceExcludeSelector"),
-            (json!({"labelSelector": invalid}), "spec.labelSelector"),
+            (json!({"namespaceSelector": invalid}), "spec.namespaceSelector.matchExpressions[0].operator"),
+            (
+                json!({"namespaceExcludeSelector": invalid}),
+                "spec.namespaceExcludeSelector.matchExpressions[0].operator",
+            ),
+            (json!({"labelSelector": invalid}), "spec.labelSelector.matchExpressions[0].operator"),
             (rule(&json!({"gvk": {"version": "", "kind": "Deployment"}})), "spec.resourceRules[0].gvk.version"),
             (rule(&json!({"gvk": {"version": "v1", "kind": "Secret"}})), "spec.resourceRules[0].gvk"),
             (rule(&json!({"matchPolicy": "object.spec.("})), "spec.resourceRules[0].matchPolicy"),
-            (rule(&json!({"matchExpressions": [{"key": "a", "operator": "In"}]})), "spec.resourceRules[0]"),
+            (
+                rule(&json!({"matchExpressions": [{"key": "a", "operator": "In"}]})),
+                "spec.resourceRules[0].matchExpressions[0].values",
+            ),
         ] {
             assert_eq!(fields(spec.clone()), [field], "{spec}");
         }

@@ -5,8 +5,10 @@
 
 use crate::counting_alloc::allocations;
 use anyhow::{Context as _, ensure};
-use kollect_extract::{AttributeSource, Extractor, ProfileSource, Scratch};
-use kollect_model::Gvk;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kollect_api::KollectProfile;
+use kollect_extract::{Extractor, Scratch};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::io::Write as _;
@@ -26,12 +28,30 @@ const SET_2: &[&str] = &[
     "cel:object.spec.template.spec.containers.map(c, c.image)",
 ];
 
+const HELM: &[&str] = &[
+    "helm:release.releaseName",
+    "helm:release.chartName",
+    "helm:release.chartVersion",
+    "helm:release.appVersion",
+    "helm:release.revision",
+    "helm:release.status",
+];
+
 /// Measures, prints a table, and writes the figures as JSON when a path is given.
 pub fn run(json: Option<&Path>) -> anyhow::Result<()> {
     let raw: Vec<String> = (0..OBJECTS).map(|i| deployment(i).to_string()).collect();
     let mean_size = raw.iter().map(String::len).sum::<usize>() / raw.len();
-    let set1 = measure(SET_1, &raw)?;
-    let set2 = measure(SET_2, &raw)?;
+    let set1 = measure(&profile("Deployment", SET_1, &Value::Null), &raw)?;
+    let set2 = measure(&profile("Deployment", SET_2, &Value::Null), &raw)?;
+    let copy = measure(&profile("Deployment", &[], &json!({"mode": "Resource", "include": "All"})), &raw)?;
+    let releases: Vec<String> = (0..16).map(|i| release(i).to_string()).collect();
+    let helm = measure(&profile("Secret", HELM, &Value::Null), &releases)?;
+    let sets = [
+        ("set1: 2 JSONPath, 1 CEL", &set1),
+        ("set2: set1 and a CEL .map()", &set2),
+        ("Resource mode, include: All", &copy),
+        ("6 fields of a Helm release", &helm),
+    ];
     let mut out = std::io::stdout().lock();
     writeln!(out, "extract: {OBJECTS} Deployments of {mean_size} bytes on average; best of {ROUNDS} rounds")?;
     writeln!(
@@ -40,7 +60,7 @@ pub fn run(json: Option<&Path>) -> anyhow::Result<()> {
     )?;
     writeln!(out, "  naive = as decoded, but the profile is compiled for every object")?;
     writeln!(out, "{:<34}{:>12}{:>12}{:>12}", "per object", "decoded", "raw", "naive")?;
-    for (name, figures) in [("set1: 2 JSONPath, 1 CEL", &set1), ("set2: set1 and a CEL .map()", &set2)] {
+    for (name, figures) in sets {
         let [decoded, raw, naive] = figures;
         writeln!(
             out,
@@ -56,6 +76,8 @@ pub fn run(json: Option<&Path>) -> anyhow::Result<()> {
     if let Some(path) = json {
         let mut report = as_json(&set1);
         report["second_set"] = as_json(&set2);
+        report["resource"] = as_json(&copy);
+        report["helm"] = as_json(&helm);
         std::fs::write(path, format!("{report:#}\n")).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
@@ -75,24 +97,20 @@ fn as_json(figures: &[Figure; 3]) -> Value {
     })
 }
 
-fn compile(paths: &[&str]) -> anyhow::Result<Extractor> {
-    let attributes: Vec<AttributeSource> = paths
-        .iter()
-        .enumerate()
-        .map(|(i, path)| AttributeSource { name: format!("a{i}"), path: (*path).to_owned(), optional: false })
-        .collect();
-    let source = ProfileSource {
-        gvk: &Gvk::new("apps", "v1", "Deployment"),
-        attributes: &attributes,
-        scrub_keys: &[],
-        allow_secret_extraction: false,
-        resource_mode: false,
-    };
-    Extractor::compile(&source).map_err(|errors| anyhow::anyhow!("compile the bench profile: {errors:?}"))
+fn profile(kind: &str, paths: &[&str], export: &Value) -> Value {
+    let attributes: Vec<Value> =
+        paths.iter().enumerate().map(|(i, path)| json!({"name": format!("a{i}"), "path": path})).collect();
+    let group = if kind == "Deployment" { "apps" } else { "" };
+    json!({"targetGVK": {"group": group, "version": "v1", "kind": kind}, "attributes": attributes, "export": export})
 }
 
-fn measure(paths: &[&str], raw: &[String]) -> anyhow::Result<[Figure; 3]> {
-    let extractor = compile(paths)?;
+fn compile(profile: &KollectProfile) -> anyhow::Result<Extractor> {
+    Extractor::of_profile(profile, &[]).map_err(|errors| anyhow::anyhow!("compile the bench profile: {errors:?}"))
+}
+
+fn measure(spec: &Value, raw: &[String]) -> anyhow::Result<[Figure; 3]> {
+    let profile = KollectProfile::new("bench", serde_json::from_value(spec.clone())?);
+    let extractor = compile(&profile)?;
     let mut objects = Vec::with_capacity(raw.len());
     for text in raw {
         objects.push(serde_json::from_str::<Value>(text)?);
@@ -107,7 +125,7 @@ fn measure(paths: &[&str], raw: &[String]) -> anyhow::Result<[Figure; 3]> {
     let raw = best(raw, |text| {
         extractor.mask().decode(text).is_ok_and(|object| extractor.extract(&object, &mut scratch).is_ok())
     })?;
-    let naive = best(&objects, |object| compile(paths).is_ok_and(|e| e.extract(object, &mut scratch).is_ok()))?;
+    let naive = best(&objects, |object| compile(&profile).is_ok_and(|e| e.extract(object, &mut scratch).is_ok()))?;
     Ok([decoded, raw, naive])
 }
 
@@ -130,6 +148,30 @@ fn best<T>(inputs: &[T], mut work: impl FnMut(&T) -> bool) -> anyhow::Result<Fig
         fastest = fastest.min(start.elapsed().as_nanos() as f64 / passes as f64 / per_object);
     }
     Ok(Figure { nanoseconds: fastest, allocations: allocated })
+}
+
+/// A Secret as Helm writes it: small values, and manifests that make up nearly all of it.
+fn release(i: u32) -> Value {
+    let parts = (0..60).map(|n| format!("---\n# Source: app/templates/{n}.yaml\n{:#}\n", deployment(i + n)));
+    let manifest = parts.collect::<Vec<_>>().concat();
+    let templates: Vec<Value> = (0..60)
+        .map(|n| json!({"name": format!("templates/{n}.yaml"), "data": STANDARD.encode(deployment(n).to_string())}))
+        .collect();
+    let release = json!({
+        "name": format!("app-{i}"), "namespace": format!("team-{}", i % 9), "version": i + 1, "manifest": manifest,
+        "info": {"status": "deployed", "first_deployed": "2026-01-02T03:04:05Z", "last_deployed": "2026-01-02T03:04:05Z"},
+        "chart": {"metadata": {"name": "app", "version": format!("1.{i}.0"), "appVersion": "9.8"}, "templates": templates,
+            "values": {"replicas": 2}},
+        "config": {"replicas": 3},
+    });
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    // Memory takes everything; a release that was cut off would fail the bench.
+    let _ = std::io::Write::write_all(&mut packed, release.to_string().as_bytes());
+    let packed = STANDARD.encode(STANDARD.encode(packed.finish().unwrap_or_default()));
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "data": {"release": packed},
+        "metadata": {"name": format!("sh.helm.release.v1.app-{i}.v1"), "namespace": "team", "uid": format!("u-{i}")},
+    })
 }
 
 /// A Deployment as an API server would return it.

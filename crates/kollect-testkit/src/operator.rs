@@ -161,7 +161,8 @@ pub struct Usage {
 }
 
 impl Operator {
-    /// Starts the operator with a kubeconfig text; does not wait. `--leader-elect` and loopback sinks are on.
+    /// Starts the operator with a kubeconfig text; does not wait. `--leader-elect` and loopback sinks are on;
+    /// the webhook is on when a flag speaks of it.
     pub fn start(kubeconfig: &str, options: &OperatorOptions) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("kollect-operator-").tempdir()?;
         let (health, metrics) = (free_port()?, free_port()?);
@@ -176,6 +177,9 @@ impl Operator {
             format!("--metrics-bind-address=127.0.0.1:{metrics}"),
             format!("--health-probe-bind-address=127.0.0.1:{health}"),
         ]);
+        if !options.args.iter().any(|arg| arg.starts_with("--webhook-")) {
+            command.arg("--validating-webhooks-enabled=false");
+        }
         command.args(&options.args).env("POD_NAMESPACE", SERVICE_ACCOUNT.0).env("TMPDIR", dir.path());
         command.envs(options.env.iter().map(|(key, value)| (key, value)));
         let process = ServerProcess::spawn("kollect", command, &dir.path().join("operator.log"), StopSignal::Kill)?;

@@ -3,6 +3,7 @@
 //! Separate from `settings`, which turns them into checked values. Nothing here decides anything.
 
 use clap::{ArgAction, Args};
+use kollect_admission::manifest;
 use kollect_api::GoDuration;
 use std::time::Duration;
 
@@ -58,9 +59,11 @@ pub(crate) struct OperatorArgs {
     /// Serve HTTP/2 on /metrics and webhooks (not available: only false)
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub enable_http2: bool,
-    /// Serve validating webhooks (not available yet: only false)
-    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
-    pub validating_webhooks_enabled: bool,
+    /// Review Kollect objects before the API server stores them; default: true, with --tenant-mode false
+    #[arg(long, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
+    pub validating_webhooks_enabled: Option<bool>,
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
     /// Refuse cluster-scoped Kollect kinds and need no cluster-wide rights
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub tenant_mode: bool,
@@ -148,4 +151,37 @@ pub(crate) struct OperatorArgs {
     /// Accepted for compatibility; times are RFC 3339
     #[arg(long, hide = true)]
     pub zap_time_encoding: Option<String>,
+}
+
+/// Address and certificate of the validating webhook.
+#[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "named like the flags")]
+pub(crate) struct WebhookArgs {
+    /// Address of the webhook
+    #[arg(long, default_value = ":9443")]
+    pub webhook_bind_address: String,
+    /// Directory with a certificate of your own for the webhook; without it the operator makes one and keeps it trusted
+    #[arg(long, default_value = "")]
+    pub webhook_cert_path: String,
+    /// File of the certificate in --webhook-cert-path
+    #[arg(long, default_value = "tls.crt")]
+    pub webhook_cert_name: String,
+    /// File of the private key in --webhook-cert-path
+    #[arg(long, default_value = "tls.key")]
+    pub webhook_cert_key: String,
+    /// Service by which the API server reaches the webhook
+    #[arg(long, default_value = manifest::SERVICE)]
+    pub webhook_service_name: String,
+    /// More host names or addresses by which the API server reaches the webhook, comma-separated
+    #[arg(long, value_delimiter = ',')]
+    pub webhook_host_names: Vec<String>,
+    /// Secret in the operator's namespace that keeps the certificate made by the operator
+    #[arg(long, default_value = manifest::SECRET)]
+    pub webhook_secret_name: String,
+    /// ValidatingWebhookConfiguration whose caBundle the operator keeps right
+    #[arg(long, default_value = manifest::CONFIGURATION)]
+    pub webhook_configuration_name: String,
+    /// Lifetime of the certificate made by the operator; a new one is made after two thirds
+    #[arg(long, default_value = "2160h", value_parser = duration)]
+    pub webhook_cert_lifetime: Duration,
 }

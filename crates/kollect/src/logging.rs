@@ -15,6 +15,7 @@ pub(crate) fn start(level: Level, format: LogFormat) {
         .with_target("kube_client", LevelFilter::ERROR)
         .with_target("kollect", level);
     let ours = [
+        "kollect_admission",
         "kollect_collect",
         "kollect_control",
         "kollect_export",
@@ -31,4 +32,22 @@ pub(crate) fn start(level: Level, format: LogFormat) {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
         LogFormat::Console => registry.with(lines.with_ansi(false)).try_init(),
     };
+}
+
+/// Starts logging for a command: short lines, without a time.
+pub(crate) fn start_for_people(level: Level) {
+    let ours = Targets::new()
+        .with_default(LevelFilter::OFF)
+        .with_target("kollect", level)
+        .with_target("kollect_cli", level)
+        .with_target("kollect_net", level)
+        .with_target("kollect_sink_git", level)
+        .with_target("kollect_sink_local", level)
+        .with_target("kollect_sink_postgres", level)
+        // What is skipped and what fails is in the summary, once.
+        .with_target("kollect_collect", if level == Level::DEBUG { LevelFilter::DEBUG } else { LevelFilter::OFF })
+        .with_target("kollect_export", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    // A second start (in tests) keeps the first subscriber.
+    let _ = tracing_subscriber::registry().with(ours).with(lines.with_ansi(false)).try_init();
 }

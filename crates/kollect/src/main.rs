@@ -2,14 +2,17 @@
 
 mod args;
 mod client;
+mod collect;
 mod crds;
 mod http;
 mod logging;
 mod operator;
 mod settings;
 mod sinks;
+mod webhook;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use kollect_cli::{diff, eval, init, shell, validate};
 use std::process::ExitCode;
 
 #[cfg(feature = "jemalloc")]
@@ -32,22 +35,49 @@ struct Cli {
 enum Command {
     /// Watch the cluster and keep the sinks equal to it
     Operator(Box<args::OperatorArgs>),
+    /// Collect once, from clusters or from manifests, and print or write the rows
+    Collect(Box<kollect_cli::collect::CollectArgs>),
     /// Print the CustomResourceDefinitions
     Crds(crds::CrdsArgs),
+    /// Check manifests against every rule, without a cluster
+    Validate(Box<validate::ValidateArgs>),
+    /// Show what the paths of a profile yield for an object
+    Eval(Box<eval::EvalArgs>),
+    /// Show what changed between two exported snapshots
+    Diff(diff::DiffArgs),
+    /// Write a config for a kind of a live cluster
+    Init(Box<init::InitArgs>),
+    /// Print the script that completes kollect in a shell
+    Completion(shell::CompletionArgs),
+    /// Write the manual pages
+    Man(shell::ManArgs),
 }
 
+/// Exit status of the operator when it cannot run.
+const FAILED: u8 = 1;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(std::env::args().map(double_dash));
-    let result = match cli.command {
-        Command::Operator(args) => operator::run(&args),
-        Command::Crds(args) => crds::run(&args),
+    shell::answer(Cli::command);
+    let command = || shell::named(Cli::command(), std::env::args_os().next().as_deref());
+    let matches = command().get_matches_from(std::env::args().map(double_dash));
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
+    let (result, failed) = match cli.command {
+        Command::Operator(args) => (operator::run(&args).map(|()| shell::OK), FAILED),
+        Command::Collect(args) => (Ok(collect::run(&args)), shell::INVALID),
+        Command::Crds(args) => (crds::run(&args).map(|()| shell::OK), shell::INVALID),
+        Command::Validate(args) => (validate::run(&args).map_err(Into::into), shell::INVALID),
+        Command::Eval(args) => (eval::run(&args).map_err(Into::into), shell::INVALID),
+        Command::Diff(args) => (diff::run(&args).map_err(Into::into), shell::INVALID),
+        Command::Init(args) => (init::run(&args).map_err(Into::into), shell::INVALID),
+        Command::Completion(args) => (shell::completion(&args).map_err(Into::into), shell::INVALID),
+        Command::Man(args) => (shell::manual(&args, command()).map_err(Into::into), shell::INVALID),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             tracing::error!("{error:#}");
             eprintln!("kollect: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failed)
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::http::{self, Ready};
 use crate::settings::{LeaderElection, Settings};
 use crate::sinks::Registry;
 use anyhow::Context;
+use kollect_admission::certs::Serving;
 use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
 use kollect_control::clock::{fence_of, precise_timestamp};
 use kollect_control::control::{Control, ControlSettings, Parts};
@@ -14,6 +15,7 @@ use kollect_control::observe::{Documents, Observer};
 use kollect_control::shared::dirty::Dirty;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::Guard;
+use kollect_rules::RuleSettings;
 use kollect_store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 /// In-flight exports may finish for this long after a stop was asked for.
 const EXPORT_GRACE: Duration = Duration::from_secs(5);
 const RELEASE_GRACE: Duration = Duration::from_secs(2);
+const REVIEW_GRACE: Duration = Duration::from_secs(2);
 
 const STANDBY: u8 = 0;
 const STARTING: u8 = 1;
@@ -50,20 +53,29 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
     let phase = Arc::new(AtomicU8::new(STANDBY));
+    let reviewing = settings.webhook.as_ref().map(|_| Serving::new());
     let mut servers = JoinSet::new();
     if let Some(address) = settings.health_address {
-        servers.spawn(http::serve_probes(address, readiness(phase.clone()), stop.clone()));
+        servers.spawn(http::serve_probes(address, readiness(phase.clone(), reviewing.clone()), stop.clone()));
     }
     if let Some(address) = settings.metrics_address {
         servers.spawn(http::serve_metrics(address, metrics.clone(), stop.clone()));
     }
     let client = crate::client::connect(args.kubeconfig.as_deref()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Starting manager");
+    if let (Some(webhook), Some(serving)) = (settings.webhook.clone(), reviewing) {
+        let rules = rule_settings(args);
+        let namespace = settings.namespace.clone();
+        servers.spawn(crate::webhook::serve(webhook, namespace, rules, client.clone(), serving, stop.clone()));
+    }
     let outcome = tokio::select! {
         outcome = lead_when_elected(args, &settings, client, metrics, phase, stop.clone()) => outcome,
         failed = server_failed(&mut servers) => Err(failed),
     };
     stop.cancel();
+    // Reviews under way end; a write that waits for one would be refused.
+    let ended = async { while servers.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(REVIEW_GRACE, ended).await;
     outcome
 }
 
@@ -79,12 +91,17 @@ async fn server_failed(servers: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Err
     }
 }
 
-fn readiness(phase: Arc<AtomicU8>) -> Ready {
-    Arc::new(move || match phase.load(Ordering::Relaxed) {
+fn readiness(phase: Arc<AtomicU8>, reviewing: Option<Arc<Serving>>) -> Ready {
+    let reviews = move || reviewing.as_ref().map_or(Ok(()), |serving| serving.ready());
+    Arc::new(move || reviews().and_then(|()| leads(&phase)))
+}
+
+fn leads(phase: &AtomicU8) -> Result<String, String> {
+    match phase.load(Ordering::Relaxed) {
         STANDBY => Ok("standing by".to_owned()),
         STARTING => Err("reading the Kollect objects".to_owned()),
         _ => Ok("leading".to_owned()),
-    })
+    }
 }
 
 async fn lead_when_elected(
@@ -238,16 +255,22 @@ impl Work {
 }
 
 fn registry(args: &OperatorArgs) -> Registry {
-    let forced = std::env::var("KOLLECT_GIT_FORCE_BASIC_AUTH").unwrap_or_default();
     Registry {
         guard: Guard { allow_private: args.allow_private_sinks, allow_loopback: args.allow_loopback_sinks },
         pools: kollect_sink_postgres::Pools::default(),
         mirror_root: mirror_root(),
-        force_basic_auth: ["1", "true", "yes"].contains(&forced.to_lowercase().as_str()),
+        force_basic_auth: force_basic_auth(),
     }
 }
 
-fn mirror_root() -> PathBuf {
+/// `KOLLECT_GIT_FORCE_BASIC_AUTH`.
+pub(crate) fn force_basic_auth() -> bool {
+    let forced = std::env::var("KOLLECT_GIT_FORCE_BASIC_AUTH").unwrap_or_default();
+    ["1", "true", "yes"].contains(&forced.to_lowercase().as_str())
+}
+
+/// Where copies of repositories are kept.
+pub(crate) fn mirror_root() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     set("KOLLECT_GIT_MIRROR_DIR")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("kollect/git-mirrors")))
@@ -255,16 +278,30 @@ fn mirror_root() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("kollect-git-mirrors"))
 }
 
+fn max_export_bytes(args: &OperatorArgs) -> i64 {
+    if args.max_export_bytes > 0 { args.max_export_bytes } else { RuleSettings::default().max_export_bytes }
+}
+
+/// The webhook judges by what the control loops go by.
+fn rule_settings(args: &OperatorArgs) -> RuleSettings {
+    RuleSettings {
+        max_export_bytes: max_export_bytes(args),
+        tenant_mode: args.tenant_mode,
+        allow_private_sinks: args.allow_private_sinks,
+        allow_loopback_sinks: args.allow_loopback_sinks,
+    }
+}
+
 fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings {
     ControlSettings {
         operator_namespace: settings.namespace.clone(),
-        own_secrets: vec!["webhook-server-cert".to_owned()],
+        own_secrets: vec![args.webhook.webhook_secret_name.clone()],
         watch_namespaces: args.watch_namespaces.clone(),
         tenant_mode: args.tenant_mode,
         default_included_namespaces: args.default_included_namespaces.clone(),
         default_excluded_namespaces: args.default_excluded_namespaces.clone(),
         scrub_keys: args.scrub_keys.clone(),
-        max_export_bytes: if args.max_export_bytes > 0 { args.max_export_bytes } else { 1_572_864 },
+        max_export_bytes: max_export_bytes(args),
         shard_warn_rows: args.export_shard_warn_rows,
         allowed_secret_namespaces: args.allowed_secret_namespaces.clone(),
         target_count_resync: if args.target_count_resync.is_zero() {

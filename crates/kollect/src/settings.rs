@@ -1,8 +1,10 @@
 //! Checked, immutable settings of the operator, made once from the flags.
 
-use crate::args::OperatorArgs;
+use crate::args::{OperatorArgs, WebhookArgs};
 use anyhow::{Context, ensure};
+use kollect_admission::certs::CertificateFiles;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::Level;
 
@@ -27,6 +29,20 @@ pub(crate) struct Settings {
     pub export_timeout: Duration,
     pub dispatch_workers: usize,
     pub dispatch_queue: usize,
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// The validating webhook.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookSettings {
+    pub address: SocketAddr,
+    /// A certificate that somebody else provides.
+    pub files: Option<CertificateFiles>,
+    /// By what names the API server calls.
+    pub names: Vec<String>,
+    pub secret: String,
+    pub configuration: String,
+    pub lifetime: Duration,
 }
 
 /// Timing and identity for leader election.
@@ -43,11 +59,15 @@ impl Settings {
     pub(crate) fn from_args(args: &OperatorArgs) -> anyhow::Result<Self> {
         refuse_what_is_not_there(args)?;
         let namespace = args.leader_elect_namespace.clone().or_else(pod_namespace);
+        let namespace = namespace.unwrap_or_else(|| "kollect-system".to_owned());
+        // A team's operator may not tell the API server whom to trust, so it has to be asked.
+        let reviews = args.validating_webhooks_enabled.unwrap_or(!args.tenant_mode);
+        let webhook = reviews.then(|| webhook(&args.webhook, &namespace)).transpose()?;
         Ok(Self {
             health_address: address(&args.health_probe_bind_address).context("--health-probe-bind-address")?,
             metrics_address: address(&args.metrics_bind_address).context("--metrics-bind-address")?,
             leader_election: args.leader_elect.then(|| leader_election(args)).transpose()?,
-            namespace: namespace.unwrap_or_else(|| "kollect-system".to_owned()),
+            namespace,
             log_level: level(&args.zap_log_level)?,
             log_format: match args.zap_encoder.as_deref() {
                 Some("json") => LogFormat::Json,
@@ -58,15 +78,12 @@ impl Settings {
             export_timeout: positive(args.export_timeout, Duration::from_mins(2)),
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
+            webhook,
         })
     }
 }
 
 fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
-    ensure!(
-        !args.validating_webhooks_enabled,
-        "--validating-webhooks-enabled: this release has no webhooks; set it to false (specs are checked at run time)"
-    );
     ensure!(!args.inventory_http_enabled, "--inventory-http-enabled: this release has no read API; set it to false");
     ensure!(!args.enable_pprof, "--enable-pprof: this release serves no profiles; set it to false");
     ensure!(!args.enable_http2, "--enable-http2: this release serves HTTP/1.1 only; set it to false");
@@ -76,6 +93,28 @@ fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
          the port with a NetworkPolicy, or turn it off with --metrics-bind-address=0"
     );
     Ok(())
+}
+
+fn webhook(args: &WebhookArgs, namespace: &str) -> anyhow::Result<WebhookSettings> {
+    let address = address(&args.webhook_bind_address).context("--webhook-bind-address")?;
+    let address =
+        address.context("--webhook-bind-address: to have no webhook, set --validating-webhooks-enabled=false")?;
+    ensure!(args.webhook_cert_lifetime >= Duration::from_secs(3), "--webhook-cert-lifetime must be at least 3s");
+    let directory = Some(args.webhook_cert_path.as_str()).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let service = format!("{}.{namespace}.svc", args.webhook_service_name);
+    let mut names = vec![format!("{service}.cluster.local"), service];
+    names.extend(args.webhook_host_names.iter().cloned());
+    Ok(WebhookSettings {
+        address,
+        files: directory.map(|directory| CertificateFiles {
+            certificate: directory.join(&args.webhook_cert_name),
+            key: directory.join(&args.webhook_cert_key),
+        }),
+        names,
+        secret: args.webhook_secret_name.clone(),
+        configuration: args.webhook_configuration_name.clone(),
+        lifetime: args.webhook_cert_lifetime,
+    })
 }
 
 fn leader_election(args: &OperatorArgs) -> anyhow::Result<LeaderElection> {
@@ -156,6 +195,7 @@ mod tests {
             "--validating-webhooks-enabled=false",
         ])
         .unwrap();
+        assert!(made.webhook.is_none());
         let election = made.leader_election.unwrap();
         assert_eq!(election.lease_duration, Duration::from_secs(90));
         assert_eq!(made.metrics_address.unwrap().port(), 9090);
@@ -164,10 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn the_webhook_is_on_by_default_and_makes_its_own_certificate_unless_it_is_given_one() {
+        let made = settings(&["--leader-elect-namespace=ops"]).unwrap().webhook.unwrap();
+        assert_eq!((made.address.port(), made.files.is_none()), (9443, true));
+        assert!(made.names.contains(&"kollect-webhook-service.ops.svc".to_owned()));
+        assert!(settings(&["--tenant-mode"]).unwrap().webhook.is_none());
+        assert!(settings(&["--tenant-mode", "--validating-webhooks-enabled"]).unwrap().webhook.is_some());
+        let given = settings(&["--webhook-cert-path=/certs"]).unwrap().webhook.unwrap().files.unwrap();
+        assert_eq!(given.certificate, PathBuf::from("/certs/tls.crt"));
+    }
+
+    #[test]
     fn what_this_release_lacks_is_refused_with_a_remedy() {
         for args in [
-            &["--validating-webhooks-enabled"][..],
-            &["--inventory-http-enabled=true"],
+            &["--inventory-http-enabled=true"][..],
+            &["--webhook-bind-address=0"],
             &["--metrics-bind-address=:8443"],
             &["--leader-elect", "--leader-elect-retry-period=50s"],
         ] {

@@ -84,18 +84,46 @@ fn only_the_known_fields_have_defaults() {
             "KollectTarget spec.watchMode=\"All\"",
             "KollectInventory spec.deletionPolicy=\"Delete\"",
             "KollectInventory spec.partitioning=\"Auto\"",
+            "KollectConnectionTest spec.ttlSecondsAfterFinished=300",
+            "KollectClusterInventory spec.dedupe=\"keepAll\"",
+            "KollectClusterInventory spec.deletionPolicy=\"Delete\"",
+            "KollectClusterInventory spec.partitioning=\"Auto\"",
+            "KollectClusterInventory spec.sinkNamespace=\"kollect-system\"",
         ]
     );
 }
 
 #[test]
-fn sink_references_have_no_type_and_scopes_have_a_status() {
-    let inventory = schema(&crd("kollectinventories"));
-    let items = &inventory["properties"]["spec"]["properties"]["snapshotSinkRefs"]["items"];
-    assert_eq!(items.get("type"), None);
-    assert_eq!(items["x-kubernetes-preserve-unknown-fields"], json!(true));
-    let version = &crd("kollectscopes").spec.versions[0];
-    assert!(version.subresources.as_ref().unwrap().status.is_some());
+fn sink_references_have_no_type_and_every_kind_has_a_status() {
+    for plural in ["kollectinventories", "kollectclusterinventories"] {
+        let inventory = schema(&crd(plural));
+        for list in ["snapshotSinkRefs", "databaseSinkRefs", "eventSinkRefs"] {
+            let refs = &inventory["properties"]["spec"]["properties"][list];
+            assert_eq!(refs["items"].get("type"), None);
+            assert_eq!(refs["items"]["x-kubernetes-preserve-unknown-fields"], json!(true));
+            // A set of objects cannot be applied server-side.
+            assert_eq!((&refs["x-kubernetes-list-type"], &refs["maxItems"]), (&json!("atomic"), &json!(20)));
+        }
+    }
+    for crd in all_crds() {
+        let version = &crd.spec.versions[0];
+        assert!(version.subresources.as_ref().unwrap().status.is_some(), "{}", crd.spec.names.kind);
+    }
+}
+
+#[test]
+fn no_field_may_be_null_and_every_rule_says_what_to_do() {
+    for crd in all_crds() {
+        visit("", &schema(&crd), &mut |at, node| {
+            let place = format!("{} {at}", crd.spec.names.kind);
+            assert_eq!(node.get("nullable"), None, "{place}");
+            let values = node.get("enum").and_then(Value::as_array);
+            assert!(values.is_none_or(|values| !values.contains(&Value::Null)), "{place}");
+            for rule in node.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                assert!(rule["message"].as_str().is_some_and(|text| text.len() > 10), "{place}: {rule}");
+            }
+        });
+    }
 }
 
 #[test]
@@ -106,9 +134,12 @@ fn every_kind_is_listed_by_its_category_and_short_name() {
             (crd.spec.names.categories.unwrap_or_default().join(","), crd.spec.names.short_names.unwrap().join(","))
         })
         .collect();
-    for (got, short) in names.iter().zip(["kprof", "ktgt", "kinv", "ksnap", "kdb", "kscope"]) {
-        assert_eq!((got.0.as_str(), got.1.as_str()), ("kollect", short));
-    }
+    let short: Vec<&str> = names.iter().map(|(_, short)| short.as_str()).collect();
+    assert_eq!(
+        short,
+        ["kprof", "ktgt", "kinv", "ksnap", "kdb", "kevt", "kconntest", "kscope", "kcscope", "kctgt", "kcinv"]
+    );
+    assert!(names.iter().all(|(category, _)| category == "kollect"), "{names:?}");
 }
 
 #[test]
@@ -135,6 +166,9 @@ fn the_required_fields_are_the_documented_ones() {
             "ktgt spec: profileRef",
             "ktgt spec.resourceRules[]: gvk",
             "ktgt spec.resourceRules[].gvk: kind version",
+            "kinv spec.databaseSinkRefs[]: name",
+            "kinv spec.eventSinkRefs[]: name",
+            "kinv spec.snapshotSinkRefs[]: name",
             "ksnap spec: type",
             "ksnap spec.git.auth.secretRef: name",
             "ksnap spec.secretRef: name",
@@ -148,7 +182,24 @@ fn the_required_fields_are_the_documented_ones() {
             "kdb spec.postgres.databaseRef: name",
             "kdb spec.secretRef: name",
             "kdb spec.tls.caSecretRef: name",
+            "kevt spec: type",
+            "kevt spec.kafka: brokers topic",
+            "kevt spec.kafka.secretRef: name",
+            "kevt spec.nats: subject",
+            "kevt spec.nats.secretRef: name",
+            "kevt spec.secretRef: name",
+            "kevt spec.tls.caSecretRef: name",
+            "kconntest spec: sinkRef",
             "kscope spec.allowedGVKs[]: kind version",
+            "kcscope spec.allowedGVKs[]: kind version",
+            "kctgt spec: profileRef",
+            "kctgt spec.profileRef: name",
+            "kctgt spec.resourceRules[]: gvk",
+            "kctgt spec.resourceRules[].gvk: kind version",
+            "kcinv spec.databaseSinkRefs[]: name",
+            "kcinv spec.eventSinkRefs[]: name",
+            "kcinv spec.profileRef: name",
+            "kcinv spec.snapshotSinkRefs[]: name",
         ]
     );
 }

@@ -1,1 +1,113 @@
-//! Not written yet.
+//! `kollect diff`: what changed between two snapshots that were exported.
+//!
+//! Separate per step: `place` finds the files of a snapshot, `read` their rows, `compare` the differences, `print` shows
+//! them. It needs no cluster and no sink; what a file may look like is what the encoders write.
+
+mod compare;
+mod place;
+mod print;
+mod read;
+
+pub use compare::{Change, Difference, compare};
+pub use place::PlaceError;
+pub use read::{Kept, Key, Snapshot};
+
+use crate::shell::{FOUND, OK, tell};
+use crate::terminal::{ColorChoice, plain};
+use crate::validate::ReportFormat;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Files that are no snapshot are named up to this many.
+const NAMED: usize = 5;
+
+/// Arguments of `kollect diff`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "A and B are files (documents, envelopes, NDJSON, rows), directories of them, git:REV or git:REV:PATH \
+of the repository --repo, or - for standard input.\n\n\
+Exit status:\n  0  done\n  1  A and B differ, with --exit-code\n  2  A or B cannot be read\n\n\
+Example:\n  kollect diff monday.json tuesday.json\n  kollect diff --repo ./inventory git:HEAD~1 git:HEAD\n  \
+kollect diff --exit-code git:main:inventory ./inventory"
+)]
+pub struct DiffArgs {
+    /// The earlier snapshot
+    #[arg(value_name = "A")]
+    pub before: String,
+    /// The later snapshot
+    #[arg(value_name = "B")]
+    pub after: String,
+    /// Repository of git:REV
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub repo: PathBuf,
+    /// Form of the differences
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Exit with 1 when there are differences
+    #[arg(long)]
+    pub exit_code: bool,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// Why two snapshots could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// A snapshot cannot be read.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Nobody can read the outcome.
+    #[error("writing the differences: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Runs the command; the answer is the exit status.
+pub fn run(args: &DiffArgs) -> Result<u8, DiffError> {
+    // Standard input can be read once.
+    let (before, after) = if args.before == "-" || args.after == "-" {
+        (place::open(&args.before, &args.repo)?, place::open(&args.after, &args.repo)?)
+    } else {
+        both(args)?
+    };
+    for (name, snapshot) in [(&args.before, &before), (&args.after, &after)] {
+        warn(name, snapshot);
+    }
+    let difference = compare(before, after);
+    match args.format {
+        ReportFormat::Text => print::text(&difference, args.color)?,
+        ReportFormat::Json => print::json(&difference)?,
+    }
+    Ok(if args.exit_code && !difference.is_empty() { FOUND } else { OK })
+}
+
+/// Reads both at once.
+fn both(args: &DiffArgs) -> Result<(Snapshot, Snapshot), PlaceError> {
+    std::thread::scope(|scope| {
+        let before = scope.spawn(|| place::open(&args.before, &args.repo));
+        let after = place::open(&args.after, &args.repo);
+        let before = before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((before, after?))
+    })
+}
+
+fn warn(name: &str, snapshot: &Snapshot) {
+    let skipped = &snapshot.skipped;
+    if !skipped.is_empty() {
+        let mut lines = vec![format!("warning: {name}: files without rows of Kollect are left out:")];
+        lines.extend(skipped.iter().take(NAMED).map(|(path, why)| format!("  {}: {}", plain(path), plain(why))));
+        if skipped.len() > NAMED {
+            lines.push(format!("  and {} more", skipped.len() - NAMED));
+        }
+        tell(&format!("{}\n", lines.join("\n")));
+    }
+    if snapshot.repeated > 0 {
+        tell(&format!(
+            "warning: {name}: {} rows are there more than once; the last of each counts\n",
+            snapshot.repeated
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

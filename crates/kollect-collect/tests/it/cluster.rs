@@ -149,13 +149,8 @@ pub(crate) fn target(
     version: u64,
 ) -> anyhow::Result<TargetSpec> {
     let attributes = [AttributeSource { name: "v".into(), path: path.into(), optional: false }];
-    let source = ProfileSource {
-        gvk,
-        attributes: &attributes,
-        scrub_keys: &[],
-        allow_secret_extraction: false,
-        resource_mode: false,
-    };
+    let source =
+        ProfileSource { gvk, attributes: &attributes, scrub_keys: &[], allow_secret_extraction: false, resource: None };
     let extractor = Extractor::compile(&source).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     Ok(TargetSpec {
         key: key(name),

@@ -14,6 +14,7 @@ use kollect_api::names::finalizer;
 use kollect_api::{KollectClusterTarget, KollectClusterTargetSpec, KollectClusterTargetStatus, KollectTargetSpec};
 use kollect_collect::{Held, Matching, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::TargetKey;
+use kollect_rules::Ceiling;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -98,7 +99,7 @@ impl Control {
         let mut state = ClusterTargetState { in_view: !target.spec.suspend, ..ClusterTargetState::default() };
         let name = target.metadata.name.as_deref().unwrap_or_default();
         let asks = as_target(&target.spec);
-        self.cluster_namespaces(name, &asks, &mut state);
+        self.cluster_namespaces(name, &target.spec, &mut state);
         if target.spec.suspend {
             return state;
         }
@@ -115,26 +116,23 @@ impl Control {
     }
 
     /// The namespaces are known even when the profile is not, so that rows of a faulty target stay.
-    fn cluster_namespaces(&self, name: &str, asks: &KollectTargetSpec, state: &mut ClusterTargetState) {
+    fn cluster_namespaces(&self, name: &str, spec: &KollectClusterTargetSpec, state: &mut ClusterTargetState) {
         let Some(facts) = self.namespaces.borrow().clone() else { return };
         let labels: Vec<(&str, &BTreeMap<String, String>)> =
             facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
+        let scope = crate::scope::enforced_cluster(&self.world.read().cluster_scopes);
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
-            target: asks,
+            target: spec.into(),
             known: &labels,
             unread: &[],
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
-            scope: None,
+            scope: scope.as_deref().map(Into::into),
             confined_to: None,
         });
-        let scope = crate::scope::enforced_cluster(&self.world.read().cluster_scopes);
-        let permitted = |namespace: &&String| match &scope {
-            Some(scope) => crate::scope::namespace_allowed(scope, namespace),
-            None => true,
-        };
-        let effective = resolved.effective.iter().filter(permitted);
-        state.keys = effective
+        state.keys = resolved
+            .effective
+            .iter()
             .map(|namespace| {
                 let key = Arc::new(TargetKey::cluster(namespace, name));
                 (key.namespace.clone(), key)
@@ -155,9 +153,11 @@ impl Control {
         let reference = &target.spec.profile_ref;
         let profile_key = NamespacedName::new(reference.namespace.as_deref().unwrap_or_default(), &reference.name);
         let scope = crate::scope::enforced_cluster(&self.world.read().cluster_scopes);
-        if let Some(scope) = &scope {
-            crate::scope::static_reference_allowed(scope, &profile_key.namespace)
-                .map_err(|why| stop("ScopeNamespaceDenied", format!("spec.profileRef: {why}")))?;
+        if let Some(scope) = scope.as_deref() {
+            let namespace = &profile_key.namespace;
+            Ceiling::from(scope)
+                .static_ref_allowed(namespace)
+                .map_err(|why| stop("ScopeNamespaceDenied", format!("spec.profileRef: namespace {namespace} {why}")))?;
         }
         let violations = self.violations(target);
         if !violations.is_empty() {
@@ -172,8 +172,8 @@ impl Control {
             Ok(extractor) => extractor.clone(),
             Err(why) => return Err(stop("InvalidPath", format!("KollectProfile {profile_key}: {why}"))),
         };
-        if let Some(scope) = &scope {
-            crate::scope::cluster_gvk_allowed(scope, &profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
+        if let Some(scope) = scope.as_deref() {
+            kollect_rules::gvk_allowed(scope, &profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
         }
         let matching = Matching::of(asks, &profile.gvk)
             .map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;

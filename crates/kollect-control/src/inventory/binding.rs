@@ -8,6 +8,7 @@ use crate::registry::{DocumentContext, SinkObject};
 use crate::sink::Unusable;
 use kollect_api::{GoDuration, SinkFamily, SinkRef};
 use kollect_export::{BindingId, BindingSpec, BindingState, Class, Family, SinkKey};
+use kollect_rules::Ceiling;
 use kollect_store::View;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -64,18 +65,15 @@ impl Control {
     /// The least interval that the scopes permit.
     fn interval_floor(&self, key: &NamespacedName, inventory: &InventoryObject) -> Option<GoDuration> {
         let world = self.world.read();
-        let of_namespace = |namespace: &str| {
-            crate::scope::enforced(&world.scopes, namespace).and_then(|scope| scope.spec.min_export_interval.clone())
-        };
+        let of_namespace = |namespace: &str| crate::scope::enforced(&world.scopes, namespace);
         match inventory {
-            InventoryObject::Namespaced(_) => of_namespace(&key.namespace),
+            InventoryObject::Namespaced(_) => of_namespace(&key.namespace)?.spec.min_export_interval.clone(),
             InventoryObject::Cluster(inventory) => {
-                let cluster = crate::scope::enforced_cluster(&world.cluster_scopes);
-                let floors = [
-                    of_namespace(&inventory.spec.sink_namespace),
-                    cluster.and_then(|scope| scope.spec.min_export_interval.clone()),
-                ];
-                floors.into_iter().flatten().max_by_key(|floor| floor.to_duration().unwrap_or_default())
+                let near = of_namespace(&inventory.spec.sink_namespace);
+                let wide = crate::scope::enforced_cluster(&world.cluster_scopes);
+                let near = near.as_ref().and_then(|scope| scope.spec.min_export_interval.as_ref());
+                let wide = wide.as_ref().and_then(|scope| scope.spec.min_export_interval.as_ref());
+                kollect_rules::highest_floor(near, wide).cloned()
             }
         }
     }
@@ -91,16 +89,16 @@ impl Control {
         let world = self.world.read();
         match inventory {
             InventoryObject::Namespaced(_) => match crate::scope::enforced(&world.scopes, &sink.namespace) {
-                Some(scope) => kollect_rules::sink_allowed(&scope, family, &sink.name)
+                Some(scope) => kollect_rules::sink_allowed(&*scope, family, &sink.name)
                     .map_err(|why| denied("ScopeSinkDenied", why)),
                 None => Ok(()),
             },
             InventoryObject::Cluster(_) => {
                 let Some(scope) = crate::scope::enforced_cluster(&world.cluster_scopes) else { return Ok(()) };
-                crate::scope::static_reference_allowed(&scope, &sink.namespace)
-                    .map_err(|why| denied("SinkNamespaceDenied", why))?;
-                crate::scope::cluster_sink_allowed(&scope, family, &sink.name)
-                    .map_err(|why| denied("ScopeSinkDenied", why))
+                Ceiling::from(&*scope)
+                    .static_ref_allowed(&sink.namespace)
+                    .map_err(|why| denied("SinkNamespaceDenied", format!("namespace {} {why}", sink.namespace)))?;
+                kollect_rules::sink_allowed(&*scope, family, &sink.name).map_err(|why| denied("ScopeSinkDenied", why))
             }
         }
     }

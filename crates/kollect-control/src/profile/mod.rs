@@ -2,8 +2,7 @@
 
 use crate::shared::conditions::Wanted;
 use kollect_api::KollectProfile;
-use kollect_api::names::{TRUE, annotation};
-use kollect_extract::{AttributeSource, Extractor, ProfileSource};
+use kollect_extract::Extractor;
 use kollect_model::Gvk;
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ impl Compiled {
     /// Compiles a profile. `scrub_keys` are the operator's extra key names.
     pub fn new(source: Arc<KollectProfile>, scrub_keys: &[String]) -> Self {
         let gvk = Arc::new(Gvk::from(&source.spec.target_gvk));
-        let result = compile(&source, &gvk, scrub_keys);
+        let result = compile(&source, scrub_keys);
         Self { source, gvk, result }
     }
 
@@ -44,30 +43,12 @@ impl Compiled {
     }
 }
 
-fn compile(profile: &KollectProfile, gvk: &Gvk, operator_keys: &[String]) -> Result<Arc<Extractor>, String> {
+fn compile(profile: &KollectProfile, operator_keys: &[String]) -> Result<Arc<Extractor>, String> {
     let violations = kollect_rules::check_profile(profile);
     if !violations.is_empty() {
         return Err(join(&violations));
     }
-    let attributes: Vec<AttributeSource> = profile
-        .spec
-        .attributes
-        .iter()
-        .map(|a| AttributeSource { name: a.name.clone(), path: a.path.clone(), optional: a.optional })
-        .collect();
-    let mut scrub_keys = operator_keys.to_vec();
-    if let Some(prune) = profile.spec.export.as_ref().and_then(|e| e.prune.as_ref()) {
-        scrub_keys.extend(prune.scrub_keys.iter().cloned());
-    }
-    let allowed = profile.metadata.annotations.as_ref().and_then(|a| a.get(annotation::ALLOW_SECRET_EXTRACTION));
-    let source = ProfileSource {
-        gvk,
-        attributes: &attributes,
-        scrub_keys: &scrub_keys,
-        allow_secret_extraction: allowed.is_some_and(|v| v == TRUE),
-        resource_mode: profile.spec.export.as_ref().is_some_and(|e| e.mode == kollect_api::ExportMode::Resource),
-    };
-    Extractor::compile(&source)
+    Extractor::of_profile(profile, operator_keys)
         .map(Arc::new)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }

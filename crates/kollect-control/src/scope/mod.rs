@@ -1,9 +1,5 @@
 //! Scopes: which one of a namespace is enforced, and says so.
 
-mod ceiling;
-
-pub use ceiling::{cluster_gvk_allowed, cluster_sink_allowed, namespace_allowed, static_reference_allowed};
-
 use crate::kinds::{Kind, NamespacedName};
 use crate::shared::conditions::Wanted;
 use crate::world::{Objects, in_namespace};

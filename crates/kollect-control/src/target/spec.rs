@@ -76,12 +76,12 @@ impl Control {
         // In tenant mode nothing but a scope lets a target look beyond its own namespace.
         let confined = (self.settings.tenant_mode && scope.is_none()).then_some(key.namespace.as_ref());
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
-            target: &target.spec,
+            target: (&target.spec).into(),
             known: &labels,
             unread: &unread,
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
-            scope: scope.map(|s| &s.spec),
+            scope: scope.map(Into::into),
             confined_to: confined,
         });
         state.matched.clone_from(&resolved.matched);

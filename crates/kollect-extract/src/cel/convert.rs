@@ -4,6 +4,7 @@
 //! scrubbing sees every key. Bounded in size and depth.
 
 use super::env;
+use super::kube::Kube;
 use crate::error::{ErrorClass, EvalError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -67,6 +68,10 @@ impl Converter {
             Value::String(STANDARD.encode(bytes.inner()))
         } else if let Some(name) = value.downcast_ref::<CelType>() {
             Value::String(name.name().to_owned())
+        } else if let Some(known) = value.downcast_ref::<Kube>() {
+            let text = known.to_string();
+            self.spend(text.len())?;
+            Value::String(text)
         } else {
             return Err(not_json("the result has no JSON form"));
         })

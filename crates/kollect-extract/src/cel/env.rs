@@ -17,3 +17,11 @@ static ROOT: LazyLock<Option<Context<'static, 'static>>> = LazyLock::new(|| {
 pub(super) fn root() -> Option<&'static Context<'static, 'static>> {
     ROOT.as_ref()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_libraries_declare_no_function_twice() {
+        assert!(super::root().is_some());
+    }
+}

@@ -1,32 +1,24 @@
 //! Our own functions: the step counter, and bounded forms of what the library leaves unbounded.
 //!
-//! They have names that cannot be written in CEL; `rewrite` puts them into expressions.
+//! These have names that cannot be written in CEL; `rewrite` puts them into expressions. What can be written is
+//! declared by `regexes`, `lists` and `kube`.
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::{budget, rewrite, size, view};
+use super::{budget, kube, lists, regexes, rewrite, size, view};
 use cel::common::functions::Function;
 use cel::common::types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, Kind};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
-use regex::{Regex, RegexBuilder};
-use std::cell::RefCell;
 
-type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
-type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
+pub(super) type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 /// Longest list that `lists.range` makes.
 const MAX_RANGE: i64 = 10_000;
-/// Longest regular expression, in bytes.
-const MAX_PATTERN: usize = 1024;
-/// Compiled regular expressions kept per thread.
-const KEPT_REGEXES: usize = 64;
-/// Largest compiled regular expression, in bytes.
-const MAX_REGEX: usize = 256 * 1024;
-
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
-    let functions: [(&str, usize, Function); 13] = [
+    let functions: [(&str, usize, Function); 14] = [
         (rewrite::TICK, 0, tick),
         (rewrite::CHARGE, 1, charge),
         (rewrite::CHARGE_SQUARE, 1, charge_square),
@@ -35,27 +27,31 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
         ("@equal", 2, equal),
         ("@not_equal", 2, not_equal),
         ("@contained", 2, contained),
-        ("@matches", 2, matches),
+        ("@matches", 2, regexes::matches),
         ("@replace", 3, replace),
         ("@replace", 4, replace),
         ("@join", 1, join),
         ("@join", 2, join),
+        (rewrite::KEYS, 1, lists::keys),
     ];
     for (name, arity, function) in functions {
         env.add_overload(name, &format!("{name}{arity}"), (0..arity).map(|_| DYN_TYPE).collect(), function)?;
     }
-    env.add_overload("@range", "@range1", vec![DYN_TYPE], range)
+    env.add_overload("@range", "@range1", vec![DYN_TYPE], range)?;
+    regexes::register(env)?;
+    lists::register(env)?;
+    kube::register(env)
 }
 
-fn truth<'b, 'v>(value: bool) -> CowVal<'b, 'v> {
+pub(super) fn truth<'b, 'v>(value: bool) -> CowVal<'b, 'v> {
     CowVal::owned(CelBool::from(value))
 }
 
-fn wrong_types(function: &str, args: &Args<'_, '_>) -> ExecutionError {
+pub(super) fn wrong_types(function: &str, args: &Args<'_, '_>) -> ExecutionError {
     ExecutionError::no_such_overload(function, args.iter().map(|arg| arg.get_type().name().to_owned()).collect())
 }
 
-fn text<'x>(value: &'x CowVal<'_, '_>) -> Option<&'x str> {
+pub(super) fn text<'x>(value: &'x CowVal<'_, '_>) -> Option<&'x str> {
     value.downcast_ref::<CelString>().map(CelString::inner)
 }
 
@@ -133,41 +129,6 @@ fn contained<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
         Some(container) => container.contains(&**item).map(truth).map_err(|_| wrong_types("@in", &args)),
         None => Err(wrong_types("@in", &args)),
     }
-}
-
-thread_local! {
-    /// Patterns are nearly always written in the expression, so a few of them serve every object.
-    static REGEXES: RefCell<Vec<(Box<str>, Regex)>> = const { RefCell::new(Vec::new()) };
-}
-
-fn matches<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
-    let [subject, pattern] = args.as_slice() else { return Err(wrong_types("matches", &args)) };
-    let (Some(subject), Some(pattern)) = (text(subject), text(pattern)) else {
-        return Err(wrong_types("matches", &args));
-    };
-    if pattern.len() > MAX_PATTERN {
-        return Err(budget::limit("a regular expression is too long"));
-    }
-    budget::charge_bytes(subject.len().saturating_mul(4))?;
-    REGEXES.with_borrow_mut(|kept| {
-        let place = kept.iter().position(|(text, _)| **text == *pattern);
-        if let Some(place) = place {
-            return Ok(truth(kept[place].1.is_match(subject)));
-        }
-        budget::charge(2000)?;
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(MAX_REGEX)
-            .dfa_size_limit(MAX_REGEX)
-            .nest_limit(50)
-            .build()
-            .map_err(|_| ExecutionError::function_error("matches", "not a regular expression, or too large"))?;
-        let matched = regex.is_match(subject);
-        if kept.len() == KEPT_REGEXES {
-            kept.remove(0);
-        }
-        kept.push((pattern.into(), regex));
-        Ok(truth(matched))
-    })
 }
 
 fn replace<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {

@@ -12,10 +12,13 @@ mod convert;
 mod env;
 mod expand;
 mod functions;
+mod kube;
 mod limits;
+mod lists;
 mod lower;
 mod lowered;
 mod reach;
+mod regexes;
 mod rewrite;
 mod size;
 mod view;
@@ -47,7 +50,7 @@ enum Plan {
 impl Program {
     pub(crate) fn compile(source: &str) -> Result<Self, PathError> {
         let expr = parse(source)?;
-        let mut mask = FieldMask::default();
+        let mut mask = FieldMask::nothing();
         reach::reach(&expr, &mut mask);
         let plan = match lower::lower(&expr) {
             Some(lowered) => Plan::Lowered(lowered),

@@ -8,6 +8,8 @@ pub(super) const TICK: &str = "@tick";
 pub(super) const CHARGE: &str = "@charge";
 pub(super) const CHARGE_SQUARE: &str = "@charge_square";
 pub(super) const CHARGE_DEEP: &str = "@charge_deep";
+/// Keys of a map, indexes of a list.
+pub(super) const KEYS: &str = "@keys";
 
 /// Written name, our name. Member calls become global calls with the target as first argument.
 const REPLACED: &[(&str, &str)] = &[
@@ -145,5 +147,5 @@ fn bounded(call: &mut CallExpr) {
 
 fn is_namespace(target: &IdedExpr) -> bool {
     matches!(&target.expr, Expr::Ident(name)
-        if matches!(name.as_str(), "base64" | "lists" | "math" | "optional" | "strings"))
+        if matches!(name.as_str(), "base64" | "ip" | "lists" | "math" | "optional" | "sets" | "strings"))
 }

@@ -148,7 +148,7 @@ fn what_cannot_work_does_not_compile() {
     let cases = [
         ("obj.metadata.name", "unknown variable \"obj\"", Some(0)),
         ("object.a && self.b", "unknown variable \"self\"", Some(12)),
-        ("quantity(object.a)", "unknown function \"quantity\"", Some(0)),
+        ("quality(object.a)", "unknown function \"quality\"", Some(0)),
         ("object.a.foo()", "unknown function \"foo\"", Some(9)),
         ("math.cube(1)", "unknown function \"math.cube\"", Some(5)),
         ("[1].map(x, y)", "unknown variable \"y\"", Some(11)),

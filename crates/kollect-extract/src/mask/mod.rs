@@ -13,12 +13,21 @@ use std::sync::LazyLock;
 const MAX_NODES: usize = 1024;
 
 /// One step of a reachable path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum MaskStep {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MaskStep {
     /// A key of an object.
     Field(Box<str>),
     /// Any element of a list or any key of an object.
     Any,
+}
+
+/// A place of an object that can be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MaskPath {
+    /// From the top of the object; none of them is the object itself.
+    pub steps: Vec<MaskStep>,
+    /// Everything below can be read as well. Otherwise only whether the place exists, and its kind.
+    pub whole: bool,
 }
 
 /// The set of reachable field paths.
@@ -41,7 +50,7 @@ static WHOLE: LazyLock<Node> = LazyLock::new(|| Node { whole: true, ..Node::defa
 impl Default for FieldMask {
     /// What collecting itself needs: name, namespace, uid, labels and resourceVersion.
     fn default() -> Self {
-        let mut mask = Self { root: Node::default(), managed_fields: false };
+        let mut mask = Self::nothing();
         for field in ["name", "namespace", "uid", "labels", "resourceVersion"] {
             mask.insert(&[MaskStep::Field("metadata".into()), MaskStep::Field(field.into())], true);
         }
@@ -50,6 +59,11 @@ impl Default for FieldMask {
 }
 
 impl FieldMask {
+    /// A mask that keeps nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { root: Node::default(), managed_fields: false }
+    }
+
     /// A mask that keeps everything but `metadata.managedFields`.
     pub fn everything() -> Self {
         let mut mask = Self::default();
@@ -89,6 +103,22 @@ impl FieldMask {
         !self.root.whole && self.root.any.is_none() && self.root.fields.keys().all(|key| &**key == "metadata")
     }
 
+    /// Whether a place, or something below it, is reachable.
+    pub(crate) fn reaches(&self, path: &[MaskStep]) -> bool {
+        let place = path.iter().try_fold(&self.root, |node, step| match step {
+            MaskStep::Field(name) => node.child(name),
+            MaskStep::Any => node.element(),
+        });
+        place.is_some()
+    }
+
+    /// The places that are reachable, in order. A place below one that is listed as whole is not listed again.
+    pub fn paths(&self) -> Vec<MaskPath> {
+        let mut all = Vec::new();
+        self.root.list(&mut Vec::new(), &mut all);
+        all
+    }
+
     /// Parses an object and leaves out, without building them, the fields that are not reachable.
     pub fn decode(&self, raw: &str) -> Result<Value, serde_json::Error> {
         decode::decode(&self.root, self.managed_fields, raw)
@@ -111,6 +141,20 @@ impl Node {
         }
         if let Some(any) = &other.any {
             self.any.get_or_insert_default().merge(any);
+        }
+    }
+
+    fn list(&self, steps: &mut Vec<MaskStep>, all: &mut Vec<MaskPath>) {
+        let leaf = self.fields.is_empty() && self.any.is_none();
+        if self.whole || (leaf && !steps.is_empty()) {
+            all.push(MaskPath { steps: steps.clone(), whole: self.whole });
+        }
+        let fields = self.fields.iter().map(|(name, node)| (MaskStep::Field(name.clone()), node));
+        let any = self.any.iter().map(|node| (MaskStep::Any, &**node));
+        for (step, node) in fields.chain(any) {
+            steps.push(step);
+            node.list(steps, all);
+            steps.pop();
         }
     }
 
@@ -219,6 +263,33 @@ mod tests {
         assert_eq!(
             direct.decode(&raw.to_string()).unwrap()["metadata"]["annotations"],
             json!({LAST_APPLIED: COPY_STANDS_IN})
+        );
+    }
+
+    #[test]
+    fn the_reachable_places_are_listed() {
+        let listed = |paths: &[&str]| {
+            let mut mask = FieldMask::nothing();
+            for path in paths {
+                let steps: Vec<MaskStep> =
+                    path.split_terminator('.')
+                        .map(|step| {
+                            if step == "*" { MaskStep::Any } else { MaskStep::Field(step.trim_end_matches('?').into()) }
+                        })
+                        .collect();
+                mask.insert(&steps, !path.ends_with('?'));
+            }
+            mask.paths()
+        };
+        let place = |steps: &[&str], whole| MaskPath {
+            steps: steps.iter().map(|s| if *s == "*" { MaskStep::Any } else { MaskStep::Field((*s).into()) }).collect(),
+            whole,
+        };
+        assert_eq!(listed(&[]), []);
+        assert_eq!(listed(&["", "a.b"]), [place(&[], true)]);
+        assert_eq!(
+            listed(&["spec.list.*.image", "spec.n?", "spec.n", "meta?"]),
+            [place(&["meta"], false), place(&["spec", "list", "*", "image"], true), place(&["spec", "n"], true)]
         );
     }
 

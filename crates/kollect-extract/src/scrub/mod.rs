@@ -13,7 +13,7 @@ use kollect_model::{write_string, write_value};
 use serde_json::{Map, Value};
 
 /// What stands in for a redacted value.
-const REPLACEMENT: &[u8] = br#"{"reason":"sensitive-key","redacted":true}"#;
+pub(crate) const REPLACEMENT: &[u8] = br#"{"reason":"sensitive-key","redacted":true}"#;
 
 /// The annotation in which kubectl keeps a copy of the whole object, Secrets included.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -21,7 +21,7 @@ pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 pub(crate) const COPY_STANDS_IN: &str = r#"{"apiVersion":"","kind":"","metadata":{}}"#;
 
 /// serde_json refuses deeper input, so only a hand-made value could be deeper than this.
-const MAX_DEPTH: usize = 160;
+pub(crate) const MAX_DEPTH: usize = 160;
 
 /// Appends the value of the attribute `name`, redacted where needed.
 pub(crate) fn write_attribute(name: &str, value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
@@ -54,7 +54,8 @@ pub(crate) fn write_attribute_list(
     Ok(())
 }
 
-fn write(value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
+/// Appends a value, redacted where needed. Its own key does not count.
+pub(crate) fn write(value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
     if depth > MAX_DEPTH {
         return Err(EvalError::limit("the value is nested too deeply"));
     }
@@ -86,8 +87,7 @@ fn write_object(map: &Map<String, Value>, keys: &ScrubKeys, out: &mut Vec<u8>, d
         }
         write_string(key, out);
         out.push(b':');
-        let value_of_secret = names_a_secret && key == "value" && !is_switch(value);
-        if value_of_secret || hidden(key, value, keys) {
+        if (names_a_secret && is_value_of_secret(key, value)) || hidden(key, value, keys) {
             out.extend_from_slice(REPLACEMENT);
         } else {
             write(value, keys, out, depth + 1)?;
@@ -102,16 +102,27 @@ fn is_switch(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }
 
+/// The member of a pair that holds what the other names.
+pub(crate) fn is_value_of_secret(key: &str, value: &Value) -> bool {
+    key == "value" && !is_switch(value)
+}
+
 fn hidden(key: &str, value: &Value, keys: &ScrubKeys) -> bool {
+    hides(key, value, keys, |_| true)
+}
+
+/// Whether the value of `key` is replaced. Only what is `kept` of a map can give it away.
+pub(crate) fn hides(key: &str, value: &Value, keys: &ScrubKeys, kept: impl Fn(&str) -> bool) -> bool {
+    let has = |map: &Map<String, Value>, name: &str| map.contains_key(name) && kept(name);
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
         Value::String(_) => key == LAST_APPLIED || keys.is_sensitive(key),
         Value::Array(_) => keys.is_sensitive(key),
         Value::Object(map) => {
             let structural = match key {
-                "valueFrom" => map.contains_key("secretKeyRef"),
+                "valueFrom" => has(map, "secretKeyRef"),
                 "secretKeyRef" | "secretRef" => true,
-                "tls" => map.contains_key("key"),
+                "tls" => has(map, "key"),
                 _ => false,
             };
             structural || keys.is_sensitive(key)
@@ -120,7 +131,7 @@ fn hidden(key: &str, value: &Value, keys: &ScrubKeys) -> bool {
 }
 
 /// `{"name": "DB_PASSWORD", "value": …}`, as in the environment of a container.
-fn names_a_secret(map: &Map<String, Value>, keys: &ScrubKeys) -> bool {
+pub(crate) fn names_a_secret(map: &Map<String, Value>, keys: &ScrubKeys) -> bool {
     map.contains_key("value")
         && ["name", "key"]
             .iter()

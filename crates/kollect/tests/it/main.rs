@@ -1,6 +1,11 @@
 //! The operator as users run it: a process under its own ServiceAccount, against a real API server, Git and PostgreSQL.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod admission;
+mod cli;
 mod cluster;
+mod collect;
 mod connection_test;
 mod crash;
 mod isolation;
@@ -14,4 +19,5 @@ mod secrets;
 mod stage;
 mod tenant;
 mod unreviewed;
+mod webhook;
 mod world;

@@ -1,0 +1,105 @@
+//! The other objects that a review looks at, read from the API server for that review alone.
+//!
+//! Separate so that tests bring their own. Nothing is kept: a replica that does not lead must give the same answer, and a
+//! scope that was made a moment ago must count.
+
+use async_trait::async_trait;
+use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
+use kollect_rules::{Facts, Needs};
+use kube::api::{Api, ListParams};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// A read failed, so the object cannot be judged.
+#[derive(Debug, thiserror::Error)]
+#[error("could not read {what}: {why}")]
+pub struct FactError {
+    /// The object, with namespace and name.
+    pub what: String,
+    /// For the user who is refused.
+    pub why: String,
+}
+
+/// What was found of what a review needs.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The referenced profile.
+    pub profile: Option<KollectProfile>,
+    /// The enforced scope of the namespace.
+    pub scope: Option<KollectScope>,
+    /// The enforced cluster scope.
+    pub cluster_scope: Option<KollectClusterScope>,
+}
+
+impl Gathered {
+    /// As the rules take them.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts { profile: self.profile.as_ref(), scope: self.scope.as_ref(), cluster_scope: self.cluster_scope.as_ref() }
+    }
+}
+
+/// Finds the objects that a review needs.
+#[async_trait]
+pub trait FactSource: Send + Sync {
+    /// Reads what is needed; what does not exist is left out.
+    async fn gather(&self, needs: &Needs) -> Result<Gathered, FactError>;
+}
+
+/// The API server.
+pub struct LiveFacts {
+    client: Client,
+}
+
+impl LiveFacts {
+    /// Reads with this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl FactSource for LiveFacts {
+    async fn gather(&self, needs: &Needs) -> Result<Gathered, FactError> {
+        let profile = async {
+            let Some((namespace, name)) = &needs.profile else { return Ok(None) };
+            let found = Api::<KollectProfile>::namespaced(self.client.clone(), namespace).get_opt(name).await;
+            found.map_err(|error| failed(format!("KollectProfile {namespace}/{name}"), "get", &error))
+        };
+        let scope = async {
+            let Some(namespace) = &needs.scope_of else { return Ok(None) };
+            let api = Api::<KollectScope>::namespaced(self.client.clone(), namespace);
+            first(&api).await.map_err(|error| failed(format!("KollectScopes of {namespace}"), "list", &error))
+        };
+        let cluster_scope = async {
+            if !needs.cluster_scope {
+                return Ok(None);
+            }
+            let api = Api::<KollectClusterScope>::all(self.client.clone());
+            first(&api).await.map_err(|error| failed("KollectClusterScopes".to_owned(), "list", &error))
+        };
+        let (profile, scope, cluster_scope) = tokio::try_join!(profile, scope, cluster_scope)?;
+        Ok(Gathered { profile, scope, cluster_scope })
+    }
+}
+
+/// The object with the lowest name: lists come in the order of names, so one is enough.
+async fn first<K>(api: &Api<K>) -> Result<Option<K>, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let list = api.list(&ListParams::default().limit(1)).await?;
+    Ok(list.items.into_iter().min_by_key(kube::ResourceExt::name_any))
+}
+
+fn failed(what: String, verb: &str, error: &kube::Error) -> FactError {
+    let why = match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("the operator lacks the right to {verb} it; apply deploy/rbac.yaml of this release")
+        }
+        kube::Error::Api(status) => format!("the API server answered {}; try again", status.code),
+        kube::Error::SerdeError(_) => "its spec does not have the form that this release knows".to_owned(),
+        _ => "the API server did not answer; try again".to_owned(),
+    };
+    FactError { what, why }
+}

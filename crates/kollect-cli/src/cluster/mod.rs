@@ -1,0 +1,187 @@
+//! One cluster as commands ask it: by a context of the kubeconfig, a question at a time.
+//!
+//! Separate from collecting, which watches. It must not write to a cluster or keep anything of it.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kollect_model::Gvk;
+use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiCapabilities, Discovery, Scope};
+use kube::{Api, Client, Config};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Time for one answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A cluster and how it was reached.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The client.
+    pub client: Client,
+    /// The context; empty inside a cluster.
+    pub context: String,
+    /// Address of the API server.
+    pub server: String,
+    /// The context's namespace.
+    pub namespace: String,
+}
+
+/// Why a cluster cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig.
+    #[error("reading the kubeconfig{}: {source}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    Kubeconfig {
+        /// The file, when one was named.
+        path: Option<PathBuf>,
+        /// Why not.
+        source: kube::config::KubeconfigError,
+    },
+    /// The context.
+    #[error("context {context:?} of the kubeconfig: {source}")]
+    Context {
+        /// Which.
+        context: String,
+        /// Why not.
+        source: kube::config::KubeconfigError,
+    },
+    /// The client.
+    #[error("making a client for context {context:?}: {source}")]
+    Client {
+        /// Which.
+        context: String,
+        /// Why not.
+        source: kube::Error,
+    },
+}
+
+/// A question that got no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("asking the API server for {what}: {source}")]
+pub struct AskError {
+    /// What was asked for.
+    pub what: String,
+    /// Why there is no answer.
+    #[source]
+    pub source: kube::Error,
+}
+
+/// Reads the kubeconfig: the file named, else $KUBECONFIG, else ~/.kube/config.
+pub fn kubeconfig(path: Option<&Path>) -> Result<Kubeconfig, ConnectError> {
+    let read = match path {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    read.map_err(|source| ConnectError::Kubeconfig { path: path.map(Path::to_owned), source })
+}
+
+/// Connects by a context, the current one when none is named.
+pub async fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Cluster, ConnectError> {
+    let file = kubeconfig(path)?;
+    let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
+    let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(file, &options)
+        .await
+        .map_err(|source| ConnectError::Context { context: name.clone(), source })?;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(ANSWER);
+    let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|source| ConnectError::Client { context: name.clone(), source })?;
+    Ok(Cluster { client, context: name, server, namespace })
+}
+
+/// A kind as a cluster serves it.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Its names.
+    pub resource: ApiResource,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
+    /// Whether its objects can be listed and watched.
+    pub collectable: bool,
+}
+
+impl From<(ApiResource, ApiCapabilities)> for Kind {
+    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
+        Self {
+            resource,
+            namespaced: capabilities.scope == Scope::Namespaced,
+            collectable: ["list", "watch"].iter().all(|verb| capabilities.supports_operation(verb)),
+        }
+    }
+}
+
+impl Kind {
+    /// Its group, version and kind.
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(&self.resource.group, &self.resource.version, &self.resource.kind)
+    }
+}
+
+/// Everything a cluster serves.
+pub struct Catalog(Discovery);
+
+impl Catalog {
+    /// The kind of a group and version, if it is served.
+    pub fn get(&self, gvk: &Gvk) -> Option<Kind> {
+        self.0.resolve_gvk(&GroupVersionKind::gvk(&gvk.group, &gvk.version, &gvk.kind)).map(Kind::from)
+    }
+
+    /// All kinds in their preferred versions.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.0.groups().flat_map(kube::discovery::ApiGroup::recommended_resources).map(Kind::from).collect()
+    }
+}
+
+impl Cluster {
+    fn ask_error(what: impl Into<String>) -> impl FnOnce(kube::Error) -> AskError {
+        let what = what.into();
+        move |source| AskError { what, source }
+    }
+
+    /// Asks what is served.
+    pub async fn catalog(&self) -> Result<Catalog, AskError> {
+        let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
+        Ok(Catalog(discovery.map_err(Self::ask_error("the kinds it serves"))?))
+    }
+
+    /// The objects of a kind, in a namespace or in all.
+    pub fn objects(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace.filter(|_| kind.namespaced) {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
+            None => Api::all_with(self.client.clone(), &kind.resource),
+        }
+    }
+
+    /// One object.
+    pub async fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<DynamicObject>, AskError> {
+        let what = format!("{} {namespace}/{name}", kind.resource.kind);
+        self.objects(kind, Some(namespace)).get_opt(name).await.map_err(Self::ask_error(what))
+    }
+
+    /// Whether whoever asks may do this; an empty namespace means all of them.
+    pub async fn may(&self, verb: &str, kind: &Kind, namespace: &str) -> Result<bool, AskError> {
+        let attributes = ResourceAttributes {
+            verb: Some(verb.to_owned()),
+            group: Some(kind.resource.group.clone()),
+            resource: Some(kind.resource.plural.clone()),
+            namespace: Some(namespace.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+        let review = SelfSubjectAccessReview { spec, ..Default::default() };
+        let what = format!("the right to {verb} {}", kind.resource.plural);
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let answer = api.create(&PostParams::default(), &review).await.map_err(Self::ask_error(what))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+}
+
+/// Runs what asks a cluster, on this thread.
+pub fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+}

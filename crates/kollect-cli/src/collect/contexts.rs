@@ -1,0 +1,173 @@
+//! Which clusters are meant: contexts of a kubeconfig by name or pattern, the current one, or the one around a Pod.
+//!
+//! Separate because it contacts nobody.
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time for a connection and its TLS handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Clusters that cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContextError {
+    #[error("--kubeconfig: {place}: {source}")]
+    Kubeconfig { place: String, source: kube::config::KubeconfigError },
+    #[error("--context: the kubeconfig has no context {name:?}; it has {known}")]
+    Unknown { name: String, known: String },
+    #[error("--context: no context matches {patterns}; the kubeconfig has {known}")]
+    None { patterns: String, known: String },
+    #[error(
+        "there is neither a kubeconfig nor an API server around this process: use --kubeconfig, or --from for manifests"
+    )]
+    Nowhere,
+    #[error("the kubeconfig has no current context: choose one with --context")]
+    NoCurrent,
+    #[error("context {name:?}: {source}")]
+    Unusable { name: String, source: kube::config::KubeconfigError },
+}
+
+/// One cluster to collect from.
+pub(super) struct Context {
+    /// Empty inside a cluster.
+    pub(super) name: String,
+    /// How to reach it, or why that is not possible.
+    pub(super) config: Result<Config, ContextError>,
+}
+
+/// The contexts, sorted, and the patterns that match none.
+pub(super) async fn find(
+    kubeconfig: Option<&Path>,
+    wanted: &[String],
+) -> Result<(Vec<Context>, Vec<String>), ContextError> {
+    let Some(file) = read(kubeconfig, !wanted.is_empty())? else {
+        let config = Config::incluster().map_err(|_| ContextError::Nowhere)?;
+        return Ok((vec![Context { name: String::new(), config: Ok(tuned(config)) }], Vec::new()));
+    };
+    let known: Vec<&str> = file.contexts.iter().map(|context| context.name.as_str()).collect();
+    let (names, unmatched) = if wanted.is_empty() {
+        let current = file.current_context.clone().filter(|name| !name.is_empty()).ok_or(ContextError::NoCurrent)?;
+        select(&known, &[current])?
+    } else {
+        select(&known, wanted)?
+    };
+    let mut contexts = Vec::new();
+    for name in names {
+        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
+        let config = config.map(tuned).map_err(|source| ContextError::Unusable { name: name.clone(), source });
+        contexts.push(Context { name, config });
+    }
+    Ok((contexts, unmatched))
+}
+
+fn tuned(mut config: Config) -> Config {
+    // Whoever asks retries itself, and says so.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    config
+}
+
+/// The kubeconfig; `None` when there is none and none is needed.
+fn read(named: Option<&Path>, needed: bool) -> Result<Option<Kubeconfig>, ContextError> {
+    if let Some(path) = named {
+        let place = path.display().to_string();
+        return Kubeconfig::read_from(path).map(Some).map_err(|source| ContextError::Kubeconfig { place, source });
+    }
+    let set = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
+    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
+    if !set && !needed && !usual.is_some_and(|path| path.is_file()) {
+        return Ok(None);
+    }
+    let place = if set { "$KUBECONFIG" } else { "~/.kube/config" }.to_owned();
+    Kubeconfig::read().map(Some).map_err(|source| ContextError::Kubeconfig { place, source })
+}
+
+/// Names that are wanted, sorted and once each, and the patterns without a match.
+fn select(known: &[&str], wanted: &[String]) -> Result<(Vec<String>, Vec<String>), ContextError> {
+    let list = || if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let mut names = BTreeSet::new();
+    let mut unmatched = Vec::new();
+    for name in wanted {
+        if !name.contains(['*', '?']) {
+            if !known.contains(&name.as_str()) {
+                return Err(ContextError::Unknown { name: name.clone(), known: list() });
+            }
+            names.insert(name.clone());
+            continue;
+        }
+        let before = names.len();
+        let mut any = false;
+        for context in known.iter().filter(|context| matches(name, context)) {
+            any = true;
+            names.insert((*context).to_owned());
+        }
+        if !any && names.len() == before {
+            unmatched.push(name.clone());
+        }
+    }
+    if names.is_empty() {
+        return Err(ContextError::None { patterns: wanted.join(", "), known: list() });
+    }
+    Ok((names.into_iter().collect(), unmatched))
+}
+
+/// `*` stands for any text, `?` for one character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut next, mut star) = (0, 0, None);
+    while next < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, next));
+                at += 1;
+            }
+            Some(c) if *c == '?' || *c == text[next] => {
+                at += 1;
+                next += 1;
+            }
+            _ => {
+                // The last star takes one character more.
+                let Some((back, taken)) = star else { return false };
+                star = Some((back, taken + 1));
+                at = back + 1;
+                next = taken + 1;
+            }
+        }
+    }
+    pattern[at..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_patterns_select_sorted_and_once() {
+        let known = ["prod-west", "prod-east", "dev"];
+        let select = |wanted: &[&str]| select(&known, &wanted.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        let (names, unmatched) = select(&["prod-*", "prod-east", "x*"]).unwrap();
+        assert_eq!((names, unmatched), (vec!["prod-east".into(), "prod-west".into()], vec!["x*".to_owned()]));
+        assert!(matches!(select(&["prod"]), Err(ContextError::Unknown { .. })));
+        assert!(matches!(select(&["x*"]), Err(ContextError::None { .. })));
+        assert!(select(&["dev"]).unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, text, wanted) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("?b", "ab", true),
+            ("?b", "b", false),
+            ("*-*-x", "a-b-c-x", true),
+            ("a", "a", true),
+        ] {
+            assert_eq!(matches(pattern, text), wanted, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Where rows go: printed, into a directory, or to the sinks of the configuration.
+//!
+//! Separate because it is decided before anything is contacted.
+
+use super::Hands;
+use super::args::{CollectArgs, FileFormat, FileLayout, PrintFormat};
+use super::units::Unit;
+use crate::config::Config;
+use kollect_api::SinkFamily;
+use kollect_control::registry::SinkObject;
+use kollect_export::encode::{Content, Format};
+use kollect_export::layout::{
+    Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
+    Mode, Partitioning, PathTemplate,
+};
+use kollect_export::{Family, FileSink};
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens a directory as a sink; with `true` it only checks what it is given.
+pub type OpenDirectory = fn(&Path, bool) -> Arc<dyn FileSink>;
+
+/// Name of the directory among sinks.
+const DIRECTORY: &str = "local";
+
+/// Where rows go.
+pub(super) enum Destination {
+    Print(PrintFormat),
+    Directory(Directory),
+    Sinks,
+}
+
+/// An output directory.
+pub(super) struct Directory {
+    pub(super) path: String,
+    pub(super) sink: Arc<dyn FileSink>,
+    template: PathTemplate,
+    mode: Mode,
+    format: Format,
+}
+
+/// Decides where rows go, or says why that is not clear.
+pub(super) fn choose(args: &CollectArgs, config: &Config, hands: &Hands, several: bool) -> anyhow::Result<Destination> {
+    let printed = args.output.as_deref() == Some("-") || (args.output.is_none() && args.format.is_some());
+    if (args.output.is_some() || printed) && !config.sinks.is_empty() {
+        anyhow::bail!("--output: the configuration has a sink already; remove one of them");
+    }
+    if printed {
+        return Ok(Destination::Print(args.format.unwrap_or_else(usual_format)));
+    }
+    if let Some(path) = &args.output {
+        return directory(args, path, hands, several).map(Destination::Directory);
+    }
+    sinks(config)?;
+    if several {
+        let fixed = config.sinks.iter().find(|sink| !cluster_of(sink).is_empty());
+        anyhow::ensure!(
+            fixed.is_none(),
+            "{} has a fixed spec.cluster, but there are several contexts: remove it, so that each context is its own cluster",
+            fixed.map(title_of).unwrap_or_default()
+        );
+    }
+    Ok(Destination::Sinks)
+}
+
+fn usual_format() -> PrintFormat {
+    if std::io::stdout().is_terminal() { PrintFormat::Table } else { PrintFormat::Ndjson }
+}
+
+/// `spec.cluster` of a sink; may be empty.
+pub(super) fn cluster_of(sink: &SinkObject) -> &str {
+    sink.common().cluster.as_deref().unwrap_or_default()
+}
+
+/// How people call a sink.
+pub(super) fn title_of(sink: &SinkObject) -> String {
+    let family = family_of(sink);
+    format!("{} {}", family.kind(), sink.meta().name.as_deref().unwrap_or_default())
+}
+
+/// The family of a sink.
+pub(super) fn family_of(sink: &SinkObject) -> SinkFamily {
+    match sink {
+        SinkObject::Snapshot(_) => SinkFamily::Snapshot,
+        SinkObject::Database(_) => SinkFamily::Database,
+        SinkObject::Event(_) => SinkFamily::Event,
+    }
+}
+
+/// The family as the export engine calls it.
+pub(super) fn engine_family(family: SinkFamily) -> Family {
+    match family {
+        SinkFamily::Snapshot => Family::Snapshot,
+        SinkFamily::Database => Family::Database,
+        SinkFamily::Event => Family::Event,
+    }
+}
+
+/// Finds a sink that an inventory refers to.
+pub(super) fn find<'a>(config: &'a Config, family: SinkFamily, namespace: &str, name: &str) -> Option<&'a SinkObject> {
+    let named =
+        || config.sinks.iter().filter(|sink| family_of(sink) == family && sink.meta().name.as_deref() == Some(name));
+    named().find(|sink| sink.meta().namespace.as_deref() == Some(namespace)).or_else(|| named().next())
+}
+
+/// Every inventory finds its sinks; without inventories there is exactly one sink.
+fn sinks(config: &Config) -> anyhow::Result<()> {
+    if config.inventories.is_empty() {
+        let count = config.sinks.len();
+        anyhow::ensure!(
+            count == 1,
+            "the configuration has {} sinks and no inventory: use --output, have exactly one sink, or write a KollectInventory \
+             that names its sinks",
+            if count == 0 { "no".to_owned() } else { count.to_string() }
+        );
+        return Ok(());
+    }
+    let mut any = false;
+    for inventory in &config.inventories {
+        let name = inventory.metadata.name.as_deref().unwrap_or_default();
+        for family in SinkFamily::ALL {
+            for reference in inventory.spec.sink_refs(family) {
+                any = true;
+                let namespace = inventory.metadata.namespace.as_deref().unwrap_or_default();
+                anyhow::ensure!(
+                    find(config, family, namespace, &reference.name).is_some(),
+                    "KollectInventory {name}: there is no {} {:?} in the directory; add it, or use --output",
+                    family.kind(),
+                    reference.name
+                );
+            }
+        }
+    }
+    anyhow::ensure!(any, "no KollectInventory names a sink: use --output, or add snapshotSinkRefs or databaseSinkRefs");
+    Ok(())
+}
+
+fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> anyhow::Result<Directory> {
+    let (mode, grammar) = match args.layout {
+        FileLayout::Document => (Mode::Document, Grammar::Document),
+        FileLayout::PerResource => (Mode::PerResource, Grammar::Row),
+    };
+    // Several clusters must not share a path.
+    let by_cluster = format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}");
+    let usual = match (mode, several) {
+        (Mode::Document, false) => DEFAULT_DOCUMENT_TEMPLATE,
+        (Mode::Document, true) => &by_cluster,
+        _ => DEFAULT_ROW_TEMPLATE,
+    };
+    let text = args.path_template.as_deref().unwrap_or(usual);
+    let template = PathTemplate::parse(text, grammar).map_err(|why| anyhow::anyhow!("--path-template: {why}"))?;
+    anyhow::ensure!(
+        !several || text.contains("{cluster}"),
+        "--path-template: with several contexts it must contain {{cluster}}, else they would share files"
+    );
+    let format = match args.file_format {
+        FileFormat::Yaml => Format::Yaml,
+        FileFormat::Json => Format::Json,
+        FileFormat::Ndjson => Format::Ndjson,
+    };
+    let sink = (hands.directory)(Path::new(path), args.dry_run);
+    Ok(Directory { path: path.to_owned(), sink, template, mode, format })
+}
+
+impl Directory {
+    /// The layout of one export.
+    pub(super) fn document(&self, unit: &Unit<'_>, cluster: &str) -> DocumentSpec {
+        document(unit, cluster, DIRECTORY, self.mode, self.format, &self.template)
+    }
+}
+
+/// A layout without the words of a sink.
+fn document(
+    unit: &Unit<'_>,
+    cluster: &str,
+    sink_name: &str,
+    mode: Mode,
+    format: Format,
+    template: &PathTemplate,
+) -> DocumentSpec {
+    DocumentSpec {
+        mode,
+        content: Content::Item,
+        format,
+        path_template: template.clone(),
+        row_template: template.clone(),
+        filename: FilenameOptions::default(),
+        cluster: cluster.into(),
+        inventory: unit.key.clone(),
+        generation: unit.generation(),
+        sink_name: sink_name.into(),
+        // A directory takes files of any size.
+        max_bytes: unit.max_bytes().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+        backend_limit: None,
+        partitioning: match unit.partitioning() {
+            kollect_api::Partitioning::Auto => Partitioning::Auto,
+            kollect_api::Partitioning::Disabled => Partitioning::Disabled { spill_limit: None },
+        },
+        commit: CommitTemplates::default(),
+        author: Author::default(),
+    }
+}
+
+/// The path that printed records name: where the default layout would write them.
+pub(super) fn printed_path(unit: &Unit<'_>, cluster: &str, several: bool) -> String {
+    let text =
+        if several { format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}") } else { DEFAULT_DOCUMENT_TEMPLATE.to_owned() };
+    let Ok(template) = PathTemplate::parse(&text, Grammar::Document) else { return String::new() };
+    document(unit, cluster, DIRECTORY, Mode::Document, Format::Yaml, &template).document_path().unwrap_or_default()
+}

@@ -1,0 +1,62 @@
+//! Collects from manifests.
+//!
+//! Separate from clusters because it needs no run time: it reads, and is done.
+
+use super::plan::plan;
+use super::source::{Listener, Source, settle, title_of};
+use crate::config::Config;
+use crate::terminal::progress::Progress;
+use kollect_collect::TargetSpec;
+use kollect_collect::manifests::{self, Inputs, ManifestError};
+use kollect_store::Store;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Namespace of objects that name none.
+const HOME: &str = "default";
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Reads everything, away from the run time's threads.
+pub(super) async fn collect(
+    paths: &[PathBuf],
+    config: Arc<Config>,
+    namespace: Option<&str>,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Source> {
+    let (paths, home, cancel) = (paths.to_vec(), namespace.unwrap_or(HOME).to_owned(), cancel.clone());
+    let inputs = tokio::task::spawn_blocking(move || Inputs::open(&paths, &mut io::stdin().lock())).await??;
+    let inputs = Arc::new(inputs);
+    let reading = inputs.clone();
+    let mut task = tokio::task::spawn_blocking(move || read(&reading, &config, &home, &cancel));
+    // Everything is read twice.
+    let bar = Progress::new("reading manifests", inputs.progress().1.max(1) * 2);
+    loop {
+        match tokio::time::timeout(LOOK, &mut task).await {
+            Ok(ended) => return Ok(ended??),
+            Err(_) => bar.set(inputs.progress().0),
+        }
+    }
+}
+
+fn read(inputs: &Inputs, config: &Config, home: &str, cancel: &CancellationToken) -> Result<Source, ManifestError> {
+    let store = Arc::new(Store::new());
+    let listener = Arc::new(Listener::default());
+    let survey = manifests::survey(inputs, home, cancel)?;
+    let planned = plan(config, &survey.namespaces);
+    let targets: Vec<TargetSpec> = planned.iter().flat_map(|planned| planned.specs.clone()).collect();
+    let counts = manifests::collect(inputs, &survey, home, &targets, &store, listener.clone(), cancel)?;
+    settle(&store, &planned, "it was not read");
+    let (failures, failure_count) = listener.failures(&|key| title_of(&planned, key));
+    Ok(Source {
+        context: String::new(),
+        store,
+        planned,
+        skipped: Vec::new(),
+        failures,
+        failure_count,
+        counts: Some(counts),
+    })
+}

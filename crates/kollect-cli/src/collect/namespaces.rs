@@ -1,0 +1,113 @@
+//! The namespaces of a cluster, looked at once.
+//!
+//! Separate from the operator's watch of them: one answer is enough here, and a refusal must be told apart from an
+//! outage at once. Where every target names its namespaces, only those are read, so that no right to list is needed.
+
+use crate::config::Config;
+use crate::terminal::chain;
+use k8s_openapi::api::core::v1::Namespace;
+use kollect_api::names::label::NAMESPACE_NAME;
+use kollect_collect::{NamespaceFacts, NamespaceMeta};
+use kube::api::{Api, ListParams, PartialObjectMeta};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+const PAGE: u32 = 500;
+const ANSWER: Duration = Duration::from_secs(30);
+/// A failed question is asked again so often.
+const RETRIES: u32 = 2;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is known of the namespaces that targets may want.
+pub(super) async fn look(client: &kube::Client, config: &Config) -> Result<NamespaceFacts, String> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match named(config) {
+        Some(names) => {
+            let mut facts = NamespaceFacts::new();
+            for name in names {
+                if let Some(meta) = one(&api, &name).await? {
+                    facts.insert(name, Arc::new(meta));
+                }
+            }
+            Ok(facts)
+        }
+        None => all(&api).await,
+    }
+}
+
+/// The namespaces that targets name, if every one of them does.
+fn named(config: &Config) -> Option<BTreeSet<Arc<str>>> {
+    let mut names = BTreeSet::new();
+    for target in config.targets.iter().filter(|target| !target.spec.suspend) {
+        if target.spec.included_namespaces.is_empty() {
+            return None;
+        }
+        names.extend(target.spec.included_namespaces.iter().map(|name| Arc::from(name.as_str())));
+    }
+    Some(names)
+}
+
+async fn all(api: &Api<Namespace>) -> Result<NamespaceFacts, String> {
+    let mut facts = NamespaceFacts::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = asked("listing namespaces", || api.list_metadata(&params)).await?;
+        let page = page.map_err(|refusal| {
+            format!("listing namespaces is refused: {refusal}; grant it, or name includedNamespaces in every target")
+        })?;
+        for object in page.items {
+            if let Some(name) = &object.metadata.name {
+                facts.insert(name.as_str().into(), Arc::new(meta_of(&object)));
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(facts),
+        }
+    }
+}
+
+/// One namespace; `None` when it does not exist.
+async fn one(api: &Api<Namespace>, name: &str) -> Result<Option<NamespaceMeta>, String> {
+    let answer = asked(&format!("reading namespace {name}"), || api.get_metadata_opt(name)).await?;
+    let Ok(object) = answer else {
+        // Refused: its name is known all the same.
+        let labels = [(NAMESPACE_NAME.to_owned(), name.to_owned())].into();
+        return Ok(Some(NamespaceMeta { labels, unread: true, ..NamespaceMeta::default() }));
+    };
+    Ok(object.map(|object| meta_of(&object)))
+}
+
+fn meta_of(object: &PartialObjectMeta<Namespace>) -> NamespaceMeta {
+    NamespaceMeta {
+        labels: object.metadata.labels.clone().unwrap_or_default(),
+        annotations: object.metadata.annotations.clone().unwrap_or_default(),
+        unread: false,
+    }
+}
+
+/// Asks until there is an answer, for a short while. `Ok(Err(…))` is a refusal.
+async fn asked<T, F>(what: &str, ask: impl Fn() -> F) -> Result<Result<T, String>, String>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let mut attempt = 0;
+    loop {
+        let why = match timeout(ANSWER, ask()).await {
+            Ok(Ok(answer)) => return Ok(Ok(answer)),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => return Ok(Err(status.message.clone())),
+            Ok(Err(kube::Error::Api(status))) if status.code == 401 => {
+                return Err(format!("{what}: the API server does not accept the credentials ({})", status.message));
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => format!("no answer within {} seconds", ANSWER.as_secs()),
+        };
+        if attempt == RETRIES {
+            return Err(format!("{what}: {why}"));
+        }
+        attempt += 1;
+        sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,275 @@
+//! The order of things: check, decide, collect everything at the same time, write one after the other, tell.
+//!
+//! Separate from the parts, so that it reads as a list. Nothing is contacted before everything was checked.
+
+use super::args::{CollectArgs, PrintFormat};
+use super::contexts::{self, Context};
+use super::destination::{Destination, choose, printed_path};
+use super::export::Exporter;
+use super::outcome::{Verdict, summarise, tell};
+use super::records::{Head, RecordWriter, record};
+use super::source::{Source, label};
+use super::units::{Unit, units};
+use super::{Hands, cluster, files, tables};
+use crate::config::{self, Config};
+use crate::terminal::progress::Progress;
+use crate::terminal::{Screen, Style, has_gone, width};
+use anyhow::Context as _;
+use kollect_export::Clock;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Work on other threads may take so long to notice that it is over.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A source, or why there is none.
+type Collected = (String, Result<Source, String>);
+
+pub(super) fn run(args: &CollectArgs, hands: &Hands, screen: Screen) -> anyhow::Result<Verdict> {
+    args.check()?;
+    let mut config = config::load(&args.config, &|name| std::env::var(name).ok())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(namespace) = &args.namespace {
+        config.force_namespace(namespace);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the run time")?;
+    let outcome = runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let work = work(args, Arc::new(config), hands, screen, &cancel);
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            outcome = &mut work => outcome,
+            _ = tokio::signal::ctrl_c() => {
+                cancel.cancel();
+                // A write that has begun comes to a clean end; whatever waits for an answer does not.
+                let _ = tokio::time::timeout(GRACE, work).await;
+                anyhow::bail!("stopped before everything was written; run it again")
+            }
+        }
+    });
+    runtime.shutdown_timeout(GRACE);
+    outcome
+}
+
+async fn work(
+    args: &CollectArgs,
+    config: Arc<Config>,
+    hands: &Hands,
+    screen: Screen,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Verdict> {
+    if !args.from.is_empty() {
+        let destination = choose(args, &config, hands, false)?;
+        let source = files::collect(&args.from, config.clone(), args.namespace.as_deref(), cancel).await?;
+        let all = vec![(String::new(), Ok(source))];
+        return Finish { args, config: &config, hands, screen, cancel, several: false }.all(all, &destination).await;
+    }
+    let (contexts, unmatched) = contexts::find(args.kubeconfig.as_deref(), &args.context).await?;
+    for pattern in unmatched {
+        tracing::warn!("--context: no context matches {pattern}");
+    }
+    let several = contexts.len() > 1;
+    anyhow::ensure!(
+        !several || args.cluster.is_none(),
+        "--cluster: there are several contexts, and one name would mix them"
+    );
+    let destination = choose(args, &config, hands, several)?;
+    let all = collect(contexts, &config, args.timeout, cancel).await;
+    Finish { args, config: &config, hands, screen, cancel, several }.all(all, &destination).await
+}
+
+/// Collects from all contexts at the same time. The result has their order.
+async fn collect(
+    contexts: Vec<Context>,
+    config: &Arc<Config>,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Vec<Collected> {
+    let bar = Progress::new("collecting", contexts.len() as u64);
+    let mut tasks = JoinSet::new();
+    let mut all: Vec<Collected> = Vec::new();
+    for (at, Context { name, config: access }) in contexts.into_iter().enumerate() {
+        all.push((name.clone(), Err("it ended without a result".to_owned())));
+        let (config, cancel) = (config.clone(), cancel.clone());
+        tasks.spawn(async move {
+            let connected = access
+                .map_err(|error| error.to_string())
+                .and_then(|access| kube::Client::try_from(access).map_err(|error| format!("making a client: {error}")));
+            let result = match connected {
+                Ok(client) => cluster::collect(client, &name, &config, patience, &cancel).await,
+                Err(why) => Err(why),
+            };
+            (at, result)
+        });
+    }
+    let mut done = 0;
+    while let Some(ended) = tasks.join_next().await {
+        if let Ok((at, result)) = ended {
+            all[at].1 = result;
+        }
+        done += 1;
+        bar.set(done);
+    }
+    all
+}
+
+/// Everything after collecting.
+struct Finish<'a> {
+    args: &'a CollectArgs,
+    config: &'a Config,
+    hands: &'a Hands,
+    screen: Screen,
+    cancel: &'a CancellationToken,
+    several: bool,
+}
+
+impl Finish<'_> {
+    async fn all(&self, all: Vec<Collected>, destination: &Destination) -> anyhow::Result<Verdict> {
+        let mut verdict = Verdict::default();
+        let mut sources = Vec::new();
+        for (context, result) in all {
+            match result {
+                Ok(source) => {
+                    verdict.degraded |= is_degraded(&source);
+                    sources.push(source);
+                }
+                Err(why) => {
+                    verdict.degraded = true;
+                    let name = label(&context, false);
+                    self.screen.say(format_args!("{name}: {} {why}", self.screen.style.red("failed:")));
+                }
+            }
+        }
+        if let Destination::Print(format) = destination {
+            self.print(&sources, *format, &mut verdict)?;
+        }
+        for source in &sources {
+            summarise(source, self.screen);
+            self.write(source, destination, &mut verdict).await;
+        }
+        Ok(verdict)
+    }
+
+    /// The exports of a source of which something is known.
+    fn known<'c>(&'c self, source: &Source) -> Vec<Unit<'c>> {
+        let (units, left) = units(self.config, source);
+        for target in left {
+            tracing::warn!("no KollectInventory exports target {target}");
+        }
+        units.into_iter().filter(|unit| !unit.is_unknown(source)).collect()
+    }
+
+    async fn write(&self, source: &Source, destination: &Destination, verdict: &mut Verdict) {
+        let cluster = self.args.cluster.as_deref();
+        let mut exporter = Exporter::new(self.config, source, self.hands, cluster, self.args.dry_run, self.cancel);
+        let units = match destination {
+            Destination::Print(_) => return,
+            Destination::Directory(_) | Destination::Sinks => self.known(source),
+        };
+        for unit in units {
+            let written = match destination {
+                Destination::Directory(directory) => vec![exporter.write_directory(&unit, directory).await],
+                Destination::Sinks => exporter.write_sinks(&unit).await,
+                Destination::Print(_) => Vec::new(),
+            };
+            for written in written {
+                tell(&written, self.screen);
+                match &written.result {
+                    Ok(receipt) => {
+                        verdict.degraded |= !receipt.rejected.is_empty();
+                        // A dry run has exported nothing.
+                        verdict.exported += u64::from(written.intent.is_none());
+                    }
+                    Err(_) => verdict.output_failed = true,
+                }
+            }
+        }
+    }
+
+    fn print(&self, sources: &[Source], format: PrintFormat, verdict: &mut Verdict) -> anyhow::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let printed = match format {
+            PrintFormat::Table | PrintFormat::Csv => self.lists(sources, format, verdict, &mut out),
+            PrintFormat::Ndjson => self.records(sources, RecordWriter::Ndjson, verdict, &mut out),
+            PrintFormat::Yaml => self.records(sources, RecordWriter::Yaml, verdict, &mut out),
+            PrintFormat::Json => self.records(sources, RecordWriter::Json(Vec::new()), verdict, &mut out),
+        };
+        match printed.and_then(|()| out.flush()) {
+            Err(error) if has_gone(&error) => {
+                // What is left in the buffer is of no use to anybody.
+                drop(out.into_parts());
+                Ok(())
+            }
+            other => other.context("writing to standard output"),
+        }
+    }
+
+    fn records(
+        &self,
+        sources: &[Source],
+        mut writer: RecordWriter,
+        verdict: &mut Verdict,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let exported_at = Clock::start().timestamp();
+        let mut bytes = Vec::new();
+        for source in sources {
+            let cluster = self.args.cluster.as_deref().unwrap_or(&source.context);
+            for unit in self.known(source) {
+                let path = printed_path(&unit, cluster, self.several);
+                bytes.clear();
+                record(source, &unit, &Head { cluster, path, exported_at: &exported_at }, &mut bytes)?;
+                verdict.exported += 1;
+                writer.put(&bytes, out)?;
+            }
+        }
+        writer.finish(out)
+    }
+
+    fn lists(
+        &self,
+        sources: &[Source],
+        format: PrintFormat,
+        verdict: &mut Verdict,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let style = Style::of(self.args.color, io::stdout().is_terminal());
+        let mut first = true;
+        for source in sources {
+            let mut shown: Vec<usize> = self.known(source).iter().flat_map(|unit| unit.targets.clone()).collect();
+            shown.sort_unstable();
+            shown.dedup();
+            for target in shown.into_iter().map(|at| &source.planned[at]).filter(|target| is_known(source, target)) {
+                if !std::mem::take(&mut first) {
+                    out.write_all(if format == PrintFormat::Csv { b"\r\n" } else { b"\n" })?;
+                }
+                verdict.exported += 1;
+                if format == PrintFormat::Csv {
+                    tables::csv(source, target, out)?;
+                    continue;
+                }
+                let title =
+                    if self.several { format!("{} {}", source.context, target.title) } else { target.title.clone() };
+                tables::table(source, target, &title, width(), style, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether anything is known of a target.
+fn is_known(source: &Source, target: &super::plan::Planned) -> bool {
+    let parts = source.store.parts(&kollect_store::View::of(target.keys.clone()));
+    parts.is_empty() || parts.iter().any(|(_, _, state)| *state == kollect_store::PartState::Synced)
+}
+
+fn is_degraded(source: &Source) -> bool {
+    !source.skipped.is_empty()
+        || source.failure_count > 0
+        || source.planned.iter().any(|planned| planned.stop.is_some())
+}

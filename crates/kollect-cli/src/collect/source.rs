@@ -1,0 +1,140 @@
+//! What came of one source: a store with rows, and what is not in it.
+//!
+//! Separate because clusters and files end alike: after this nobody asks where rows came from.
+
+use super::plan::{Planned, Skip};
+use kollect_collect::CollectObserver;
+use kollect_collect::manifests::Counts;
+use kollect_model::{TargetKey, Uid};
+use kollect_store::{Coverage, PartState, Store, View, Wanted};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Failing objects that are remembered by name.
+const REMEMBERED: usize = 1_000;
+/// Longest reason that is shown, in bytes.
+const LONGEST_REASON: usize = 256;
+
+/// A target or a part of one that was not collected.
+#[derive(Clone, Debug)]
+pub(super) struct Skipped {
+    pub(super) target: String,
+    /// Empty when it is about the whole target.
+    pub(super) namespace: String,
+    pub(super) skip: Skip,
+}
+
+/// An object without a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) target: String,
+    pub(super) object: String,
+    pub(super) uid: String,
+    pub(super) reason: String,
+}
+
+/// One source after collecting.
+pub(super) struct Source {
+    /// Name of the context; empty for files and inside a cluster.
+    pub(super) context: String,
+    pub(super) store: Arc<Store>,
+    pub(super) planned: Vec<Planned>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) failures: Vec<Failure>,
+    /// Also those that are not remembered.
+    pub(super) failure_count: u64,
+    /// What was in manifests.
+    pub(super) counts: Option<Counts>,
+}
+
+impl Source {
+    /// How people call it.
+    pub(super) fn label(&self) -> &str {
+        label(&self.context, self.counts.is_some())
+    }
+
+    /// Rows of all targets.
+    pub(super) fn rows(&self) -> u64 {
+        self.planned.iter().flat_map(|planned| &planned.keys).map(|key| self.store.target_rows(key)).sum()
+    }
+}
+
+/// How people call a source.
+pub(super) fn label(context: &str, manifests: bool) -> &str {
+    match (context, manifests) {
+        ("", true) => "manifests",
+        ("", false) => "this cluster",
+        (name, _) => name,
+    }
+}
+
+/// Tells the store which parts will not be known any more, so that what sinks hold of them stays.
+pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
+    for target in planned {
+        for key in &target.keys {
+            if let Some(stop) = &target.stop {
+                store.ensure_target(key);
+                store.set_wanted(key, Wanted::Unknowable(stop.message.as_str().into()));
+                continue;
+            }
+            let pending = |state: &PartState| *state == PartState::Pending;
+            let parts = store.parts(&View::of(vec![key.clone()]));
+            for (_, namespace, _) in parts.iter().filter(|(_, _, state)| pending(state)) {
+                store.set_coverage(key, namespace, Coverage::Lost(why.into()));
+            }
+            if store.parts(&View::of(vec![key.clone()])).iter().any(|(_, _, state)| pending(state)) {
+                // The target was never taken over.
+                store.ensure_target(key);
+                store.set_wanted(key, Wanted::Unknowable(why.into()));
+            }
+        }
+    }
+}
+
+/// Hears from collecting what fails and that something happened.
+#[derive(Default)]
+pub(super) struct Listener {
+    pub(super) woken: Notify,
+    failures: Mutex<BTreeMap<(TargetKey, String), Failure>>,
+    count: std::sync::atomic::AtomicU64,
+}
+
+impl Listener {
+    /// The failures so far, and how many there were.
+    pub(super) fn failures(&self, titles: &dyn Fn(&TargetKey) -> String) -> (Vec<Failure>, u64) {
+        let failures = self.failures.lock();
+        let named = failures.iter().map(|((key, _), failure)| Failure { target: titles(key), ..failure.clone() });
+        (named.collect(), self.count.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+impl CollectObserver for Listener {
+    fn target_changed(&self, _: &TargetKey) {
+        self.woken.notify_one();
+    }
+
+    fn listed(&self, _: &kollect_collect::Gvr) {
+        self.woken.notify_one();
+    }
+
+    fn extraction_failed(&self, key: &TargetKey, namespace: &str, name: &str, uid: &Uid, message: &str) {
+        self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut failures = self.failures.lock();
+        if failures.len() >= REMEMBERED {
+            return;
+        }
+        let object = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+        let cut = message.floor_char_boundary(LONGEST_REASON.min(message.len()));
+        let failure =
+            Failure { target: String::new(), object, uid: uid.to_string(), reason: message[..cut].to_owned() };
+        failures.insert((key.clone(), failure.uid.clone()), failure);
+    }
+}
+
+/// From the key of rows back to the target of the configuration.
+pub(super) fn title_of(planned: &[Planned], key: &TargetKey) -> String {
+    let of = planned.iter().find(|planned| planned.keys.iter().any(|own| **own == *key));
+    of.map_or_else(|| key.to_string(), |planned| planned.title.clone())
+}

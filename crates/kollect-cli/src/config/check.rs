@@ -1,0 +1,72 @@
+//! The rules about Kollect objects, asked before anything is contacted.
+//!
+//! Separate because the rules themselves live elsewhere; this is the adapter.
+
+use super::Config;
+use super::error::ConfigError;
+use kollect_control::registry::SinkObject;
+use kollect_rules::{Facts, RuleSettings};
+use serde_json::Value;
+
+fn settings() -> RuleSettings {
+    // Whoever runs the command chooses the sinks, and may reach what they can reach.
+    RuleSettings { allow_private_sinks: true, allow_loopback_sinks: true, ..RuleSettings::default() }
+}
+
+/// Rules about one object alone: its warnings, or what it breaks.
+pub(super) fn object(value: &Value) -> Result<Vec<String>, Vec<String>> {
+    let Some(review) = kollect_rules::review(value, &settings(), &Facts::default()) else { return Ok(Vec::new()) };
+    if review.violations.is_empty() {
+        let at = |warning: &kollect_rules::Warning| format!("{}: {}", warning.field, warning.message);
+        return Ok(review.warnings.iter().map(at).collect());
+    }
+    Err(review.violations.iter().map(ToString::to_string).collect())
+}
+
+/// Rules about how objects go together.
+pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
+    for target in &config.targets {
+        let Some(profile) = config.profile(target) else {
+            let (origin, profile) = (target.origin.clone(), target.spec.profile_ref.clone());
+            return Err(ConfigError::NoProfile { origin, target: target.title(), profile });
+        };
+        let object = kollect_api::KollectTarget::new(&target.name, target.spec.clone());
+        let violations = kollect_rules::check_target(&object, &profile.gvk);
+        if !violations.is_empty() {
+            let kind = if target.cluster.is_some() { "KollectClusterTarget" } else { "KollectTarget" };
+            let why = violations.iter().map(ToString::to_string).collect();
+            return Err(ConfigError::refused(&target.origin, kind, &target.title(), why));
+        }
+    }
+    for inventory in &config.inventories {
+        let violations = kollect_rules::check_inventory(inventory, settings().max_export_bytes);
+        refuse(config, "KollectInventory", &inventory.metadata, &violations)?;
+    }
+    for sink in &config.sinks {
+        let (kind, violations) = match sink {
+            SinkObject::Snapshot(sink) => ("KollectSnapshotSink", kollect_rules::check_snapshot_sink(&sink.spec)),
+            SinkObject::Database(sink) => ("KollectDatabaseSink", kollect_rules::check_database_sink(&sink.spec)),
+            SinkObject::Event(_) => continue,
+        };
+        refuse(config, kind, sink.meta(), &violations)?;
+    }
+    for scope in &config.scopes {
+        refuse(config, "KollectScope", &scope.metadata, &kollect_rules::check_scope(scope))?;
+    }
+    Ok(())
+}
+
+fn refuse(
+    config: &Config,
+    kind: &str,
+    meta: &kube::api::ObjectMeta,
+    violations: &[kollect_rules::Violation],
+) -> Result<(), ConfigError> {
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+    let origin = config.origin(kind, namespace, name).or_else(|| config.origin(kind, "", name));
+    let origin = origin.cloned().unwrap_or_else(|| super::Origin { file: "the directory".into(), document: 0 });
+    Err(ConfigError::refused(&origin, kind, name, violations.iter().map(ToString::to_string).collect()))
+}

@@ -1,0 +1,123 @@
+//! Differences for people and for programs.
+//!
+//! Separate so that what is compared does not depend on how it is shown.
+
+use super::compare::{Change, Difference};
+use super::read::{Kept, Key};
+use crate::shell::print;
+use crate::terminal::{ColorChoice, Style, plain};
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal as _};
+
+/// Values are cut after this many characters for people.
+const SHOWN: usize = 200;
+
+/// For people.
+pub(super) fn text(difference: &Difference, colour: ColorChoice) -> io::Result<()> {
+    let style = Style::of(colour, io::stdout().is_terminal());
+    print(|out| {
+        for (key, row) in &difference.removed {
+            writeln!(out, "{}", style.red(format!("- {}", title(key, row))))?;
+        }
+        for (key, row) in &difference.added {
+            writeln!(out, "{}", style.green(format!("+ {}", title(key, row))))?;
+        }
+        for (key, row, changes) in &difference.changed {
+            writeln!(out, "{}", style.yellow(format!("~ {}", title(key, row))))?;
+            for change in changes {
+                writeln!(out, "    {}", line(change, style))?;
+            }
+        }
+        let Difference { added, removed, changed, unchanged } = difference;
+        let (added, removed, changed) = (added.len(), removed.len(), changed.len());
+        writeln!(out, "{added} added, {removed} removed, {changed} changed, {unchanged} unchanged")
+    })
+}
+
+fn title(key: &Key, row: &Kept) -> String {
+    let cluster = if key.cluster.is_empty() { String::new() } else { format!("{} ", key.cluster) };
+    let namespace = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
+    let target = if key.target.is_empty() { String::new() } else { format!(" (target {})", key.target) };
+    plain(&format!("{cluster}{} {namespace}{}{target}", key.kind, row.name))
+}
+
+fn line(change: &Change, style: Style) -> String {
+    let path = plain(&change.path);
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => {
+            format!("{path}: {} → {}", style.red(short(before)), style.green(short(after)))
+        }
+        (Some(before), None) => format!("{path}: {} removed", style.red(short(before))),
+        (None, after) => {
+            format!("{path}: {} added", style.green(after.as_ref().map(short).unwrap_or_default()))
+        }
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// For programs.
+pub(super) fn json(difference: &Difference) -> io::Result<()> {
+    let whole = |rows: &[(Key, Kept)]| -> Vec<Value> {
+        rows.iter()
+            .map(|(key, row)| {
+                let mut shown = identity(key, row);
+                shown["attributes"] = serde_json::from_str(&row.attributes).unwrap_or_default();
+                shown
+            })
+            .collect()
+    };
+    let changed: Vec<Value> = difference
+        .changed
+        .iter()
+        .map(|(key, row, changes)| {
+            let mut shown = identity(key, row);
+            shown["changes"] = changes.iter().map(change).collect();
+            shown
+        })
+        .collect();
+    let all = json!({
+        "added": whole(&difference.added),
+        "removed": whole(&difference.removed),
+        "changed": changed,
+        "summary": {
+            "added": difference.added.len(),
+            "removed": difference.removed.len(),
+            "changed": difference.changed.len(),
+            "unchanged": difference.unchanged,
+        },
+    });
+    print(|out| {
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        out.write_all(b"\n")
+    })
+}
+
+fn identity(key: &Key, row: &Kept) -> Value {
+    json!({
+        "cluster": key.cluster,
+        "target": key.target,
+        "namespace": key.namespace,
+        "kind": key.kind,
+        "name": row.name,
+        "version": row.version,
+        "uid": key.uid,
+    })
+}
+
+/// A value that is not there has no member, so that it differs from null.
+fn change(change: &Change) -> Value {
+    let mut shown = json!({"path": change.path});
+    for (member, value) in [("before", &change.before), ("after", &change.after)] {
+        if let Some(value) = value {
+            shown[member] = value.clone();
+        }
+    }
+    shown
+}

@@ -1,0 +1,237 @@
+//! Files to rows, whatever of the exported forms a file has.
+//!
+//! Separate from finding files. Forms: the envelope, a part of one, a bare list, single rows, one JSON value per line, the
+//! records of `kollect collect --output -`, YAML sequences and documents, and files that hold the object itself.
+
+use kollect_export::encode::Format;
+use kollect_export::encode::decode::read_items;
+use kollect_model::{Item, SCHEMA_VERSION};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// What makes a row the same row in two snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Cluster, when the snapshot names it.
+    pub cluster: String,
+    /// Target as `namespace/name`.
+    pub target: String,
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Group and kind of the object, as `Deployment.apps`.
+    pub kind: String,
+    /// UID of the object.
+    pub uid: String,
+}
+
+/// What a row says beside its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Name of the object.
+    pub name: String,
+    /// API version.
+    pub version: String,
+    /// The attributes, as JSON.
+    pub attributes: Box<str>,
+}
+
+/// All rows of one side.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The rows.
+    pub rows: HashMap<Key, Kept>,
+    /// Files that hold no rows, and why not.
+    pub skipped: Vec<(String, String)>,
+    /// Rows that came more than once with different content.
+    pub repeated: usize,
+}
+
+/// Why a text holds no rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable(pub String);
+
+/// The outermost members of everything that may be met.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    schema_version: Option<String>,
+    #[serde(default)]
+    cluster: String,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    envelope: Option<&'a RawValue>,
+    context: Option<String>,
+    paths: Option<serde::de::IgnoredAny>,
+    api_version: Option<String>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+}
+
+/// Identity of an object that is kept as it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    api_version: String,
+    kind: String,
+    metadata: Identity,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    uid: String,
+}
+
+fn unreadable(why: impl Into<String>) -> Unreadable {
+    Unreadable(why.into())
+}
+
+impl Snapshot {
+    /// Adds the rows of a file.
+    pub fn read(&mut self, path: &str, bytes: &[u8]) -> Result<(), Unreadable> {
+        let text = std::str::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
+        let yaml = [".yaml", ".yml"].iter().any(|extension| path.ends_with(extension));
+        if !yaml && (matches!(text.trim_start().chars().next(), None | Some('{' | '[')) || text.trim() == "null") {
+            return self.read_json(text);
+        }
+        self.read_yaml(text)
+    }
+
+    /// One JSON value, or one after the other.
+    fn read_json(&mut self, text: &str) -> Result<(), Unreadable> {
+        for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+            let value = value.map_err(|error| unreadable(format!("it is not JSON: {error}")))?;
+            self.value(value.get(), "")?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, json: &str, cluster: &str) -> Result<(), Unreadable> {
+        if json == "null" {
+            return Ok(());
+        }
+        if json.starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| unreadable(error.to_string()))?;
+            return items.iter().enumerate().try_for_each(|(at, raw)| {
+                self.value(raw.get(), cluster).map_err(|Unreadable(why)| unreadable(format!("member {at}: {why}")))
+            });
+        }
+        if let Ok(item) = serde_json::from_str::<Item>(json) {
+            self.add(item, cluster);
+            return Ok(());
+        }
+        let head: Head<'_> = serde_json::from_str(json).map_err(|_| unreadable("it holds no rows"))?;
+        let cluster = [head.cluster.as_str(), head.context.as_deref().unwrap_or_default(), cluster]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default();
+        match (head.envelope, head.items) {
+            (Some(envelope), _) => self.value(envelope.get(), cluster),
+            (None, Some(items)) => match head.schema_version.as_deref() {
+                None | Some(SCHEMA_VERSION) => self.items(&items, cluster),
+                Some(other) => Err(unreadable(format!("unsupported schemaVersion {other:?}"))),
+            },
+            // An index of files, which the files themselves make up for.
+            (None, None) if head.schema_version.is_some() && head.paths.is_some() => Ok(()),
+            (None, None) if head.api_version.is_some() && head.metadata.is_some() => self.manifest(json, cluster),
+            (None, None) => Err(unreadable("it holds no rows")),
+        }
+    }
+
+    fn items(&mut self, items: &[&RawValue], cluster: &str) -> Result<(), Unreadable> {
+        for (at, raw) in items.iter().enumerate() {
+            let item = serde_json::from_str(raw.get())
+                .map_err(|error| unreadable(format!("member {at} of its items is no row: {error}")))?;
+            self.add(item, cluster);
+        }
+        Ok(())
+    }
+
+    /// An object that is kept as it is, instead of a row about it.
+    fn manifest(&mut self, json: &str, cluster: &str) -> Result<(), Unreadable> {
+        let manifest: Manifest = serde_json::from_str(json).map_err(|_| unreadable("it holds no rows"))?;
+        let (group, version) = manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
+        let Identity { name, namespace, uid } = manifest.metadata;
+        let uid = if uid.is_empty() { name.clone() } else { uid };
+        let key = Key {
+            cluster: cluster.to_owned(),
+            target: String::new(),
+            namespace,
+            kind: kind(group, &manifest.kind),
+            uid,
+        };
+        self.insert(key, Kept { name, version: version.to_owned(), attributes: json.into() });
+        Ok(())
+    }
+
+    fn read_yaml(&mut self, text: &str) -> Result<(), Unreadable> {
+        for document in documents(text) {
+            let begin = document.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+            match begin {
+                None => {}
+                Some(line) if line.starts_with("- ") => {
+                    let rows = &mut *self;
+                    read_items(document.as_bytes(), Format::Yaml, &mut |item| rows.add(item, ""))
+                        .map_err(|error| unreadable(error.to_string()))?;
+                }
+                Some(_) => {
+                    let options = serde_saphyr::options! { budget: None, with_snippet: false };
+                    let value: Value = serde_saphyr::from_str_with_options(document, options)
+                        .map_err(|error| unreadable(format!("it is not YAML: {error}")))?;
+                    self.value(&value.to_string(), "")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, item: Item, cluster: &str) {
+        let key = Key {
+            cluster: cluster.to_owned(),
+            target: format!("{}/{}", item.target_namespace, item.target_name),
+            namespace: item.namespace,
+            kind: kind(&item.group, &item.kind),
+            uid: item.uid,
+        };
+        let attributes = item.attributes.get().into();
+        self.insert(key, Kept { name: item.name, version: item.version, attributes });
+    }
+
+    fn insert(&mut self, key: Key, row: Kept) {
+        match self.rows.entry(key) {
+            Entry::Occupied(mut place) => {
+                self.repeated += usize::from(*place.get() != row);
+                place.insert(row);
+            }
+            Entry::Vacant(place) => {
+                place.insert(row);
+            }
+        }
+    }
+}
+
+fn kind(group: &str, kind: &str) -> String {
+    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
+}
+
+/// The documents of a YAML stream: three dashes in the first column begin one, whatever is around them.
+fn documents(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "---" {
+            found.push(&text[start..at]);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    found.push(&text[start..]);
+    found
+}

@@ -1,0 +1,134 @@
+//! What `kollect eval` shows: values and costs on standard output, broken paths with a mark on standard error.
+//!
+//! Separate so that what is evaluated does not depend on how it is shown.
+
+use super::input::{Given, path_source};
+use super::measure::{Line, Outcome};
+use crate::shell::{print, tell};
+use crate::source_map::{Report, Severity};
+use crate::terminal::{Style, plain};
+use kollect_extract::CompileError;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// For people.
+pub(super) fn text(given: &Given, lines: &[Line], out: Style, err: Style) -> io::Result<()> {
+    for line in lines {
+        if let Outcome::Broken(error) = &line.outcome {
+            tell(&format!("{}\n\n", broken(given, line, error, err != Style::PLAIN)));
+        }
+    }
+    print(|to| {
+        for line in lines {
+            one(to, line, out)?;
+        }
+        Ok(())
+    })
+}
+
+fn one(to: &mut dyn Write, line: &Line, style: Style) -> io::Result<()> {
+    let name = style.bold(plain(&line.attribute.name));
+    let path = match line.attribute.path.as_str() {
+        "" => "copy of the object".to_owned(),
+        path => plain(path),
+    };
+    match &line.outcome {
+        Outcome::Broken(_) => Ok(()),
+        Outcome::Compiled => writeln!(to, "{name}  {}  {path}", style.green("compiles")),
+        Outcome::Failed(error) if line.attribute.optional => {
+            let why = plain(&error.message);
+            writeln!(to, "{name}  {}  {path}\n    {}: {why}\n", style.yellow("left out"), error.class.label())
+        }
+        Outcome::Failed(error) => {
+            let why = plain(&error.message);
+            writeln!(to, "{name}  {}  {path}\n    {}: {why}\n", style.red("fails"), error.class.label())
+        }
+        Outcome::Value { value, nanoseconds } => {
+            let kind = match (value, line.attribute.optional) {
+                (Value::Null, true) => "null, left out",
+                _ => type_of(value),
+            };
+            writeln!(to, "{name}  {kind}  {}  {path}", duration(*nanoseconds))?;
+            let pretty = serde_json::to_string_pretty(value)?;
+            for line in pretty.lines() {
+                writeln!(to, "    {line}")?;
+            }
+            writeln!(to)
+        }
+    }
+}
+
+fn broken(given: &Given, line: &Line, error: &CompileError, colours: bool) -> String {
+    let title = format!("attribute {}: {}", plain(&line.attribute.name), error.message);
+    let report = Report { severity: Severity::Error, rule: "", title: &title, note: "", help: "" };
+    let Some((source, document, prefix)) = &given.place else {
+        let source = path_source(&line.attribute.path);
+        let at = error.offset.unwrap_or(0).min(source.text.len());
+        let end = if error.offset.is_some() { next_char(&source.text, at) } else { source.text.len() };
+        return report.render(&source, at..end, colours);
+    };
+    let source = &given.set.sources[*source];
+    let document = &source.documents[*document];
+    let field = match line.number {
+        Some(number) => format!("{prefix}spec.attributes[{number}].path"),
+        None => format!("{prefix}spec.export"),
+    };
+    let inside = error.offset.and_then(|offset| document.inside(source, &field, offset));
+    let span = match inside {
+        Some(at) => at..next_char(&source.text, at),
+        None => document.value_span(source, &field),
+    };
+    report.render(source, span, colours)
+}
+
+fn next_char(text: &str, at: usize) -> usize {
+    at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+}
+
+/// For programs.
+pub(super) fn json(lines: &[Line]) -> io::Result<()> {
+    let attributes: Vec<Value> = lines.iter().map(as_json).collect();
+    print(|to| {
+        serde_json::to_writer_pretty(&mut *to, &json!({"attributes": attributes}))?;
+        to.write_all(b"\n")
+    })
+}
+
+fn as_json(line: &Line) -> Value {
+    let attribute = &line.attribute;
+    let mut shown = json!({"name": attribute.name, "path": attribute.path, "optional": attribute.optional});
+    match &line.outcome {
+        Outcome::Compiled => {}
+        Outcome::Broken(error) => {
+            shown["error"] = json!({"class": "compile", "message": error.message, "offset": error.offset});
+        }
+        Outcome::Failed(error) => {
+            shown["error"] = json!({"class": error.class.label(), "message": error.message});
+        }
+        Outcome::Value { value, nanoseconds } => {
+            shown["type"] = json!(type_of(value));
+            shown["value"] = value.clone();
+            shown["nanoseconds"] = json!(u64::try_from(*nanoseconds).unwrap_or(u64::MAX));
+        }
+    }
+    shown
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn duration(nanoseconds: u128) -> String {
+    match nanoseconds {
+        0..10_000 => format!("{nanoseconds} ns"),
+        10_000..10_000_000 => format!("{} µs", nanoseconds / 1_000),
+        _ => format!("{} ms", nanoseconds / 1_000_000),
+    }
+}

@@ -1,0 +1,103 @@
+//! What the rules say about each object alone.
+//!
+//! Separate from `references`, which looks from one object to others. It adds no rule of its own about specs; it says
+//! what is no object at all.
+
+use super::finding::{Finding, Mark};
+use super::set::{Object, ObjectSet};
+use crate::eval::compile_offset;
+use kollect_api::{GROUP, KollectProfile, KollectProfileSpec, VERSION, all_crds};
+use kollect_extract::Predicate;
+use kollect_model::Gvk;
+use kollect_rules::{Facts, RuleSettings, needs, review};
+use serde_json::Value;
+
+/// Syntax and rules, in no particular order.
+pub(super) fn check(set: &ObjectSet, settings: &RuleSettings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, source) in set.sources.iter().enumerate() {
+        findings.extend(source.errors.iter().map(|error| Finding::syntax(set, index, error)));
+    }
+    for object in set.objects() {
+        check_object(set, &object, settings, &mut findings);
+    }
+    findings
+}
+
+fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, findings: &mut Vec<Finding>) {
+    let mut add = |field: &str, message: String| {
+        findings.push(Finding::about(set, object, "object", field, Mark::Value).saying(message));
+    };
+    if !object.value.is_object() {
+        return add("", "is not a Kubernetes object; it has fields such as apiVersion, kind and metadata".to_owned());
+    }
+    for field in ["apiVersion", "kind"] {
+        if object.text(&format!("/{field}")).is_empty() {
+            return add(field, format!("{field} is missing, so that nobody knows what this object is"));
+        }
+    }
+    if !object.is_ours() {
+        return;
+    }
+    if object.name().is_empty() {
+        add("metadata.name", "metadata.name is missing; every object needs a name".to_owned());
+    }
+    let need = needs(object.value);
+    let profile = need.profile.as_ref().and_then(|(namespace, name)| set.profile(namespace, name));
+    let scope = need.scope_of.as_ref().and_then(|namespace| set.scope_of(namespace));
+    let cluster_scope = need.cluster_scope.then(|| set.cluster_scope()).flatten();
+    let facts = Facts { profile: profile.as_ref(), scope: scope.as_ref(), cluster_scope: cluster_scope.as_ref() };
+    let Some(review) = review(object.value, settings, &facts) else {
+        let known: Vec<_> = all_crds().into_iter().map(|crd| crd.spec.names.kind).collect();
+        let field = if known.iter().any(|kind| kind == object.kind()) { "apiVersion" } else { "kind" };
+        return add(field, format!("is no kind of {GROUP}/{VERSION}; those are {}", known.join(", ")));
+    };
+    for violation in &review.violations {
+        let mark = mark_of(object, violation.rule, &violation.field, &violation.message);
+        findings.push(
+            Finding::about(set, object, violation.rule, &violation.field, mark).saying(violation.message.as_str()),
+        );
+    }
+    for warning in &review.warnings {
+        findings.push(
+            Finding::about(set, object, warning.rule, &warning.field, Mark::Value)
+                .saying(warning.message.as_str())
+                .warning(),
+        );
+    }
+}
+
+/// The place inside a path or condition where its compiler stopped, or the name of a field that nobody knows.
+fn mark_of(object: &Object<'_>, rule: &str, field: &str, message: &str) -> Mark {
+    if rule == "schema" && message.contains("unknown") {
+        return Mark::Key;
+    }
+    let member = field.rsplit('.').next().unwrap_or_default();
+    let offset = text_at(object, field).and_then(|text| match (object.kind(), member) {
+        ("KollectProfile", "path") => compile_offset(&kind_of(object), text),
+        (_, "matchPolicy") => {
+            Predicate::compile(text, &Gvk::new("", "v1", "ConfigMap")).err().and_then(|error| error.offset)
+        }
+        _ => None,
+    });
+    offset.map_or(Mark::Value, Mark::Inside)
+}
+
+/// A profile of the same kind of objects; its other parts may not decode.
+fn kind_of(profile: &Object<'_>) -> KollectProfile {
+    let mut empty = KollectProfile::new("empty", KollectProfileSpec::default());
+    let gvk = &profile.value["spec"]["targetGVK"];
+    empty.spec.target_gvk = serde_json::from_value(gvk.clone()).unwrap_or_default();
+    empty
+}
+
+/// The text at a path of names and numbers, such as `spec.attributes[3].path`.
+fn text_at<'a>(object: &Object<'a>, field: &str) -> Option<&'a str> {
+    let mut steps = field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty());
+    steps
+        .try_fold(object.value, |value, step| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            value => value.get(step),
+        })?
+        .as_str()
+}

@@ -1,0 +1,78 @@
+//! Files, directories and standard input as texts.
+//!
+//! Separate from what is in them. A file that cannot be read at all ends the command; one that cannot be understood is a
+//! finding.
+
+use crate::source_map::Source;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// A text that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A file or directory.
+    #[error("reading {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Standard input.
+    #[error("reading standard input: {0}")]
+    Stdin(std::io::Error),
+    /// A directory without manifests.
+    #[error("{}: no *.yaml, *.yml or *.json file is in this directory", path.display())]
+    Empty {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// Reads a directory, and files, directories or `-`.
+pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<Source>, InputError> {
+    let mut sources = Vec::new();
+    if let Some(directory) = directory {
+        sources.extend(read_directory(directory)?);
+    }
+    for file in files {
+        if file.as_os_str() == "-" {
+            let mut text = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut text).map_err(InputError::Stdin)?;
+            sources.push(source("<stdin>".to_owned(), &text));
+        } else if file.is_dir() {
+            sources.extend(read_directory(file)?);
+        } else {
+            sources.push(read_file(file)?);
+        }
+    }
+    Ok(sources)
+}
+
+/// Reads the manifests of a directory, not of those in it, in the order of their names.
+pub fn read_directory(directory: &Path) -> Result<Vec<Source>, InputError> {
+    let fail = |source| InputError::Read { path: directory.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("yaml" | "yml" | "json")) && path.is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(InputError::Empty { path: directory.to_owned() });
+    }
+    paths.sort();
+    paths.iter().map(|path| read_file(path)).collect()
+}
+
+fn read_file(path: &Path) -> Result<Source, InputError> {
+    let text = std::fs::read(path).map_err(|source| InputError::Read { path: path.to_owned(), source })?;
+    Ok(source(path.display().to_string(), &text))
+}
+
+/// Bytes that are no UTF-8 become marks, which the rules then refuse or a comment holds.
+fn source(name: String, text: &[u8]) -> Source {
+    Source::parse(name, String::from_utf8_lossy(text))
+}

@@ -1,0 +1,132 @@
+//! The objects of some texts, and how one finds another among them.
+//!
+//! Separate so that rules, references and cluster checks speak of the same objects. It judges nothing.
+
+use crate::source_map::Source;
+use kollect_api::{GROUP, KollectClusterScope, KollectProfile, KollectScope};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Some texts and the objects in them.
+#[derive(Debug)]
+pub struct ObjectSet {
+    /// The texts.
+    pub sources: Vec<Source>,
+    objects: Vec<Place>,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug)]
+struct Place {
+    source: usize,
+    document: usize,
+    /// Its number in the List that the document is.
+    member: Option<usize>,
+    prefix: String,
+}
+
+/// One object of a set.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// Index of its text.
+    pub source: usize,
+    /// Index of its document.
+    pub document: usize,
+    /// What comes before its fields in the document: `items[3].` for a member of a List.
+    pub prefix: &'a str,
+    /// What it says.
+    pub value: &'a Value,
+}
+
+impl<'a> Object<'a> {
+    /// Text of a field such as `/metadata/name`; empty when it has none.
+    pub fn text(&self, pointer: &str) -> &'a str {
+        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub fn kind(&self) -> &'a str {
+        self.text("/kind")
+    }
+
+    pub fn name(&self) -> &'a str {
+        self.text("/metadata/name")
+    }
+
+    /// Empty when the namespace is chosen only when the object is applied.
+    pub fn namespace(&self) -> &'a str {
+        self.text("/metadata/namespace")
+    }
+
+    /// Whether it is of our group, whatever its version.
+    pub fn is_ours(&self) -> bool {
+        self.text("/apiVersion").split('/').next() == Some(GROUP)
+    }
+
+    /// A namespace that is not said yet may become any.
+    pub fn is_in(&self, namespace: &str) -> bool {
+        self.namespace() == namespace || self.namespace().is_empty() || namespace.is_empty()
+    }
+}
+
+impl ObjectSet {
+    /// Finds the objects of some texts; members of Lists count one by one.
+    pub fn new(sources: Vec<Source>) -> Self {
+        let mut objects = Vec::new();
+        for (source, text) in sources.iter().enumerate() {
+            for (document, read) in text.documents.iter().enumerate() {
+                let is_list = read.value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+                let members = read.value.get("items").and_then(Value::as_array).filter(|_| is_list);
+                let Some(members) = members else {
+                    objects.push(Place { source, document, member: None, prefix: String::new() });
+                    continue;
+                };
+                for i in 0..members.len() {
+                    objects.push(Place { source, document, member: Some(i), prefix: format!("items[{i}].") });
+                }
+            }
+        }
+        Self { sources, objects }
+    }
+
+    /// All objects, in the order of the texts.
+    pub fn objects(&self) -> impl Iterator<Item = Object<'_>> {
+        self.objects.iter().map(|place| {
+            let document = &self.sources[place.source].documents[place.document].value;
+            let value = place.member.map_or(document, |member| &document["items"][member]);
+            Object { source: place.source, document: place.document, prefix: &place.prefix, value }
+        })
+    }
+
+    /// The objects of one of our kinds.
+    pub fn of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = Object<'a>> {
+        self.objects().filter(move |object| object.is_ours() && object.kind() == kind)
+    }
+
+    /// The object of one of our kinds with this name; of several the last, as when they are applied in order.
+    pub fn find<'a>(&'a self, kind: &str, namespace: &str, name: &str) -> Option<Object<'a>> {
+        let named = || self.of_kind(kind).filter(|object| object.name() == name);
+        let exact = named().filter(|object| object.namespace() == namespace).last();
+        exact.or_else(|| named().filter(|object| object.is_in(namespace)).last())
+    }
+
+    /// The profile with this name.
+    pub fn profile(&self, namespace: &str, name: &str) -> Option<KollectProfile> {
+        decoded(&self.find("KollectProfile", namespace, name)?)
+    }
+
+    /// The scope that limits a namespace: of several the one with the lowest name.
+    pub fn scope_of(&self, namespace: &str) -> Option<KollectScope> {
+        let all = self.of_kind("KollectScope").filter(|object| object.is_in(namespace));
+        decoded(&all.min_by_key(Object::name)?)
+    }
+
+    /// The scope that limits cluster targets: of several the one with the lowest name.
+    pub fn cluster_scope(&self) -> Option<KollectClusterScope> {
+        decoded(&self.of_kind("KollectClusterScope").min_by_key(Object::name)?)
+    }
+}
+
+/// An object that does not decode has findings of its own; it limits nothing meanwhile.
+fn decoded<T: DeserializeOwned>(object: &Object<'_>) -> Option<T> {
+    serde_json::from_value(object.value.clone()).ok()
+}

@@ -1,0 +1,68 @@
+//! Which built-in kinds live outside of namespaces.
+//!
+//! Separate because it is data: without an API server nobody else can say it. Kinds of CustomResourceDefinitions say it
+//! themselves, or by their objects.
+
+/// Built-in kinds that are not in a namespace, whatever their API group.
+const CLUSTER_KINDS: [&str; 34] = [
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterTrustBundle",
+    "ComponentStatus",
+    "CustomResourceDefinition",
+    "DeviceClass",
+    "DeviceTaintRule",
+    "FlowSchema",
+    "IPAddress",
+    "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PodSecurityPolicy",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "ResourceSlice",
+    "RuntimeClass",
+    "SelfSubjectReview",
+    "ServiceCIDR",
+    "StorageClass",
+    "StorageVersion",
+    "StorageVersionMigration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttributesClass",
+];
+
+/// Whether a kind of Kubernetes itself lives in namespaces; `None` for kinds of others.
+pub(super) fn built_in(group: &str, kind: &str) -> Option<bool> {
+    let own = !group.contains('.') || group.ends_with(".k8s.io");
+    own.then(|| CLUSTER_KINDS.binary_search(&kind).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_kubernetes_are_known_and_others_are_not() {
+        assert!(CLUSTER_KINDS.is_sorted());
+        for (group, kind, wanted) in [
+            ("", "Node", Some(false)),
+            ("", "ConfigMap", Some(true)),
+            ("apps", "Deployment", Some(true)),
+            ("rbac.authorization.k8s.io", "ClusterRole", Some(false)),
+            ("networking.k8s.io", "Ingress", Some(true)),
+            ("cert-manager.io", "ClusterIssuer", None),
+        ] {
+            assert_eq!(built_in(group, kind), wanted, "{group}/{kind}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The functions of Kubernetes' libraries: what makes a value from text, and what is asked of it.
+
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+
+use super::super::budget;
+use super::super::functions::{Answer, Args, text, truth, wrong_types};
+use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
+use super::{CIDR, Cidr, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
+use cel::common::functions::Function;
+use cel::common::types::{CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type};
+use cel::common::value::{CowVal, Val};
+use cel::{DeclarationError, Env, ExecutionError};
+use core::net::IpAddr;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+/// Functions by the number of their arguments.
+const GLOBALS: [(&str, usize, Function); 11] = [
+    ("quantity", 1, quantity),
+    ("isQuantity", 1, |args| is(args, "isQuantity", |t| Quantity::parse(t).is_some())),
+    ("url", 1, |args| make(args, "url", |t| Url::parse(t).map(Kube::Url))),
+    ("isURL", 1, |args| is(args, "isURL", |t| Url::parse(t).is_some())),
+    ("ip", 1, |args| make(args, "ip", |t| parse_ip(t).map(Kube::Ip))),
+    ("isIP", 1, |args| is(args, "isIP", |t| parse_ip(t).is_some())),
+    ("ip.isCanonical", 1, |args| is(args, "ip.isCanonical", |t| parse_ip(t).is_some_and(|ip| ip.to_string() == t))),
+    ("cidr", 1, |args| make(args, "cidr", |t| Cidr::parse(t).map(Kube::Cidr))),
+    ("isCIDR", 1, |args| is(args, "isCIDR", |t| Cidr::parse(t).is_some())),
+    ("semver", 1, |args| make(args, "semver", |t| Semver::parse(t).map(Kube::Semver))),
+    ("isSemver", 1, |args| is(args, "isSemver", |t| Semver::parse(t).is_some())),
+];
+
+/// Members by the number of their arguments, the target included.
+const MEMBERS: [(&str, usize, Function); 29] = [
+    ("isLessThan", 2, |args| compare(args, "isLessThan").map(|order| truth(order.is_lt()))),
+    ("isGreaterThan", 2, |args| compare(args, "isGreaterThan").map(|order| truth(order.is_gt()))),
+    ("compareTo", 2, |args| compare(args, "compareTo").map(|order| whole(order as i64))),
+    ("add", 2, |args| arithmetic(args, "add", Quantity::add)),
+    ("sub", 2, |args| arithmetic(args, "sub", Quantity::sub)),
+    ("sign", 1, |args| of_quantity(args, "sign", |q| Some(whole(q.sign())))),
+    ("isInteger", 1, |args| of_quantity(args, "isInteger", |q| Some(truth(q.integer().is_some())))),
+    ("asInteger", 1, |args| of_quantity(args, "asInteger", |q| q.integer().map(whole))),
+    ("asApproximateFloat", 1, |args| {
+        of_quantity(args, "asApproximateFloat", |q| Some(CowVal::owned(CelDouble::from(q.float()))))
+    }),
+    ("getScheme", 1, |args| of_url(args, "getScheme", |url| string(url.scheme()))),
+    ("getHost", 1, |args| of_url(args, "getHost", |url| string(url.host().to_owned()))),
+    ("getHostname", 1, |args| of_url(args, "getHostname", |url| string(url.hostname().to_owned()))),
+    ("getPort", 1, |args| of_url(args, "getPort", |url| string(url.port().to_owned()))),
+    ("getEscapedPath", 1, |args| of_url(args, "getEscapedPath", |url| string(url.path().to_owned()))),
+    ("getQuery", 1, |args| of_url(args, "getQuery", query)),
+    ("family", 1, |args| of_ip(args, "family", |ip| whole(if ip.is_ipv4() { 4 } else { 6 }))),
+    ("isUnspecified", 1, |args| of_ip(args, "isUnspecified", |ip| truth(ip.is_unspecified()))),
+    ("isLoopback", 1, |args| of_ip(args, "isLoopback", |ip| truth(ip.is_loopback()))),
+    ("isLinkLocalMulticast", 1, |args| of_ip(args, "isLinkLocalMulticast", |ip| truth(is_link_local_multicast(ip)))),
+    ("isLinkLocalUnicast", 1, |args| of_ip(args, "isLinkLocalUnicast", |ip| truth(is_link_local(ip)))),
+    ("isGlobalUnicast", 1, |args| of_ip(args, "isGlobalUnicast", |ip| truth(is_global_unicast(ip)))),
+    ("containsIP", 2, contains_ip),
+    ("containsCIDR", 2, contains_cidr),
+    ("ip", 1, |args| of_cidr(args, "ip", |cidr| CowVal::owned(Kube::Ip(cidr.ip)))),
+    ("masked", 1, |args| of_cidr(args, "masked", |cidr| CowVal::owned(Kube::Cidr(cidr.masked())))),
+    ("prefixLength", 1, |args| of_cidr(args, "prefixLength", |cidr| whole(cidr.length.into()))),
+    ("major", 1, |args| of_semver(args, "major", 0)),
+    ("minor", 1, |args| of_semver(args, "minor", 1)),
+    ("patch", 1, |args| of_semver(args, "patch", 2)),
+];
+
+/// Declares the functions, and how their values become text.
+pub(in crate::cel) fn register(env: &mut Env) -> Result<(), DeclarationError> {
+    for (name, arity, function) in GLOBALS {
+        env.add_overload(name, &format!("{name}{arity}"), any(arity), function)?;
+    }
+    for (name, arity, function) in MEMBERS {
+        env.add_member_overload(name, &format!("member {name}{arity}"), DYN_TYPE, any(arity - 1), function)?;
+    }
+    for kind in [&QUANTITY, &URL, &IP, &CIDR, &SEMVER] {
+        env.add_overload("string", &format!("string of {}", kind.name()), vec![kind.to_owned()], |args| {
+            match kube(&args) {
+                Some(value) => Ok(string(value.to_string())),
+                None => Err(wrong_types("string", &args)),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn any(count: usize) -> Vec<Type> {
+    (0..count).map(|_| DYN_TYPE).collect()
+}
+
+fn whole<'b, 'v>(value: i64) -> CowVal<'b, 'v> {
+    CowVal::owned(CelInt::from(value))
+}
+
+fn string<'b, 'v>(value: String) -> CowVal<'b, 'v> {
+    CowVal::owned(CelString::from(value))
+}
+
+fn refused(function: &str) -> ExecutionError {
+    ExecutionError::function_error(function, "the arguments are not accepted")
+}
+
+fn kube<'x>(args: &'x Args<'_, '_>) -> Option<&'x Kube> {
+    args.first().and_then(|value| value.downcast_ref::<Kube>())
+}
+
+fn make<'b, 'v>(args: Args<'b, 'v>, name: &str, parse: fn(&str) -> Option<Kube>) -> Answer<'b, 'v> {
+    let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
+    budget::charge_bytes(value.len())?;
+    parse(value).map(CowVal::owned).ok_or_else(|| refused(name))
+}
+
+fn is<'b, 'v>(args: Args<'b, 'v>, name: &str, test: fn(&str) -> bool) -> Answer<'b, 'v> {
+    let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
+    budget::charge_bytes(value.len())?;
+    Ok(truth(test(value)))
+}
+
+/// Kubernetes writes plain amounts as numbers, too.
+fn quantity<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    if let Some(number) = args.first().and_then(|value| value.downcast_ref::<CelInt>()) {
+        return Ok(CowVal::owned(Kube::Quantity((*number.inner()).into())));
+    }
+    make(args, "quantity", |text| Quantity::parse(text).map(Kube::Quantity))
+}
+
+fn compare(args: Args<'_, '_>, name: &str) -> Result<Ordering, ExecutionError> {
+    let order = match (kube(&args), args.get(1).and_then(|value| value.downcast_ref::<Kube>())) {
+        (Some(Kube::Quantity(a)), Some(Kube::Quantity(b))) => a.partial_cmp(b),
+        (Some(Kube::Semver(a)), Some(Kube::Semver(b))) => Some(a.order(b)),
+        _ => None,
+    };
+    order.ok_or_else(|| wrong_types(name, &args))
+}
+
+fn arithmetic<'b, 'v>(
+    args: Args<'b, 'v>,
+    name: &str,
+    operate: fn(Quantity, Quantity) -> Option<Quantity>,
+) -> Answer<'b, 'v> {
+    let other = args.get(1).and_then(|value| match value.downcast_ref::<Kube>() {
+        Some(Kube::Quantity(quantity)) => Some(*quantity),
+        _ => value.downcast_ref::<CelInt>().map(|number| (*number.inner()).into()),
+    });
+    match (kube(&args), other) {
+        (Some(Kube::Quantity(quantity)), Some(other)) => {
+            operate(*quantity, other).map(|sum| CowVal::owned(Kube::Quantity(sum))).ok_or_else(|| refused(name))
+        }
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn of_quantity<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Quantity) -> Option<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
+    match kube(&args) {
+        Some(Kube::Quantity(quantity)) => ask(*quantity).ok_or_else(|| refused(name)),
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn of_url<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(&Url) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+    match kube(&args) {
+        Some(Kube::Url(url)) => Ok(ask(url)),
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn query<'b, 'v>(url: &Url) -> CowVal<'b, 'v> {
+    let mut all: HashMap<String, Vec<Box<dyn Val + 'v>>> = HashMap::new();
+    for (name, value) in url.query() {
+        all.entry(name).or_default().push(Box::new(CelString::from(value)));
+    }
+    let map: HashMap<CelMapKey<'v>, Box<dyn Val + 'v>> = all
+        .into_iter()
+        .map(|(name, values)| (CelMapKey::from(name), Box::new(CelList::from(values)) as Box<dyn Val + 'v>))
+        .collect();
+    CowVal::owned(CelMap::from(map))
+}
+
+fn of_ip<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(IpAddr) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+    match kube(&args) {
+        Some(Kube::Ip(ip)) => Ok(ask(*ip)),
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn of_cidr<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Cidr) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+    match kube(&args) {
+        Some(Kube::Cidr(cidr)) => Ok(ask(*cidr)),
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn of_semver<'b, 'v>(args: Args<'b, 'v>, name: &str, number: usize) -> Answer<'b, 'v> {
+    match kube(&args) {
+        Some(Kube::Semver(version)) => i64::try_from(version.numbers[number]).map(whole).map_err(|_| refused(name)),
+        _ => Err(wrong_types(name, &args)),
+    }
+}
+
+fn contains_ip<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let [cidr, ip] = args.as_slice() else { return Err(wrong_types("containsIP", &args)) };
+    let ip = match (ip.downcast_ref::<Kube>(), text(ip)) {
+        (Some(Kube::Ip(ip)), _) => *ip,
+        (_, Some(text)) => parse_ip(text).ok_or_else(|| refused("containsIP"))?,
+        _ => return Err(wrong_types("containsIP", &args)),
+    };
+    match cidr.downcast_ref::<Kube>() {
+        Some(Kube::Cidr(cidr)) => Ok(truth(cidr.contains(ip))),
+        _ => Err(wrong_types("containsIP", &args)),
+    }
+}
+
+fn contains_cidr<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let [cidr, other] = args.as_slice() else { return Err(wrong_types("containsCIDR", &args)) };
+    let other = match (other.downcast_ref::<Kube>(), text(other)) {
+        (Some(Kube::Cidr(other)), _) => *other,
+        (_, Some(text)) => Cidr::parse(text).ok_or_else(|| refused("containsCIDR"))?,
+        _ => return Err(wrong_types("containsCIDR", &args)),
+    };
+    match cidr.downcast_ref::<Kube>() {
+        Some(Kube::Cidr(cidr)) => Ok(truth(cidr.contains_network(other))),
+        _ => Err(wrong_types("containsCIDR", &args)),
+    }
+}

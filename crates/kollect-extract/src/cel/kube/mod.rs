@@ -1,0 +1,81 @@
+//! The values of Kubernetes' own CEL libraries: quantities, URLs, addresses, networks and versions.
+//!
+//! Separate from the functions that make and ask them. As JSON each is the text that stands for it.
+
+mod calls;
+mod net;
+mod quantity;
+mod semver;
+mod url;
+
+pub(super) use calls::register;
+
+use cel::common::types::Type;
+use cel::common::value::{StaticVal, Val};
+use core::net::IpAddr;
+use net::Cidr;
+use quantity::Quantity;
+use semver::Semver;
+use std::any::Any;
+use std::fmt;
+use url::Url;
+
+static QUANTITY: Type = Type::new_unspecified_type("kubernetes.Quantity");
+static URL: Type = Type::new_unspecified_type("kubernetes.URL");
+static IP: Type = Type::new_unspecified_type("net.IP");
+static CIDR: Type = Type::new_unspecified_type("net.CIDR");
+static SEMVER: Type = Type::new_unspecified_type("kubernetes.Semver");
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kube {
+    Quantity(Quantity),
+    Url(Url),
+    Ip(IpAddr),
+    Cidr(Cidr),
+    Semver(Semver),
+}
+
+impl fmt::Display for Kube {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quantity(quantity) => quantity.fmt(f),
+            Self::Url(url) => url.fmt(f),
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Cidr(cidr) => cidr.fmt(f),
+            Self::Semver(version) => version.fmt(f),
+        }
+    }
+}
+
+impl Val for Kube {
+    fn get_type(&self) -> &Type {
+        match self {
+            Self::Quantity(_) => &QUANTITY,
+            Self::Url(_) => &URL,
+            Self::Ip(_) => &IP,
+            Self::Cidr(_) => &CIDR,
+            Self::Semver(_) => &SEMVER,
+        }
+    }
+    /// Asked by macros of the library only, which are not used for this type.
+    fn cel_type() -> &'static Type {
+        &QUANTITY
+    }
+    fn equals(&self, other: &dyn Val) -> bool {
+        other.downcast_ref::<Self>().is_some_and(|other| other == self)
+    }
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
+    where
+        Self: 'v,
+    {
+        Box::new(self.clone())
+    }
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+impl StaticVal for Kube {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! What Kubernetes adds to lists, and sets.
+//!
+//! Everything here walks its lists once per element of the other at most, and charges for every step.
+
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+
+use super::functions::{Answer, Args, truth, wrong_types};
+use super::{budget, size, view};
+use cel::common::types::{CelInt, CelList, DYN_TYPE, Kind, LIST_TYPE};
+use cel::common::value::{CowVal, Val};
+use cel::{DeclarationError, Env, ExecutionError};
+use std::cmp::Ordering;
+
+/// Declares the functions.
+pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
+    env.add_member_overload("isSorted", "isSorted1", LIST_TYPE, vec![], is_sorted)?;
+    env.add_member_overload("sum", "sum1", LIST_TYPE, vec![], sum)?;
+    env.add_member_overload("min", "min1", LIST_TYPE, vec![], |args| extreme(args, "min", Ordering::Less))?;
+    env.add_member_overload("max", "max1", LIST_TYPE, vec![], |args| extreme(args, "max", Ordering::Greater))?;
+    env.add_member_overload("indexOf", "indexOf of list", LIST_TYPE, vec![DYN_TYPE], |args| index(args, false))?;
+    env.add_member_overload("lastIndexOf", "lastIndexOf of list", LIST_TYPE, vec![DYN_TYPE], |args| index(args, true))?;
+    let pair = || vec![LIST_TYPE, LIST_TYPE];
+    env.add_overload("sets.contains", "sets.contains", pair(), |args| {
+        let [all, part] = args.as_slice() else { return Err(wrong_types("sets.contains", &args)) };
+        holds_all(&**all, &**part).map(truth)
+    })?;
+    env.add_overload("sets.equivalent", "sets.equivalent", pair(), |args| {
+        let [a, b] = args.as_slice() else { return Err(wrong_types("sets.equivalent", &args)) };
+        Ok(truth(holds_all(&**a, &**b)? && holds_all(&**b, &**a)?))
+    })?;
+    env.add_overload("sets.intersects", "sets.intersects", pair(), |args| {
+        let [a, b] = args.as_slice() else { return Err(wrong_types("sets.intersects", &args)) };
+        any(&**b, |item| holds(&**a, item)).map(truth)
+    })
+}
+
+/// Whether `test` is true for an element.
+fn any(list: &dyn Val, mut test: impl FnMut(&dyn Val) -> Result<bool, ExecutionError>) -> Result<bool, ExecutionError> {
+    let Some(items) = list.as_iterable() else { return Ok(false) };
+    let mut items = items.iter();
+    while let Some(item) = items.next() {
+        budget::charge(1)?;
+        if test(item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn holds(list: &dyn Val, wanted: &dyn Val) -> Result<bool, ExecutionError> {
+    any(list, |item| Ok(view::equal(item, wanted)))
+}
+
+fn holds_all(list: &dyn Val, part: &dyn Val) -> Result<bool, ExecutionError> {
+    any(part, |item| holds(list, item).map(|found| !found)).map(|missing| !missing)
+}
+
+fn order(a: &dyn Val, b: &dyn Val, function: &str) -> Result<Ordering, ExecutionError> {
+    let wrong = || {
+        let types = vec![a.get_type().name().to_owned(), b.get_type().name().to_owned()];
+        ExecutionError::no_such_overload(function, types)
+    };
+    budget::charge_bytes(size::length(a).min(size::length(b)))?;
+    a.as_comparer().ok_or_else(wrong)?.compare(b).map_err(|_| wrong())
+}
+
+fn is_sorted<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("isSorted", &args))?;
+    let mut items = items.iter();
+    let Some(mut last) = items.next() else { return Ok(truth(true)) };
+    while let Some(item) = items.next() {
+        if order(last, item, "isSorted")?.is_gt() {
+            return Ok(truth(false));
+        }
+        last = item;
+    }
+    Ok(truth(true))
+}
+
+fn sum<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("sum", &args))?;
+    let mut items = items.iter();
+    let Some(first) = items.next() else { return Ok(CowVal::owned(CelInt::from(0))) };
+    let mut total: Box<dyn Val + 'v> = Box::new(CelInt::from(0));
+    let mut next = Some(first);
+    let mut started = false;
+    while let Some(item) = next {
+        budget::charge(1)?;
+        if !matches!(item.get_type().kind(), Kind::Int | Kind::UInt | Kind::Double | Kind::Duration) {
+            return Err(wrong_types("sum", &args));
+        }
+        total = if started {
+            let adder = total.as_adder().ok_or_else(|| wrong_types("sum", &args))?;
+            adder.add(item)?.into_owned()
+        } else {
+            item.clone_as_boxed()
+        };
+        started = true;
+        next = items.next();
+    }
+    Ok(CowVal::Owned(total))
+}
+
+fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> Answer<'b, 'v> {
+    let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types(name, &args))?;
+    let mut items = items.iter();
+    let Some(mut best) = items.next() else {
+        return Err(ExecutionError::function_error(name, "the list is empty"));
+    };
+    while let Some(item) = items.next() {
+        if order(item, best, name)? == wanted {
+            best = item;
+        }
+    }
+    Ok(CowVal::Owned(best.clone_as_boxed()))
+}
+
+/// Where a list has a value; -1 when it has not.
+fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
+    let [all, wanted] = args.as_slice() else { return Err(wrong_types("indexOf", &args)) };
+    let (mut found, mut at) = (-1, 0);
+    any(&**all, |item| {
+        if view::equal(item, &**wanted) {
+            found = at;
+        }
+        at += 1;
+        Ok(found >= 0 && !last)
+    })?;
+    Ok(CowVal::owned(CelInt::from(found)))
+}
+
+/// The keys of a map, or the indexes of a list.
+pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let [value] = args.as_slice() else { return Err(wrong_types("all", &args)) };
+    let Some(items) = value.as_iterable() else { return Err(wrong_types("all", &args)) };
+    let is_map = value.get_type().kind() == Kind::Map;
+    let mut all: Vec<Box<dyn Val + 'v>> = Vec::new();
+    let mut items = items.iter();
+    let mut at = 0;
+    while let Some(item) = items.next() {
+        budget::charge(1)?;
+        all.push(if is_map { item.clone_as_boxed() } else { Box::new(CelInt::from(at)) });
+        at += 1;
+    }
+    Ok(CowVal::owned(CelList::from(all)))
+}

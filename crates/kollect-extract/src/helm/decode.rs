@@ -1,0 +1,198 @@
+//! The layers of a release: base64 of the Secret, base64 of Helm, gzip, JSON.
+//!
+//! Separate because the input is hostile: whoever may write a Secret chooses it. Unpacking streams, so that its size
+//! costs no memory, and both what is unpacked and what is kept of it are bounded.
+
+use super::{REFUSED_IN_CHART, Wanted};
+use crate::error::{ErrorClass, EvalError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::bufread::GzDecoder;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+/// Most bytes that a release may unpack to.
+const MAX_UNPACKED: usize = 32 << 20;
+/// Most bytes that are kept of a release, counted roughly.
+const MAX_KEPT: usize = 1 << 20;
+const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
+
+pub(super) fn decode(text: &str, wanted: &Wanted) -> Result<Value, EvalError> {
+    let outer = STANDARD
+        .decode(text)
+        .map_err(|_| EvalError::new(ErrorClass::Function, "data.release of the Secret is not base64"))?;
+    let packed = STANDARD.decode(&outer).unwrap_or(outer);
+    let kept = Cell::new(MAX_KEPT);
+    let seed = Seed { wanted, place: Place::Release, kept: &kept };
+    let unpacked = Cell::new(MAX_UNPACKED);
+    let result = if packed.starts_with(GZIP) {
+        let reader = Bounded { inner: GzDecoder::new(packed.as_slice()), left: &unpacked };
+        read(seed, serde_json::Deserializer::from_reader(BufReader::with_capacity(32 << 10, reader)))
+    } else {
+        read(seed, serde_json::Deserializer::from_slice(&packed))
+    };
+    match result {
+        Ok(release @ Value::Object(_)) => Ok(release),
+        Ok(_) => Err(EvalError::wrong_type("the Helm release is no JSON object")),
+        Err(_) if unpacked.get() == 0 => Err(EvalError::limit("the Helm release is larger than 32 MiB when unpacked")),
+        Err(_) if kept.get() == 0 => Err(EvalError::limit("the fields read of the Helm release are larger than 1 MiB")),
+        // The text of the error could repeat what was read.
+        Err(_) => Err(EvalError::new(ErrorClass::Function, "data.release of the Secret is no Helm release")),
+    }
+}
+
+fn read<'de, R: serde_json::de::Read<'de>>(
+    seed: Seed<'_>,
+    mut deserializer: serde_json::Deserializer<R>,
+) -> Result<Value, serde_json::Error> {
+    let value = seed.deserialize(&mut deserializer)?;
+    // Also makes the reader check the sum at the end of the gzip stream.
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// Fails when more than `left` bytes come.
+struct Bounded<'c, R> {
+    inner: R,
+    left: &'c Cell<usize>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let left = self.left.get().saturating_sub(read);
+        self.left.set(left);
+        if left == 0 { Err(io::Error::other("too large")) } else { Ok(read) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Release,
+    Chart,
+    Elsewhere,
+}
+
+/// Builds what is wanted and skips the rest. serde_json limits the depth.
+#[derive(Clone, Copy)]
+struct Seed<'w> {
+    wanted: &'w Wanted,
+    place: Place,
+    kept: &'w Cell<usize>,
+}
+
+impl<'w> Seed<'w> {
+    fn keep<E: serde::de::Error>(self, bytes: usize) -> Result<(), E> {
+        // What a value costs beside its text.
+        let left = self.kept.get().saturating_sub(bytes.saturating_add(32));
+        self.kept.set(left);
+        if left == 0 { Err(E::custom("too large")) } else { Ok(()) }
+    }
+
+    /// How the value of a key is read; nothing when it is not.
+    fn below(self, key: &str) -> Option<Self> {
+        if self.place == Place::Chart && REFUSED_IN_CHART.contains(&key) {
+            return None;
+        }
+        let place = if self.place == Place::Release && key == "chart" { Place::Chart } else { Place::Elsewhere };
+        let wanted: &'w Wanted = if self.wanted.whole { self.wanted } else { self.wanted.fields.get(key)? };
+        Some(Self { wanted, place, kept: self.kept })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
+        self.keep(0).map(|()| Value::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
+        self.keep(0).map(|()| Value::Bool(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        self.keep(0).map(|()| Value::from(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        self.keep(0).map(|()| Value::from(value))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        self.keep(0).map(|()| Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        self.keep(value.len()).map(|()| Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.keep(0)?;
+        let mut kept = Vec::new();
+        if self.wanted.whole {
+            let item = Self { place: Place::Elsewhere, ..self };
+            while let Some(value) = items.next_element_seed(item)? {
+                kept.push(value);
+            }
+        } else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+        }
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.keep(0)?;
+        let mut kept = Map::new();
+        while let Some(key) = entries.next_key_seed(Key(self))? {
+            match key {
+                Some((key, below)) => {
+                    self.keep::<A::Error>(key.len())?;
+                    kept.insert(key, entries.next_value_seed(below)?);
+                }
+                None => {
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Value::Object(kept))
+    }
+}
+
+/// Looks a key up before it is copied.
+struct Key<'w>(Seed<'w>);
+
+impl<'de, 'w> DeserializeSeed<'de> for Key<'w> {
+    type Value = Option<(String, Seed<'w>)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'w> Visitor<'_> for Key<'w> {
+    type Value = Option<(String, Seed<'w>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.below(key).map(|below| (key.to_owned(), below)))
+    }
+}

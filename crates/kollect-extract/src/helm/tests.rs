@@ -1,0 +1,77 @@
+//! Hostile releases; the paths and the well-formed ones are cases of `tests/cases`.
+
+use super::*;
+use crate::error::ErrorClass;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use std::io::Write as _;
+
+fn packed(parts: &[(&str, usize)]) -> Value {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    for (text, times) in parts {
+        let block = text.repeat(1024);
+        (0..times / 1024).for_each(|_| encoder.write_all(block.as_bytes()).unwrap());
+        (0..times % 1024).for_each(|_| encoder.write_all(text.as_bytes()).unwrap());
+    }
+    json!({"data": {"release": STANDARD.encode(STANDARD.encode(encoder.finish().unwrap()))}})
+}
+
+fn decode(paths: &[&str], secret: &Value) -> Result<Option<Value>, EvalError> {
+    let mut wanted = Wanted::default();
+    for path in paths {
+        wanted.insert(&HelmPath::parse(&format!("{PREFIX}{path}"), true, true).unwrap());
+    }
+    wanted.decode(secret)
+}
+
+#[test]
+fn a_release_that_unpacks_to_too_much_is_an_error() {
+    let large = packed(&[(r#"{"manifest":""#, 1), ("x", 33 << 20), (r#"","name":"n"}"#, 1)]);
+    let error = decode(&["name"], &large).unwrap_err();
+    assert_eq!((error.class, error.message.contains("32 MiB")), (ErrorClass::Limit, true), "{error:?}");
+    let spaces = packed(&[(r#"{"name":"n"}"#, 1), (" ", 40 << 20)]);
+    assert_eq!(decode(&["name"], &spaces).unwrap_err().class, ErrorClass::Limit);
+    let fits = packed(&[(r#"{"manifest":""#, 1), ("x", 31 << 20), (r#"","name":"n"}"#, 1)]);
+    assert_eq!(decode(&["name"], &fits).unwrap(), Some(json!({"name": "n"})));
+}
+
+#[test]
+fn no_more_than_a_little_is_kept() {
+    for value in ["[],", "{\"a\":{}},", "null,", "\"text\",", "1,"] {
+        let many = packed(&[(r#"{"name":["#, 1), (value, 200_000), ("0]}", 1)]);
+        let error = decode(&["name"], &many).unwrap_err();
+        assert_eq!((error.class, error.message.contains("1 MiB")), (ErrorClass::Limit, true), "{value} {error:?}");
+        assert_eq!(decode(&["version"], &many).unwrap(), Some(json!({})), "what is skipped does not count");
+    }
+}
+
+#[test]
+fn deep_releases_do_not_overflow() {
+    let deep = packed(&[(r#"{"name":"#, 1), ("[", 200_000), ("]", 200_000), ("}", 1)]);
+    let run = move || {
+        assert_eq!(decode(&["name"], &deep).unwrap_err().class, ErrorClass::Function);
+        assert_eq!(decode(&["version"], &deep).unwrap(), Some(json!({})));
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn errors_repeat_nothing_of_the_release() {
+    for text in ["hunter2", "{\"hunter2\":hunter2}", "\"hunter2\"", "{\"name\":\"hunter2"] {
+        let error = decode(&["name"], &packed(&[(text, 1)])).unwrap_err();
+        assert!(!error.message.contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_below_the_chart_is_never_built() {
+    let release =
+        json!({"chart": {"metadata": {"templates": "kept"}, "templates": [1], "values": {}, "files": [], "raw": []}});
+    let release = packed(&[(&release.to_string(), 1)]);
+    let kept = json!({"chart": {"metadata": {"templates": "kept"}}});
+    assert_eq!(decode(&["chart"], &release).unwrap(), Some(kept.clone()));
+    assert_eq!(decode(&["chart.metadata", "name"], &release).unwrap(), Some(kept));
+}

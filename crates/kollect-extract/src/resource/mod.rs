@@ -1,0 +1,281 @@
+//! `export.mode: Resource`: a pruned and redacted copy of the whole object, kept as one more attribute.
+//!
+//! Separate from the attributes because it reads everything, also the data of Secrets, which must not get out with it.
+//! The copy is never built: it is written while the object is walked.
+
+mod prune;
+
+pub use prune::is_prune_path;
+
+use crate::error::{CompileError, EvalError};
+use crate::mask::{FieldMask, MaskStep};
+use crate::profile::ResourceSource;
+use crate::scrub::{self, LAST_APPLIED, ScrubKeys};
+use kollect_api::ExportInclude;
+use kollect_model::{Gvk, write_string};
+use prune::Prune;
+use serde_json::{Map, Value};
+
+const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
+
+/// How the copy of an object of one kind is written.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// Sections beside `apiVersion` and `kind`; nothing means all.
+    sections: Option<&'static [&'static str]>,
+    prune: Prune,
+    api_version: Box<str>,
+    kind: Box<str>,
+    core_secret: bool,
+}
+
+impl Resource {
+    /// Compiles the settings. Every error says what to change.
+    pub(crate) fn compile(source: &ResourceSource<'_>, gvk: &Gvk, keys: &ScrubKeys) -> Result<Self, Vec<CompileError>> {
+        let settings = source.settings;
+        let mut errors = Vec::new();
+        let mut refuse = |path: &str, message: &str| {
+            errors.push(CompileError {
+                attribute: String::new(),
+                path: path.to_owned(),
+                offset: None,
+                message: message.to_owned(),
+            });
+        };
+        if settings.as_.is_empty() {
+            refuse("", "export.as is empty; it is the name of the attribute that holds the copy");
+        }
+        if keys.is_sensitive(&settings.as_) {
+            refuse(&settings.as_, "export.as is a sensitive name, so the copy would be redacted; choose another");
+        }
+        if gvk.is_core_secret() && !source.allow_secrets {
+            let message = "export.mode: Resource copies Secrets; allow it with the annotation \
+                           kollect.dev/allow-full-resource-export: \"true\"";
+            refuse("", message);
+        }
+        if let Some(expression) = settings.prune.iter().flat_map(|prune| &prune.cel).next() {
+            let message = "export.prune.cel is not supported; use jsonPointers, jsonPaths or scrubKeys";
+            refuse(expression, message);
+        }
+        let prune = match compile_prune(source) {
+            Ok(prune) => prune,
+            Err(error) => {
+                errors.push(error);
+                Prune::default()
+            }
+        };
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            sections: sections(settings.include),
+            prune,
+            api_version: gvk.api_version().into(),
+            kind: (*gvk.kind).into(),
+            core_secret: gvk.is_core_secret(),
+        })
+    }
+
+    /// Adds everything that the copy is made of.
+    pub(crate) fn reach(&self, mask: &mut FieldMask) {
+        let keys = |path: &[&str]| -> Vec<MaskStep> { path.iter().map(|key| MaskStep::Field((*key).into())).collect() };
+        match self.sections {
+            None => mask.insert(&[], true),
+            Some(sections) => {
+                for section in sections {
+                    mask.insert(&keys(&[section]), true);
+                }
+            }
+        }
+        let metadata =
+            self.sections.is_none_or(|sections| sections.contains(&"metadata")) && !self.prune.drops("metadata");
+        if metadata && !self.prune.field("metadata").is_some_and(|place| place.drops("managedFields")) {
+            mask.insert(&keys(&["metadata", "managedFields"]), true);
+        }
+    }
+
+    /// Appends the copy of `object` as canonical JSON.
+    pub(crate) fn write(&self, object: &Value, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
+        let Value::Object(fields) = object else { return Err(EvalError::wrong_type("the object is no JSON object")) };
+        // What a list returns has neither; both are known, and are written wherever they belong in the order of keys.
+        let mut known = [("apiVersion", &self.api_version), ("kind", &self.kind)].into_iter().peekable();
+        let mut writer = Members { first: true };
+        out.push(b'{');
+        for (key, value) in fields {
+            while let Some((name, text)) = known.next_if(|(name, _)| *name <= key.as_str()) {
+                self.write_known(name, text, &mut writer, out);
+            }
+            let chosen = self.sections.is_none_or(|sections| sections.contains(&key.as_str()));
+            if !chosen || matches!(key.as_str(), "apiVersion" | "kind") || self.prune.drops(key) {
+                continue;
+            }
+            writer.key(key, out);
+            if self.core_secret && matches!(key.as_str(), "data" | "stringData") {
+                write_redacted(value, self.prune.field(key), out);
+            } else {
+                write_member(key, value, self.prune.field(key), keys, out, 1)?;
+            }
+        }
+        for (name, text) in known {
+            self.write_known(name, text, &mut writer, out);
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn write_known(&self, name: &str, text: &str, writer: &mut Members, out: &mut Vec<u8>) {
+        if !self.prune.drops(name) {
+            writer.key(name, out);
+            write_string(text, out);
+        }
+    }
+}
+
+fn compile_prune(source: &ResourceSource<'_>) -> Result<Prune, CompileError> {
+    let settings = source.settings;
+    let mut prune = Prune::default();
+    if settings.dedupe_identity.unwrap_or(true) {
+        for field in ["name", "namespace", "uid"] {
+            prune.drop_fields(&["metadata", field]);
+        }
+    }
+    let chosen = settings.prune.as_ref();
+    if chosen.and_then(|prune| prune.defaults).unwrap_or(true) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            prune.drop_fields(&["metadata", field]);
+        }
+        for key in [LAST_APPLIED, TRACKING_ID] {
+            prune.drop_fields(&["metadata", "annotations", key]);
+        }
+    }
+    let mut left = prune::MAX_NODES;
+    let pointers = chosen.iter().flat_map(|chosen| &chosen.json_pointers).map(|text| (true, text));
+    let paths = chosen.iter().flat_map(|chosen| &chosen.json_paths).map(|text| (false, text));
+    for (is_pointer, text) in pointers.chain(paths) {
+        let dropped = if is_pointer { prune.drop_pointer(text, &mut left) } else { prune.drop_path(text, &mut left) };
+        dropped.map_err(|error| CompileError {
+            attribute: String::new(),
+            path: text.clone(),
+            offset: error.offset,
+            message: error.message,
+        })?;
+    }
+    Ok(prune)
+}
+
+fn sections(include: ExportInclude) -> Option<&'static [&'static str]> {
+    match include {
+        ExportInclude::MetadataOnly => Some(&["metadata"]),
+        ExportInclude::SpecOnly => Some(&["spec"]),
+        ExportInclude::StatusOnly => Some(&["status"]),
+        ExportInclude::SpecAndStatus => Some(&["spec", "status"]),
+        ExportInclude::All => None,
+    }
+}
+
+/// Commas between the members of an object.
+struct Members {
+    first: bool,
+}
+
+impl Members {
+    fn key(&mut self, key: &str, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.first) {
+            out.push(b',');
+        }
+        write_string(key, out);
+        out.push(b':');
+    }
+}
+
+/// Keys stay, so that a reader sees which there are; values never do.
+fn write_redacted(value: &Value, place: Option<&Prune>, out: &mut Vec<u8>) {
+    let Value::Object(map) = value else {
+        return out.extend_from_slice(if value.is_null() { b"null" } else { scrub::REPLACEMENT });
+    };
+    let mut writer = Members { first: true };
+    out.push(b'{');
+    for key in map.keys().filter(|key| !place.is_some_and(|place| place.drops(key))) {
+        writer.key(key, out);
+        out.extend_from_slice(scrub::REPLACEMENT);
+    }
+    out.push(b'}');
+}
+
+fn write_member(
+    key: &str,
+    value: &Value,
+    place: Option<&Prune>,
+    keys: &ScrubKeys,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EvalError> {
+    let kept = |name: &str| !place.is_some_and(|place| place.drops(name));
+    if scrub::hides(key, value, keys, kept) {
+        out.extend_from_slice(scrub::REPLACEMENT);
+        return Ok(());
+    }
+    write(value, place, keys, out, depth)
+}
+
+fn write(
+    value: &Value,
+    place: Option<&Prune>,
+    keys: &ScrubKeys,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EvalError> {
+    let Some(place) = place else { return scrub::write(value, keys, out, depth) };
+    if depth > scrub::MAX_DEPTH {
+        return Err(EvalError::limit("the value is nested too deeply"));
+    }
+    match value {
+        Value::Object(map) => write_object(map, place, keys, out, depth),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                match place.index(i) {
+                    // The others keep their index.
+                    Some(below) if below.dropped => out.extend_from_slice(b"null"),
+                    below => write(item, below, keys, out, depth + 1)?,
+                }
+            }
+            out.push(b']');
+            Ok(())
+        }
+        scalar => scrub::write(scalar, keys, out, depth),
+    }
+}
+
+fn write_object(
+    map: &Map<String, Value>,
+    place: &Prune,
+    keys: &ScrubKeys,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EvalError> {
+    let names_a_secret = scrub::names_a_secret(map, keys);
+    let mut writer = Members { first: true };
+    out.push(b'{');
+    for (key, value) in map {
+        let below = place.field(key);
+        if below.is_some_and(|below| below.dropped) {
+            continue;
+        }
+        writer.key(key, out);
+        if names_a_secret && scrub::is_value_of_secret(key, value) {
+            out.extend_from_slice(scrub::REPLACEMENT);
+        } else {
+            write_member(key, value, below, keys, out, depth + 1)?;
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,40 @@
+//! `kollect collect`: gives the command the sinks of this release.
+//!
+//! Separate because only the program knows every sink.
+
+use crate::sinks::Registry;
+use kollect_cli::collect::{CollectArgs, Hands, LogLevel};
+use kollect_net::Guard;
+use kollect_sink_local::LocalSink;
+use std::path::Path;
+use std::sync::Arc;
+use tracing::Level;
+
+/// Runs the command; the result is its exit code.
+pub(crate) fn run(args: &CollectArgs) -> u8 {
+    crate::logging::start_for_people(match args.log_level {
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Error => Level::ERROR,
+    });
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is already set");
+    }
+    kollect_cli::collect::run(args, &Hands { registry: Arc::new(registry()), directory })
+}
+
+/// Whoever runs a command on a machine may reach what that machine can reach.
+fn registry() -> Registry {
+    Registry {
+        guard: Guard { allow_private: true, allow_loopback: true },
+        pools: kollect_sink_postgres::Pools::default(),
+        mirror_root: crate::operator::mirror_root(),
+        force_basic_auth: crate::operator::force_basic_auth(),
+    }
+}
+
+fn directory(path: &Path, dry_run: bool) -> Arc<dyn kollect_export::FileSink> {
+    let sink = LocalSink::new(path);
+    Arc::new(if dry_run { sink.dry_run() } else { sink })
+}

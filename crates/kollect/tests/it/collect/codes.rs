@@ -1,0 +1,112 @@
+//! Exit codes, and that wrong flags and configurations are refused before anything is read.
+
+use super::{Place, map, profile, target};
+use serde_json::json;
+
+const BARE: &str = "apiVersion: v1\nkind: Config\ncurrent-context: one\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [{name: one, context: {cluster: c, user: u}}]\n";
+
+#[test]
+fn two_fine_targets_end_with_0() {
+    let place = Place::with_maps();
+    place.config("more", &[target("again", "maps", &["shop"])]);
+    place.maps(&[("shop", "one", "1")]);
+    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(0);
+    assert_eq!(ran.records().len(), 2);
+}
+
+#[test]
+fn an_object_that_fails_ends_with_1_and_is_named() {
+    let place = Place::new();
+    let strict = profile(
+        "maps",
+        "",
+        "ConfigMap",
+        &[("v", "cel:object.data.v.size() > 1 ? object.data.v : object.nothing.at.all")],
+    );
+    place.config("c", &[strict, target("maps", "maps", &[])]);
+    place.maps(&[("shop", "good", "12"), ("shop", "bad", "1")]);
+    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(1);
+    assert_eq!(super::rows(&ran.records()[0]), ["shop/good=12"]);
+    ran.says("failed target team/maps, object shop/bad, uid uid-shop-bad: ");
+}
+
+#[test]
+fn when_nothing_could_be_exported_it_ends_with_2() {
+    let place = Place::new();
+    let scope = json!({
+        "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectScope", "metadata": {"name": "s", "namespace": "team"},
+        "spec": {"deniedNamespaces": ["shop"]},
+    });
+    place.config(
+        "c",
+        &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &["shop"]), scope],
+    );
+    place.maps(&[("shop", "one", "1")]);
+    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(2).says("denied-by-scope");
+    assert_eq!(ran.out, "");
+    let json = place.run(&["--from", "manifests", "--format", "json"]).ends(2);
+    assert_eq!(json.out, "[]\n");
+}
+
+#[test]
+fn wrong_flags_end_with_2_and_say_what_to_do() {
+    let place = Place::with_maps();
+    place.maps(&[("shop", "one", "1")]);
+    place.write("kubeconfig", BARE);
+    for (args, says) in [
+        (
+            &["--from", "manifests", "--output", "-", "--format", "xml"][..],
+            "possible values: table, ndjson, json, yaml, csv",
+        ),
+        (&["--from", "manifests", "--output", "out", "--format", "json"], "--format: only with --output -"),
+        (&["--from", "manifests", "--output", "-", "--dry-run"], "--dry-run"),
+        (&["--from", "manifests"], "no sinks and no inventory: use --output"),
+        (&["--from", "manifests", "--context", "one", "--output", "-"], "cannot be used with"),
+        (&["--from", "nowhere", "--output", "-"], "cannot read nowhere"),
+        (&["--from", "config/none", "--output", "-"], "cannot read config/none"),
+        (&["--output", "-"], "there is neither a kubeconfig nor an API server"),
+        (
+            &["--kubeconfig", "kubeconfig", "--context", "two", "--output", "-"],
+            "the kubeconfig has no context \"two\"; it has one",
+        ),
+        (&["--kubeconfig", "kubeconfig", "--context", "x*", "--output", "-"], "no context matches x*"),
+        (
+            &["--from", "manifests", "--output", "out", "--path-template", "{oops}"],
+            "--path-template: unknown placeholder",
+        ),
+    ] {
+        let ran = place.run(args).ends(2).says(says);
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn an_invalid_configuration_is_refused_before_anything_is_read() {
+    let place = Place::new();
+    place.config("c", &[profile("maps", "", "ConfigMap", &[("v", "data.v")]), target("maps", "maps", &[])]);
+    place.run(&["--from", "nowhere", "--output", "-"]).ends(2).says("c.yaml, document 1: KollectProfile");
+    place.config("c", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "other", &[])]);
+    place.run(&["--from", "nowhere", "--output", "-"]).ends(2).says("c.yaml, document 2: ");
+}
+
+#[test]
+fn broken_manifests_end_with_2_and_are_named_by_line_without_their_content() {
+    let place = Place::with_maps();
+    place.write("bad.json", &format!("{}\n{{\"data\": {{\"password\": \"hunter2\" oops\n", map("shop", "one", "1")));
+    place.write("bad.yaml", "a: 1\n---\nb: [hunter2\n");
+    let ran = place.run(&["--from", "bad.json", "--output", "out"]).ends(2).says("bad.json, line 2");
+    assert!(!ran.said.contains("hunter2"), "{}", ran.said);
+    let ran = place.run(&["--from", "bad.yaml", "--output", "out"]).ends(2).says("bad.yaml, line ");
+    assert!(!ran.said.contains("hunter2"), "{}", ran.said);
+    assert!(!place.path("out").exists(), "half of the objects must not replace all of them");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_with_2() {
+    let place = Place::with_maps();
+    place.maps(&[("shop", "one", "1")]);
+    place.write("out", "a file");
+    place.run(&["--from", "manifests", "--output", "out"]).ends(2).says("failed team/maps to out");
+    assert_eq!(place.read("out"), "a file");
+}

@@ -1,0 +1,61 @@
+//! The sinks of a configuration: Git and PostgreSQL, as the operator would write them.
+
+use super::Place;
+use kollect_testkit::scene;
+use kollect_testkit::servers::{GitHttp, GitHttpOptions, Postgres, PostgresOptions};
+use serde_json::json;
+
+const TOKEN: &str = "right-token";
+
+fn inventory(place: &Place, snapshot: &[&str], database: &[&str]) {
+    let spec = json!({"snapshotSinkRefs": snapshot, "databaseSinkRefs": database});
+    place.config("inventory", &[super::kollect("KollectInventory", "daily", &spec)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn git_gets_one_commit_per_difference() {
+    let credentials = Some(("x-access-token".to_owned(), TOKEN.to_owned()));
+    let git = GitHttp::start(GitHttpOptions { credentials, ..GitHttpOptions::default() }).await.unwrap();
+    git.repos.create("team.git").unwrap();
+    let place = Place::with_maps();
+    place.maps(&[("shop", "one", "1"), ("pay", "two", "2")]);
+    inventory(&place, &["git"], &[]);
+    let mut sink = super::kollect(
+        "KollectSnapshotSink",
+        "git",
+        &json!({"type": "git", "endpoint": git.url("team.git"), "secretRef": {"name": "login"}, "cluster": "east"}),
+    );
+    sink["spec"]["layout"] = json!({"mode": "perResource"});
+    let meta = json!({"name": "login", "namespace": "team"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"token": "${env:T}"}});
+    place.config("sink", &[sink, secret]);
+    let run = |args: &[&str]| place.run_with(&[&["--from", "manifests"], args].concat(), &[("T", TOKEN)], "");
+    let commits = || git.repos.git("team.git", ["rev-list", "--count", "main"]).unwrap_or_default().trim().to_owned();
+
+    run(&["--dry-run"]).ends(0).says("2 added, 0 changed, 0 removed").says("+ east/shop/configmap/one.yaml");
+    assert_eq!(commits(), "", "a dry run writes nothing");
+    run(&[]).ends(0).says("done team/daily to KollectSnapshotSink git");
+    let files = git.repos.git("team.git", ["ls-tree", "-r", "--name-only", "main"]).unwrap();
+    assert!(files.contains("east/pay/configmap/two.yaml\neast/shop/configmap/one.yaml"), "{files}");
+    assert_eq!(commits(), "1");
+    run(&[]).ends(0).says("unchanged");
+    assert_eq!(commits(), "1");
+    place.run_with(&["--from", "manifests"], &[("T", "wrong")], "").ends(2).says("failed team/daily");
+    run(&["--output", "-"]).ends(2).says("the configuration has a sink already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_holds_exactly_the_rows() {
+    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+    server.create_database("rows").await.unwrap();
+    let place = Place::with_maps();
+    place.maps(&[("shop", "one", "1"), ("pay", "two", "2")]);
+    inventory(&place, &[], &["pg"]);
+    place.config("sink", &scene::postgres_sink(&server, "team", "pg", "rows", "east"));
+    place.run(&["--from", "manifests"]).ends(0).says("2 changes written");
+    place.maps(&[("shop", "one", "changed")]);
+    let dry = place.run(&["--from", "manifests", "--dry-run"]).ends(0).says("0 added, 1 changed, 1 removed");
+    drop(dry);
+    place.run(&["--from", "manifests"]).ends(0).says("2 changes written");
+    place.run(&["--from", "manifests"]).ends(0).says("unchanged");
+}

@@ -1,0 +1,8 @@
+//! The validating webhook in the operator's process, asked by a real API server and by hostile callers.
+
+mod caller;
+mod hostile;
+mod place;
+mod reviews;
+mod rotation;
+mod trust;

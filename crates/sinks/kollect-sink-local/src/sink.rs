@@ -1,0 +1,139 @@
+//! The file sink: the contract over [`Place`] and [`Writing`], with the work away from the run time's threads.
+//!
+//! Separate from both because it is all that is asynchronous.
+
+use crate::place::Place;
+use crate::write::Writing;
+use async_trait::async_trait;
+use kollect_export::{Cycle, FileBatch, FileSink, HeldFile, Knowledge, LARGEST_READ, Probe, Receipt, SinkError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A directory. It is created when something is written.
+#[derive(Debug)]
+pub struct LocalSink {
+    place: Place,
+    dry_run: bool,
+}
+
+impl LocalSink {
+    /// A sink that writes below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { place: Place { root: root.into() }, dry_run: false }
+    }
+
+    /// The same, but it only checks what it is given and writes nothing.
+    pub fn dry_run(self) -> Self {
+        Self { dry_run: true, ..self }
+    }
+
+    /// Where it writes.
+    pub fn destination(&self) -> String {
+        self.place.root.display().to_string()
+    }
+
+    /// Runs `work` on a thread that may block, and passes its progress on.
+    async fn write<F>(&self, cycle: &Cycle<'_>, batch: FileBatch, work: F) -> Result<Receipt, SinkError>
+    where
+        F: FnOnce(&Writing, &FileBatch) -> Result<Receipt, SinkError> + Send + 'static,
+    {
+        cycle.check_right()?;
+        let moved = Arc::new(AtomicU64::new(0));
+        let writing = Writing {
+            place: self.place.clone(),
+            dry_run: self.dry_run,
+            cancel: cycle.cancel.clone(),
+            moved: moved.clone(),
+        };
+        let mut task = tokio::task::spawn_blocking(move || work(&writing, &batch));
+        let mut known = 0;
+        loop {
+            match tokio::time::timeout(LOOK, &mut task).await {
+                Ok(Ok(outcome)) => return outcome,
+                Ok(Err(panic)) => return Err(SinkError::transient("write", panic.to_string()).maybe_landed()),
+                Err(_) => {
+                    let now = moved.load(Ordering::Relaxed);
+                    if now != known {
+                        cycle.progress.tick();
+                    }
+                    known = now;
+                }
+            }
+        }
+    }
+}
+
+/// Runs `work` on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|panic| Err(SinkError::transient("read", panic.to_string())))
+}
+
+#[async_trait]
+impl FileSink for LocalSink {
+    fn lane(&self) -> String {
+        format!("directory {}", self.place.root.display())
+    }
+
+    async fn held(
+        &self,
+        cycle: &Cycle<'_>,
+        record: &str,
+        each: &mut (dyn FnMut(HeldFile) + Send),
+    ) -> Result<Knowledge, SinkError> {
+        let (place, record, cancel) = (self.place.clone(), record.to_owned(), cycle.cancel.clone());
+        let look = move || {
+            let record = place.record(&record)?;
+            let mut held = Vec::with_capacity(record.len());
+            for (path, entry) in record.iter() {
+                if cancel.is_cancelled() {
+                    return Err(SinkError::transient("read", "stopped while reading what the directory holds"));
+                }
+                let intact = place.tag(path)?.is_some_and(|tag| *tag == *entry.tag);
+                held.push(HeldFile { path: path.clone(), digest: intact.then_some(entry.digest) });
+            }
+            Ok(held)
+        };
+        for file in blocking(look).await? {
+            each(file);
+        }
+        cycle.progress.tick();
+        Ok(Knowledge::Complete)
+    }
+
+    async fn read(&self, _: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        let (place, record, path) = (self.place.clone(), record.to_owned(), path.to_owned());
+        blocking(move || {
+            let owned = place.record(&record)?.get(&path).is_some();
+            if owned { place.content(&path, LARGEST_READ) } else { Ok(None) }
+        })
+        .await
+    }
+
+    async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>> {
+        let mut results = Vec::with_capacity(lane.len());
+        for (cycle, batch) in lane {
+            results.push(self.write(&cycle, batch, Writing::apply).await);
+        }
+        results
+    }
+
+    async fn forget(&self, cycle: &Cycle<'_>, batch: FileBatch) -> Result<Receipt, SinkError> {
+        self.write(cycle, batch, Writing::forget).await
+    }
+
+    async fn probe(&self, _: &CancellationToken) -> Result<Probe, SinkError> {
+        let place = self.place.clone();
+        // Any record will do: it only asks whether the directory can be looked at.
+        blocking(move || place.record(&format!("{}/probe", crate::place::RECORDS))).await?;
+        Ok(Probe { message: format!("the directory {} can be read", self.place.root.display()) })
+    }
+}
