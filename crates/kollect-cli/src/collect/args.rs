@@ -64,7 +64,7 @@ pub enum LogLevel {
     after_help = "Exit codes: 0 everything was collected and written; 1 something was skipped or failed, the rest was \
 written;\n2 wrong flags or configuration, output failed, or nothing could be written.\n\n\
 What was skipped or failed is never written as if it were empty: its last good file or rows stay.\n\n\
-Examples:\n  kollect collect --config examples/collect --from examples/manifests --format table\n  \
+Example:\n  kollect collect --config examples/collect --from examples/manifests --format table\n  \
 kubectl get deployments -A -o json | kollect collect --config config --from - --output -\n  \
 kollect collect --config config --context 'prod-*' --output inventory --layout perResource\n  \
 helm template shop ./chart | kollect collect --config config --from - --namespace shop --format yaml"

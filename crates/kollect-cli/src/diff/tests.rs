@@ -1,3 +1,5 @@
+//! Tests of `kollect diff`, beside the code because they look into it.
+
 use super::*;
 use serde_json::{Value, json};
 

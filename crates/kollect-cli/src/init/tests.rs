@@ -1,3 +1,5 @@
+//! Tests of `kollect init`, beside the code because they look into it.
+
 use super::*;
 use crate::cluster::Kind;
 use crate::validate::{ObjectSet, read_directory};

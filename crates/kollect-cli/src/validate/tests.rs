@@ -1,3 +1,5 @@
+//! Tests of `kollect validate`, beside the code because they look into it.
+
 use super::*;
 use crate::source_map::Source;
 

@@ -4,7 +4,7 @@
 
 pub mod decide;
 
-use crate::clock::{timestamp, to_timestamp};
+use crate::clock::{timestamp, to_timestamp, wall_time};
 use crate::control::{Control, health_of};
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::metrics::TypeResult;
@@ -66,7 +66,7 @@ impl Control {
     fn start_test(&self, object: &ObjectRef, test: &KollectConnectionTest) -> Option<TestRun> {
         let generation = test.metadata.generation.unwrap_or(0);
         let ended = |ended: Ended| {
-            let outcome = Arc::new(Mutex::new(Some((ended, SystemTime::now()))));
+            let outcome = Arc::new(Mutex::new(Some((ended, wall_time()))));
             Some(TestRun { generation, outcome })
         };
         let (kind, name) = match decide::sink_of(&test.spec.sink_ref) {
@@ -121,7 +121,7 @@ impl Control {
             let label = if result.is_ok() { "success" } else { "failure" }.to_owned();
             metrics.connection_test.get_or_create(&TypeResult { r#type: sink_type.to_owned(), result: label }).inc();
             let result = result.map_err(|error| ("ConnectionTestFailed", error.to_string()));
-            *outcome.lock() = Some((Ended { result, latency }, SystemTime::now()));
+            *outcome.lock() = Some((Ended { result, latency }, wall_time()));
             dirty.mark(object);
         });
         run

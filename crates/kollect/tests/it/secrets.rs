@@ -37,6 +37,7 @@ async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
     pipelines(&stage).await?;
     let operator = stage.operator_with(&["--zap-log-level=debug"]).await?;
     stage.rows_become(TEAM, "all", &["work/settings", "work/shop", "work/login"]).await?;
+    stage.rows_become(TEAM, "copies", &["work/settings", "work/shop", "work/login"]).await?;
     stage.files_become(TEAM, 3).await?;
     let partial = ["Ready=True/PartiallySynced", "Degraded=True/SinkInvalid"];
     stage.inventory_shows(TEAM, &partial).await?;
@@ -114,7 +115,7 @@ type Profile<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
 /// Every expression language and every way into the planted values; two sinks that work and two that fail.
 async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
     let containers = "$.spec.template.spec.containers";
-    let profiles: [Profile<'_>; 4] = [
+    let profiles: [Profile<'_>; 5] = [
         (
             "maps",
             "v1",
@@ -141,13 +142,22 @@ async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
                 ("spec", "$.spec"),
             ],
         ),
-        ("secrets", "v1", "Secret", &[("whole", "cel:object"), ("all", "$"), ("name", "$.metadata.name")]),
+        ("secrets", "v1", "Secret", &[("metadata", "$.metadata"), ("cel", "cel:object.metadata"), ("type", "$.type")]),
         ("refused", "v1", "Secret", &[("data", "$.data"), ("key", "cel:object.data.key")]),
+        ("whole", "v1", "Secret", &[("whole", "cel:object"), ("all", "$")]),
     ];
     stage.apply([scene::namespace(TEAM)]).await?;
     for (name, api_version, kind, attributes) in profiles {
         stage.apply([scene::profile(TEAM, name, api_version, kind, attributes)]).await?;
         stage.apply([scene::target(TEAM, name, name, &["work"])]).await?;
+    }
+    // Copies of whole objects, of Secrets with the annotation that allows it.
+    for (kind, api_version) in [("Secret", "v1"), ("ConfigMap", "v1"), ("Deployment", "apps/v1")] {
+        let name = format!("copies-of-{}s", kind.to_lowercase());
+        let mut profile = scene::profile(TEAM, &name, api_version, kind, &[]);
+        profile["metadata"]["annotations"] = json!({"kollect.dev/allow-full-resource-export": "true"});
+        profile["spec"]["export"] = json!({"mode": "Resource", "include": "All", "prune": {"defaults": false}});
+        stage.apply([profile, scene::target(TEAM, &name, &name, &["work"])]).await?;
     }
     stage.apply(stage.postgres_sink(TEAM, "pg")).await?;
     let right = stage.postgres.url(Postgres::DATABASE);
@@ -163,7 +173,11 @@ async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
     stage.apply([scene::secret(TEAM, "git-credentials", &[("token", GIT_TOKEN)]), git]).await?;
     let mut inventory = scene::inventory(TEAM, "all", Some("git"), Some("pg"), "0s");
     inventory["spec"]["databaseSinkRefs"] = json!(["pg", "refused", "mangled"]);
-    stage.apply([inventory]).await
+    inventory["spec"]["targetRefs"] = json!(["maps", "deployments", "secrets", "refused", "whole"]);
+    // In Git, two targets of one object would have one path.
+    let mut copies = scene::inventory(TEAM, "copies", None, Some("pg"), "0s");
+    copies["spec"]["targetRefs"] = json!(["copies-of-secrets", "copies-of-configmaps", "copies-of-deployments"]);
+    stage.apply([inventory, copies]).await
 }
 
 /// Everything that the operator has said or written, by place.

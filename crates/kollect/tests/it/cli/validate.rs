@@ -147,14 +147,14 @@ fn references_are_followed_across_files_and_through_lists() {
     let other = format!("{PROFILE}---\n{}", target("b", "p"));
     let ran = kollect_reading(dir.path(), &["validate", "-"], &other);
     assert_eq!(ran.status, 2);
-    assert!(ran.stderr.contains("<stdin>:8:") && ran.stderr.contains("in namespace a"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("<stdin>:9:") && ran.stderr.contains("in namespace a"), "{}", ran.stderr);
 
     let indented = |text: &str| text.replace('\n', "\n  ");
     let list =
         format!("apiVersion: v1\nkind: List\nitems:\n- {}\n- {}\n", indented(PROFILE), indented(&target("a", "q")));
     let ran = kollect_reading(dir.path(), &["validate", "-", "--format", "json"], &list);
     let findings = ran.json();
-    assert_eq!(places(&findings), [(13, 23, "spec.profileRef")], "{findings:#}");
+    assert_eq!(places(&findings), [(12, 22, "spec.profileRef")], "{findings:#}");
 }
 
 #[test]
