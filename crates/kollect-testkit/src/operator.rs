@@ -173,12 +173,15 @@ impl Operator {
         command.args([
             "--leader-elect=true".to_owned(),
             "--metrics-secure=false".to_owned(),
-            "--allow-loopback-sinks".to_owned(),
             format!("--metrics-bind-address=127.0.0.1:{metrics}"),
             format!("--health-probe-bind-address=127.0.0.1:{health}"),
         ]);
-        if !options.args.iter().any(|arg| arg.starts_with("--webhook-")) {
+        let says = |flag: &str| options.args.iter().any(|arg| arg.starts_with(flag));
+        if !says("--webhook-") && !says("--validating-webhooks-enabled") {
             command.arg("--validating-webhooks-enabled=false");
+        }
+        if !says("--allow-loopback-sinks") {
+            command.arg("--allow-loopback-sinks");
         }
         command.args(&options.args).env("POD_NAMESPACE", SERVICE_ACCOUNT.0).env("TMPDIR", dir.path());
         command.envs(options.env.iter().map(|(key, value)| (key, value)));
