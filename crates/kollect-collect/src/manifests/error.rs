@@ -66,7 +66,7 @@ impl From<serde_json::Error> for TextError {
 }
 
 /// The error's own text without the position; data errors are ours and name no values.
-fn kind_of(error: &serde_json::Error) -> String {
+pub(super) fn kind_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }

@@ -9,10 +9,13 @@ use super::yaml::yaml;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Read at once.
 const CHUNK: usize = 1 << 18;
+/// Inputs up to this size are read once.
+const KEPT: u64 = 8 << 20;
 const FORMATS: [&str; 5] = ["yaml", "yml", "json", "ndjson", "jsonl"];
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -28,6 +31,8 @@ pub struct Inputs {
     total: u64,
     /// Bytes read so far, of all readings.
     read: AtomicU64,
+    /// The objects of a small input, as the first reading found them: YAML takes long to read.
+    kept: OnceLock<Vec<Box<str>>>,
 }
 
 impl std::fmt::Debug for Inputs {
@@ -63,7 +68,7 @@ impl Inputs {
                 Place::Aside(file) => file.metadata().map_or(0, |meta| meta.len()),
             };
         }
-        Ok(Self { places, total, read: AtomicU64::new(0) })
+        Ok(Self { places, total, read: AtomicU64::new(0), kept: OnceLock::new() })
     }
 
     /// Bytes read so far, and of all files together.
@@ -73,6 +78,26 @@ impl Inputs {
 
     /// Hands out every object of every file.
     pub(super) fn each(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
+        if let Some(kept) = self.kept.get() {
+            self.read.fetch_add(self.total, Ordering::Relaxed);
+            return if kept.iter().all(|object| each(object)) { Ok(()) } else { Err(ManifestError::Stopped) };
+        }
+        let mut kept = Vec::new();
+        let mut keep = |object: &str| {
+            if self.total <= KEPT {
+                kept.push(object.into());
+            }
+            each(object)
+        };
+        self.read_all(&mut keep)?;
+        if self.total <= KEPT {
+            // Only another first reading at the same time could have been faster, with the same objects.
+            let _ = self.kept.set(kept);
+        }
+        Ok(())
+    }
+
+    fn read_all(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
         for place in &self.places {
             let (name, extension, file) = match place {
                 Place::Path(path) => {

@@ -8,6 +8,7 @@ mod cluster_kinds;
 mod error;
 mod input;
 mod object;
+mod pieces;
 mod read;
 mod run;
 mod survey;

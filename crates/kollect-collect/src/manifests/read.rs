@@ -4,6 +4,7 @@
 
 use super::error::TextError;
 use super::object::Peek;
+use super::pieces::Pieces;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -21,18 +22,61 @@ pub(super) type Each<'a> = dyn FnMut(&str) -> bool + 'a;
 
 /// Reads JSON: objects, lists and arrays in any number.
 pub(super) fn json(text: impl Read, each: &mut Each<'_>) -> Result<(), TextError> {
-    let mut reader = serde_json::Deserializer::from_reader(text);
-    // Kubernetes objects are far from deep enough to matter, and the reader's own limit guards the stack.
-    while reader.end().is_err() {
-        let mut stopped = false;
-        let top = Top::<Box<RawValue>>::new(each, &mut stopped);
-        let outcome = top.deserialize(&mut reader);
-        if stopped {
+    let mut pieces = Pieces::new(text);
+    while let Some(first) = pieces.peek()? {
+        let go_on = match first {
+            b'[' => pieces.elements(&mut |item| hand_out(item, each, 0))?,
+            b'{' => members(&mut pieces, each)?,
+            _ => {
+                let value = pieces.value()?;
+                value == "null" || each(value)
+            }
+        };
+        if !go_on {
             return Err(TextError::Stopped);
         }
-        outcome?;
     }
     Ok(())
+}
+
+/// One object, or a list whose items are handed out as they come.
+fn members(pieces: &mut Pieces<impl Read>, each: &mut Each<'_>) -> Result<bool, TextError> {
+    pieces.take(b'{')?;
+    let mut kept: Vec<(String, Box<RawValue>)> = Vec::new();
+    let mut is_list = false;
+    while pieces.peek()? != Some(b'}') {
+        let key: String = serde_json::from_str(pieces.value()?)?;
+        pieces.take(b':')?;
+        // Of a list, everything but its items is of no use, and kubectl writes the items before the kind.
+        let items =
+            key == "items" && !kept.iter().any(|(key, value)| key == "kind" && !value.get().ends_with("List\""));
+        if items && pieces.peek()? == Some(b'[') {
+            is_list = true;
+            let (api_version, kind) = list_kind(&kept);
+            let mut give = |item: &str| match named(item, &api_version, &kind) {
+                Some(named) => hand_out(&named, each, 0),
+                None => hand_out(item, each, 0),
+            };
+            if !pieces.elements(&mut give)? {
+                return Ok(false);
+            }
+        } else {
+            let value = pieces.value()?;
+            is_list |= items && value == "null";
+            if !is_list {
+                kept.push((key, RawValue::from_string(value.to_owned())?));
+            }
+        }
+        if pieces.peek()? != Some(b',') {
+            break;
+        }
+        pieces.take(b',')?;
+        if pieces.peek()? == Some(b'}') {
+            return Err(pieces.wrong(0, "trailing comma"));
+        }
+    }
+    pieces.take(b'}')?;
+    Ok(is_list || kept.is_empty() || hand_out(&object_of(&kept), each, 0))
 }
 
 /// A value that can be passed on as JSON.

@@ -235,7 +235,9 @@ impl Control {
             facts.collected_namespaces = 1;
         }
         let labels = crate::metrics::ProfileGvk { profile, gvk: state.gvk.clone() };
-        self.count_rows(&object.key(), Some((labels, i64::try_from(rows).unwrap_or(i64::MAX))));
+        if self.count_rows(&object.key(), Some((labels, i64::try_from(rows).unwrap_or(i64::MAX)))) {
+            self.mark_dependents(object);
+        }
         let wanted = decide::verdict(&facts);
         let fault = wanted.iter().any(|c| c.kind == "Ready" && !c.status);
         let Some(state) = self.cluster_targets.get_mut(&object.key()) else { return };

@@ -79,18 +79,22 @@ impl Control {
         }
     }
 
-    /// Several targets may use one profile: each adds its own rows to the profile's gauge.
-    pub(crate) fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) {
+    /// Several targets may use one profile: each adds its own rows to the profile's gauge. Says whether the number is
+    /// another one than before.
+    pub(crate) fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) -> bool {
         let before = match now.clone() {
             Some(now) => self.counted.insert(key.clone(), now),
             None => self.counted.remove(key),
         };
+        let rows = |counted: &Option<(_, i64)>| counted.as_ref().map(|(_, rows)| *rows);
+        let changed = rows(&before) != rows(&now);
         if let Some((labels, rows)) = before {
             self.metrics.collected_objects.get_or_create(&labels).dec_by(rows);
         }
         if let Some((labels, rows)) = now {
             self.metrics.collected_objects.get_or_create(&labels).inc_by(rows);
         }
+        changed
     }
 
     fn mark_inventories(&self, target: &NamespacedName) {
@@ -163,7 +167,10 @@ impl Control {
             profile: format!("{}/{}", object.namespace, target.spec.profile_ref),
             gvk: state.gvk.clone(),
         };
-        self.count_rows(&object.key(), Some((labels, i64::try_from(facts.rows).unwrap_or(i64::MAX))));
+        if self.count_rows(&object.key(), Some((labels, i64::try_from(facts.rows).unwrap_or(i64::MAX)))) {
+            // An inventory without sinks hears of rows in no other way.
+            self.mark_inventories(&object.key());
+        }
         let Some(state) = self.targets.get(&object.key()) else { return };
         self.metrics.collect_items.set(i64::try_from(self.store.rows()).unwrap_or(i64::MAX));
         let wanted = decide::conditions(&facts);

@@ -151,14 +151,7 @@ async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
         stage.apply([scene::profile(TEAM, name, api_version, kind, attributes)]).await?;
         stage.apply([scene::target(TEAM, name, name, &["work"])]).await?;
     }
-    // Copies of whole objects, of Secrets with the annotation that allows it.
-    for (kind, api_version) in [("Secret", "v1"), ("ConfigMap", "v1"), ("Deployment", "apps/v1")] {
-        let name = format!("copies-of-{}s", kind.to_lowercase());
-        let mut profile = scene::profile(TEAM, &name, api_version, kind, &[]);
-        profile["metadata"]["annotations"] = json!({"kollect.dev/allow-full-resource-export": "true"});
-        profile["spec"]["export"] = json!({"mode": "Resource", "include": "All", "prune": {"defaults": false}});
-        stage.apply([profile, scene::target(TEAM, &name, &name, &["work"])]).await?;
-    }
+    copies(stage).await?;
     stage.apply(stage.postgres_sink(TEAM, "pg")).await?;
     let right = stage.postgres.url(Postgres::DATABASE);
     for (name, dsn) in [
@@ -174,10 +167,22 @@ async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
     let mut inventory = scene::inventory(TEAM, "all", Some("git"), Some("pg"), "0s");
     inventory["spec"]["databaseSinkRefs"] = json!(["pg", "refused", "mangled"]);
     inventory["spec"]["targetRefs"] = json!(["maps", "deployments", "secrets", "refused", "whole"]);
+    stage.apply([inventory]).await
+}
+
+/// Copies of whole objects, of Secrets with the annotation that allows it.
+async fn copies(stage: &Stage) -> anyhow::Result<()> {
+    for (kind, api_version) in [("Secret", "v1"), ("ConfigMap", "v1"), ("Deployment", "apps/v1")] {
+        let name = format!("copies-of-{}s", kind.to_lowercase());
+        let mut profile = scene::profile(TEAM, &name, api_version, kind, &[]);
+        profile["metadata"]["annotations"] = json!({"kollect.dev/allow-full-resource-export": "true"});
+        profile["spec"]["export"] = json!({"mode": "Resource", "include": "All", "prune": {"defaults": false}});
+        stage.apply([profile, scene::target(TEAM, &name, &name, &["work"])]).await?;
+    }
     // In Git, two targets of one object would have one path.
     let mut copies = scene::inventory(TEAM, "copies", None, Some("pg"), "0s");
     copies["spec"]["targetRefs"] = json!(["copies-of-secrets", "copies-of-configmaps", "copies-of-deployments"]);
-    stage.apply([inventory, copies]).await
+    stage.apply([copies]).await
 }
 
 /// Everything that the operator has said or written, by place.
