@@ -72,8 +72,26 @@ fn write_float(f: f64, out: &mut Vec<u8>) -> Result<(), NotFinite> {
     Ok(())
 }
 
+/// Bytes that are escaped, or may begin a character that is.
+const fn look_at() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut c = 0;
+    while c < 0x20 {
+        table[c] = true;
+        c += 1;
+    }
+    let named = [b'"', b'\\', b'<', b'>', b'&', 0xE2];
+    let mut i = 0;
+    while i < named.len() {
+        table[named[i] as usize] = true;
+        i += 1;
+    }
+    table
+}
+
 /// Appends a JSON string with its quotes: `<`, `>`, `&`, U+2028 and U+2029 escaped, other non-ASCII raw.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    const LOOK_AT: [bool; 256] = look_at();
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -82,9 +100,12 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut at = 0;
     while at < bytes.len() {
         let c = bytes[at];
-        let line_separator = c == 0xE2 && at + 2 < bytes.len() && bytes[at + 1] == 0x80 && bytes[at + 2] & 0xFE == 0xA8;
-        let special = c < 0x20 || matches!(c, b'"' | b'\\' | b'<' | b'>' | b'&') || line_separator;
-        if !special {
+        if !LOOK_AT[usize::from(c)] {
+            at += 1;
+            continue;
+        }
+        let line_separator = at + 2 < bytes.len() && bytes[at + 1] == 0x80 && bytes[at + 2] & 0xFE == 0xA8;
+        if c == 0xE2 && !line_separator {
             at += 1;
             continue;
         }

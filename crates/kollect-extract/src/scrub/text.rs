@@ -12,7 +12,7 @@ pub(super) fn without_credentials(text: &str) -> Option<String> {
     let mut clean: Option<String> = None;
     let mut copied = 0;
     let mut from = 0;
-    while let Some(found) = text[from..].find("://") {
+    while let Some(found) = scheme_end_in(&text.as_bytes()[from..]) {
         let scheme_end = from + found;
         let start = scheme_end + 3;
         let end = text[start..].find(ENDS_AUTHORITY).map_or(text.len(), |at| start + at);
@@ -32,6 +32,11 @@ pub(super) fn without_credentials(text: &str) -> Option<String> {
         out.push_str(&text[copied..]);
         out
     })
+}
+
+/// Where `://` is. Most texts have no colon at all, so that is looked for.
+fn scheme_end_in(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b':', text).find(|at| text[*at..].starts_with(b"://"))
 }
 
 /// Whether the text is a Kubernetes object in JSON, as annotations of kubectl and of GitOps tools hold them.
