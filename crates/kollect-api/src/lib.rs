@@ -76,22 +76,37 @@ pub const GROUP: &str = "kollect.dev";
 /// API version of every kind.
 pub const VERSION: &str = "v1alpha1";
 
+/// A kind and how its CRD is made.
+type Maker = (&'static str, fn() -> CustomResourceDefinition);
+
+/// In the order in which users meet the kinds.
+const MAKERS: [Maker; 11] = [
+    ("KollectProfile", KollectProfile::crd),
+    ("KollectTarget", KollectTarget::crd),
+    ("KollectInventory", KollectInventory::crd),
+    ("KollectSnapshotSink", KollectSnapshotSink::crd),
+    ("KollectDatabaseSink", KollectDatabaseSink::crd),
+    ("KollectEventSink", KollectEventSink::crd),
+    ("KollectConnectionTest", KollectConnectionTest::crd),
+    ("KollectScope", KollectScope::crd),
+    ("KollectClusterScope", KollectClusterScope::crd),
+    ("KollectClusterTarget", KollectClusterTarget::crd),
+    ("KollectClusterInventory", KollectClusterInventory::crd),
+];
+
+/// Every kind, in the order in which users meet them.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    MAKERS.iter().map(|(kind, _)| *kind)
+}
+
+/// The CRD of one kind; making it takes a few milliseconds.
+pub fn crd_of(kind: &str) -> Option<CustomResourceDefinition> {
+    MAKERS.iter().find(|(name, _)| *name == kind).map(|(_, make)| schema::finish(make()))
+}
+
 /// The CRDs to install, in the order in which users meet the kinds.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    let crds = [
-        KollectProfile::crd(),
-        KollectTarget::crd(),
-        KollectInventory::crd(),
-        KollectSnapshotSink::crd(),
-        KollectDatabaseSink::crd(),
-        KollectEventSink::crd(),
-        KollectConnectionTest::crd(),
-        KollectScope::crd(),
-        KollectClusterScope::crd(),
-        KollectClusterTarget::crd(),
-        KollectClusterInventory::crd(),
-    ];
-    crds.into_iter().map(schema::finish).collect()
+    MAKERS.iter().map(|(_, make)| schema::finish(make())).collect()
 }
 
 /// For `skip_serializing_if`: keeps a false flag out of the JSON and out of the schema's defaults.

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 pub(crate) static SCHEMA: RuleDoc = RuleDoc {
     id: "schema",
@@ -96,19 +96,22 @@ impl Node {
     }
 }
 
-static SPECS: LazyLock<BTreeMap<String, Node>> = LazyLock::new(|| {
-    let specs = kollect_api::all_crds().into_iter().filter_map(|crd| {
-        let kind = crd.spec.names.kind;
-        let schema = crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
-        let schema = serde_json::to_value(schema).ok()?;
-        Some((kind, Node::new(&schema["properties"]["spec"])))
-    });
-    specs.collect()
-});
+/// A kind and its schema, once that was asked for.
+type Spec = (&'static str, OnceLock<Option<Node>>);
+
+/// Made kind by kind, because most programs meet few of them and each takes a while.
+static SPECS: LazyLock<Vec<Spec>> =
+    LazyLock::new(|| kollect_api::kinds().map(|kind| (kind, OnceLock::new())).collect());
 
 /// The schema of the spec of a kind.
 pub(crate) fn spec_of(kind: &str) -> Option<&'static Node> {
-    SPECS.get(kind)
+    let (_, spec) = SPECS.iter().find(|(name, _)| *name == kind)?;
+    spec.get_or_init(|| {
+        let schema = kollect_api::crd_of(kind)?.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
+        let schema = serde_json::to_value(schema).ok()?;
+        Some(Node::new(&schema["properties"]["spec"]))
+    })
+    .as_ref()
 }
 
 /// Everything that does not fit; `None` when the object is so odd that nothing more can be said about it.

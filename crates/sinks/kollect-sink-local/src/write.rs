@@ -14,7 +14,12 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// How long another writer is waited for, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What a batch needs besides itself.
 pub(crate) struct Writing {
@@ -205,14 +210,7 @@ impl Writing {
         let records = self.place.root.join(RECORDS);
         fs::create_dir_all(&records).map_err(|error| failed("write", "creating", &records, &error))?;
         let lock = File::open(&records).map_err(|error| failed("write", "opening", &records, &error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let why = format!("another kollect is writing to {}; run it again", self.place.root.display());
-                return Err(SinkError::transient("write", why));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed("write", "locking", &records, &error)),
-        }
+        self.lock(&lock, &records)?;
         let left = names(&records).map_err(|error| failed("write", "reading", &records, &error))?;
         for name in left.iter().filter(|name| name.starts_with(UNFINISHED)) {
             let old = records.join(name);
@@ -221,6 +219,23 @@ impl Writing {
         let path = records.join(format!("{UNFINISHED}{}", std::process::id()));
         fs::create_dir_all(&path).map_err(|error| failed("write", "creating", &path, &error))?;
         Ok(Folder { path, _lock: lock })
+    }
+
+    /// Waits a moment for another writer. A program that is just being started holds copies of all locks of its starter.
+    fn lock(&self, lock: &File, records: &Path) -> Result<(), SinkError> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => {
+                    let why = format!("another kollect is writing to {}; run it again", self.place.root.display());
+                    return Err(SinkError::transient("write", why));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("write", "locking", records, &error)),
+            }
+            self.go_on()?;
+        }
     }
 }
 
