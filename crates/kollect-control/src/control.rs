@@ -31,6 +31,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -122,10 +123,21 @@ pub struct Control {
     pub(crate) finalizing: Arc<Mutex<HashSet<ObjectRef>>>,
     events: Events,
     reasons: HashMap<ObjectRef, String>,
+    started: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
 impl Control {
+    /// The Kollect objects as last seen, for those who only read.
+    pub fn world(&self) -> Arc<RwLock<World>> {
+        self.world.clone()
+    }
+
+    /// Whether the Kollect objects were read once.
+    pub fn started(&self) -> Arc<AtomicBool> {
+        self.started.clone()
+    }
+
     /// Control loops that have not started. Everything they spawn ends with `stop`.
     pub fn new(parts: Parts, stop: CancellationToken) -> Self {
         let Parts { client, store, exporter, collector, registry, metrics, dirty, documents, namespaces, settings } =
@@ -156,6 +168,7 @@ impl Control {
             cleanups: Arc::default(),
             finalizing: Arc::default(),
             reasons: HashMap::new(),
+            started: Arc::default(),
             stop,
         }
     }
@@ -186,6 +199,7 @@ impl Control {
         }
         self.pass_on_namespaces();
         self.exporter.start();
+        self.started.store(true, Ordering::Release);
         loop {
             let mut due = tokio::select! {
                 () = stop.cancelled() => return,

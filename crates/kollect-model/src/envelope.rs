@@ -186,6 +186,29 @@ mod tests {
         assert_eq!(fingerprint_items([]), EMPTY_ITEMS_FINGERPRINT);
     }
 
+    /// Checksums of the reference that cover several documents: SHA-256 over one line for each.
+    fn over_lines(lines: &[String]) -> String {
+        hex(&Sha256::digest(lines.iter().flat_map(|line| [line, "\n"]).collect::<String>()))
+    }
+
+    #[test]
+    fn checksums_over_parts_and_namespaces_follow_from_the_fingerprints() {
+        let fingerprint = |rows: &[Arc<Row>]| fingerprint_items(rows.iter().map(AsRef::as_ref));
+        assert_eq!(
+            over_lines(&[fingerprint(&golden())]),
+            "e65858f5326a7c50fea02f44fd94c37c28b3e922264e3ee28a092798e1364711"
+        );
+        let kind = Gvk::new("", "v1", "ConfigMap");
+        let pay = [row(("pay", "cfg"), &kind, ("pay", "m"), "u-m", &json!({}))];
+        let shop = [row(("shop", "cfg"), &kind, ("shop", "a"), "u-a", &json!({"k": "x".repeat(60)}))];
+        assert_eq!(fingerprint(&pay), "234fd3db9ca2509a65c40550e2ab0d02dfb72fe14413e576d6397d2c99ac9c4f");
+        assert_eq!(fingerprint(&shop), "204d04d52cb52264a85d1c098eb86a5363191e91697d555f834c6148b7888a82");
+        assert_eq!(
+            over_lines(&[format!("pay:{}", fingerprint(&pay)), format!("shop:{}", fingerprint(&shop))]),
+            "a6549e000cb14b87f93d4cc4305e92740bee233f7258be13778266dfc5cd8184"
+        );
+    }
+
     #[test]
     fn the_golden_envelope_has_its_length_and_head() {
         let rows = golden();

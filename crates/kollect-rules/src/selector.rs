@@ -6,6 +6,7 @@
 use crate::names::is_dns_label;
 use crate::violation::shown;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kollect_api::KollectInventorySpec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A label selector, ready to be asked.
@@ -136,6 +137,12 @@ fn is_label_text(text: &str) -> bool {
     bytes.len() <= 63
         && ends.into_iter().flatten().all(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+}
+
+/// Whether an inventory exports a target of its namespace, by `spec.targetRefs` and `spec.targetSelector`.
+pub fn exports_target(spec: &KollectInventorySpec, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    let named = spec.target_refs.is_empty() || spec.target_refs.iter().any(|wanted| wanted == name);
+    named && spec.target_selector.as_ref().is_none_or(|selector| selector_matches(selector, labels))
 }
 
 #[cfg(test)]

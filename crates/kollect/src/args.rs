@@ -76,9 +76,18 @@ pub(crate) struct OperatorArgs {
     /// Namespaces, besides a sink's own and the operator's, whose Secrets a sink may use
     #[arg(long, value_delimiter = ',')]
     pub allowed_secret_namespaces: Vec<String>,
-    /// Serve the inventory read API (not available yet: only false)
+    /// Serve the inventory read API: the rows in memory and how exports stand, on the leader, without TLS
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub inventory_http_enabled: bool,
+    /// Port of the read API
+    #[arg(long, default_value_t = 8082)]
+    pub inventory_http_port: u16,
+    /// Who may use the read API: kubernetes (the API server decides by the caller's token) or disabled (everybody)
+    #[arg(long, default_value = "kubernetes")]
+    pub inventory_auth_mode: String,
+    /// How long the read API remembers what the API server decided; 0 = not at all
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub inventory_auth_cache_ttl: Duration,
     /// Largest document in bytes; bigger ones are split or refused
     #[arg(long, default_value_t = 1_572_864)]
     pub max_export_bytes: i64,

@@ -7,6 +7,7 @@ mod crds;
 mod http;
 mod logging;
 mod operator;
+mod read_api;
 mod settings;
 mod sinks;
 mod webhook;

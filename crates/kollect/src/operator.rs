@@ -15,6 +15,7 @@ use kollect_control::observe::{Documents, Observer};
 use kollect_control::shared::dirty::Dirty;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::Guard;
+use kollect_read_api::Held;
 use kollect_rules::RuleSettings;
 use kollect_store::Store;
 use std::path::PathBuf;
@@ -68,8 +69,13 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
         let namespace = settings.namespace.clone();
         servers.spawn(crate::webhook::serve(webhook, namespace, rules, client.clone(), serving, stop.clone()));
     }
+    let (held, readers) = watch::channel(None);
+    if let Some(read_api) = settings.read_api.clone() {
+        servers.spawn(crate::read_api::serve(read_api, client.clone(), readers, stop.clone()));
+    }
+    let process = Process { client, metrics, phase, held };
     let outcome = tokio::select! {
-        outcome = lead_when_elected(args, &settings, client, metrics, phase, stop.clone()) => outcome,
+        outcome = lead_when_elected(args, &settings, process, stop.clone()) => outcome,
         failed = server_failed(&mut servers) => Err(failed),
     };
     stop.cancel();
@@ -104,14 +110,22 @@ fn leads(phase: &AtomicU8) -> Result<String, String> {
     }
 }
 
-async fn lead_when_elected(
-    args: &OperatorArgs,
-    settings: &Settings,
+/// What a replica has before it leads.
+struct Process {
     client: kube::Client,
     metrics: Arc<Metrics>,
     phase: Arc<AtomicU8>,
+    /// Tells readers what the leader holds.
+    held: watch::Sender<Option<Arc<Held>>>,
+}
+
+async fn lead_when_elected(
+    args: &OperatorArgs,
+    settings: &Settings,
+    process: Process,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Process { client, metrics, phase, held } = process;
     let released = CancellationToken::new();
     let (right, mut leading, mut election): (Arc<dyn WriteRight>, _, _) = match &settings.leader_election {
         None => {
@@ -145,6 +159,7 @@ async fn lead_when_elected(
     }
     phase.store(STARTING, Ordering::Relaxed);
     let work = Work::start(args, settings, client, metrics, right, stop.clone());
+    held.send_replace(Some(work.held.clone()));
     phase.store(LEADING, Ordering::Relaxed);
     let outcome = tokio::select! {
         () = signalled() => Ok(()),
@@ -203,6 +218,7 @@ fn lease_settings(settings: &Settings, wanted: &LeaderElection) -> LeaseSettings
 struct Work {
     exporter: Arc<Exporter>,
     collector: Arc<Collector>,
+    held: Arc<Held>,
     /// Ends its watch when it is dropped.
     _namespaces: NamespaceWatch,
 }
@@ -233,7 +249,7 @@ impl Work {
         let collector = Collector::new(client.clone(), store.clone(), &collect, observer);
         let parts = Parts {
             client,
-            store,
+            store: store.clone(),
             exporter: exporter.clone(),
             collector: collector.clone(),
             registry: Arc::new(registry(args)),
@@ -243,8 +259,10 @@ impl Work {
             namespaces: namespaces.facts(),
             settings: control_settings(args, settings),
         };
-        tokio::spawn(Control::new(parts, stop).run());
-        Self { exporter, collector, _namespaces: namespaces }
+        let control = Control::new(parts, stop);
+        let held = Arc::new(Held::new(store, control.world(), control.started()));
+        tokio::spawn(control.run());
+        Self { exporter, collector, held, _namespaces: namespaces }
     }
 
     /// Intake first, so that what is still exported is a state that the cluster had.

@@ -30,6 +30,17 @@ pub(crate) struct Settings {
     pub dispatch_workers: usize,
     pub dispatch_queue: usize,
     pub webhook: Option<WebhookSettings>,
+    pub read_api: Option<ReadApiSettings>,
+}
+
+/// The inventory read API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadApiSettings {
+    pub address: SocketAddr,
+    /// Whether everybody may read.
+    pub open: bool,
+    /// How long decisions of the API server are remembered.
+    pub remember: Duration,
 }
 
 /// The validating webhook.
@@ -79,12 +90,12 @@ impl Settings {
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
             webhook,
+            read_api: args.inventory_http_enabled.then(|| read_api(args)).transpose()?,
         })
     }
 }
 
 fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
-    ensure!(!args.inventory_http_enabled, "--inventory-http-enabled: this release has no read API; set it to false");
     ensure!(!args.enable_pprof, "--enable-pprof: this release serves no profiles; set it to false");
     ensure!(!args.enable_http2, "--enable-http2: this release serves HTTP/1.1 only; set it to false");
     ensure!(
@@ -93,6 +104,17 @@ fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
          the port with a NetworkPolicy, or turn it off with --metrics-bind-address=0"
     );
     Ok(())
+}
+
+fn read_api(args: &OperatorArgs) -> anyhow::Result<ReadApiSettings> {
+    let port = args.inventory_http_port;
+    let address = address(&format!(":{port}")).context("--inventory-http-port")?;
+    let open = ["disabled", "none"].contains(&args.inventory_auth_mode.as_str());
+    Ok(ReadApiSettings {
+        address: address.with_context(|| format!("--inventory-http-port: {port} is no port; use 1 to 65535"))?,
+        open,
+        remember: args.inventory_auth_cache_ttl,
+    })
 }
 
 fn webhook(args: &WebhookArgs, namespace: &str) -> anyhow::Result<WebhookSettings> {
@@ -215,9 +237,22 @@ mod tests {
     }
 
     #[test]
+    fn the_read_api_is_off_and_asks_the_api_server_unless_told_otherwise() {
+        assert_eq!(settings(&[]).unwrap().read_api, None);
+        let read_api =
+            |args: &[&str]| settings(&[&["--inventory-http-enabled"], args].concat()).unwrap().read_api.unwrap();
+        let usual = read_api(&[]);
+        assert_eq!((usual.address.port(), usual.open, usual.remember), (8082, false, Duration::from_secs(30)));
+        assert!(read_api(&["--inventory-auth-mode=disabled"]).open && read_api(&["--inventory-auth-mode=none"]).open);
+        // What is not understood must not open anything.
+        assert!(!read_api(&["--inventory-auth-mode=Disabled"]).open);
+    }
+
+    #[test]
     fn what_this_release_lacks_is_refused_with_a_remedy() {
         for args in [
-            &["--inventory-http-enabled=true"][..],
+            &["--enable-pprof"][..],
+            &["--inventory-http-enabled=true", "--inventory-http-port=0"],
             &["--webhook-bind-address=0"],
             &["--metrics-bind-address=:8443"],
             &["--leader-elect", "--leader-elect-retry-period=50s"],

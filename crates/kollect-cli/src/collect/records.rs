@@ -4,7 +4,8 @@
 
 use super::source::Source;
 use super::units::Unit;
-use kollect_export::encode::{json, yaml};
+use kollect_export::encode::json::Indenter;
+use kollect_export::encode::yaml;
 use kollect_model::{Envelope, fingerprint_items, write_string};
 use std::io::{self, Write};
 
@@ -37,12 +38,38 @@ pub(super) fn record(source: &Source, unit: &Unit<'_>, head: &Head<'_>, out: &mu
     Ok(())
 }
 
+/// JSON is indented in pieces of this size.
+const PIECE: usize = 64 << 10;
+
 /// Writes records one by one.
 pub(super) enum RecordWriter {
     Ndjson,
     Yaml,
-    /// The records so far: an array is indented as a whole.
-    Json(Vec<u8>),
+    Json(Array),
+}
+
+/// An array that is indented as a whole, while it is written.
+#[derive(Default)]
+pub(super) struct Array {
+    indenter: Indenter,
+    begun: bool,
+}
+
+impl Array {
+    fn write(&mut self, text: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        let mut indented = Vec::new();
+        for piece in text.chunks(PIECE) {
+            indented.clear();
+            self.indenter.feed(piece, &mut indented);
+            out.write_all(&indented)?;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let mark: &[u8] = if std::mem::replace(&mut self.begun, true) { b"," } else { b"[" };
+        self.write(mark, out)
+    }
 }
 
 impl RecordWriter {
@@ -58,22 +85,19 @@ impl RecordWriter {
                 yaml::write_json(text, yaml::Place::Root, &mut bytes)?;
                 out.write_all(&bytes)
             }
-            Self::Json(all) => {
-                all.push(if all.is_empty() { b'[' } else { b',' });
-                all.extend_from_slice(record);
-                Ok(())
+            Self::Json(array) => {
+                array.next(out)?;
+                array.write(record, out)
             }
         }
     }
 
     pub(super) fn finish(self, out: &mut dyn Write) -> io::Result<()> {
-        let Self::Json(mut all) = self else { return Ok(()) };
-        if all.is_empty() {
-            all.push(b'[');
+        let Self::Json(mut array) = self else { return Ok(()) };
+        if !array.begun {
+            array.next(out)?;
         }
-        all.push(b']');
-        let mut indented = Vec::new();
-        json::write_indented(&all, &mut indented);
-        out.write_all(&indented)
+        array.write(b"]", out)?;
+        out.write_all(b"\n")
     }
 }

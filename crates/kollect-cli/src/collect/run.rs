@@ -7,7 +7,7 @@ use super::contexts::{self, Context};
 use super::destination::{Destination, choose, printed_path};
 use super::export::Exporter;
 use super::outcome::{Verdict, summarise, tell};
-use super::records::{Head, RecordWriter, record};
+use super::records::{Array, Head, RecordWriter, record};
 use super::source::{Source, label};
 use super::units::{Unit, units};
 use super::{Hands, cluster, files, tables};
@@ -197,7 +197,7 @@ impl Finish<'_> {
             PrintFormat::Table | PrintFormat::Csv => self.lists(sources, format, verdict, &mut out),
             PrintFormat::Ndjson => self.records(sources, RecordWriter::Ndjson, verdict, &mut out),
             PrintFormat::Yaml => self.records(sources, RecordWriter::Yaml, verdict, &mut out),
-            PrintFormat::Json => self.records(sources, RecordWriter::Json(Vec::new()), verdict, &mut out),
+            PrintFormat::Json => self.records(sources, RecordWriter::Json(Array::default()), verdict, &mut out),
         };
         match printed.and_then(|()| out.flush()) {
             Err(error) if has_gone(&error) => {

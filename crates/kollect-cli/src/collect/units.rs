@@ -86,14 +86,8 @@ fn view_of(source: &Source, targets: &[usize]) -> View {
 /// Whether an inventory exports a target: of its namespace, by name and by label.
 fn selects(inventory: &KollectInventory, config: &Config, at: usize, planned: &Planned) -> bool {
     let target = &config.targets[at];
-    let refs = &inventory.spec.target_refs;
     target.cluster.is_none()
         && !planned.suspended
         && inventory.metadata.namespace.as_deref() == Some(&*target.namespace)
-        && (refs.is_empty() || refs.iter().any(|name| **name == *target.name))
-        && inventory
-            .spec
-            .target_selector
-            .as_ref()
-            .is_none_or(|selector| kollect_rules::selector_matches(selector, &target.labels))
+        && kollect_rules::exports_target(&inventory.spec, &target.name, &target.labels)
 }

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Read at once.
 const CHUNK: usize = 1 << 18;
@@ -78,42 +78,76 @@ impl Inputs {
 
     /// Hands out every object of every file.
     pub(super) fn each(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
+        if self.total > KEPT {
+            return self.places.iter().try_for_each(|place| self.read_place(place, each));
+        }
         if let Some(kept) = self.kept.get() {
             self.read.fetch_add(self.total, Ordering::Relaxed);
-            return if kept.iter().all(|object| each(object)) { Ok(()) } else { Err(ManifestError::Stopped) };
+            return hand_out(kept, each);
         }
-        let mut kept = Vec::new();
-        let mut keep = |object: &str| {
-            if self.total <= KEPT {
-                kept.push(object.into());
-            }
-            each(object)
-        };
-        self.read_all(&mut keep)?;
-        if self.total <= KEPT {
-            // Only another first reading at the same time could have been faster, with the same objects.
-            let _ = self.kept.set(kept);
-        }
-        Ok(())
+        let kept = self.read_at_once()?;
+        // Only another first reading at the same time could have been faster, with the same objects.
+        hand_out(self.kept.get_or_init(|| kept), each)
     }
 
-    fn read_all(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
-        for place in &self.places {
-            let (name, extension, file) = match place {
-                Place::Path(path) => {
-                    let file = File::open(path).map_err(|error| cannot_read(path, error))?;
-                    (path.display().to_string(), extension_of(path), file)
+    /// The objects of all files in their order, read by as many threads as there are processors.
+    fn read_at_once(&self) -> Result<Vec<Box<str>>, ManifestError> {
+        let next = AtomicUsize::new(0);
+        let take = || {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            self.places.get(at).map(|place| (at, place))
+        };
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((at, place)) = take() {
+                let mut objects: Vec<Box<str>> = Vec::new();
+                let read = self.read_place(place, &mut |object| {
+                    objects.push(object.into());
+                    true
+                });
+                done.push((at, read.map(|()| objects)));
+            }
+            done
+        };
+        let helpers =
+            std::thread::available_parallelism().map_or(1, usize::from).min(self.places.len()).saturating_sub(1);
+        let mut all = std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(done) => all.extend(done),
+                    Err(panic) => std::panic::resume_unwind(panic),
                 }
-                Place::Aside(file) => {
-                    let again = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
-                    ("-".to_owned(), String::new(), again.map_err(|error| TextError::Io(error).at("-"))?)
-                }
-            };
-            let mut text = BufReader::with_capacity(CHUNK, Counted { file, read: &self.read });
-            objects(&extension, &mut text, each).map_err(|error| error.at(&name))?;
+            }
+            all
+        });
+        all.sort_unstable_by_key(|(at, _)| *at);
+        let mut objects = Vec::new();
+        for (_, read) in all {
+            objects.append(&mut read?);
         }
-        Ok(())
+        Ok(objects)
     }
+
+    fn read_place(&self, place: &Place, each: &mut Each<'_>) -> Result<(), ManifestError> {
+        let (name, extension, file) = match place {
+            Place::Path(path) => {
+                let file = File::open(path).map_err(|error| cannot_read(path, error))?;
+                (path.display().to_string(), extension_of(path), file)
+            }
+            Place::Aside(file) => {
+                let again = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+                ("-".to_owned(), String::new(), again.map_err(|error| TextError::Io(error).at("-"))?)
+            }
+        };
+        let mut text = BufReader::with_capacity(CHUNK, Counted { file, read: &self.read });
+        objects(&extension, &mut text, each).map_err(|error| error.at(&name))
+    }
+}
+
+fn hand_out(objects: &[Box<str>], each: &mut Each<'_>) -> Result<(), ManifestError> {
+    if objects.iter().all(|object| each(object)) { Ok(()) } else { Err(ManifestError::Stopped) }
 }
 
 fn cannot_read(path: &Path, source: io::Error) -> ManifestError {

@@ -45,17 +45,11 @@ impl Control {
 
     /// The targets that the inventory exports, in canonical order.
     fn view_of_namespace(&self, namespace: &str, inventory: &KollectInventory) -> View {
-        let refs = &inventory.spec.target_refs;
         let world = self.world.read();
         let targets = crate::world::in_namespace(&world.targets, namespace)
             .filter(|(key, target)| {
                 let labels = target.metadata.labels.clone().unwrap_or_default();
-                let selected = inventory
-                    .spec
-                    .target_selector
-                    .as_ref()
-                    .is_none_or(|selector| kollect_rules::selector_matches(selector, &labels));
-                (refs.is_empty() || refs.iter().any(|name| *name == *key.name)) && selected
+                kollect_rules::exports_target(&inventory.spec, &key.name, &labels)
             })
             .filter_map(|(key, _)| match self.targets.get(key) {
                 Some(state) => state.in_view.then(|| state.key.clone()),

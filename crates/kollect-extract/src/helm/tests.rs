@@ -39,6 +39,23 @@ fn a_release_that_unpacks_to_too_much_is_an_error() {
 }
 
 #[test]
+fn a_release_that_was_cut_or_changed_is_an_error_of_any_size() {
+    for filling in [10, 3 << 20] {
+        let secret = packed(&[(r#"{"manifest":""#, 1), ("x", filling), (r#"","name":"n"}"#, 1)]);
+        assert_eq!(decode(&["name"], &secret).unwrap(), Some(json!({"name": "n"})));
+        let text = secret["data"]["release"].as_str().unwrap();
+        let bytes = STANDARD.decode(STANDARD.decode(text).unwrap()).unwrap();
+        let again = |bytes: &[u8]| json!({"data": {"release": STANDARD.encode(STANDARD.encode(bytes))}});
+        let mut wrong_sum = bytes.clone();
+        let at = wrong_sum.len() - 6;
+        wrong_sum[at] ^= 1;
+        for broken in [again(&wrong_sum), again(&bytes[..bytes.len() - 1]), again(&bytes[..bytes.len() / 2])] {
+            assert_eq!(decode(&["name"], &broken).unwrap_err().class, ErrorClass::Function, "{filling}");
+        }
+    }
+}
+
+#[test]
 fn no_more_than_a_little_is_kept() {
     for value in ["[],", "{\"a\":{}},", "null,", "\"text\",", "1,"] {
         let many = packed(&[(r#"{"name":["#, 1), (value, 200_000), ("0]}", 1)]);

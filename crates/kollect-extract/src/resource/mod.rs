@@ -10,7 +10,7 @@ pub use prune::is_prune_path;
 use crate::error::{CompileError, EvalError};
 use crate::mask::{FieldMask, MaskStep};
 use crate::profile::ResourceSource;
-use crate::scrub::{self, LAST_APPLIED, ScrubKeys};
+use crate::scrub::{self, LAST_APPLIED, Pair, ScrubKeys};
 use kollect_api::ExportInclude;
 use kollect_model::{Gvk, write_string};
 use prune::Prune;
@@ -257,16 +257,17 @@ fn write_object(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<(), EvalError> {
-    let names_a_secret = scrub::names_a_secret(map, keys);
+    let mut pair = Pair::default();
     let mut writer = Members { first: true };
     out.push(b'{');
     for (key, value) in map {
+        let hidden = pair.hides(key, value, keys);
         let below = place.field(key);
         if below.is_some_and(|below| below.dropped) {
             continue;
         }
         writer.key(key, out);
-        if names_a_secret && scrub::is_value_of_secret(key, value) {
+        if hidden {
             out.extend_from_slice(scrub::REPLACEMENT);
         } else {
             write_member(key, value, below, keys, out, depth + 1)?;

@@ -40,7 +40,7 @@ impl ScrubKeys {
 
     /// Whether values under `key` are secrets.
     pub fn is_sensitive(&self, key: &str) -> bool {
-        let key = key.trim();
+        let key = trimmed(key);
         let Some(last) = key.as_bytes().last() else { return false };
         if built_in(last.to_ascii_lowercase()).iter().any(|name| ends_with(key, name)) {
             return true;
@@ -54,6 +54,13 @@ impl ScrubKeys {
         let lower = key.to_lowercase();
         self.extra.iter().any(|name| matches(&lower, name))
     }
+}
+
+/// Nearly all keys begin and end with a letter and need no search for blanks, of which Unicode has many.
+fn trimmed(key: &str) -> &str {
+    let is_plain = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
+    let bytes = key.as_bytes();
+    if is_plain(bytes.first()) && is_plain(bytes.last()) { key } else { key.trim() }
 }
 
 fn matches(key: &str, name: &str) -> bool {

@@ -79,7 +79,7 @@ pub(crate) fn write(value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>, depth: u
 }
 
 fn write_object(map: &Map<String, Value>, keys: &ScrubKeys, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
-    let names_a_secret = names_a_secret(map, keys);
+    let mut pair = Pair::default();
     out.push(b'{');
     for (i, (key, value)) in map.iter().enumerate() {
         if i > 0 {
@@ -87,7 +87,7 @@ fn write_object(map: &Map<String, Value>, keys: &ScrubKeys, out: &mut Vec<u8>, d
         }
         write_string(key, out);
         out.push(b':');
-        if (names_a_secret && is_value_of_secret(key, value)) || hidden(key, value, keys) {
+        if pair.hides(key, value, keys) || hidden(key, value, keys) {
             out.extend_from_slice(REPLACEMENT);
         } else {
             write(value, keys, out, depth + 1)?;
@@ -102,9 +102,27 @@ fn is_switch(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }
 
-/// The member of a pair that holds what the other names.
-pub(crate) fn is_value_of_secret(key: &str, value: &Value) -> bool {
-    key == "value" && !is_switch(value)
+/// `{"name": "DB_PASSWORD", "value": …}`, as in the environment of a container: one member names what the other holds.
+///
+/// Must see all members of a map in their order, which puts `key` and `name` before `value`; looking them up took
+/// longer than everything else.
+#[derive(Default)]
+pub(crate) struct Pair {
+    names_a_secret: bool,
+}
+
+impl Pair {
+    /// Whether the value of `key`, the next member, is replaced.
+    pub(crate) fn hides(&mut self, key: &str, value: &Value, keys: &ScrubKeys) -> bool {
+        match key {
+            "key" | "name" => {
+                self.names_a_secret |= matches!(value, Value::String(name) if keys.is_sensitive(name));
+                false
+            }
+            "value" => self.names_a_secret && !is_switch(value),
+            _ => false,
+        }
+    }
 }
 
 fn hidden(key: &str, value: &Value, keys: &ScrubKeys) -> bool {
@@ -128,14 +146,6 @@ pub(crate) fn hides(key: &str, value: &Value, keys: &ScrubKeys, kept: impl Fn(&s
             structural || keys.is_sensitive(key)
         }
     }
-}
-
-/// `{"name": "DB_PASSWORD", "value": …}`, as in the environment of a container.
-pub(crate) fn names_a_secret(map: &Map<String, Value>, keys: &ScrubKeys) -> bool {
-    map.contains_key("value")
-        && ["name", "key"]
-            .iter()
-            .any(|field| matches!(map.get(*field), Some(Value::String(name)) if keys.is_sensitive(name)))
 }
 
 fn write_text(value: &str, out: &mut Vec<u8>) {
@@ -209,6 +219,13 @@ mod tests {
         assert_eq!(
             scrubbed("env", &json!([{"name": "DB_PASSWORD", "value": "x"}, {"name": "PORT", "value": "1"}])),
             json!([{"name": "DB_PASSWORD", "value": gone()}, {"name": "PORT", "value": "1"}])
+        );
+        assert_eq!(
+            scrubbed(
+                "v",
+                &json!({"key": "api_token", "z": 1, "value": {"any": "x"}, "more": [{"key": "a", "value": "x"}]})
+            ),
+            json!({"key": "api_token", "z": 1, "value": gone(), "more": [{"key": "a", "value": "x"}]})
         );
     }
 

@@ -41,6 +41,10 @@ fn scheme_end_in(text: &[u8]) -> Option<usize> {
 
 /// Whether the text is a Kubernetes object in JSON, as annotations of kubectl and of GitOps tools hold them.
 pub(super) fn is_manifest(text: &str) -> bool {
+    // Unicode has many blanks; most texts begin with a letter.
+    if text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) {
+        return false;
+    }
     let text = text.trim_start();
     text.starts_with('{') && ["\"apiVersion\"", "\"kind\"", "\"metadata\""].iter().all(|key| text.contains(key))
 }

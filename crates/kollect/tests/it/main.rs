@@ -13,6 +13,7 @@ mod leader;
 mod lifecycle;
 mod lists;
 mod outage;
+mod read_api;
 mod restart;
 mod revocation;
 mod secrets;

@@ -1,0 +1,242 @@
+//! What the leader has in memory: rows, and the Kollect objects as last seen.
+//!
+//! Separate because it decides what a reader gets of it: the rows of targets that the request may see, and never a page
+//! that looks whole while something is still being listed.
+
+use crate::page::{Facts, Unknown};
+use crate::query::Query;
+use crate::statuses;
+use kollect_api::{KollectInventory, KollectTarget};
+use kollect_control::kinds::NamespacedName;
+use kollect_control::world::{Objects, World, in_namespace};
+use kollect_model::{Row, TargetKey, Version};
+use kollect_store::{PartState, Store, View};
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The rows and objects of a leader.
+pub struct Held {
+    store: Arc<Store>,
+    world: Arc<RwLock<World>>,
+    /// Whether the world was read once.
+    started: Arc<AtomicBool>,
+}
+
+/// Why there is no page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoPage {
+    /// Too early.
+    #[error("reading the Kollect objects; try again in a moment")]
+    Starting,
+    /// Rows would be missing that are there in a moment.
+    #[error(
+        "target {target} is still being listed; try again in a moment, or ask for other targets with target=<name>"
+    )]
+    Listing {
+        /// `namespace/name`.
+        target: String,
+    },
+    /// No such inventory.
+    #[error("no KollectInventory {name} is in namespace {namespace}")]
+    NotFound {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+    },
+}
+
+impl Held {
+    /// What `store` and `world` hold, once `started`.
+    pub fn new(store: Arc<Store>, world: Arc<RwLock<World>>, started: Arc<AtomicBool>) -> Self {
+        Self { store, world, started }
+    }
+
+    /// Moves with every change of a row.
+    pub(crate) fn version(&self) -> Version {
+        self.store.cut()
+    }
+
+    /// The rows that the request means, in canonical order, and what is to be said with them.
+    pub(crate) fn rows(&self, query: &Query) -> Result<(Vec<Arc<Row>>, Facts), NoPage> {
+        self.is_started()?;
+        let (targets, exports) = {
+            let world = self.world.read();
+            let inventory = inventory_of(&world, query)?;
+            let targets = targets_of(&world, query, inventory);
+            (targets, inventory.map(|inventory| statuses::exports(inventory)).unwrap_or_default())
+        };
+        let mut unknown = Vec::new();
+        for (key, fault) in &targets {
+            for (_, namespace, state) in self.store.parts(&View::of(vec![key.clone()])) {
+                match state {
+                    PartState::Synced | PartState::Outside => {}
+                    PartState::Lost(why) => {
+                        unknown.push(Unknown { target: key.to_string(), namespace, reason: why.to_string() });
+                    }
+                    // A target that cannot be collected is listed when somebody mends it, not in a moment.
+                    PartState::Pending => match fault {
+                        Some(why) => {
+                            unknown.push(Unknown { target: key.to_string(), namespace, reason: why.clone() });
+                        }
+                        None => return Err(NoPage::Listing { target: key.to_string() }),
+                    },
+                }
+            }
+        }
+        let rows = self.store.snapshot(&View::of(targets.into_iter().map(|(key, _)| key).collect()));
+        Ok((rows, Facts { now: String::new(), exports, unknown }))
+    }
+
+    /// All inventories of a namespace, or of all namespaces, as JSON.
+    pub(crate) fn inventories(&self, namespace: &str) -> Result<Vec<u8>, NoPage> {
+        self.is_started()?;
+        Ok(statuses::inventories(&within(&self.world.read().inventories, namespace)))
+    }
+
+    /// All targets of a namespace, or of all namespaces, as JSON.
+    pub(crate) fn targets(&self, namespace: &str) -> Result<Vec<u8>, NoPage> {
+        self.is_started()?;
+        Ok(statuses::targets(&within(&self.world.read().targets, namespace)))
+    }
+
+    fn is_started(&self) -> Result<(), NoPage> {
+        if self.started.load(Ordering::Acquire) { Ok(()) } else { Err(NoPage::Starting) }
+    }
+}
+
+fn within<K>(objects: &Objects<K>, namespace: &str) -> Vec<Arc<K>> {
+    match namespace {
+        "" => objects.values().cloned().collect(),
+        namespace => in_namespace(objects, namespace).map(|(_, object)| object.clone()).collect(),
+    }
+}
+
+fn inventory_of<'w>(world: &'w World, query: &Query) -> Result<Option<&'w Arc<KollectInventory>>, NoPage> {
+    if query.namespace.is_empty() || query.inventory.is_empty() {
+        return Ok(None);
+    }
+    let found = world.inventories.get(&NamespacedName::new(&query.namespace, &query.inventory));
+    let missing = || NoPage::NotFound { namespace: query.namespace.clone(), name: query.inventory.clone() };
+    found.map(Some).ok_or_else(missing)
+}
+
+/// The targets whose rows are meant, each with the reason why it is not collected. Cluster targets belong to nobody who
+/// may only read a namespace.
+fn targets_of(
+    world: &World,
+    query: &Query,
+    inventory: Option<&Arc<KollectInventory>>,
+) -> Vec<(Arc<TargetKey>, Option<String>)> {
+    let exported = |target: &KollectTarget| {
+        let labels = target.metadata.labels.clone().unwrap_or_default();
+        let name = target.metadata.name.as_deref().unwrap_or_default();
+        inventory.is_none_or(|inventory| kollect_rules::exports_target(&inventory.spec, name, &labels))
+    };
+    let meant = within(&world.targets, &query.namespace).into_iter().filter(|target| {
+        let name = target.metadata.name.as_deref().unwrap_or_default();
+        !target.spec.suspend && (query.target.is_empty() || query.target == name) && exported(target)
+    });
+    meant
+        .map(|target| {
+            let meta = &target.metadata;
+            let (namespace, name) =
+                (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+            (Arc::new(TargetKey::namespaced(namespace, name)), fault_of(&target))
+        })
+        .collect()
+}
+
+fn fault_of(target: &KollectTarget) -> Option<String> {
+    let conditions = &target.status.as_ref()?.conditions;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "False")?;
+    Some(format!("{}: {}", ready.reason, ready.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kollect_model::{Gvk, ObjectKey, RowId, Uid};
+    use kollect_store::{Coverage, Wanted};
+    use serde_json::value::RawValue;
+    use serde_json::{Value, json};
+
+    fn target(namespace: &str, name: &str, labels: &Value, conditions: &Value) -> Arc<KollectTarget> {
+        let object = json!({
+            "metadata": {"namespace": namespace, "name": name, "labels": labels},
+            "spec": {"profileRef": "p"}, "status": {"conditions": conditions},
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn held() -> Held {
+        let mut world = World::default();
+        for (namespace, name, team) in [("shop", "apps", "web"), ("shop", "config", "ops"), ("pay", "apps", "web")] {
+            let key = NamespacedName::new(namespace, name);
+            world.targets.insert(key, target(namespace, name, &json!({"team": team}), &json!([])));
+        }
+        let inventory = |spec: Value| {
+            let object = json!({"metadata": {"namespace": "shop", "name": "daily"}, "spec": spec});
+            Arc::new(serde_json::from_value::<KollectInventory>(object).unwrap())
+        };
+        let selector = json!({"targetSelector": {"matchLabels": {"team": "web"}}, "snapshotSinkRefs": ["audit"]});
+        world.inventories.insert(NamespacedName::new("shop", "daily"), inventory(selector));
+        world.inventories.insert(NamespacedName::new("shop", "named"), inventory(json!({"targetRefs": ["config"]})));
+        let store = Arc::new(Store::new());
+        for key in [("shop", "apps"), ("shop", "config"), ("pay", "apps")] {
+            let key = Arc::new(TargetKey::namespaced(key.0, key.1));
+            store.ensure_target(&key);
+            store.set_wanted(&key, Wanted::ClusterScoped);
+            let id = RowId { target: key.clone(), uid: Uid::parse("u") };
+            let object =
+                ObjectKey { gvk: Arc::new(Gvk::new("", "v1", "Node")), namespace: "".into(), name: "n".into() };
+            store.upsert(Row::new(id, object, RawValue::from_string("{}".into()).unwrap()));
+            store.set_coverage(&key, "", Coverage::Synced);
+        }
+        Held::new(store, Arc::new(RwLock::new(world)), Arc::new(AtomicBool::new(true)))
+    }
+
+    fn seen(held: &Held, query: &str) -> Vec<String> {
+        let (rows, _) = held.rows(&Query::parse(query)).unwrap();
+        rows.iter().map(|row| row.id.target.to_string()).collect()
+    }
+
+    #[test]
+    fn a_namespace_sees_its_own_targets_and_an_inventory_those_it_exports() {
+        let held = held();
+        assert_eq!(seen(&held, ""), ["pay/apps", "shop/apps", "shop/config"]);
+        assert_eq!(seen(&held, "namespace=shop"), ["shop/apps", "shop/config"]);
+        assert_eq!(seen(&held, "namespace=shop&inventory=daily"), ["shop/apps"]);
+        assert_eq!(seen(&held, "namespace=shop&inventory=named"), ["shop/config"]);
+        assert_eq!(seen(&held, "namespace=nobody"), [""; 0]);
+        let missing = held.rows(&Query::parse("namespace=shop&inventory=other")).unwrap_err();
+        assert!(matches!(missing, NoPage::NotFound { .. }));
+        let (_, facts) = held.rows(&Query::parse("namespace=shop&inventory=daily")).unwrap();
+        assert_eq!(facts.exports.len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_answered_while_it_is_still_being_listed() {
+        let held = held();
+        let config = TargetKey::namespaced("shop", "config");
+        held.store.set_coverage(&config, "", Coverage::Pending);
+        let wait = NoPage::Listing { target: "shop/config".into() };
+        assert_eq!(held.rows(&Query::parse("namespace=shop")).unwrap_err(), wait);
+        assert_eq!(seen(&held, "namespace=shop&target=apps"), ["shop/apps"]);
+        assert_eq!(seen(&held, "namespace=shop&inventory=daily"), ["shop/apps"]);
+
+        let failed = json!([{"type": "Ready", "status": "False", "reason": "ProfileInvalid", "message": "no such profile",
+                             "lastTransitionTime": "2026-03-02T08:15:30Z"}]);
+        let faulty = target("shop", "config", &json!({}), &failed);
+        held.world.write().targets.insert(NamespacedName::new("shop", "config"), faulty);
+        let (rows, facts) = held.rows(&Query::parse("namespace=shop")).unwrap();
+        assert_eq!((rows.len(), &*facts.unknown[0].reason), (2, "ProfileInvalid: no such profile"));
+
+        held.store.set_coverage(&config, "", Coverage::Lost("Forbidden".into()));
+        let (_, facts) = held.rows(&Query::parse("namespace=shop")).unwrap();
+        assert_eq!(&*facts.unknown[0].reason, "Forbidden");
+        held.started.store(false, Ordering::Release);
+        assert_eq!(held.rows(&Query::parse("")).unwrap_err(), NoPage::Starting);
+    }
+}

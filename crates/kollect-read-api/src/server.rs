@@ -1,0 +1,280 @@
+//! HTTP for readers: who asks, what they may, what they get.
+//!
+//! Separate so that nothing else knows sockets. Plain HTTP, as the reference has it: put TLS in front of it. Every
+//! connection, page and stream is bounded.
+
+use crate::access::{Access, Refusal};
+use crate::held::{Held, NoPage};
+use crate::page::page;
+use crate::query::Query;
+use crate::routes::{Route, Wanted};
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use kollect_model::Version;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A caller has to send its request within this time.
+const HEADERS: Duration = Duration::from_secs(5);
+/// Running answers may end after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+const CONNECTIONS: usize = 256;
+/// Pages that are made at the same time; each looks at every row.
+const PAGES: usize = 2;
+const BUFFER: usize = 16 << 10;
+/// How often a stream looks for changes.
+const LOOK: Duration = Duration::from_millis(500);
+/// A stream without changes says that it is there.
+const ALIVE: Duration = Duration::from_secs(20);
+/// A stream ends after this time; whoever opens it again is asked for its rights again.
+const STREAM_LIFE: Duration = Duration::from_mins(10);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The server cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[error("listening on {address}: {source}")]
+pub struct ServerError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// What the server works with.
+pub struct Settings {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who may read.
+    pub access: Arc<dyn Access>,
+    /// What there is to read; nothing on a replica that does not lead.
+    pub held: watch::Receiver<Option<Arc<Held>>>,
+    /// Says the time of a page: RFC 3339, whole seconds.
+    pub clock: fn() -> String,
+}
+
+struct Server {
+    access: Arc<dyn Access>,
+    held: watch::Receiver<Option<Arc<Held>>>,
+    clock: fn() -> String,
+    pages: Semaphore,
+    stop: CancellationToken,
+}
+
+/// Serves until `stop`, then lets running answers end.
+pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), ServerError> {
+    let Settings { address, access, held, clock } = settings;
+    let listener = TcpListener::bind(address).await.map_err(|source| ServerError { address, source })?;
+    let server = Arc::new(Server { access, held, clock, pages: Semaphore::new(PAGES), stop: stop.clone() });
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = async {
+            let turn = connections.clone().acquire_owned().await.ok()?;
+            match listener.accept().await {
+                Ok((stream, _)) => Some((stream, turn)),
+                Err(error) => {
+                    // Out of file descriptors, most likely; asking again at once would only burn CPU.
+                    tracing::warn!(%error, "accepting a connection of the read API");
+                    sleep(Duration::from_millis(100)).await;
+                    None
+                }
+            }
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let Some((stream, turn)) = accepted else { continue };
+        let server = server.clone();
+        tasks.spawn(async move {
+            connection(stream, server).await;
+            drop(turn);
+        });
+    }
+    tasks.close();
+    if timeout(GRACE, tasks.wait()).await.is_err() {
+        tracing::debug!("connections of the read API were cut off");
+    }
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, server: Arc<Server>) {
+    let stop = server.stop.clone();
+    let service = service_fn(move |request| {
+        let server = server.clone();
+        async move { Ok::<_, Infallible>(server.answer(request).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection of the read API");
+    }
+}
+
+impl Server {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let uri = request.uri();
+        let Some(route) = Route::of(uri.path(), uri.query().unwrap_or_default()) else {
+            return text(StatusCode::NOT_FOUND, "there is nothing at this path");
+        };
+        if request.method() != Method::GET {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this API only reads; use GET");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            return response;
+        }
+        if let Err((status, why)) = self.admit(&request, &route).await {
+            return text(status, why);
+        }
+        let Some(held) = self.held.borrow().clone() else {
+            return later("this replica stands by; the leader answers");
+        };
+        let mut response = self.give(held, route.wanted).await;
+        if route.deprecated {
+            response.headers_mut().insert("deprecation", HeaderValue::from_static("true"));
+        }
+        response
+    }
+
+    async fn admit(&self, request: &Request<Incoming>, route: &Route) -> Result<(), (StatusCode, &'static str)> {
+        if !self.access.needs_token() {
+            return Ok(());
+        }
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = given.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+        });
+        let Some(token) = token else {
+            return Err((StatusCode::UNAUTHORIZED, "send a token: Authorization: Bearer <token>"));
+        };
+        self.access.check(token, &route.ask()).await.map_err(|refusal| match refusal {
+            Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Refusal::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "authorization check failed"),
+        })
+    }
+
+    async fn give(self: Arc<Self>, held: Arc<Held>, wanted: Wanted) -> Response<Body> {
+        let given = match wanted {
+            Wanted::Watch(query) => return self.watch(held, query),
+            Wanted::Rows(query) => self.page(held, query).await,
+            Wanted::Inventories { namespace } => held.inventories(&namespace),
+            Wanted::Targets { namespace } => held.targets(&namespace),
+        };
+        match given {
+            Ok(json) => response(StatusCode::OK, "application/json", full(json.into())),
+            Err(why @ NoPage::NotFound { .. }) => text(StatusCode::NOT_FOUND, &why.to_string()),
+            Err(why) => later(&why.to_string()),
+        }
+    }
+
+    /// Looking at every row takes too long for the thread that serves others.
+    async fn page(&self, held: Arc<Held>, query: Query) -> Result<Vec<u8>, NoPage> {
+        // The semaphore is never closed.
+        let _turn = self.pages.acquire().await;
+        let clock = self.clock;
+        let made = tokio::task::spawn_blocking(move || {
+            let (rows, mut facts) = held.rows(&query)?;
+            facts.now = clock();
+            Ok(page(&query, &rows, &facts))
+        });
+        // The run time ends, or the page panicked, which was logged.
+        made.await.unwrap_or(Err(NoPage::Starting))
+    }
+
+    fn watch(self: Arc<Self>, held: Arc<Held>, query: Query) -> Response<Body> {
+        let stream = Stream { server: self, held, query, sent: None, opened: Instant::now() };
+        let frames = stream::unfold(stream, async |mut stream| {
+            let bytes = stream.next().await?;
+            Some((Ok::<_, Infallible>(Frame::data(bytes)), stream))
+        });
+        let mut response = response(StatusCode::OK, "text/event-stream", StreamBody::new(frames).boxed_unsync());
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+    }
+}
+
+/// A caller that is told of changes.
+struct Stream {
+    server: Arc<Server>,
+    held: Arc<Held>,
+    query: Query,
+    /// Version of the rows that were sent last.
+    sent: Option<Version>,
+    opened: Instant,
+}
+
+impl Stream {
+    /// The next bytes to send; nothing when the stream ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        let since = Instant::now();
+        loop {
+            let leads = self.server.held.borrow().as_ref().is_some_and(|held| Arc::ptr_eq(held, &self.held));
+            if !leads || self.server.stop.is_cancelled() || self.opened.elapsed() > STREAM_LIFE {
+                return None;
+            }
+            // Before the rows are looked at: a change meanwhile is sent again.
+            let version = self.held.version();
+            if self.sent != Some(version) {
+                match self.server.page(self.held.clone(), self.query.clone()).await {
+                    Ok(page) => {
+                        self.sent = Some(version);
+                        return Some([b"event: inventory\ndata: ", page.as_slice(), b"\n"].concat().into());
+                    }
+                    Err(NoPage::NotFound { .. }) => return None,
+                    Err(NoPage::Starting | NoPage::Listing { .. }) => {}
+                }
+            }
+            if since.elapsed() > ALIVE {
+                return Some(Bytes::from_static(b": alive\n\n"));
+            }
+            tokio::select! {
+                () = self.server.stop.cancelled() => return None,
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+}
+
+fn later(why: &str) -> Response<Body> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Body> {
+    response(status, "text/plain; charset=utf-8", full(format!("{text}\n").into()))
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).boxed_unsync()
+}
+
+fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
