@@ -10,7 +10,6 @@ use crate::inventory::InventoryState;
 use crate::inventory::cleanup::Finished;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::metrics::{Controller, ControllerResult, KindClass, Metrics, ProfileGvk};
-use crate::observe::Documents;
 use crate::profile::Compiled;
 use crate::registry::SinkRegistry;
 use crate::shared::conditions::{Wanted, merge};
@@ -86,8 +85,6 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where outcomes of exports and changes of collection are marked.
     pub dirty: Dirty,
-    /// Which bindings write whole documents.
-    pub documents: Documents,
     /// Labels and annotations of namespaces.
     pub namespaces: watch::Receiver<Option<Arc<NamespaceFacts>>>,
     /// Settings.
@@ -106,7 +103,6 @@ pub struct Control {
     pub(crate) namespaces: watch::Receiver<Option<Arc<NamespaceFacts>>>,
     pub(crate) world: Arc<RwLock<World>>,
     pub(crate) dirty: Dirty,
-    pub(crate) documents: Documents,
     pub(crate) secrets: Secrets,
     pub(crate) statuses: StatusWriter,
     pub(crate) profiles: HashMap<NamespacedName, Compiled>,
@@ -140,8 +136,7 @@ impl Control {
 
     /// Control loops that have not started. Everything they spawn ends with `stop`.
     pub fn new(parts: Parts, stop: CancellationToken) -> Self {
-        let Parts { client, store, exporter, collector, registry, metrics, dirty, documents, namespaces, settings } =
-            parts;
+        let Parts { client, store, exporter, collector, registry, metrics, dirty, namespaces, settings } = parts;
         Self {
             secrets: Secrets::new(client.clone(), dirty.clone()),
             statuses: StatusWriter::start(client.clone(), stop.clone()),
@@ -156,7 +151,6 @@ impl Control {
             namespaces,
             world: Arc::default(),
             dirty,
-            documents,
             profiles: HashMap::new(),
             sinks: HashMap::new(),
             targets: BTreeMap::new(),

@@ -6,17 +6,13 @@ use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::metrics::{CacheResult, KindClass, Metrics, Reason, Resource, SinkType};
 use crate::shared::dirty::Dirty;
 use kollect_collect::{CollectErrorClass, CollectObserver, Gvr};
-use kollect_export::{BindingId, Class, Outcome, OutcomeResult, Reporter, SinkError};
+use kollect_export::{Class, Outcome, OutcomeResult, Reporter, SinkError};
 use kollect_model::{TargetKey, TargetScope};
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Documents from this size on are near the point where they should be split.
 const SPILL_WARN_BYTES: u64 = 1 << 20;
-
-/// Bindings that write whole documents; the control loops keep it up to date.
-pub type Documents = Arc<parking_lot::Mutex<HashSet<BindingId>>>;
 
 /// Hears of everything the engines do.
 pub struct Observer {
@@ -24,8 +20,6 @@ pub struct Observer {
     pub metrics: Arc<Metrics>,
     /// What needs a look afterwards.
     pub dirty: Dirty,
-    /// Whose size matters.
-    pub documents: Documents,
 }
 
 /// Value of the `reason` label of `kollect_sink_errors_total`.
@@ -51,7 +45,7 @@ impl Reporter for Observer {
         }
         match &outcome.result {
             OutcomeResult::Exported(receipt) => {
-                if outcome.bytes >= SPILL_WARN_BYTES && self.documents.lock().contains(&outcome.binding) {
+                if outcome.document && outcome.bytes >= SPILL_WARN_BYTES {
                     self.metrics.export_spill_warn.inc();
                     tracing::warn!(inventory = %key, sink = %outcome.binding.sink, bytes = outcome.bytes,
                         threshold = SPILL_WARN_BYTES, "export payload exceeds spill warn threshold");

@@ -6,7 +6,7 @@
 use crate::binding_compare::{Part, is_decided};
 use crate::binding_files::FileCycle;
 use crate::binding_rows::{Cursor, RowCycle};
-use crate::layout::{DocumentSpec, Mode, PathIndex};
+use crate::layout::{DocumentSpec, PathIndex};
 use crate::{Cadence, Class, ExportSettings, Landed, Moment, SinkError, backoff};
 use kollect_model::{TargetKey, Version};
 use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
@@ -187,7 +187,7 @@ impl Binding {
         spec: &Arc<DocumentSpec>,
         exported_at: String,
     ) -> Result<FileCycle, NotReady> {
-        if spec.mode == Mode::Document
+        if spec.mode.needs_all_rows()
             // Every change needs the whole document; nobody has the rows of a part that is not listed yet.
             && let Some(why) = pending(store, &self.view)
         {

@@ -68,6 +68,8 @@ pub struct FileCycle {
     owed: BTreeSet<Part>,
     checksum: Option<String>,
     touched: bool,
+    /// What the sink could say of what it holds.
+    knowledge: Knowledge,
 }
 
 impl FileCycle {
@@ -84,7 +86,20 @@ impl FileCycle {
             Cursor::Known { view, version } => Phase::Delta { old: view.clone(), since: *version },
             Cursor::Unknown | Cursor::Underway(_) => Phase::Read,
         };
-        Self { id, view, spec, reader, exported_at, phase, cursor, index, owed, checksum: None, touched: false }
+        Self {
+            id,
+            view,
+            spec,
+            reader,
+            exported_at,
+            phase,
+            cursor,
+            index,
+            owed,
+            checksum: None,
+            touched: false,
+            knowledge: Knowledge::Complete,
+        }
     }
 
     /// What to do next. Asked again after every answer. Renders files, so it may take a while for many rows.
@@ -170,22 +185,27 @@ impl FileCycle {
                 let landing = Landing { index: Next::Part(plan.update), upto, checksum: None, owed: self.owed.clone() };
                 Ok(self.send(store, plan.changes, (store.counts(&self.view), &checksum), landing))
             }
-            Ok(Delta::NeedsFullPlan) if self.spec.mode == Mode::Document => {
+            Ok(Delta::NeedsFullPlan) => {
+                let held: Vec<HeldFile> = self.index.held_documents().collect();
+                if held.is_empty() {
+                    return Ok(self.read(store));
+                }
                 // Of parts that were lost since, the store still has the rows.
-                let (held, carried) = (self.index.held_documents().collect(), self.index.carried().to_vec());
-                self.plan_full(store, held, carried)
+                self.plan_full(store, held, Some(self.index.carried().to_vec()))
             }
-            Ok(Delta::NeedsFullPlan) => Ok(self.read(store)),
             Err(error) => Err(error.into_sink_error()),
         }
     }
 
     /// A document needs what the held one says of lost parts; a tree has files of its own for them.
     fn compare(&mut self, store: &Store, held: Vec<HeldFile>, knowledge: Knowledge) -> Result<FileStep, SinkError> {
-        if self.spec.mode != Mode::Document || unknown_parts(store, &self.view).is_empty() {
-            return self.plan_full(store, held, Vec::new());
-        }
-        if knowledge == Knowledge::Unknown {
+        self.knowledge = knowledge;
+        self.plan_full(store, held, None)
+    }
+
+    /// Has the held files read that may say something of parts that cannot be listed.
+    fn carry_over(&mut self, store: &Store, held: Vec<HeldFile>) -> Result<FileStep, SinkError> {
+        if self.knowledge == Knowledge::Unknown {
             return Err(SinkError::transient(
                 "plan",
                 "a part of the inventory cannot be listed, and the sink cannot say what it holds of it",
@@ -201,26 +221,39 @@ impl FileCycle {
             return Ok(FileStep::ReadFile(path));
         }
         let (held, carried) = carrying.finish();
-        self.plan_full(store, held, carried)
+        self.plan_full(store, held, Some(carried))
     }
 
-    fn plan_full(&mut self, store: &Store, held: Vec<HeldFile>, carried: Vec<Arc<Row>>) -> Result<FileStep, SinkError> {
+    /// `carried`: rows that only the held document knows; `None` when nobody looked yet.
+    fn plan_full(
+        &mut self,
+        store: &Store,
+        held: Vec<HeldFile>,
+        carried: Option<Vec<Arc<Row>>>,
+    ) -> Result<FileStep, SinkError> {
         let upto = store.cut();
         let unknown = unknown_parts(store, &self.view);
         let pending = |part: &Part| store.part_state(&part.0, &part.1) == PartState::Pending;
-        if self.spec.mode == Mode::Document && unknown.iter().any(pending) {
+        if self.spec.mode.needs_all_rows() && unknown.iter().any(pending) {
             return Err(SinkError::transient(
                 "plan",
-                "a part of the inventory is being listed again; the document stays as it is",
+                "a part of the inventory is being listed again; the files stay as they are",
             ));
         }
         // Judged before the snapshot: a row that comes back in between is in both, and not in neither.
-        let carried = still_unproven(store, &self.view, carried);
+        let known = carried.is_some();
+        let carried = still_unproven(store, &self.view, carried.unwrap_or_default());
         let (rows, carried) = merge(&self.view, store.snapshot(&self.view), carried);
-        let mut plan =
-            plan_full(&self.spec, &rows, &self.exported_at).map_err(crate::layout::LayoutError::into_sink_error)?;
+        let spec = self.spec.clone();
+        let spec = spec.resolved(&rows);
+        if spec.mode == Mode::Document && !known && !unknown.is_empty() {
+            return self.carry_over(store, held);
+        }
+        let lost = LostFiles::new(&spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
+        let kept = held.iter().filter(|file| !lost.may_delete(&file.path)).cloned().collect();
+        let planned = plan_full(&self.spec, &rows, &self.exported_at, kept);
+        let mut plan = planned.map_err(crate::layout::LayoutError::into_sink_error)?;
         plan.index.carry(carried);
-        let lost = LostFiles::new(&self.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
         let changes = plan.difference(held, &|path| lost.may_delete(path));
         let checksum = plan.checksum.clone();
         let words = checksum.clone().unwrap_or_else(|| store.checksum(&self.view).to_string());

@@ -62,6 +62,7 @@ pub(crate) struct PendingRemoval {
 pub(crate) struct Report {
     last_export: Option<SystemTime>,
     checksum: Option<String>,
+    document: bool,
     summed_at: Option<Moment>,
     rows: u64,
     rejected: BTreeMap<RowId, String>,
@@ -142,6 +143,7 @@ impl Report {
     }
 
     fn sum(&mut self, store: &Store, binding: &Binding, tally: &Tally, now: Moment) {
+        self.document = tally.checksum.is_some();
         if let Some(checksum) = &tally.checksum {
             self.checksum = Some(checksum.clone());
             self.rows = store.counts(binding.view());
@@ -174,6 +176,7 @@ impl SlotState {
             checksum: report.checksum.clone(),
             rows: report.rows,
             rejected: rejected.collect(),
+            document: report.document,
             destination: self.spec.destination.clone(),
             revision: report.revision.clone(),
             cycle: self.binding.cycles(),

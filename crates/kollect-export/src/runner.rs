@@ -127,6 +127,7 @@ pub(crate) fn outcome(
         duration: Duration::ZERO,
         rows: 0,
         bytes: 0,
+        document: false,
         result,
     }
 }
@@ -196,10 +197,10 @@ pub(crate) fn conclude(
                         crate::BindingState::Exported | crate::BindingState::Debounced { .. }
                     );
                 state.report.succeeded(&exporter.store, &state.binding, &tally, touched, &exporter.clock);
-                let (rows, bytes) = (tally.receipt.rows, tally.receipt.bytes);
+                let (rows, bytes, document) = (tally.receipt.rows, tally.receipt.bytes, tally.checksum.is_some());
                 let result = OutcomeResult::Exported(tally.receipt);
                 let duration = now.saturating_sub(started);
-                news.then(|| Outcome { duration, rows, bytes, ..outcome(slot, state, exporter, result) })
+                news.then(|| Outcome { duration, rows, bytes, document, ..outcome(slot, state, exporter, result) })
             }
         }
     };

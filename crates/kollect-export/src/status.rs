@@ -50,6 +50,8 @@ pub struct BindingStatus {
     pub rows: u64,
     /// Rows that the backend cannot take.
     pub rejected: Vec<Rejected>,
+    /// What was last exported is a whole document.
+    pub document: bool,
     /// Where the data goes, without credentials.
     pub destination: String,
     /// The backend's name of the last state.
@@ -101,6 +103,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Payload bytes sent.
     pub bytes: u64,
+    /// They are those of a whole document.
+    pub document: bool,
     /// What came of it.
     pub result: OutcomeResult,
 }

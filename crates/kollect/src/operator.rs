@@ -11,7 +11,7 @@ use kollect_control::clock::{fence_of, precise_timestamp};
 use kollect_control::control::{Control, ControlSettings, Parts};
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
-use kollect_control::observe::{Documents, Observer};
+use kollect_control::observe::Observer;
 use kollect_control::shared::dirty::Dirty;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::Guard;
@@ -234,9 +234,7 @@ impl Work {
     ) -> Self {
         let store = Arc::new(Store::new());
         let dirty = Dirty::default();
-        let documents = Documents::default();
-        let observer =
-            Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone(), documents: documents.clone() });
+        let observer = Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone() });
         let export = ExportSettings { export_timeout: settings.export_timeout, ..ExportSettings::default() };
         let exporter = Exporter::new(store.clone(), right, export, observer.clone());
         let collect = CollectSettings {
@@ -255,7 +253,6 @@ impl Work {
             registry: Arc::new(registry(args)),
             metrics,
             dirty,
-            documents,
             namespaces: namespaces.facts(),
             settings: control_settings(args, settings),
         };

@@ -225,23 +225,29 @@ fn document(spec: &KollectSnapshotSinkSpec, context: &DocumentContext) -> Result
         PathTemplate::parse(text, grammar).map_err(|why| invalid(format!("{field}: {why}")))
     };
     let layout = common.layout.clone().unwrap_or_default();
+    let index = layout.index.clone().unwrap_or_default();
+    let index_template = index.path_template.as_deref().unwrap_or(DEFAULT_DOCUMENT_TEMPLATE);
     let filename = layout.filename.clone().unwrap_or_default();
     let defaults = FilenameOptions::default();
     let document_template = common.path_template.as_deref().unwrap_or(DEFAULT_DOCUMENT_TEMPLATE);
     let row_template = layout.path_template.as_deref().unwrap_or(DEFAULT_ROW_TEMPLATE);
     Ok(DocumentSpec {
-        mode: match layout.mode.unwrap_or_default() {
-            LayoutMode::Document => Mode::Document,
-            LayoutMode::PerResource => Mode::PerResource,
-            LayoutMode::Split => Mode::Split,
+        mode: match layout.mode {
+            Some(LayoutMode::Document) => Mode::Document,
+            Some(LayoutMode::PerResource) => Mode::PerResource,
+            // Without its index a split tree is a plain one.
+            Some(LayoutMode::Split) if index.enabled == Some(false) => Mode::PerResource,
+            Some(LayoutMode::Split) => Mode::Split,
+            None => Mode::Auto,
         },
-        content: match layout.content.unwrap_or_default() {
-            LayoutContent::Item => Content::Item,
-            LayoutContent::Attributes => Content::Attributes,
-            LayoutContent::Manifest => Content::Manifest,
+        content: match (layout.content, layout.mode) {
+            (Some(LayoutContent::Item), _) | (None, Some(_)) => Content::Item,
+            (Some(LayoutContent::Attributes), _) => Content::Attributes,
+            (Some(LayoutContent::Manifest), _) | (None, None) => Content::Manifest,
         },
         format: format(common)?,
         path_template: template("spec.pathTemplate", document_template, Grammar::Document)?,
+        index_template: template("spec.layout.index.pathTemplate", index_template, Grammar::Document)?,
         row_template: template("spec.layout.pathTemplate", row_template, Grammar::Row)?,
         filename: FilenameOptions {
             group_in_path: match filename.group_in_path.unwrap_or_default() {

@@ -43,6 +43,20 @@ pub enum FileLayout {
     /// One file per row
     #[value(name = "perResource")]
     PerResource,
+    /// One file per row, and an index of them
+    #[value(name = "split")]
+    Split,
+}
+
+/// What a file of one row contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileContent {
+    /// The whole row
+    Item,
+    /// Its attributes
+    Attributes,
+    /// The copy of the object; needs profiles with export.mode: Resource
+    Manifest,
 }
 
 /// What is logged.
@@ -97,6 +111,9 @@ pub struct CollectArgs {
     /// Files in the output directory
     #[arg(long, value_enum, value_name = "LAYOUT", default_value = "document")]
     pub layout: FileLayout,
+    /// What files of single rows contain
+    #[arg(long, value_enum, value_name = "CONTENT", default_value = "item")]
+    pub content: FileContent,
     /// Paths in the output directory, with the placeholders of pathTemplate or layout.pathTemplate of a sink
     #[arg(long, value_name = "TEMPLATE")]
     pub path_template: Option<String>,
@@ -136,11 +153,18 @@ impl CollectArgs {
             !(self.dry_run && printed),
             "--dry-run: printing writes nothing anyway; remove it or name a directory"
         );
-        let files =
-            self.path_template.is_some() || self.layout != FileLayout::Document || self.file_format != FileFormat::Yaml;
+        let rows = self.content != FileContent::Item;
+        let files = self.path_template.is_some()
+            || self.layout != FileLayout::Document
+            || self.file_format != FileFormat::Yaml
+            || rows;
         anyhow::ensure!(
             directory || !files,
-            "--layout, --path-template and --file-format need --output with a directory"
+            "--layout, --content, --path-template and --file-format need --output with a directory"
+        );
+        anyhow::ensure!(
+            self.layout != FileLayout::Document || !rows,
+            "--content: a document contains items; add --layout perResource or --layout split"
         );
         anyhow::ensure!(self.namespace.as_deref() != Some(""), "--namespace: name a namespace");
         Ok(())

@@ -3,7 +3,7 @@
 //! Separate because it is decided before anything is contacted.
 
 use super::Hands;
-use super::args::{CollectArgs, FileFormat, FileLayout, PrintFormat};
+use super::args::{CollectArgs, FileContent, FileFormat, FileLayout, PrintFormat};
 use super::units::Unit;
 use crate::config::Config;
 use kollect_api::SinkFamily;
@@ -11,7 +11,7 @@ use kollect_control::registry::SinkObject;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
-    Mode, Partitioning, PathTemplate,
+    Mode, Partitioning, PathFacts, PathTemplate, TemplateError,
 };
 use kollect_export::{Family, FileSink};
 use std::io::IsTerminal as _;
@@ -35,8 +35,12 @@ pub(super) enum Destination {
 pub(super) struct Directory {
     pub(super) path: String,
     pub(super) sink: Arc<dyn FileSink>,
-    template: PathTemplate,
+    /// Of documents and indexes.
+    whole: PathTemplate,
+    /// Of files of single rows.
+    rows: PathTemplate,
     mode: Mode,
+    content: Content,
     format: Format,
 }
 
@@ -137,75 +141,88 @@ fn sinks(config: &Config) -> anyhow::Result<()> {
 }
 
 fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> anyhow::Result<Directory> {
-    let (mode, grammar) = match args.layout {
-        FileLayout::Document => (Mode::Document, Grammar::Document),
-        FileLayout::PerResource => (Mode::PerResource, Grammar::Row),
+    let mode = match args.layout {
+        FileLayout::Document => Mode::Document,
+        FileLayout::PerResource => Mode::PerResource,
+        FileLayout::Split => Mode::Split,
     };
-    // Several clusters must not share a path.
-    let by_cluster = format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}");
-    let usual = match (mode, several) {
-        (Mode::Document, false) => DEFAULT_DOCUMENT_TEMPLATE,
-        (Mode::Document, true) => &by_cluster,
-        _ => DEFAULT_ROW_TEMPLATE,
+    if let Some(text) = &args.path_template {
+        anyhow::ensure!(
+            !several || text.contains("{cluster}"),
+            "--path-template: with several contexts it must contain {{cluster}}, else they would share files"
+        );
+    }
+    let own = |grammar| {
+        let parse = |text: &String| PathTemplate::parse(text, grammar);
+        let own = args.path_template.as_ref().filter(|_| (mode == Mode::Document) == (grammar == Grammar::Document));
+        own.map(parse).transpose().map_err(|why| anyhow::anyhow!("--path-template: {why}"))
     };
-    let text = args.path_template.as_deref().unwrap_or(usual);
-    let template = PathTemplate::parse(text, grammar).map_err(|why| anyhow::anyhow!("--path-template: {why}"))?;
-    anyhow::ensure!(
-        !several || text.contains("{cluster}"),
-        "--path-template: with several contexts it must contain {{cluster}}, else they would share files"
-    );
+    let whole = match own(Grammar::Document)? {
+        Some(own) => own,
+        None => usual_path(several)?,
+    };
+    let rows = match own(Grammar::Row)? {
+        Some(own) => own,
+        None => PathTemplate::parse(DEFAULT_ROW_TEMPLATE, Grammar::Row)?,
+    };
     let format = match args.file_format {
         FileFormat::Yaml => Format::Yaml,
         FileFormat::Json => Format::Json,
         FileFormat::Ndjson => Format::Ndjson,
     };
+    let content = match args.content {
+        FileContent::Item => Content::Item,
+        FileContent::Attributes => Content::Attributes,
+        FileContent::Manifest => Content::Manifest,
+    };
     let sink = (hands.directory)(Path::new(path), args.dry_run);
-    Ok(Directory { path: path.to_owned(), sink, template, mode, format })
+    Ok(Directory { path: path.to_owned(), sink, whole, rows, mode, content, format })
+}
+
+/// Where documents are when nothing is said. Several clusters must not share a path.
+fn usual_path(several: bool) -> Result<PathTemplate, TemplateError> {
+    let text =
+        if several { format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}") } else { DEFAULT_DOCUMENT_TEMPLATE.to_owned() };
+    PathTemplate::parse(&text, Grammar::Document)
 }
 
 impl Directory {
     /// The layout of one export.
     pub(super) fn document(&self, unit: &Unit<'_>, cluster: &str) -> DocumentSpec {
-        document(unit, cluster, DIRECTORY, self.mode, self.format, &self.template)
-    }
-}
-
-/// A layout without the words of a sink.
-fn document(
-    unit: &Unit<'_>,
-    cluster: &str,
-    sink_name: &str,
-    mode: Mode,
-    format: Format,
-    template: &PathTemplate,
-) -> DocumentSpec {
-    DocumentSpec {
-        mode,
-        content: Content::Item,
-        format,
-        path_template: template.clone(),
-        row_template: template.clone(),
-        filename: FilenameOptions::default(),
-        cluster: cluster.into(),
-        inventory: unit.key.clone(),
-        generation: unit.generation(),
-        sink_name: sink_name.into(),
-        // A directory takes files of any size.
-        max_bytes: unit.max_bytes().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-        backend_limit: None,
-        partitioning: match unit.partitioning() {
-            kollect_api::Partitioning::Auto => Partitioning::Auto,
-            kollect_api::Partitioning::Disabled => Partitioning::Disabled { spill_limit: None },
-        },
-        commit: CommitTemplates::default(),
-        author: Author::default(),
+        DocumentSpec {
+            mode: self.mode,
+            content: self.content,
+            format: self.format,
+            path_template: self.whole.clone(),
+            row_template: self.rows.clone(),
+            index_template: self.whole.clone(),
+            filename: FilenameOptions::default(),
+            cluster: cluster.into(),
+            inventory: unit.key.clone(),
+            generation: unit.generation(),
+            sink_name: DIRECTORY.into(),
+            // A directory takes files of any size.
+            max_bytes: unit.max_bytes().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            backend_limit: None,
+            partitioning: match unit.partitioning() {
+                kollect_api::Partitioning::Auto => Partitioning::Auto,
+                kollect_api::Partitioning::Disabled => Partitioning::Disabled { spill_limit: None },
+            },
+            commit: CommitTemplates::default(),
+            author: Author::default(),
+        }
     }
 }
 
 /// The path that printed records name: where the default layout would write them.
 pub(super) fn printed_path(unit: &Unit<'_>, cluster: &str, several: bool) -> String {
-    let text =
-        if several { format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}") } else { DEFAULT_DOCUMENT_TEMPLATE.to_owned() };
-    let Ok(template) = PathTemplate::parse(&text, Grammar::Document) else { return String::new() };
-    document(unit, cluster, DIRECTORY, Mode::Document, Format::Yaml, &template).document_path().unwrap_or_default()
+    let facts = PathFacts {
+        cluster,
+        namespace: &unit.key.namespace,
+        name: &unit.key.name,
+        generation: unit.generation(),
+        extension: Format::Yaml.extension(),
+        filename: FilenameOptions::default(),
+    };
+    usual_path(several).ok().and_then(|path| path.render_document(&facts).ok()).unwrap_or_default()
 }

@@ -189,14 +189,6 @@ impl Control {
             known.is_some_and(|k| k.config_version == spec.config_version && k.view == spec.view && k.id == spec.id);
         let id = spec.id.clone();
         if !same {
-            let whole = spec.document.as_ref().is_some_and(|d| d.mode == kollect_export::layout::Mode::Document);
-            let mut documents = self.documents.lock();
-            if whole {
-                documents.insert(id.clone())
-            } else {
-                documents.remove(&id)
-            };
-            drop(documents);
             self.exporter.set_binding(spec.clone());
             state.bindings.insert(name.to_owned(), spec);
         }

@@ -12,6 +12,7 @@ use crate::shared::conditions::{Wanted, merge};
 use crate::sink::decide::Probed;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kollect_api::SinkExportStatus;
+use kollect_export::BindingSpec;
 use kollect_export::BindingStatus;
 use kollect_export::layout::Mode;
 use serde_json::{Map, Value, json};
@@ -128,7 +129,13 @@ impl Control {
     /// Only whole documents have a size to worry about.
     fn shard_warning(&self, object: &ObjectRef, inventory: &InventoryObject, items: u64) -> Option<String> {
         let bindings = &self.inventories.get(&object.key())?.bindings;
-        let documents = bindings.values().any(|b| b.document.as_ref().is_some_and(|d| d.mode == Mode::Document));
+        let is_document = |binding: &BindingSpec| match binding.document.as_ref().map(|document| document.mode) {
+            Some(Mode::Document) => true,
+            // Which it is was decided with the rows.
+            Some(Mode::Auto) => self.exporter.status(&binding.id).is_some_and(|status| status.document),
+            Some(Mode::PerResource | Mode::Split) | None => false,
+        };
+        let documents = bindings.values().any(is_document);
         if !documents || items < self.settings.shard_warn_rows {
             return None;
         }

@@ -4,7 +4,9 @@
 //! once, when the row was made; everything here copies or re-arranges it.
 
 pub mod decode;
+pub mod event;
 pub mod json;
+pub mod manifest;
 pub mod ndjson;
 pub mod yaml;
 
@@ -45,7 +47,7 @@ pub enum Content {
     Item,
     /// The attributes map only.
     Attributes,
-    /// The embedded object. Not supported yet.
+    /// The copy of the object, as a manifest.
     Manifest,
 }
 
@@ -54,6 +56,10 @@ pub fn write_row(row: &Row, content: Content, format: Format, out: &mut Vec<u8>)
     match (format, content) {
         (Format::Yaml, Content::Item) => yaml::write_item(row, yaml::Place::Root, out),
         (Format::Yaml, Content::Attributes) => yaml::write_json(row.attributes.get(), yaml::Place::Root, out),
+        (Format::Yaml, Content::Manifest) => {
+            let json = String::from_utf8(json_of(row, content)?).map_err(io::Error::other)?;
+            yaml::write_json(&json, yaml::Place::Root, out)
+        }
         (Format::Json, _) => {
             json::write_indented(&json_of(row, content)?, out);
             Ok(())
@@ -62,7 +68,6 @@ pub fn write_row(row: &Row, content: Content, format: Format, out: &mut Vec<u8>)
             ndjson::write_line(&json_of(row, content)?, out);
             Ok(())
         }
-        (_, Content::Manifest) => Err(manifest_unsupported()),
     }
 }
 
@@ -70,12 +75,12 @@ fn json_of(row: &Row, content: Content) -> io::Result<Vec<u8>> {
     match content {
         Content::Item => Ok(kollect_model::item_bytes(row)),
         Content::Attributes => Ok(row.attributes.get().as_bytes().to_vec()),
-        Content::Manifest => Err(manifest_unsupported()),
+        Content::Manifest => {
+            let mut out = Vec::with_capacity(row.attributes.get().len());
+            manifest::write_manifest(row, &mut out).map_err(io::Error::other)?;
+            Ok(out)
+        }
     }
-}
-
-fn manifest_unsupported() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "layout.content: manifest is not supported yet")
 }
 
 /// The file of one row, rendered when it is written.

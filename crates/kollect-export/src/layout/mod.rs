@@ -1,17 +1,20 @@
 //! Which files a binding writes: rows in, paths with digests and bodies out.
 //!
 //! Separate from the engine so that "what is written to Git?" has one answer that needs no clock, no network and no sink.
-//! `document` makes one file (or its parts) of all rows, `tree` one file per row. A file's digest says what it was made
+//! `document` makes one file (or its parts) of all rows, `tree` one file per row, `split` a tree with an index. A file's digest says what it was made
 //! from, not what its bytes are, so the time of an export alone never causes a write.
 
+mod columns;
 mod commit;
 mod document;
 mod lost;
 mod paths;
 mod record;
 mod segments;
+mod split;
 mod tree;
 
+pub use columns::{hive_path, promoted_column};
 pub use commit::{Author, CommitFacts, CommitTemplates, DEFAULT_SUBJECT};
 pub use lost::LostFiles;
 pub use paths::{
@@ -22,9 +25,11 @@ pub use record::{Entry, Record, RecordChange, RecordError, RecordFiles};
 pub use segments::PathError;
 pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 
+use crate::encode::manifest::copy_of;
 use crate::encode::{Content, Format};
 use crate::{Body, FileChange, HeldFile, InventoryKey, SinkError};
 use kollect_model::{Change, Digest, Row, canonical_cmp};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -36,8 +41,17 @@ pub enum Mode {
     Document,
     /// One file per row.
     PerResource,
-    /// One file per row and an index. Not supported yet.
+    /// One file per row and an index.
     Split,
+    /// One file per row while every row holds a copy of its object under one attribute, else one document.
+    Auto,
+}
+
+impl Mode {
+    /// Whether a change of one row concerns all of them, so that none may be missing.
+    pub(crate) fn needs_all_rows(self) -> bool {
+        self != Self::PerResource
+    }
 }
 
 /// `spec.partitioning` of the inventory. Concerns documents only.
@@ -66,6 +80,8 @@ pub struct DocumentSpec {
     pub path_template: PathTemplate,
     /// `layout.pathTemplate`.
     pub row_template: PathTemplate,
+    /// `layout.index.pathTemplate`, for split trees.
+    pub index_template: PathTemplate,
     /// `layout.filename`.
     pub filename: FilenameOptions,
     /// `spec.cluster` of the sink; may be empty.
@@ -105,6 +121,22 @@ impl DocumentSpec {
         self.path_template
             .render_document(&self.facts())
             .map_err(|why| LayoutError::Path { what: format!("inventory {}", self.inventory), why })
+    }
+
+    /// The layout for these rows: what [`Mode::Auto`] stands for, everything else as it is.
+    pub(crate) fn resolved(&self, rows: &[Arc<Row>]) -> Cow<'_, Self> {
+        if self.mode != Mode::Auto {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(if common_copy(rows).is_some() { self.as_tree() } else { self.as_document() })
+    }
+
+    fn as_tree(&self) -> Self {
+        Self { mode: Mode::PerResource, ..self.clone() }
+    }
+
+    fn as_document(&self) -> Self {
+        Self { mode: Mode::Document, ..self.clone() }
     }
 
     /// Path of the ownership record: `.kollect/<cluster>/<namespace>/<name>/<sink>`.
@@ -163,9 +195,6 @@ pub enum LayoutError {
         /// Bytes it may have without an object store.
         limit: u64,
     },
-    /// A part of the layout that does not exist yet.
-    #[error("{0} is not supported yet")]
-    Unsupported(&'static str),
     /// A row cannot be encoded.
     #[error("cannot encode {what}: {why}")]
     Encode {
@@ -183,7 +212,7 @@ impl LayoutError {
             Self::Collision { .. } => Some("LayoutCollision"),
             Self::PayloadTooLarge { .. } => Some("PayloadTooLarge"),
             Self::SpillRequired { .. } => Some("SpillRequired"),
-            Self::Path { .. } | Self::Unsupported(_) | Self::Encode { .. } => None,
+            Self::Path { .. } | Self::Encode { .. } => None,
         }
     }
 
@@ -191,6 +220,13 @@ impl LayoutError {
     pub fn into_sink_error(self) -> SinkError {
         SinkError { reason: self.reason(), ..SinkError::terminal("layout", self.to_string()) }
     }
+}
+
+/// The attribute under which all rows hold a copy of their object. Of no rows nothing can be said.
+fn common_copy(rows: &[Arc<Row>]) -> Option<String> {
+    let (first, rest) = rows.split_first()?;
+    let (key, _) = copy_of(first)?;
+    rest.iter().all(|row| copy_of(row).is_some_and(|(other, _)| other == key)).then_some(key)
 }
 
 /// A row in messages: `Deployment shop/cart (target shop/workloads)`.
@@ -260,35 +296,54 @@ impl FilePlan {
     }
 }
 
-/// Plans every file of a binding. `rows` must be in canonical order.
-pub fn plan_full(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) -> Result<FilePlan, LayoutError> {
-    check_supported(spec)?;
+/// Plans every file of a binding. `rows` must be in canonical order. `kept` are held files that stay although no row is
+/// known for them; an index names them too.
+pub fn plan_full(
+    spec: &DocumentSpec,
+    rows: &[Arc<Row>],
+    exported_at: &str,
+    kept: Vec<HeldFile>,
+) -> Result<FilePlan, LayoutError> {
     debug_assert!(rows.is_sorted_by(|a, b| canonical_cmp(a, b).is_le()), "rows must be in canonical order");
     match spec.mode {
         Mode::Document => document::plan(spec, rows, exported_at),
-        Mode::PerResource | Mode::Split => tree::plan(spec, rows),
+        Mode::PerResource => tree::plan(spec, rows),
+        Mode::Split => split::plan(spec, rows, exported_at, kept),
+        Mode::Auto => match common_copy(rows) {
+            None => document::plan(&spec.as_document(), rows, exported_at),
+            Some(key) => {
+                let mut plan = tree::plan(&spec.as_tree(), rows)?;
+                plan.index.copies_under(key);
+                Ok(plan)
+            }
+        },
     }
 }
 
 /// Plans the files that `changes` touch. `index` must be from the last acknowledged plan of the same spec; it is not
 /// changed: commit the returned update once the sink has acknowledged.
 pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Result<Delta, LayoutError> {
-    check_supported(spec)?;
     match spec.mode {
-        Mode::Document => Ok(Delta::NeedsFullPlan),
-        Mode::PerResource | Mode::Split => tree::plan_delta(spec, index, changes),
+        Mode::Document | Mode::Split => Ok(Delta::NeedsFullPlan),
+        Mode::PerResource => tree::plan_delta(spec, index, changes),
+        Mode::Auto => {
+            let as_before = |change: &Change| match change {
+                Change::Delete(_) => true,
+                Change::Upsert(row) => copy_of(row).is_some_and(|(key, _)| index.copies() == Some(key.as_str())),
+            };
+            if index.copies().is_none() || !changes.iter().all(as_before) {
+                return Ok(Delta::NeedsFullPlan);
+            }
+            match tree::plan_delta(&spec.as_tree(), index, changes)? {
+                // Of no rows nothing can be said; what is left is decided with all of them.
+                Delta::Planned(plan) if index.len_after(&plan.update) == 0 => Ok(Delta::NeedsFullPlan),
+                planned => Ok(planned),
+            }
+        }
     }
-}
-
-fn check_supported(spec: &DocumentSpec) -> Result<(), LayoutError> {
-    if spec.mode == Mode::Split {
-        return Err(LayoutError::Unsupported("layout.mode: split"));
-    }
-    if spec.mode == Mode::PerResource && spec.content == Content::Manifest {
-        return Err(LayoutError::Unsupported("layout.content: manifest"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_choice;

@@ -7,9 +7,13 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-const AT: &str = "2026-03-02T08:15:30Z";
+pub(super) fn plan_full(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) -> Result<FilePlan, LayoutError> {
+    super::plan_full(spec, rows, exported_at, Vec::new())
+}
 
-fn config_map(target: &str, name: &str, uid: &str, value: &str) -> Arc<Row> {
+pub(super) const AT: &str = "2026-03-02T08:15:30Z";
+
+pub(super) fn config_map(target: &str, name: &str, uid: &str, value: &str) -> Arc<Row> {
     let id = RowId { target: Arc::new(TargetKey::namespaced("shop", target)), uid: Uid::parse(uid) };
     let object =
         ObjectKey { gvk: Arc::new(Gvk::new("", "v1", "ConfigMap")), namespace: "shop".into(), name: name.into() };
@@ -25,13 +29,14 @@ fn abc() -> Vec<Arc<Row>> {
     ]
 }
 
-fn spec(mode: Mode, format: Format) -> DocumentSpec {
+pub(super) fn spec(mode: Mode, format: Format) -> DocumentSpec {
     DocumentSpec {
         mode,
         content: Content::Item,
         format,
         path_template: PathTemplate::parse(DEFAULT_DOCUMENT_TEMPLATE, Grammar::Document).unwrap(),
         row_template: PathTemplate::parse(DEFAULT_ROW_TEMPLATE, Grammar::Row).unwrap(),
+        index_template: PathTemplate::parse(DEFAULT_DOCUMENT_TEMPLATE, Grammar::Document).unwrap(),
         filename: FilenameOptions::default(),
         cluster: "".into(),
         inventory: InventoryKey { namespace: "shop".into(), name: "daily".into() },
@@ -51,15 +56,15 @@ fn text(body: &dyn Body) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn files(plan: &FilePlan) -> Vec<(String, String)> {
+pub(super) fn files(plan: &FilePlan) -> Vec<(String, String)> {
     plan.files.iter().map(|file| (file.path.to_string(), text(&*file.body))).collect()
 }
 
-fn held(plan: &FilePlan) -> Vec<HeldFile> {
+pub(super) fn held(plan: &FilePlan) -> Vec<HeldFile> {
     plan.files.iter().map(|file| HeldFile { path: file.path.clone(), digest: Some(file.digest) }).collect()
 }
 
-fn shown(changes: &[FileChange]) -> Vec<String> {
+pub(super) fn shown(changes: &[FileChange]) -> Vec<String> {
     let show = |change: &FileChange| match change {
         FileChange::Put { path, .. } => format!("+{path}"),
         FileChange::Delete { path } => format!("-{path}"),
@@ -386,14 +391,6 @@ fn files_of_lost_parts_stay_and_others_go() {
     let lost = LostFiles::new(&spec, [(&target, "pay"), (&target, "")]);
     assert!(!lost.may_delete("shop/cfg/u-1"));
     assert!(lost.may_delete("shop/other/apps/u-1"));
-}
-
-#[test]
-fn what_is_not_supported_yet_says_so() {
-    let split = plan_full(&spec(Mode::Split, Format::Yaml), &[], AT).unwrap_err();
-    assert_eq!(split.to_string(), "layout.mode: split is not supported yet");
-    let manifest = DocumentSpec { content: Content::Manifest, ..spec(Mode::PerResource, Format::Yaml) };
-    assert_eq!(plan_full(&manifest, &[], AT).unwrap_err(), LayoutError::Unsupported("layout.content: manifest"));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! without the other rows. Where hashes cannot answer, a full plan is asked for; it has every row at hand.
 
 use super::{DocumentSpec, FilePlan, LayoutError, PlannedFile, row_name};
-use crate::encode::RowBody;
+use crate::encode::manifest::write_manifest;
+use crate::encode::{Content, RowBody};
 use crate::{FileChange, HeldFile};
 use kollect_model::{Change, Digest, ENCODER_EPOCH, ObjectKey, Row, RowId};
 use std::collections::HashMap;
@@ -20,20 +21,42 @@ pub struct PathIndex {
     paths: HashMap<u64, u64>,
     /// Hash of a path → hash of its row's identity.
     owners: HashMap<u64, u64>,
-    documents: Vec<(Arc<str>, Digest)>,
+    documents: Vec<(Arc<str>, Option<Digest>)>,
     /// Rows of the delivered document that only it knows.
     carried: Vec<Arc<Row>>,
+    /// The tree was chosen because every row holds a copy of its object under this attribute.
+    copies: Option<String>,
 }
 
 impl PathIndex {
     pub(super) fn of_documents(files: &[PlannedFile]) -> Self {
-        let documents = files.iter().map(|file| (file.path.clone(), file.digest)).collect();
-        Self { documents, ..Self::default() }
+        Self::of_files(files, Vec::new())
     }
 
-    /// The delivered document or its parts, to compare the next full plan with. Empty for trees.
+    /// Of files that are planned as a whole each time, and others that stay beside them.
+    pub(super) fn of_files(files: &[PlannedFile], kept: Vec<HeldFile>) -> Self {
+        let planned = files.iter().map(|file| (file.path.clone(), Some(file.digest)));
+        let kept = kept.into_iter().map(|file| (file.path, file.digest));
+        Self { documents: planned.chain(kept).collect(), ..Self::default() }
+    }
+
+    pub(super) fn copies_under(&mut self, key: String) {
+        self.copies = Some(key);
+    }
+
+    pub(super) fn copies(&self) -> Option<&str> {
+        self.copies.as_deref()
+    }
+
+    /// Rows that have a file once an update is committed.
+    pub(super) fn len_after(&self, update: &IndexUpdate) -> usize {
+        let fresh = update.added.iter().filter(|(row, _)| !self.paths.contains_key(row)).count();
+        (self.paths.len() + fresh).saturating_sub(update.removed.len())
+    }
+
+    /// The delivered files that are planned as a whole: documents, and split trees. Empty for other trees.
     pub fn held_documents(&self) -> impl Iterator<Item = HeldFile> + '_ {
-        self.documents.iter().map(|(path, digest)| HeldFile { path: path.clone(), digest: Some(*digest) })
+        self.documents.iter().map(|(path, digest)| HeldFile { path: path.clone(), digest: *digest })
     }
 
     /// Remembers rows of the document that are not in the store, for the next full plan.
@@ -90,7 +113,7 @@ pub struct DeltaPlan {
 pub enum Delta {
     /// The files that change.
     Planned(DeltaPlan),
-    /// The changes alone do not say it (documents, two rows with one path, a row whose path moved): plan all rows and
+    /// The changes alone do not say it (documents, an index, two rows with one path, a row whose path moved): plan all rows and
     /// compare with what the sink holds.
     NeedsFullPlan,
 }
@@ -101,15 +124,20 @@ fn render(spec: &DocumentSpec, id: &RowId, object: &ObjectKey) -> Result<String,
         .map_err(|why| LayoutError::Path { what: format!("{object} (target {})", id.target), why })
 }
 
-fn file(spec: &DocumentSpec, row: &Arc<Row>, path: String) -> PlannedFile {
+fn file(spec: &DocumentSpec, row: &Arc<Row>, path: String) -> Result<PlannedFile, LayoutError> {
+    if spec.content == Content::Manifest {
+        // Whoever writes the file could not say which row it was.
+        write_manifest(row, &mut Vec::new())
+            .map_err(|why| LayoutError::Encode { what: row_name(row), why: why.to_string() })?;
+    }
     let mut source = [0; 20];
     source[..4].copy_from_slice(&[b'R', ENCODER_EPOCH, spec.format as u8, spec.content as u8]);
     source[4..].copy_from_slice(&row.digest.0);
-    PlannedFile {
+    Ok(PlannedFile {
         path: path.into(),
         digest: Digest::of(&source),
         body: Arc::new(RowBody { row: row.clone(), content: spec.content, format: spec.format }),
-    }
+    })
 }
 
 pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>]) -> Result<FilePlan, LayoutError> {
@@ -121,7 +149,7 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>]) -> Result<FilePlan, L
         ..PathIndex::default()
     };
     for row in rows {
-        let file = file(spec, row, render(spec, &row.id, &row.object)?);
+        let file = file(spec, row, render(spec, &row.id, &row.object)?)?;
         if let Some(first) = taken.insert(file.path.clone(), row) {
             let path = file.path.to_string();
             return Err(LayoutError::Collision { path, first: row_name(first), second: row_name(row) });
@@ -155,7 +183,7 @@ pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Chan
     let mut claimed: HashMap<u64, u64> = HashMap::new();
     for change in changes {
         let Change::Upsert(row) = change else { continue };
-        let file = file(spec, row, render(spec, &row.id, &row.object)?);
+        let file = file(spec, row, render(spec, &row.id, &row.object)?)?;
         let (row_hash, path_hash) = (index.hashes.hash_one(&row.id), index.hashes.hash_one(&*file.path));
         let moved = index.paths.get(&row_hash).is_some_and(|old| *old != path_hash);
         let taken =

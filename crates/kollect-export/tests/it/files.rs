@@ -9,8 +9,9 @@ use kollect_export::layout::{
 };
 use kollect_export::memory::MemoryFiles;
 use kollect_export::{BindingSpec, Family, FileSink, OutcomeResult, Removal, Sink};
-use kollect_model::{Cause, Uid};
+use kollect_model::{Cause, Row, Uid};
 use kollect_store::{Coverage, Store, View};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) fn spec(name: &str, mode: Mode, sink: Arc<dyn FileSink>) -> BindingSp
         format: Format::Json,
         path_template: PathTemplate::parse(DEFAULT_DOCUMENT_TEMPLATE, Grammar::Document).unwrap(),
         row_template: PathTemplate::parse(DEFAULT_ROW_TEMPLATE, Grammar::Row).unwrap(),
+        index_template: PathTemplate::parse(DEFAULT_DOCUMENT_TEMPLATE, Grammar::Document).unwrap(),
         filename: FilenameOptions::default(),
         cluster: "".into(),
         inventory: id.inventory.clone(),
@@ -110,6 +112,80 @@ async fn files_of_a_lost_part_stay_until_it_is_listed_again() {
     after.store.complete_list(&key("a"), Some("one"), &|_| true);
     after.exported().await;
     assert!(memory.files(&record(&tree)).is_empty());
+}
+
+#[tokio::test]
+async fn the_index_of_a_split_tree_names_what_stays_of_a_lost_part() {
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let mut before = Bench::new(store(2));
+    before.store.upsert(row("a", "two", "v0", 1));
+    let split = spec("split", Mode::Split, memory.clone());
+    before.exporter.set_binding(split.clone());
+    before.exported().await;
+    before.exporter.stop(Duration::from_secs(1)).await;
+    assert_eq!(memory.files(&record(&split)).len(), 4, "three rows and the index");
+
+    let lost = Arc::new(Store::new());
+    lost.ensure_target(&key("a"));
+    lost.set_wanted(&key("a"), wanted(&["one", "two"]));
+    lost.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
+    lost.complete_list(&key("a"), Some("two"), &|_| true);
+    let mut after = Bench::new(lost);
+    after.exporter.set_binding(split.clone());
+    after.exported().await;
+    let index = || {
+        let (_, body) = &memory.files(&record(&split))["inventory/shop/split.json"];
+        let index: serde_json::Value = serde_json::from_slice(body).unwrap();
+        index["paths"].as_array().unwrap().len()
+    };
+    assert_eq!((memory.files(&record(&split)).len(), index()), (3, 2), "the file of v0 is gone");
+    after.store.upsert(row("a", "two", "v1", 1));
+    after.exported().await;
+    assert_eq!((memory.files(&record(&split)).len(), index()), (4, 3), "a change forgets none of them");
+    after.store.complete_list(&key("a"), Some("one"), &|_| true);
+    after.exported().await;
+    assert_eq!((memory.files(&record(&split)).len(), index()), (2, 1));
+}
+
+#[tokio::test]
+async fn an_unset_layout_follows_the_rows() {
+    let copy = |uid: &str, version: u32| {
+        let Row { id, object, .. } = row("a", "one", uid, 0);
+        let copy = format!(r#"{{"resource":{{"apiVersion":"v1","data":{{"v":{version}}},"kind":"ConfigMap"}}}}"#);
+        Row::new(id, object, RawValue::from_string(copy).unwrap())
+    };
+    let memory = Arc::new(MemoryFiles::new("lane"));
+    let mut bench = Bench::new(store(0));
+    bench.store.upsert(copy("u0", 1));
+    bench.store.upsert(copy("u1", 1));
+    let auto = spec("auto", Mode::Auto, memory.clone());
+    let manifests = DocumentSpec { content: Content::Manifest, ..auto.document.as_deref().cloned().unwrap() };
+    let auto = BindingSpec { document: Some(Arc::new(manifests)), ..auto };
+    bench.exporter.set_binding(auto.clone());
+    bench.exported().await;
+    let paths = || memory.files(&record(&auto)).keys().map(ToString::to_string).collect::<Vec<_>>();
+    let trees = ["default/one/configmap/cm-u0.json", "default/one/configmap/cm-u1.json"];
+    assert_eq!(
+        (paths(), bench.exporter.status(&auto.id).unwrap().document),
+        (trees.map(str::to_owned).to_vec(), false)
+    );
+    bench.store.upsert(copy("u1", 2));
+    assert_eq!(bench.exported().await.rows, 1, "one file changed");
+
+    bench.store.upsert(row("a", "one", "u2", 0));
+    bench.exported().await;
+    assert_eq!(
+        (paths(), bench.exporter.status(&auto.id).unwrap().document),
+        (vec!["inventory/shop/auto.json".to_owned()], true)
+    );
+    bench.store.remove(&key("a"), &Uid::parse("u2"), Cause::Observed);
+    bench.exported().await;
+    assert_eq!(paths(), trees);
+    for uid in ["u0", "u1"] {
+        bench.store.remove(&key("a"), &Uid::parse(uid), Cause::Observed);
+    }
+    bench.exported().await;
+    assert_eq!(paths(), ["inventory/shop/auto.json"], "of no rows nothing can be said");
 }
 
 #[tokio::test]

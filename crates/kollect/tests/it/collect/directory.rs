@@ -50,6 +50,32 @@ fn a_file_per_row_comes_and_goes_with_its_object() {
 }
 
 #[test]
+fn a_split_tree_of_manifests_can_be_applied_and_its_index_names_it() {
+    let place = Place::new();
+    let mut copies = profile("maps", "", "ConfigMap", &[]);
+    copies["spec"]["export"] = json!({"mode": "Resource", "include": "All"});
+    place.config("c", &[copies, target("maps", "maps", &[])]);
+    place.maps(&[("shop", "one", "1"), ("pay", "two", "2")]);
+    let args = ["--from", "manifests", "--output", "out", "--layout", "split", "--content", "manifest"];
+    place.run(&args).ends(0).says("3 changes written");
+    let wanted = "apiVersion: v1\ndata:\n  v: \"1\"\nkind: ConfigMap\nmetadata:\n  name: one\n  namespace: shop\n";
+    assert_eq!(place.read("out/default/shop/configmap/one.yaml"), wanted);
+    let index = place.read("out/inventory/team/maps.yaml");
+    let paths = "paths:\n- default/pay/configmap/two.yaml\n- default/shop/configmap/one.yaml\n";
+    assert!(index.contains("itemCount: 2\n") && index.contains(paths), "{index}");
+    place.run(&args).ends(0).says("unchanged");
+    place.maps(&[("shop", "one", "1")]);
+    place.run(&args).ends(0).says("2 changes written");
+    // Manifests are a source again.
+    let again = ["--from", "out/default", "--format", "csv"];
+    place.run(&again).ends(0);
+
+    place.config("c", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &[])]);
+    place.run(&args).ends(2).says("ConfigMap shop/one").says("needs a profile with export.mode: Resource");
+    assert_eq!(place.read("out/default/shop/configmap/one.yaml"), wanted, "the last good state stays");
+}
+
+#[test]
 fn a_file_of_somebody_else_is_not_overwritten() {
     let place = Place::with_maps();
     place.maps(&[("shop", "one", "1")]);
