@@ -5,11 +5,19 @@
 
 use async_trait::async_trait;
 use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
-use kollect_rules::{Facts, Needs};
+use kollect_model::Gvk;
+use kollect_rules::{Facts, Needs, kind_schema};
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt::Debug;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Time for the schema of a kind, within that of the review.
+const SCHEMA: Duration = Duration::from_secs(1);
 
 /// A read failed, so the object cannot be judged.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +38,19 @@ pub struct Gathered {
     pub scope: Option<KollectScope>,
     /// The enforced cluster scope.
     pub cluster_scope: Option<KollectClusterScope>,
+    /// The schema of the kind that a profile is about.
+    pub schema: Option<Value>,
 }
 
 impl Gathered {
     /// As the rules take them.
     pub fn facts(&self) -> Facts<'_> {
-        Facts { profile: self.profile.as_ref(), scope: self.scope.as_ref(), cluster_scope: self.cluster_scope.as_ref() }
+        Facts {
+            profile: self.profile.as_ref(),
+            scope: self.scope.as_ref(),
+            cluster_scope: self.cluster_scope.as_ref(),
+            schema: self.schema.as_ref(),
+        }
     }
 }
 
@@ -49,12 +64,30 @@ pub trait FactSource: Send + Sync {
 /// The API server.
 pub struct LiveFacts {
     client: Client,
+    /// Documents of schemas have megabytes, so one is read at a time.
+    schemas: Semaphore,
 }
 
 impl LiveFacts {
     /// Reads with this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, schemas: Semaphore::new(1) }
+    }
+
+    /// The schema of a kind, when it can be had quickly: it only helps to warn.
+    async fn schema(&self, gvk: &Gvk) -> Option<Value> {
+        let _turn = self.schemas.try_acquire().ok()?;
+        let path = if gvk.group.is_empty() { "api".to_owned() } else { format!("apis/{}", gvk.group) };
+        let request = http::Request::get(format!("/openapi/v3/{path}/{}", gvk.version)).body(Vec::new()).ok()?;
+        let document = timeout(SCHEMA, self.client.request_text(request)).await;
+        match document {
+            Ok(Ok(document)) => kind_schema(&document, gvk),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, kind = %gvk, "the schema of the kind is not known");
+                None
+            }
+            Err(_) => None,
+        }
     }
 }
 
@@ -78,8 +111,14 @@ impl FactSource for LiveFacts {
             let api = Api::<KollectClusterScope>::all(self.client.clone());
             first(&api).await.map_err(|error| failed("KollectClusterScopes".to_owned(), "list", &error))
         };
-        let (profile, scope, cluster_scope) = tokio::try_join!(profile, scope, cluster_scope)?;
-        Ok(Gathered { profile, scope, cluster_scope })
+        let schema = async {
+            match &needs.schema_of {
+                Some(gvk) => Ok(self.schema(gvk).await),
+                None => Ok(None),
+            }
+        };
+        let (profile, scope, cluster_scope, schema) = tokio::try_join!(profile, scope, cluster_scope, schema)?;
+        Ok(Gathered { profile, scope, cluster_scope, schema })
     }
 }
 

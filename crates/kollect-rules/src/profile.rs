@@ -26,6 +26,7 @@ rules! { "KollectProfile";
     PW2, Warning, "export.prune.cel has entries", "prune.cel is not enforced and has no effect in this mode; use prune.jsonPointers";
     PW3, Warning, "an entry of export.prune.jsonPaths has a filter or `*`", "a path with a filter or * is not pruned; write names and indexes only, or use prune.jsonPointers";
     PW4, Warning, "a path leads to a place that objects of the kind never have (only where the schema of the kind is known)", "objects of this kind never have this place";
+    PW5, Warning, "a name in brackets of a JSONPath has a dot without a backslash", "a dot separates names, also in brackets and quotes; to have it in a name, write \\. before it";
 }
 
 const MAX_METRIC_LABELS: usize = 5;
@@ -82,6 +83,17 @@ fn check_attributes<'a>(found: &mut Findings, profile: &'a KollectProfile, gvk: 
         }
     }
     names
+}
+
+/// A name in brackets that its own dots cut in pieces, as `['app.kubernetes.io/name']`.
+fn name_cut_by_dots(path: &str) -> Option<&str> {
+    let path = path.trim_start();
+    if path.starts_with("cel:") || path.starts_with("helm:") {
+        return None;
+    }
+    let names = path.split("['").skip(1).filter_map(|rest| rest.split_once("']")).map(|(name, _)| name);
+    let is_cut = |name: &&str| name.match_indices('.').any(|(at, _)| !name[..at].ends_with('\\'));
+    names.into_iter().find(is_cut)
 }
 
 /// Whether something can read the data of a Secret. It is hidden at run time as well; this only says so early.
@@ -174,6 +186,10 @@ fn warn(found: &mut Findings, profile: &KollectProfile) {
     for (i, attribute) in profile.spec.attributes.iter().enumerate() {
         if !attribute.path.trim_start().starts_with("cel:") && attribute.path.contains("[?(") {
             found.warn(&PW1, format!("spec.attributes[{i}].path"));
+        }
+        if let Some(name) = name_cut_by_dots(&attribute.path) {
+            let escaped = name.replace('.', "\\.");
+            found.warn_of(&PW5, format!("spec.attributes[{i}].path"), format_args!("['{escaped}']"));
         }
     }
     let Some(prune) = profile.spec.export.as_ref().and_then(|export| export.prune.as_ref()) else { return };

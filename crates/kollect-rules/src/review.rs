@@ -5,6 +5,7 @@
 
 use crate::names::{is_dns_label, is_dns_subdomain};
 use crate::schema::Misfit;
+use crate::shape::shape_warnings;
 use crate::violation::Findings;
 use crate::{
     Violation, cluster_inventory, cluster_target, connection_test, inventory, profile, schema, scope, sink, target,
@@ -14,6 +15,7 @@ use kollect_api::{
     KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectInventory,
     KollectProfile, KollectScope, KollectTarget, SinkFamily,
 };
+use kollect_model::Gvk;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -50,6 +52,8 @@ pub struct Needs {
     pub scope_of: Option<String>,
     /// Whether the enforced KollectClusterScope limits the object.
     pub cluster_scope: bool,
+    /// The kind whose shape the object's paths go through. Good to know, not necessary.
+    pub schema_of: Option<Gvk>,
 }
 
 /// The objects that [`needs`] asked for, as far as they exist.
@@ -61,6 +65,8 @@ pub struct Facts<'a> {
     pub scope: Option<&'a KollectScope>,
     /// The enforced cluster scope: the one with the lowest name.
     pub cluster_scope: Option<&'a KollectClusterScope>,
+    /// The schema of the kind that a profile is about, as [`kind_schema`](crate::kind_schema) gives it.
+    pub schema: Option<&'a Value>,
 }
 
 /// Something that works but deserves a look.
@@ -109,11 +115,16 @@ pub fn needs(object: &Value) -> Needs {
     let in_namespace = || Some(namespace.to_owned());
     let interval = spec["exportMinInterval"].is_string();
     match kind_of(object) {
+        Some("KollectProfile") => {
+            let gvk = &spec["targetGVK"];
+            let gvk = Gvk::new(text(gvk, "group"), text(gvk, "version"), text(gvk, "kind"));
+            Needs { schema_of: (!gvk.version.is_empty() && !gvk.kind.is_empty()).then_some(gvk), ..Needs::default() }
+        }
         Some("KollectTarget") => {
             let name = text(spec, "profileRef");
             let usable = !name.trim().is_empty() && !name.contains('/');
             let profile = usable.then(|| (namespace.to_owned(), name.to_owned()));
-            Needs { profile, scope_of: in_namespace(), cluster_scope: false }
+            Needs { profile, scope_of: in_namespace(), ..Needs::default() }
         }
         Some("KollectInventory") => {
             Needs { scope_of: has_interval(spec).then(in_namespace).flatten(), ..Needs::default() }
@@ -125,12 +136,12 @@ pub fn needs(object: &Value) -> Needs {
             let (name, of) = (text(&spec["profileRef"], "name"), text(&spec["profileRef"], "namespace"));
             let usable = is_dns_subdomain(name) && is_dns_label(of);
             let profile = usable.then(|| (of.to_owned(), name.to_owned()));
-            Needs { profile, scope_of: None, cluster_scope: true }
+            Needs { profile, cluster_scope: true, ..Needs::default() }
         }
         Some("KollectClusterInventory") => {
             let of = spec["sinkNamespace"].as_str().unwrap_or("kollect-system");
             let scope_of = (has_interval(spec) && is_dns_label(of)).then(|| of.to_owned());
-            Needs { profile: None, scope_of, cluster_scope: true }
+            Needs { scope_of, cluster_scope: true, ..Needs::default() }
         }
         _ => Needs::default(),
     }
@@ -217,7 +228,11 @@ fn judge(
 ) -> Result<(), serde_json::Error> {
     match kind {
         "KollectProfile" => {
-            profile::judge(found, &typed(object, spec, KollectProfile::new, |o| &mut o.metadata)?);
+            let profile = typed(object, spec, KollectProfile::new, |o| &mut o.metadata)?;
+            profile::judge(found, &profile);
+            if let Some(schema) = facts.schema {
+                found.warnings.extend(shape_warnings(&profile, schema));
+            }
         }
         "KollectTarget" => {
             let target = typed(object, spec, KollectTarget::new, |o| &mut o.metadata)?;

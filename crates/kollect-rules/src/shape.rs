@@ -9,10 +9,78 @@ use crate::{Warning, names::nearest};
 use kollect_api::KollectProfile;
 use kollect_extract::MaskStep;
 use kollect_model::Gvk;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Most references that are followed in a row.
 const MAX_REFS: usize = 16;
+
+/// Most schemas that one kind is made of; a Pod has about 120.
+const MAX_SCHEMAS: usize = 1024;
+
+/// The schema of a kind and of everything in it, out of the OpenAPI v3 document that the API server has for the kind's
+/// group and version. Nothing when the document has no such kind.
+pub fn kind_schema(openapi: &str, gvk: &Gvk) -> Option<Value> {
+    #[derive(Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        components: Components<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Components<'a> {
+        #[serde(borrow)]
+        schemas: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "x-kubernetes-group-version-kind")]
+        kinds: Vec<BTreeMap<String, String>>,
+    }
+    let Document { components: Components { schemas } } = serde_json::from_str(openapi).ok()?;
+    let is_meant = |raw: &&RawValue| {
+        let quick = raw.get().contains("x-kubernetes-group-version-kind");
+        quick
+            && serde_json::from_str::<Named>(raw.get()).is_ok_and(|named| {
+                let part = |of: &BTreeMap<String, String>, key: &str| of.get(key).cloned().unwrap_or_default();
+                named
+                    .kinds
+                    .iter()
+                    .any(|of| Gvk::new(&part(of, "group"), &part(of, "version"), &part(of, "kind")) == *gvk)
+            })
+    };
+    let (root, _) = schemas.iter().find(|(_, raw)| is_meant(raw))?;
+    // Documents of whole groups are large; what the kind is made of is a small part.
+    let mut kept = Map::new();
+    let mut open = vec![root.to_string()];
+    while let Some(name) = open.pop() {
+        if kept.contains_key(&name) || kept.len() >= MAX_SCHEMAS {
+            continue;
+        }
+        let Some(raw) = schemas.get(name.as_str()) else { continue };
+        let schema: Value = serde_json::from_str(raw.get()).ok()?;
+        references(&schema, &mut open);
+        kept.insert(name, schema);
+    }
+    Some(json!({"$ref": format!("{SCHEMAS}{root}"), "components": {"schemas": kept}}))
+}
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+fn references(schema: &Value, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix(SCHEMAS)) {
+                found.push(name.to_owned());
+            }
+            members.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
 
 /// Attribute paths that lead where objects of the profile's kind never have anything.
 ///
@@ -111,6 +179,35 @@ mod tests {
         let spec = json!({"targetGVK": {"version": "v1", "kind": "X"}, "attributes": [{"name": "a", "path": path}]});
         let profile = KollectProfile::new("p", serde_json::from_value(spec).unwrap());
         shape_warnings(&profile, &schema).into_iter().map(|w| w.message).collect()
+    }
+
+    #[test]
+    fn a_kind_is_found_with_what_it_is_made_of_and_nothing_else() {
+        let openapi = json!({"openapi": "3.0.0", "components": {"schemas": {
+            "io.x.Other": {"x-kubernetes-group-version-kind": [{"group": "apps", "version": "v1", "kind": "Other"}]},
+            "io.x.Deployment": {
+                "type": "object", "properties": {"spec": {"default": {}, "allOf": [{"$ref": "#/components/schemas/io.x.Spec"}]}},
+                "x-kubernetes-group-version-kind": [{"group": "apps", "version": "v1", "kind": "Deployment"}],
+            },
+            "io.x.Spec": {"type": "object", "properties": {
+                "replicas": {"type": "integer"}, "self": {"$ref": "#/components/schemas/io.x.Spec"},
+                "gone": {"$ref": "#/components/schemas/io.x.Gone"}}},
+        }}})
+        .to_string();
+        let schema = kind_schema(&openapi, &Gvk::new("apps", "v1", "Deployment")).unwrap();
+        let kept: Vec<_> = schema["components"]["schemas"].as_object().unwrap().keys().collect();
+        assert_eq!(kept, ["io.x.Deployment", "io.x.Spec"]);
+        let spec = json!({"targetGVK": {"group": "apps", "version": "v1", "kind": "Deployment"}, "attributes": [
+            {"name": "a", "path": "$.spec.replica"}, {"name": "b", "path": "$.spec.self.self.replicas"},
+            {"name": "c", "path": "$.spec.gone.anything"}]});
+        let profile = KollectProfile::new("p", serde_json::from_value(spec).unwrap());
+        let found = shape_warnings(&profile, &schema);
+        assert_eq!(
+            found.iter().map(|w| (w.rule, w.field.as_str())).collect::<Vec<_>>(),
+            [("PW4", "spec.attributes[0].path")]
+        );
+        assert_eq!(kind_schema(&openapi, &Gvk::new("", "v1", "Deployment")), None);
+        assert_eq!(kind_schema("no JSON", &Gvk::new("", "v1", "Pod")), None);
     }
 
     #[test]

@@ -163,6 +163,21 @@ impl Cluster {
         self.objects(kind, Some(namespace)).get_opt(name).await.map_err(Self::ask_error(what))
     }
 
+    /// The OpenAPI v3 document of a kind's group and version; nothing when there is none, or it may not be read.
+    pub async fn openapi(&self, gvk: &Gvk) -> Result<Option<String>, AskError> {
+        let group = if gvk.group.is_empty() { "api".to_owned() } else { format!("apis/{}", gvk.group) };
+        let what = format!("the schemas of {}", gvk.api_version());
+        // Names of groups and versions that the catalog has make a path.
+        let Ok(request) = http::Request::get(format!("/openapi/v3/{group}/{}", gvk.version)).body(Vec::new()) else {
+            return Ok(None);
+        };
+        match self.client.request_text(request).await {
+            Ok(document) => Ok(Some(document)),
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
+            Err(error) => Err(Self::ask_error(what)(error)),
+        }
+    }
+
     /// Whether whoever asks may do this; an empty namespace means all of them.
     pub async fn may(&self, verb: &str, kind: &Kind, namespace: &str) -> Result<bool, AskError> {
         let attributes = ResourceAttributes {

@@ -46,7 +46,8 @@ fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, f
     let profile = need.profile.as_ref().and_then(|(namespace, name)| set.profile(namespace, name));
     let scope = need.scope_of.as_ref().and_then(|namespace| set.scope_of(namespace));
     let cluster_scope = need.cluster_scope.then(|| set.cluster_scope()).flatten();
-    let facts = Facts { profile: profile.as_ref(), scope: scope.as_ref(), cluster_scope: cluster_scope.as_ref() };
+    let facts =
+        Facts { profile: profile.as_ref(), scope: scope.as_ref(), cluster_scope: cluster_scope.as_ref(), schema: None };
     let Some(review) = review(object.value, settings, &facts) else {
         let known: Vec<_> = all_crds().into_iter().map(|crd| crd.spec.names.kind).collect();
         let field = if known.iter().any(|kind| kind == object.kind()) { "apiVersion" } else { "kind" };

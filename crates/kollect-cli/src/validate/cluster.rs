@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kollect_api::{GROUP, KollectProfile, VERSION, all_crds};
 use kollect_model::Gvk;
+use kollect_rules::{kind_schema, shape_warnings};
 use kube::Api;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(super) fn run(
         check.crds().await?;
         check.references().await?;
         check.targets().await?;
+        check.shapes().await?;
         check.secrets().await?;
         Ok(check.findings)
     })?
@@ -149,6 +151,30 @@ impl Check<'_> {
                         ));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths of profiles lead somewhere in the objects that the cluster serves.
+    async fn shapes(&mut self) -> Result<(), AskError> {
+        let set = self.set;
+        let mut documents: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for object in set.of_kind("KollectProfile") {
+            let Some(profile) = set.profile(object.namespace(), object.name()) else { continue };
+            let gvk = Gvk::from(&profile.spec.target_gvk);
+            if self.catalog.get(&gvk).is_none() {
+                continue;
+            }
+            let api_version = gvk.api_version();
+            if !documents.contains_key(&api_version) {
+                documents.insert(api_version.clone(), self.cluster.openapi(&gvk).await?);
+            }
+            let document = documents.get(&api_version).and_then(Option::as_deref);
+            let Some(schema) = document.and_then(|document| kind_schema(document, &gvk)) else { continue };
+            for warning in shape_warnings(&profile, &schema) {
+                let finding = Finding::about(set, &object, warning.rule, &warning.field, Mark::Value);
+                self.findings.push(finding.saying(warning.message).warning());
             }
         }
         Ok(())

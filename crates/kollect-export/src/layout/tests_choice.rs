@@ -115,9 +115,9 @@ fn rows_that_all_are_copies_make_a_tree_of_manifests_and_others_a_document() {
     assert_eq!(paths(&plan(&copies(&["a", "b"]))), [A, B]);
     assert!(files(&plan(&copies(&["a"])))[0].1.starts_with("apiVersion: v1\n"));
     let other_key = [copied("a", "resource", &json!({})), copied("b", "object", &json!({}))];
-    let plain = [copied("a", "resource", &json!({})), config_map("cfg", "b", "u-b", "")];
+    let mixed = [copied("a", "resource", &json!({})), config_map("cfg", "b", "u-b", "")];
     let two = json!({"again": {"apiVersion": "v1", "kind": "ConfigMap"}});
-    for rows in [&other_key[..], &plain, &[copied("a", "resource", &two)], &[]] {
+    for rows in [&other_key[..], &mixed, &[copied("a", "resource", &two)], &[]] {
         let plan = plan(rows);
         assert_eq!((paths(&plan), plan.checksum.is_some()), (vec![DOCUMENT], true));
     }

@@ -83,7 +83,7 @@ impl Case {
         let of_namespace =
             scopes.iter().filter(|scope| scope.metadata.namespace == asked.scope_of && asked.scope_of.is_some());
         let cluster_scope = enforced_cluster_scope(cluster_scopes.iter().filter(|_| asked.cluster_scope));
-        let facts = Facts { profile, scope: enforced_scope(of_namespace), cluster_scope };
+        let facts = Facts { profile, scope: enforced_scope(of_namespace), cluster_scope, schema: None };
         review(self.object(), &self.settings(), &facts).unwrap_or_else(|| panic!("{}: no Kollect kind", self.name))
     }
 

@@ -93,6 +93,36 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
         [("error", "spec.profileRef"), ("error", "spec.targetGVK.kind"), ("error", "spec.postgres.databaseRef.name")];
     assert_eq!((ran.status, fields.as_slice()), (2, &wanted[..]), "{found:?}");
 
+    // Paths that objects never have, of a kind that is built in and of one of our own.
+    let typos = [
+        scene::profile(
+            "team",
+            "apps",
+            "apps/v1",
+            "Deployment",
+            &[
+                ("good", "$.spec.template.spec.containers[*].image"),
+                ("bad", "$.spec.replica"),
+                ("worse", "cel:object.spec.template.spec.containers.map(c, c.img)"),
+            ],
+        ),
+        scene::profile("team", "sinks", "kollect.dev/v1alpha1", "KollectTarget", &[("bad", "$.spec.profileReference")]),
+    ];
+    write(dir.path(), "typos.yaml", &stream(&typos));
+    let ran = run(dir.path(), &[&check[..], &["typos.yaml"]].concat()).await;
+    let found = findings(&ran);
+    let said: Vec<_> = found.iter().map(|(level, field, why)| format!("{level} {field}: {why}")).collect();
+    assert_eq!((ran.status, said.len()), (0, 3), "{said:?}");
+    assert!(
+        said[0].starts_with("warning spec.attributes[1].path") && said[0].contains("did you mean replicas?"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("warning spec.attributes[2].path") && said[1].contains("has no img"), "{said:?}");
+    assert!(
+        said[2].starts_with("warning spec.attributes[0].path") && said[2].contains("has no profileReference"),
+        "{said:?}"
+    );
+
     // Somebody without rights learns what they may not do.
     let token = api.service_account_token("team", "nobody").await?;
     write(dir.path(), "nobody", &api.kubeconfig_for_token(&token));

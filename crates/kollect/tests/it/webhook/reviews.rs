@@ -41,7 +41,8 @@ async fn an_accepted_profile_comes_with_its_warnings() -> anyhow::Result<()> {
     let answer = place.client.send(request.body(Body::from(profile.to_string().into_bytes()))?).await?;
     ensure!(answer.status() == 201, "{}", answer.status());
     let warnings: Vec<&str> = answer.headers().get_all("warning").iter().filter_map(|v| v.to_str().ok()).collect();
-    ensure!(warnings.len() == 1 && warnings[0].contains("spec.attributes[0].path"), "{warnings:?}");
+    ensure!(warnings.len() == 2 && warnings.iter().all(|w| w.contains("spec.attributes[0].path")), "{warnings:?}");
+    ensure!(warnings[0].contains("prefer CEL") && warnings[1].contains("never have this place"), "{warnings:?}");
     Ok(())
 }
 
