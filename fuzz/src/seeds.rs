@@ -76,6 +76,8 @@ pub const CEL: &[&str] = &[
     "{'a': object.metadata, 'b': [object.spec.n, 1.5, 2u, b'x']}",
     "'%s %d'.format([object.metadata.name, object.spec.n])",
     "object.map(k, k).sortBy(k, size(k)).join(',')",
+    "object.metadata.transformMap(k, v, k != 'uid', [v]).transformList(k, v, k)",
+    "object.spec.list.transformMapEntry(i, v, {string(i): v}) == {} || isSemver('v1', true)",
 ];
 pub const CEL_WORDS: &[&str] = &[
     "object",
@@ -134,6 +136,8 @@ pub const CEL_WORDS: &[&str] = &[
     "lists.range(",
     ".sort()",
     ".sortBy(x, x)",
+    ".transformMap(k, v, ",
+    ".transformMapEntry(k, v, {k: ",
     ".flatten()",
     ".distinct()",
     ".?",

@@ -28,7 +28,9 @@ const FUNCTIONS: &[&str] = &[
     "_?._",
     "@not_strictly_false",
     "@in",
+    "@entries",
     "@keys",
+    "@merged",
     "math.@max",
     "math.@min",
     "bool",
@@ -174,6 +176,8 @@ const MACROS: &[&str] = &[
     "optMap",
     "sortBy",
     "transformList",
+    "transformMap",
+    "transformMapEntry",
 ];
 
 /// A name that nothing stands for.

@@ -1,5 +1,6 @@
 //! The macros of the extensions, which the parser does not know: `sortBy`, `math.greatest`, `math.least`, `optMap`,
-//! `optFlatMap`, and those with two variables: `all`, `exists`, `existsOne`, `transformList`.
+//! `optFlatMap`, and those with two variables: `all`, `exists`, `existsOne`, `transformList`, `transformMap`,
+//! `transformMapEntry`.
 
 use super::ast::{bind, call, ident, list, member_call, node, truth};
 use crate::error::PathError;
@@ -25,7 +26,9 @@ pub(super) fn expand(expr: &mut IdedExpr) -> Result<(), PathError> {
         "sortBy" if call.args.len() == 2 => sort_by(call)?,
         "optMap" | "optFlatMap" if call.args.len() == 2 => opt_map(call)?,
         "all" | "exists" | "existsOne" | "exists_one" if call.args.len() == 3 => two_variables(call)?,
-        "transformList" if matches!(call.args.len(), 3 | 4) => two_variables(call)?,
+        "transformList" | "transformMap" | "transformMapEntry" if matches!(call.args.len(), 3 | 4) => {
+            two_variables(call)?
+        }
         "greatest" if on_math && !call.args.is_empty() => extreme("math.@max", &mut call.args),
         "least" if on_math && !call.args.is_empty() => extreme("math.@min", &mut call.args),
         _ => return Ok(()),
@@ -102,13 +105,17 @@ fn two_variables(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
             let open = super::ast::call("!_", vec![accu()]);
             (truth(false), strict(open), super::ast::call("_||_", vec![accu(), body]), accu())
         }
-        "transformList" => match call.args.get_mut(3) {
-            None => (list(Vec::new()), truth(true), plus(list(vec![body])), accu()),
-            Some(made) => {
-                let made = with_value(take(made));
-                (list(Vec::new()), truth(true), otherwise(body, plus(list(vec![made]))), accu())
-            }
-        },
+        "transformList" | "transformMap" | "transformMapEntry" => {
+            // A map is first a list of what goes into it.
+            let of_map = call.func_name == "transformMap";
+            let entry = |made: IdedExpr| if of_map { list(vec![ident(&key), made]) } else { made };
+            let made = |made: IdedExpr| plus(list(vec![entry(made)]));
+            let step = match call.args.get_mut(3).map(|made| with_value(take(made))) {
+                None => made(body),
+                Some(then) => otherwise(body, made(then)),
+            };
+            (list(Vec::new()), truth(true), step, accu())
+        }
         _ => {
             let one = super::ast::call("_==_", vec![accu(), number(1)]);
             (number(0), truth(true), otherwise(body, plus(number(1))), one)
@@ -125,5 +132,11 @@ fn two_variables(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
         loop_step: step,
         result,
     })));
-    Ok(bind(INPUT, taken_target(call), walk))
+    // Not as the result of the loop: the interpreter appends in place only while that is the list itself.
+    let made = match call.func_name.as_str() {
+        "transformMap" => super::ast::call(super::rewrite::ENTRIES, vec![walk]),
+        "transformMapEntry" => super::ast::call(super::rewrite::MERGED, vec![walk]),
+        _ => walk,
+    };
+    Ok(bind(INPUT, taken_target(call), made))
 }

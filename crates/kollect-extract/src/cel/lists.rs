@@ -6,10 +6,11 @@
 
 use super::functions::{Answer, Args, truth, wrong_types};
 use super::{budget, size, view};
-use cel::common::types::{CelInt, CelList, DYN_TYPE, Kind, LIST_TYPE};
+use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, DYN_TYPE, Kind, LIST_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
@@ -143,4 +144,65 @@ pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
         at += 1;
     }
     Ok(CowVal::owned(CelList::from(all)))
+}
+
+type Entries<'v> = HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>;
+
+/// Keys are texts in JSON, whatever they are in CEL, so no two may be equal.
+fn enter<'v>(
+    all: &mut Entries<'v>,
+    key: &dyn Val,
+    value: Box<dyn Val + 'v>,
+    function: &str,
+) -> Result<(), ExecutionError> {
+    budget::charge(1)?;
+    let unfit = || ExecutionError::function_error(function, "a key is no text, number or truth value");
+    let key = if let Some(text) = key.downcast_ref::<CelString>() {
+        CelMapKey::from(text.inner().to_owned())
+    } else if let Some(number) = key.downcast_ref::<CelInt>() {
+        CelMapKey::from(*number.inner())
+    } else if let Some(number) = key.downcast_ref::<CelUInt>() {
+        CelMapKey::from(*number.inner())
+    } else {
+        CelMapKey::from(*key.downcast_ref::<CelBool>().ok_or_else(unfit)?.inner())
+    };
+    match all.insert(key, value) {
+        None => Ok(()),
+        Some(_) => Err(ExecutionError::function_error(function, "two entries have the same key")),
+    }
+}
+
+/// The map that a list of pairs makes.
+pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let wrong = || wrong_types("transformMap", &args);
+    let pairs = args.first().and_then(|pairs| pairs.as_iterable()).ok_or_else(wrong)?;
+    let mut pairs = pairs.iter();
+    let mut all = Entries::new();
+    while let Some(pair) = pairs.next() {
+        let pair = pair.as_iterable().ok_or_else(wrong)?;
+        let mut pair = pair.iter();
+        let key = pair.next().map(Val::clone_as_boxed).ok_or_else(wrong)?;
+        let value = pair.next().map(Val::clone_as_boxed).ok_or_else(wrong)?;
+        enter(&mut all, &*key, value, "transformMap")?;
+    }
+    Ok(CowVal::owned(CelMap::from(all)))
+}
+
+/// The map that a list of maps makes together.
+pub(super) fn merged<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let wrong = || wrong_types("transformMapEntry", &args);
+    let maps = args.first().and_then(|maps| maps.as_iterable()).ok_or_else(wrong)?;
+    let mut maps = maps.iter();
+    let mut all = Entries::new();
+    while let Some(map) = maps.next() {
+        if map.get_type().kind() != Kind::Map {
+            return Err(wrong());
+        }
+        let (keys, values) = map.as_iterable().zip(map.as_indexer()).ok_or_else(wrong)?;
+        let mut keys = keys.iter();
+        while let Some(key) = keys.next() {
+            enter(&mut all, key, values.get(key)?.clone_as_boxed(), "transformMapEntry")?;
+        }
+    }
+    Ok(CowVal::owned(CelMap::from(all)))
 }

@@ -10,6 +10,10 @@ pub(super) const CHARGE_SQUARE: &str = "@charge_square";
 pub(super) const CHARGE_DEEP: &str = "@charge_deep";
 /// Keys of a map, indexes of a list.
 pub(super) const KEYS: &str = "@keys";
+/// The map that a list of pairs of key and value makes.
+pub(super) const ENTRIES: &str = "@entries";
+/// The map that maps make together.
+pub(super) const MERGED: &str = "@merged";
 
 /// Written name, our name. Member calls become global calls with the target as first argument.
 const REPLACED: &[(&str, &str)] = &[

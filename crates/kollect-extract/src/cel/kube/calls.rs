@@ -7,7 +7,7 @@ use super::super::functions::{Answer, Args, text, truth, wrong_types};
 use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
 use super::{CIDR, Cidr, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
 use cel::common::functions::Function;
-use cel::common::types::{CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use core::net::IpAddr;
@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Functions by the number of their arguments.
-const GLOBALS: [(&str, usize, Function); 11] = [
+const GLOBALS: [(&str, usize, Function); 13] = [
     ("quantity", 1, quantity),
     ("isQuantity", 1, |args| is(args, "isQuantity", |t| Quantity::parse(t).is_some())),
     ("url", 1, |args| make(args, "url", |t| Url::parse(t).map(Kube::Url))),
@@ -25,8 +25,16 @@ const GLOBALS: [(&str, usize, Function); 11] = [
     ("ip.isCanonical", 1, |args| is(args, "ip.isCanonical", |t| parse_ip(t).is_some_and(|ip| ip.to_string() == t))),
     ("cidr", 1, |args| make(args, "cidr", |t| Cidr::parse(t).map(Kube::Cidr))),
     ("isCIDR", 1, |args| is(args, "isCIDR", |t| Cidr::parse(t).is_some())),
-    ("semver", 1, |args| make(args, "semver", |t| Semver::parse(t).map(Kube::Semver))),
-    ("isSemver", 1, |args| is(args, "isSemver", |t| Semver::parse(t).is_some())),
+    ("semver", 1, |args| make(args, "semver", strict)),
+    ("isSemver", 1, |args| is(args, "isSemver", |t| strict(t).is_some())),
+    ("semver", 2, |args| {
+        let normalize = normalizes(&args, "semver")?;
+        make(args, "semver", if normalize { normalized } else { strict })
+    }),
+    ("isSemver", 2, |args| {
+        let normalize = normalizes(&args, "isSemver")?;
+        is(args, "isSemver", if normalize { |t| normalized(t).is_some() } else { |t| strict(t).is_some() })
+    }),
 ];
 
 /// Members by the number of their arguments, the target included.
@@ -113,6 +121,20 @@ fn is<'b, 'v>(args: Args<'b, 'v>, name: &str, test: fn(&str) -> bool) -> Answer<
     let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
     budget::charge_bytes(value.len())?;
     Ok(truth(test(value)))
+}
+
+fn strict(text: &str) -> Option<Kube> {
+    Semver::parse(text).map(Kube::Semver)
+}
+
+fn normalized(text: &str) -> Option<Kube> {
+    Semver::normalized(text).map(Kube::Semver)
+}
+
+/// Whether the second argument asks to read a version leniently.
+fn normalizes(args: &Args<'_, '_>, name: &str) -> Result<bool, ExecutionError> {
+    let lenient = args.get(1).and_then(|lenient| lenient.downcast_ref::<CelBool>());
+    lenient.map(|lenient| *lenient.inner()).ok_or_else(|| wrong_types(name, args))
 }
 
 /// Kubernetes writes plain amounts as numbers, too.

@@ -38,6 +38,28 @@ impl Semver {
         Some(Self { numbers, pre, build: build.unwrap_or_default().to_owned() })
     }
 
+    /// Reads versions as people write them: with a `v` in front, without minor or patch number, with zeros in front of
+    /// numbers.
+    pub(super) fn normalized(text: &str) -> Option<Self> {
+        if text.len() > MAX_LENGTH {
+            return None;
+        }
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let end = text.find(['-', '+']).unwrap_or(text.len());
+        let (core, rest) = text.split_at(end);
+        let mut parts: Vec<&str> = core
+            .split('.')
+            .map(|part| match part.trim_start_matches('0') {
+                "" if !part.is_empty() => "0",
+                trimmed => trimmed,
+            })
+            .collect();
+        while parts.len() < 3 {
+            parts.push("0");
+        }
+        Self::parse(&format!("{}{rest}", parts.join(".")))
+    }
+
     /// The order of versions, in which what follows `+` does not count.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         self.numbers.cmp(&other.numbers).then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {

@@ -134,6 +134,13 @@ fn versions() {
         ("semver('1.0.0-rc.2').compareTo(semver('1.0.0-rc.10'))", json!(-1)),
         ("semver('1.0.0-1').isLessThan(semver('1.0.0-a'))", json!(true)),
         ("semver('1.0.0+a') == semver('1.0.0+b')", json!(true)),
+        ("semver('v1.02', true)", json!("1.2.0")),
+        ("semver('v1-rc.1+b', true)", json!("1.0.0-rc.1+b")),
+        ("semver('1.2.3', false)", json!("1.2.3")),
+        (
+            "[isSemver('v1', true), isSemver('v1', false), isSemver('v1.0.0'), isSemver('1..2', true), isSemver('1.2.3.4', true)]",
+            json!([true, false, false, false, false]),
+        ),
         (
             "['1.2.3', '1.2', 'v1.2.3', '01.2.3', '1.2.3-', '1.2.3-01', '1.2.3+'].map(v, isSemver(v))",
             json!([true, false, false, false, false, false, false]),
@@ -187,6 +194,12 @@ fn macros_with_two_variables() {
             "object.list.transformList(i, v, object.names.transformList(j, w, w + string(i)))",
             json!([["a0", "b0", "a0"], ["a1", "b1", "a1"], ["a2", "b2", "a2"]]),
         ),
+        ("object.map.transformMap(k, v, string(v) + k)", json!({"x": "1x", "y": "2y"})),
+        ("object.map.transformMap(k, v, v > 1, [v])", json!({"y": [2]})),
+        ("object.list.transformMap(i, v, v * 2).size()", json!(3)),
+        ("object.map.transformMapEntry(k, v, {string(v): k})", json!({"1": "x", "2": "y"})),
+        ("object.map.transformMapEntry(k, v, v > 1, {k + 'a': v, k + 'b': v})", json!({"ya": 2, "yb": 2})),
+        ("object.map.transformMap(k, v, object.list.transformMap(i, w, w == v, k))['y'].size() >= 0", json!(true)),
     ]);
 }
 
@@ -211,7 +224,11 @@ fn what_is_refused_names_no_values() {
         ("sets.contains([1], 1)", "wrong type"),
         ("'a'.find('(')", "function error"),
         ("object.ip.all(i, v, true)", "wrong type"),
-        ("object.list.transformMap(i, v, v)", "compile: unknown function"),
+        ("object.list.transformMap(i, v)", "compile: \"transformMap\" is used with the wrong number"),
+        ("object.list.transformMapEntry(i, v, {'same': v})", "function error: transformMapEntry refused"),
+        ("object.list.transformMapEntry(i, v, v)", "wrong type"),
+        ("semver('1', 1)", "wrong type"),
+        ("semver('vv1', true)", "function error"),
         ("object.list.all(1, v, true)", "compile: argument 1 of all"),
     ] {
         let error = run(source).unwrap_err();
@@ -229,6 +246,11 @@ fn hostile_calls_end_with_an_error() {
         "object.s.findAll('a')",
         "object.l.all(a, object.s.find(a + 'x*y') == '')",
         "object.l.transformList(i, v, object.l.transformList(j, w, w))",
+        "object.l.transformList(i, v, [v, v])",
+        "object.l.transformMap(i, v, v)",
+        "object.l.transformList(i, v, object.l.transformList(j, w, [j, w]))",
+        "object.l.transformMap(i, v, object.l.transformMap(j, w, w))",
+        "object.l.transformMapEntry(i, v, {string(i): object.l})",
         "object.l.all(a, object.n.sum() > 0)",
         "object.l.all(a, isQuantity(object.s) || true)",
     ] {

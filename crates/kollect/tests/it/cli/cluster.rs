@@ -53,8 +53,6 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
         scene::profile("team", "maps", "v1", "ConfigMap", &[("name", "$.metadata.name")]),
         scene::target("team", "all", "maps", &["team"]),
     ];
-    let stream =
-        |objects: &[Value]| objects.iter().map(|object| format!("---\n{object}\n")).collect::<Vec<_>>().concat();
     write(dir.path(), "sound.yaml", &stream(&sound));
     let check = ["validate", "--cluster", "--kubeconfig", "admin", "--format", "json"];
 
@@ -93,7 +91,23 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
         [("error", "spec.profileRef"), ("error", "spec.targetGVK.kind"), ("error", "spec.postgres.databaseRef.name")];
     assert_eq!((ran.status, fields.as_slice()), (2, &wanted[..]), "{found:?}");
 
-    // Paths that objects never have, of a kind that is built in and of one of our own.
+    warns_of_paths_that_objects_never_have(dir.path(), &check).await;
+
+    // Somebody without rights learns what they may not do.
+    let token = api.service_account_token("team", "nobody").await?;
+    write(dir.path(), "nobody", &api.kubeconfig_for_token(&token));
+    let check = ["validate", "--cluster", "--kubeconfig", "nobody", "--format", "json", "sound.yaml"];
+    let ran = run(dir.path(), &check).await;
+    let found = findings(&ran);
+    assert_eq!(ran.status, 0, "{found:?}");
+    for verb in ["list", "watch"] {
+        assert!(found.iter().any(|(_, _, why)| why.contains(&format!("may not {verb} configmaps"))), "{found:?}");
+    }
+    Ok(())
+}
+
+/// Of a kind that is built in and of one of our own.
+async fn warns_of_paths_that_objects_never_have(dir: &Path, check: &[&str]) {
     let typos = [
         scene::profile(
             "team",
@@ -108,8 +122,8 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
         ),
         scene::profile("team", "sinks", "kollect.dev/v1alpha1", "KollectTarget", &[("bad", "$.spec.profileReference")]),
     ];
-    write(dir.path(), "typos.yaml", &stream(&typos));
-    let ran = run(dir.path(), &[&check[..], &["typos.yaml"]].concat()).await;
+    write(dir, "typos.yaml", &stream(&typos));
+    let ran = run(dir, &[check, &["typos.yaml"]].concat()).await;
     let found = findings(&ran);
     let said: Vec<_> = found.iter().map(|(level, field, why)| format!("{level} {field}: {why}")).collect();
     assert_eq!((ran.status, said.len()), (0, 3), "{said:?}");
@@ -122,18 +136,10 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
         said[2].starts_with("warning spec.attributes[0].path") && said[2].contains("has no profileReference"),
         "{said:?}"
     );
+}
 
-    // Somebody without rights learns what they may not do.
-    let token = api.service_account_token("team", "nobody").await?;
-    write(dir.path(), "nobody", &api.kubeconfig_for_token(&token));
-    let check = ["validate", "--cluster", "--kubeconfig", "nobody", "--format", "json", "sound.yaml"];
-    let ran = run(dir.path(), &check).await;
-    let found = findings(&ran);
-    assert_eq!(ran.status, 0, "{found:?}");
-    for verb in ["list", "watch"] {
-        assert!(found.iter().any(|(_, _, why)| why.contains(&format!("may not {verb} configmaps"))), "{found:?}");
-    }
-    Ok(())
+fn stream(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("---\n{object}\n")).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]
