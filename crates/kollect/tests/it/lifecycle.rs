@@ -236,6 +236,20 @@ async fn a_sink_and_secret_deleted_before_their_inventory_do_not_hold_its_deleti
 }
 
 #[tokio::test]
+async fn a_secret_deleted_before_its_sink_does_not_hold_a_deletion_back_either() -> anyhow::Result<()> {
+    let team = "secretless";
+    let (stage, _) = in_sync(team, &["a"]).await?;
+    stage.delete("Secret", team, "pg-credentials").await?;
+    stage.inventory_shows(team, &["Degraded=True/SecretResolveFailed"]).await?;
+    stage.delete("KollectDatabaseSink", team, "pg").await?;
+    stage.inventory_shows(team, &["Degraded=True/SinkNotFound"]).await?;
+    rows(&stage, team, &["a"]).await?;
+    stage.delete("KollectInventory", team, "all").await?;
+    stage.gone("KollectInventory", team, "all").await?;
+    rows(&stage, team, &[]).await
+}
+
+#[tokio::test]
 async fn a_deletion_that_cannot_clean_up_says_what_it_left_behind() -> anyhow::Result<()> {
     let team = "leftover";
     let (stage, _) = in_sync(team, &["a"]).await?;
