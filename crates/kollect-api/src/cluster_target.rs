@@ -1,6 +1,6 @@
 //! KollectClusterTarget: which objects of the whole cluster to collect with a profile.
 
-use crate::{NamespacedReference, ResourceRule, schema};
+use crate::{KollectTargetSpec, NamespacedReference, ResourceRule, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -58,6 +58,22 @@ pub struct KollectClusterTargetSpec {
     /// Stops collecting and drops what was collected.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub suspend: bool,
+}
+
+impl KollectClusterTargetSpec {
+    /// What it asks for, in the words of a target of one namespace.
+    pub fn as_target(&self) -> KollectTargetSpec {
+        KollectTargetSpec {
+            profile_ref: self.profile_ref.name.clone(),
+            namespace_selector: self.namespace_selector.clone(),
+            included_namespaces: self.included_namespaces.clone(),
+            excluded_namespaces: self.excluded_namespaces.clone(),
+            namespace_exclude_selector: self.namespace_exclude_selector.clone(),
+            resource_rules: self.resource_rules.clone(),
+            suspend: self.suspend,
+            ..KollectTargetSpec::default()
+        }
+    }
 }
 
 /// What became of the cluster target.

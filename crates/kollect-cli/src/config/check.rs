@@ -23,7 +23,7 @@ pub(super) fn object(value: &Value) -> Result<Vec<String>, Vec<String>> {
     Err(review.violations.iter().map(ToString::to_string).collect())
 }
 
-/// Rules about how objects go together.
+/// Rules about how objects go together, and whether sinks can be written to.
 pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
     for target in &config.targets {
         let Some(profile) = config.profile(target) else {
@@ -38,10 +38,7 @@ pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
             return Err(ConfigError::refused(&target.origin, kind, &target.title(), why));
         }
     }
-    for inventory in &config.inventories {
-        let violations = kollect_rules::check_inventory(inventory, settings().max_export_bytes);
-        refuse(config, "KollectInventory", &inventory.metadata, &violations)?;
-    }
+    // What only the operator finds, because admission cannot know it.
     for sink in &config.sinks {
         let (kind, violations) = match sink {
             SinkObject::Snapshot(sink) => ("KollectSnapshotSink", kollect_rules::check_snapshot_sink(&sink.spec)),
@@ -49,9 +46,6 @@ pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
             SinkObject::Event(_) => continue,
         };
         refuse(config, kind, sink.meta(), &violations)?;
-    }
-    for scope in &config.scopes {
-        refuse(config, "KollectScope", &scope.metadata, &kollect_rules::check_scope(scope))?;
     }
     Ok(())
 }

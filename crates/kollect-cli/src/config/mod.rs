@@ -158,7 +158,7 @@ impl Config {
                     namespace: Arc::default(),
                     name: name.into(),
                     labels: object.metadata.labels.clone().unwrap_or_default(),
-                    spec: in_words_of_a_target(&object),
+                    spec: object.spec.as_target(),
                     cluster: Some(Arc::new(object)),
                 };
                 self.put_target(target);
@@ -237,20 +237,6 @@ fn replace<T, I: PartialEq>(all: &mut Vec<T>, new: T, identity: impl Fn(&T) -> I
 fn sink_identity(sink: &SinkObject) -> (bool, Option<String>, Option<String>) {
     let meta = sink.meta();
     (matches!(sink, SinkObject::Snapshot(_)), meta.namespace.clone(), meta.name.clone())
-}
-
-fn in_words_of_a_target(target: &KollectClusterTarget) -> KollectTargetSpec {
-    let spec = &target.spec;
-    KollectTargetSpec {
-        profile_ref: spec.profile_ref.name.clone(),
-        namespace_selector: spec.namespace_selector.clone(),
-        included_namespaces: spec.included_namespaces.clone(),
-        excluded_namespaces: spec.excluded_namespaces.clone(),
-        namespace_exclude_selector: spec.namespace_exclude_selector.clone(),
-        resource_rules: spec.resource_rules.clone(),
-        suspend: spec.suspend,
-        ..KollectTargetSpec::default()
-    }
 }
 
 #[cfg(test)]

@@ -3,19 +3,16 @@
 //! To the collector a cluster target is one target per namespace, all with the same compiled profile, so that an
 //! inventory can take some namespaces and leave others. What is decided, watched and reported is one object.
 
-use crate::clock::timestamp;
 use crate::control::{Control, health_of};
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::shared::finalizers;
 use crate::target::decide::{self, Facts, Stop};
-use crate::target::stop_of;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use crate::target::{Selected, fields, stop_of};
 use kollect_api::names::finalizer;
 use kollect_api::{KollectClusterTarget, KollectClusterTargetSpec, KollectClusterTargetStatus, KollectTargetSpec};
 use kollect_collect::{Held, Matching, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::TargetKey;
 use kollect_rules::Ceiling;
-use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -39,19 +36,6 @@ pub struct ClusterTargetState {
 
 fn stop(reason: &'static str, message: impl Into<String>) -> Stop {
     Stop { reason, message: message.into() }
-}
-
-/// What a cluster target asks for, in the words of a target.
-fn as_target(spec: &KollectClusterTargetSpec) -> KollectTargetSpec {
-    KollectTargetSpec {
-        profile_ref: spec.profile_ref.name.clone(),
-        namespace_selector: spec.namespace_selector.clone(),
-        included_namespaces: spec.included_namespaces.clone(),
-        excluded_namespaces: spec.excluded_namespaces.clone(),
-        namespace_exclude_selector: spec.namespace_exclude_selector.clone(),
-        resource_rules: spec.resource_rules.clone(),
-        ..KollectTargetSpec::default()
-    }
 }
 
 impl Control {
@@ -98,7 +82,7 @@ impl Control {
     pub(crate) fn decide_cluster_target(&self, target: &KollectClusterTarget) -> ClusterTargetState {
         let mut state = ClusterTargetState { in_view: !target.spec.suspend, ..ClusterTargetState::default() };
         let name = target.metadata.name.as_deref().unwrap_or_default();
-        let asks = as_target(&target.spec);
+        let asks = target.spec.as_target();
         self.cluster_namespaces(name, &target.spec, &mut state);
         if target.spec.suspend {
             return state;
@@ -245,7 +229,12 @@ impl Control {
         let present = serde_json::to_value(&target.status).unwrap_or_default();
         let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
         let before: KollectClusterTargetStatus = serde_json::from_value(base).unwrap_or_default();
-        let fields = fields(target, state, &facts, &before);
+        let selected = Selected {
+            matched: &state.matched,
+            effective: state.keys.keys().map(AsRef::as_ref).collect(),
+            rules: target.spec.resource_rules.len(),
+        };
+        let fields = fields(&facts, &selected, (before.collected_count, before.collected_count_updated_at));
         if turned {
             self.mark_dependents(object);
         }
@@ -268,38 +257,4 @@ fn total(all: impl Iterator<Item = TargetStatus>) -> TargetStatus {
         sum.rows += one.rows;
         sum
     })
-}
-
-fn fields(
-    target: &KollectClusterTarget,
-    state: &ClusterTargetState,
-    facts: &Facts,
-    before: &KollectClusterTargetStatus,
-) -> Map<String, Value> {
-    let rows = i64::try_from(facts.rows).unwrap_or(i64::MAX);
-    let mut fields = Map::new();
-    // While nothing can be collected the last count stays: it says what the sinks still hold.
-    let counted = if facts.stop.is_some() { before.collected_count } else { Some(rows) };
-    if let Some(count) = counted {
-        fields.insert("collectedCount".to_owned(), json!(count));
-        let since = match &before.collected_count_updated_at {
-            Some(since) if before.collected_count == Some(count) => since.clone(),
-            _ => Time(timestamp()),
-        };
-        fields.insert("collectedCountUpdatedAt".to_owned(), json!(since));
-    }
-    if facts.extraction_failures > 0 {
-        fields.insert("extractionFailures".to_owned(), json!(facts.extraction_failures));
-        fields.insert("lastExtractionError".to_owned(), json!(facts.last_extraction_error));
-    }
-    if !state.matched.is_empty() {
-        fields.insert("matchedNamespaces".to_owned(), json!(state.matched));
-    }
-    if !state.keys.is_empty() {
-        fields.insert("effectiveNamespaces".to_owned(), json!(state.keys.keys().collect::<Vec<_>>()));
-    }
-    if !target.spec.resource_rules.is_empty() {
-        fields.insert("activeResourceRules".to_owned(), json!(target.spec.resource_rules.len()));
-    }
-    fields
 }

@@ -177,7 +177,12 @@ impl Control {
         let present = serde_json::to_value(&target.status).unwrap_or_default();
         let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
         let before: KollectTargetStatus = serde_json::from_value(base).unwrap_or_default();
-        let fields = fields(target, state, &facts, &before);
+        let selected = Selected {
+            matched: &state.matched,
+            effective: state.effective.iter().map(String::as_str).collect(),
+            rules: target.spec.resource_rules.len(),
+        };
+        let fields = fields(&facts, &selected, (before.collected_count, before.collected_count_updated_at));
         // The count is in the message; only states and reasons are health.
         let health = health_of(&wanted);
         self.report(object, &target.metadata, &present, &wanted, fields, health);
@@ -233,20 +238,26 @@ fn fingerprint(spec: &TargetSpec) -> (u64, String) {
     (spec.version, format!("{:?}", spec.namespaces))
 }
 
-fn fields(
-    target: &KollectTarget,
-    state: &TargetState,
-    facts: &Facts,
-    before: &KollectTargetStatus,
-) -> Map<String, Value> {
+/// What a target of either kind selects, for its status.
+pub(crate) struct Selected<'a> {
+    pub(crate) matched: &'a [String],
+    pub(crate) effective: Vec<&'a str>,
+    pub(crate) rules: usize,
+}
+
+/// The count that a status has now, and since when.
+pub(crate) type Counted = (Option<i64>, Option<Time>);
+
+/// The fields of a status beside its conditions.
+pub(crate) fn fields(facts: &Facts, selected: &Selected<'_>, before: Counted) -> Map<String, Value> {
     let rows = i64::try_from(facts.rows).unwrap_or(i64::MAX);
     let mut fields = Map::new();
     // While nothing can be collected the last count stays: it says what the sinks still hold.
-    let counted = if facts.stop.is_some() { before.collected_count } else { Some(rows) };
+    let counted = if facts.stop.is_some() { before.0 } else { Some(rows) };
     if let Some(count) = counted {
         fields.insert("collectedCount".to_owned(), json!(count));
-        let since = match &before.collected_count_updated_at {
-            Some(since) if before.collected_count == Some(count) => since.clone(),
+        let since = match before {
+            (Some(old), Some(since)) if old == count => since,
             _ => Time(timestamp()),
         };
         fields.insert("collectedCountUpdatedAt".to_owned(), json!(since));
@@ -255,14 +266,14 @@ fn fields(
         fields.insert("extractionFailures".to_owned(), json!(facts.extraction_failures));
         fields.insert("lastExtractionError".to_owned(), json!(facts.last_extraction_error));
     }
-    if !state.matched.is_empty() {
-        fields.insert("matchedNamespaces".to_owned(), json!(state.matched));
+    if !selected.matched.is_empty() {
+        fields.insert("matchedNamespaces".to_owned(), json!(selected.matched));
     }
-    if !state.effective.is_empty() {
-        fields.insert("effectiveNamespaces".to_owned(), json!(state.effective));
+    if !selected.effective.is_empty() {
+        fields.insert("effectiveNamespaces".to_owned(), json!(selected.effective));
     }
-    if !target.spec.resource_rules.is_empty() {
-        fields.insert("activeResourceRules".to_owned(), json!(target.spec.resource_rules.len()));
+    if selected.rules > 0 {
+        fields.insert("activeResourceRules".to_owned(), json!(selected.rules));
     }
     fields
 }
