@@ -31,6 +31,7 @@ const FUNCTIONS: &[&str] = &[
     "@entries",
     "@keys",
     "@merged",
+    "@walked",
     "math.@max",
     "math.@min",
     "bool",

@@ -18,7 +18,7 @@ pub(super) type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 const MAX_RANGE: i64 = 10_000;
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
-    let functions: [(&str, usize, Function); 16] = [
+    let functions: [(&str, usize, Function); 17] = [
         (rewrite::TICK, 0, tick),
         (rewrite::CHARGE, 1, charge),
         (rewrite::CHARGE_SQUARE, 1, charge_square),
@@ -33,6 +33,7 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
         ("@join", 1, join),
         ("@join", 2, join),
         (rewrite::KEYS, 1, lists::keys),
+        (rewrite::WALKED, 1, |args| lists::walked(charge_deep(args)?)),
         (rewrite::ENTRIES, 1, lists::entries),
         (rewrite::MERGED, 1, lists::merged),
     ];

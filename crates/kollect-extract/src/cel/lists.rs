@@ -130,7 +130,16 @@ fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelInt::from(found)))
 }
 
-/// The keys of a map, or the indexes of a list.
+/// A list as it is, and of a map its keys in order.
+pub(super) fn walked<'b, 'v>(value: CowVal<'b, 'v>) -> Answer<'b, 'v> {
+    match value.downcast_ref::<CelMap>() {
+        // Maps of the object are in order.
+        None => Ok(value),
+        Some(_) => keys(vec![value]),
+    }
+}
+
+/// The keys of a map in order, or the indexes of a list.
 pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let [value] = args.as_slice() else { return Err(wrong_types("all", &args)) };
     let Some(items) = value.as_iterable() else { return Err(wrong_types("all", &args)) };
@@ -143,7 +152,26 @@ pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
         all.push(if is_map { item.clone_as_boxed() } else { Box::new(CelInt::from(at)) });
         at += 1;
     }
+    if is_map {
+        all.sort_by(|a, b| key_order(&**a, &**b));
+    }
     Ok(CowVal::owned(CelList::from(all)))
+}
+
+/// Truth values, numbers, texts; each by value. Keys are of no other type.
+fn key_order(a: &dyn Val, b: &dyn Val) -> Ordering {
+    fn parts(key: &dyn Val) -> (u8, i128, &str) {
+        if let Some(text) = key.downcast_ref::<CelString>() {
+            (2, 0, text.inner())
+        } else if let Some(number) = key.downcast_ref::<CelInt>() {
+            (1, (*number.inner()).into(), "")
+        } else if let Some(number) = key.downcast_ref::<CelUInt>() {
+            (1, (*number.inner()).into(), "")
+        } else {
+            (0, key.downcast_ref::<CelBool>().is_some_and(|truth| *truth.inner()).into(), "")
+        }
+    }
+    parts(a).cmp(&parts(b))
 }
 
 type Entries<'v> = HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>;

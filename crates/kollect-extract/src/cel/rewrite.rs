@@ -10,6 +10,9 @@ pub(super) const CHARGE_SQUARE: &str = "@charge_square";
 pub(super) const CHARGE_DEEP: &str = "@charge_deep";
 /// Keys of a map, indexes of a list.
 pub(super) const KEYS: &str = "@keys";
+/// What a loop walks, charged as a copy: a list as it is, of a map its keys in order. Maps that an expression built have none, and a row
+/// that differs from one look to the next would be written again and again.
+pub(super) const WALKED: &str = "@walked";
 /// The map that a list of pairs of key and value makes.
 pub(super) const ENTRIES: &str = "@entries";
 /// The map that maps make together.
@@ -47,7 +50,7 @@ fn visit(expr: &mut IdedExpr) {
     }
     match &mut expr.expr {
         Expr::Comprehension(c) => {
-            charge_copy(&mut c.iter_range);
+            wrap(WALKED, &mut c.iter_range);
             if appends(&c.loop_step, &c.accu_var) {
                 let step = std::mem::take(&mut c.loop_step);
                 c.loop_step = counted_append(step, &c.accu_var);
@@ -71,9 +74,13 @@ fn visit(expr: &mut IdedExpr) {
 
 /// Elements of lists and maps, and the items of loops, are copied with everything that an expression built in them.
 fn charge_copy(expr: &mut IdedExpr) {
+    wrap(CHARGE_DEEP, expr);
+}
+
+fn wrap(function: &str, expr: &mut IdedExpr) {
     if !matches!(expr.expr, Expr::Literal(_)) {
         let operand = std::mem::take(expr);
-        *expr = ast::call(CHARGE_DEEP, vec![operand]);
+        *expr = ast::call(function, vec![operand]);
     }
 }
 

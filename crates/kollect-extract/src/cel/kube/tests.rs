@@ -204,6 +204,25 @@ fn macros_with_two_variables() {
 }
 
 #[test]
+fn maps_that_an_expression_builds_are_walked_in_the_order_of_their_keys() {
+    let many = "{'k': 1, 'b': 2, 'x': 3, 'a': 4, 'm': 5, 'd': 6, 'z': 7, 'c': 8}";
+    for (source, wanted) in [
+        (format!("{many}.map(k, k)"), json!(["a", "b", "c", "d", "k", "m", "x", "z"])),
+        (format!("{many}.transformList(k, v, v)"), json!([4, 2, 8, 6, 1, 5, 3, 7])),
+        (format!("{many}.transformMap(k, v, v).filter(k, k > 'l')"), json!(["m", "x", "z"])),
+        (
+            "{3: 0, -1: 0, 20: 0, 100: 0, 7u: 0, true: 0, 'a': 0}.map(k, string(k))".to_owned(),
+            json!(["true", "-1", "3", "7", "20", "100", "a"]),
+        ),
+    ] {
+        // Another hash of every map each time.
+        for _ in 0..20 {
+            assert_eq!(run(&source).unwrap(), wanted, "{source}");
+        }
+    }
+}
+
+#[test]
 fn what_is_refused_names_no_values() {
     for (source, class) in [
         ("quantity(object.ip)", "function error: quantity refused"),
