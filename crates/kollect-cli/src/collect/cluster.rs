@@ -26,7 +26,7 @@ pub(super) async fn collect(
     patience: Duration,
     cancel: &CancellationToken,
 ) -> Result<Source, String> {
-    let facts = Arc::new(namespaces::look(&client, config).await?);
+    let facts = Arc::new(namespaces::look(&client, config, patience).await?);
     let planned = plan(config, &facts);
     let store = Arc::new(Store::new());
     let listener = Arc::new(Listener::default());

@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams, PartialObjectMeta};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const PAGE: u32 = 500;
 const ANSWER: Duration = Duration::from_secs(30);
@@ -20,20 +20,20 @@ const ANSWER: Duration = Duration::from_secs(30);
 const RETRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What is known of the namespaces that targets may want.
-pub(super) async fn look(client: &kube::Client, config: &Config) -> Result<NamespaceFacts, String> {
+/// What is known of the namespaces that targets may want. No question waits longer than `patience`, retries included.
+pub(super) async fn look(client: &kube::Client, config: &Config, patience: Duration) -> Result<NamespaceFacts, String> {
     let api: Api<Namespace> = Api::all(client.clone());
     match named(config) {
         Some(names) => {
             let mut facts = NamespaceFacts::new();
             for name in names {
-                if let Some(meta) = one(&api, &name).await? {
+                if let Some(meta) = one(&api, &name, patience).await? {
                     facts.insert(name, Arc::new(meta));
                 }
             }
             Ok(facts)
         }
-        None => all(&api).await,
+        None => all(&api, patience).await,
     }
 }
 
@@ -49,11 +49,11 @@ fn named(config: &Config) -> Option<BTreeSet<Arc<str>>> {
     Some(names)
 }
 
-async fn all(api: &Api<Namespace>) -> Result<NamespaceFacts, String> {
+async fn all(api: &Api<Namespace>, patience: Duration) -> Result<NamespaceFacts, String> {
     let mut facts = NamespaceFacts::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = asked("listing namespaces", || api.list_metadata(&params)).await?;
+        let page = asked("listing namespaces", patience, || api.list_metadata(&params)).await?;
         let page = page.map_err(|refusal| {
             format!("listing namespaces is refused: {refusal}; grant it, or name includedNamespaces in every target")
         })?;
@@ -70,8 +70,8 @@ async fn all(api: &Api<Namespace>) -> Result<NamespaceFacts, String> {
 }
 
 /// One namespace; `None` when it does not exist.
-async fn one(api: &Api<Namespace>, name: &str) -> Result<Option<NamespaceMeta>, String> {
-    let answer = asked(&format!("reading namespace {name}"), || api.get_metadata_opt(name)).await?;
+async fn one(api: &Api<Namespace>, name: &str, patience: Duration) -> Result<Option<NamespaceMeta>, String> {
+    let answer = asked(&format!("reading namespace {name}"), patience, || api.get_metadata_opt(name)).await?;
     let Ok(object) = answer else {
         // Refused: its name is known all the same.
         let labels = [(NAMESPACE_NAME.to_owned(), name.to_owned())].into();
@@ -89,22 +89,24 @@ fn meta_of(object: &PartialObjectMeta<Namespace>) -> NamespaceMeta {
 }
 
 /// Asks until there is an answer, for a short while. `Ok(Err(…))` is a refusal.
-async fn asked<T, F>(what: &str, ask: impl Fn() -> F) -> Result<Result<T, String>, String>
+async fn asked<T, F>(what: &str, patience: Duration, ask: impl Fn() -> F) -> Result<Result<T, String>, String>
 where
     F: Future<Output = Result<T, kube::Error>>,
 {
+    let until = Instant::now() + patience;
     let mut attempt = 0;
     loop {
-        let why = match timeout(ANSWER, ask()).await {
+        let wait = ANSWER.min(until.saturating_duration_since(Instant::now()));
+        let why = match timeout(wait, ask()).await {
             Ok(Ok(answer)) => return Ok(Ok(answer)),
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => return Ok(Err(status.message.clone())),
             Ok(Err(kube::Error::Api(status))) if status.code == 401 => {
                 return Err(format!("{what}: the API server does not accept the credentials ({})", status.message));
             }
             Ok(Err(error)) => chain(&error),
-            Err(_) => format!("no answer within {} seconds", ANSWER.as_secs()),
+            Err(_) => format!("no answer within {} seconds", ANSWER.min(patience).as_secs()),
         };
-        if attempt == RETRIES {
+        if attempt == RETRIES || Instant::now() + PAUSE >= until {
             return Err(format!("{what}: {why}"));
         }
         attempt += 1;

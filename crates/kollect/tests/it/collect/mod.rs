@@ -6,6 +6,7 @@ mod directory;
 mod manifests;
 mod secrets;
 mod sinks;
+mod stopping;
 
 use serde_json::{Value, json};
 use std::fs;
