@@ -42,7 +42,7 @@ enum Task {
     /// Show the operator at work against real servers on this machine
     #[command(disable_help_flag = true)]
     Demo(Rest),
-    /// Measure: `bench extract`, `bench live --objects N`, `bench faults`; each takes `--json FILE`
+    /// Measure: `bench extract`, `bench collect`, `bench live --objects N`, `bench faults`; each takes `--json FILE`
     #[command(disable_help_flag = true)]
     Bench(Rest),
 }

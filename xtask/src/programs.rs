@@ -18,7 +18,9 @@ pub(crate) fn bench(args: &[String]) -> anyhow::Result<()> {
         cargo(["run", "--quiet", "--profile", "fast", "--package", "kollect-testkit", "--bin", "bench", "--"]);
     bench.args(args);
     if args.first().is_some_and(|first| first != "extract") {
-        bench.env("KUBEBUILDER_ASSETS", env::prepare()?.assets);
+        if args[0] != "collect" {
+            bench.env("KUBEBUILDER_ASSETS", env::prepare()?.assets);
+        }
         // Its own call: the allocator is a feature of the operator's binary and must not leak into the bench's.
         run(&mut cargo(["build", "--profile", "fast", "--package", "kollect", "--features", "jemalloc"]))?;
         bench.env("KOLLECT_BIN", target_dir().join("fast/kollect"));

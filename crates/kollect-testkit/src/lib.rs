@@ -2,6 +2,7 @@
 //!
 //! Never part of the operator.
 
+pub mod bench_collect;
 pub mod bench_extract;
 pub mod bench_faults;
 pub mod bench_live;

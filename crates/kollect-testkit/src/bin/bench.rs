@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use kollect_testkit::counting_alloc::CountingAllocator;
-use kollect_testkit::{bench_extract, bench_faults, bench_live};
+use kollect_testkit::{bench_collect, bench_extract, bench_faults, bench_live};
 use std::path::PathBuf;
 
 #[global_allocator]
@@ -24,6 +24,7 @@ enum What {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    Collect(bench_collect::CollectArgs),
     Live(bench_live::LiveArgs),
     Faults(bench_faults::FaultArgs),
 }
@@ -31,6 +32,7 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Extract { json } => bench_extract::run(json.as_deref()),
+        What::Collect(args) => bench_collect::run(&args),
         What::Live(args) => runtime()?.block_on(bench_live::run(&args)),
         What::Faults(args) => runtime()?.block_on(bench_faults::run(&args)),
     }
