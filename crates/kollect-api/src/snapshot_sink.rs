@@ -110,7 +110,7 @@ pub struct GitSettings {
     #[schemars(schema_with = "schema::at_least_one_32")]
     pub clone_depth: Option<i32>,
     /// Removes files that Kollect wrote and no longer needs. Always on for the layouts `perResource` and
-    /// `split`. Default: false.
+    /// `split`, which warn unless it is said. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<bool>,
     /// Accepted for compatibility; there is one implementation.

@@ -16,7 +16,7 @@ rules! { "KollectSnapshotSink, KollectDatabaseSink, KollectEventSink";
     KW5, Warning, "a Git sink has no format, so that yaml is written", "no serialization.format is set, so yaml is written";
     KW6, Warning, "a Git sink does not write JSON, and pathTemplate ends in .json", "the path ends in .json but the content is not JSON; write {extension}";
     KW7, Warning, "layout.content is manifest", "manifest needs profiles with export.mode: Resource; the export fails for other rows";
-    KW8, Warning, "layout.mode is perResource or split", "this layout prunes: files of rows that are gone are deleted from its directories";
+    KW8, Warning, "layout.mode is perResource or split and git.prune is not true", "this layout prunes: files of rows that are gone are deleted; set git.prune: true to say that this is meant";
     KW9, Warning, "the backend does not know the key of an option", "this backend does not know the option, so it has no effect";
     KW10, Warning, "events is not set", "events is not set, so Changes is used: one CloudEvent per changed row; set events: Snapshot for one message per export";
 }
@@ -65,7 +65,8 @@ pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec) {
             if layout.content == Some(LayoutContent::Manifest) {
                 found.warn(&KW7, "spec.layout.content");
             }
-            if matches!(layout.mode, Some(LayoutMode::PerResource | LayoutMode::Split)) {
+            let meant = spec.git.as_ref().and_then(|git| git.prune) == Some(true);
+            if !meant && matches!(layout.mode, Some(LayoutMode::PerResource | LayoutMode::Split)) {
                 found.warn(&KW8, "spec.layout.mode");
             }
         }
