@@ -271,6 +271,8 @@ pub struct SinkError {
     pub reason: Option<&'static str>,
     /// What happened and what to do, in plain words.
     pub message: String,
+    /// The destination itself is not there, so nothing is held in it.
+    pub absent: bool,
 }
 
 impl SinkError {
@@ -282,6 +284,7 @@ impl SinkError {
             stage,
             reason: None,
             message: message.into(),
+            absent: false,
         }
     }
     /// An error that needs a change by the user; nothing landed.
@@ -297,6 +300,11 @@ impl SinkError {
     /// The same error with a stable reason.
     pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
+        self
+    }
+    /// The same error because the destination itself is not there.
+    pub fn of_absent_destination(mut self) -> Self {
+        self.absent = true;
         self
     }
     /// The same error when the attempt may have changed the backend.

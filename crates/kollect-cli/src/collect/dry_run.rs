@@ -107,12 +107,14 @@ impl FileSink for DryFiles {
 /// A row sink that keeps its rows.
 pub(super) struct DryRows {
     inner: Arc<dyn RowSink>,
+    /// A real run would make the table, so that a missing one holds nothing.
+    creates: bool,
     notes: Mutex<Notes<RowId>>,
 }
 
 impl DryRows {
-    pub(super) fn new(inner: Arc<dyn RowSink>) -> Self {
-        Self { inner, notes: Mutex::default() }
+    pub(super) fn new(inner: Arc<dyn RowSink>, creates: bool) -> Self {
+        Self { inner, creates, notes: Mutex::default() }
     }
 
     pub(super) fn intent(&self) -> Intent {
@@ -127,7 +129,10 @@ impl RowSink for DryRows {
             self.notes.lock().held.insert(row.id.clone());
             each(row);
         };
-        self.inner.held(cycle, &mut noted).await
+        match self.inner.held(cycle, &mut noted).await {
+            Err(error) if error.absent && self.creates => Ok(Knowledge::Complete),
+            held => held,
+        }
     }
 
     async fn apply(&self, _: &Cycle<'_>, batch: RowBatch) -> Result<Receipt, SinkError> {

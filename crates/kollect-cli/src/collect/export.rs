@@ -142,7 +142,8 @@ impl<'a> Exporter<'a> {
                 written.intent = Some(dry.intent());
             }
             Sink::Rows(inner) => {
-                let dry = Arc::new(DryRows::new(inner));
+                let creates = object.common().provisioning_mode() == kollect_api::ProvisioningMode::Ensure;
+                let dry = Arc::new(DryRows::new(inner, creates));
                 written.result = self.once(unit, sink, Sink::Rows(dry.clone()), document, object.sink_type(), "").await;
                 written.intent = Some(dry.intent());
             }

@@ -102,14 +102,14 @@ fn check_existing(found: &Found, config: &Config) -> Result<Shape, Failure> {
     } else {
         return Ok(Shape { fenced: found.writer });
     };
-    Err(SinkError::terminal(
+    let error = SinkError::terminal(
         "look at table",
         format!(
             "the table {}.{} {fault}; change it, or set provisioning.mode to ensure to have that done",
             config.schema, config.table
         ),
-    )
-    .into())
+    );
+    Err(if found.exists() { error } else { error.of_absent_destination() }.into())
 }
 
 async fn ensure(connection: &Connection, step: &Step<'_>, config: &Config) -> Result<Shape, Failure> {

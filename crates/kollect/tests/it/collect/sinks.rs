@@ -52,10 +52,17 @@ async fn postgres_holds_exactly_the_rows() {
     place.maps(&[("shop", "one", "1"), ("pay", "two", "2")]);
     inventory(&place, &[], &["pg"]);
     place.config("sink", &scene::postgres_sink(&server, "team", "pg", "rows", "east"));
+    let dry = || place.run(&["--from", "manifests", "--dry-run"]);
+    let database = server.admin("rows").await.unwrap();
+    let tables = async || {
+        let sql = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+        database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    drop(dry().ends(0).says("2 added, 0 changed, 0 removed"));
+    assert_eq!(tables().await, 0, "a dry run makes no table");
     place.run(&["--from", "manifests"]).ends(0).says("2 changes written");
     place.maps(&[("shop", "one", "changed")]);
-    let dry = place.run(&["--from", "manifests", "--dry-run"]).ends(0).says("0 added, 1 changed, 1 removed");
-    drop(dry);
+    drop(dry().ends(0).says("0 added, 1 changed, 1 removed"));
     place.run(&["--from", "manifests"]).ends(0).says("2 changes written");
     place.run(&["--from", "manifests"]).ends(0).says("unchanged");
 }
