@@ -61,9 +61,18 @@ pub fn canonical_cmp(a: &Row, b: &Row) -> Ordering {
         .then_with(|| a.object.gvk.cmp(&b.object.gvk))
 }
 
-struct Hashing(Sha256);
+/// Takes the SHA-256 of what is written to it. Writing cannot fail.
+#[derive(Clone, Debug, Default)]
+pub struct HashWriter(Sha256);
 
-impl Write for Hashing {
+impl HashWriter {
+    /// The hash of everything so far, in lower-case hex.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+impl Write for HashWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())
@@ -89,10 +98,10 @@ fn write_items<'a>(rows: impl IntoIterator<Item = &'a Row>, out: &mut impl Write
 
 /// Lower-case hex SHA-256 of the canonical JSON array of the rows' Items. `rows` must be in canonical order.
 pub fn fingerprint_items<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
-    let mut hashing = Hashing(Sha256::new());
+    let mut hashing = HashWriter::default();
     // Hashing cannot fail.
     let _ = write_items(rows, &mut hashing);
-    hex(&hashing.0.finalize())
+    hashing.finish()
 }
 
 /// The head of a document export. Zero and empty fields are left out, as the contract says.

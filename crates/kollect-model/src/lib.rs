@@ -15,7 +15,8 @@ mod row;
 
 pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
-    EMPTY_ITEMS_FINGERPRINT, Envelope, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes, write_item,
+    EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes,
+    write_item,
 };
 pub use guard::{Denied, Guard};
 pub use gvk::Gvk;

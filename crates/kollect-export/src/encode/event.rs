@@ -3,8 +3,7 @@
 //! Separate because Kafka and NATS share it, and its bytes are part of the contract. It must not know a client.
 
 use crate::Body;
-use kollect_model::{SCHEMA_VERSION, hex, write_string};
-use sha2::{Digest as _, Sha256};
+use kollect_model::{HashWriter, SCHEMA_VERSION, write_string};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -28,11 +27,11 @@ impl EventBody {
 
     /// `Nats-Msg-Id`: SHA-256 in hex of the key, a slash and the payload, so that a retry has the same.
     pub fn id(&self) -> io::Result<String> {
-        let mut hash = Hashing(Sha256::new());
+        let mut hash = HashWriter::default();
         hash.write_all(self.key().as_bytes())?;
         hash.write_all(b"/")?;
         self.payload.write_to(&mut hash)?;
-        Ok(hex(&hash.0.finalize()))
+        Ok(hash.finish())
     }
 }
 
@@ -55,19 +54,6 @@ impl Body for EventBody {
         out.write_all(&head)?;
         self.payload.write_to(out)?;
         out.write_all(b"}")
-    }
-}
-
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
