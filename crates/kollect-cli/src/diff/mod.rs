@@ -92,12 +92,15 @@ fn both(args: &DiffArgs) -> Result<(Snapshot, Snapshot), PlaceError> {
 }
 
 fn warn(name: &str, snapshot: &Snapshot) {
-    let skipped = &snapshot.skipped;
-    if !skipped.is_empty() {
-        let mut lines = vec![format!("warning: {name}: files without rows of Kollect are left out:")];
-        lines.extend(skipped.iter().take(NAMED).map(|(path, why)| format!("  {}: {}", plain(path), plain(why))));
-        if skipped.len() > NAMED {
-            lines.push(format!("  and {} more", skipped.len() - NAMED));
+    let lists = [
+        (&snapshot.skipped, "files without rows of Kollect are left out"),
+        (&snapshot.missing, "it is not whole; these files are missing"),
+    ];
+    for (files, what) in lists.into_iter().filter(|(files, _)| !files.is_empty()) {
+        let mut lines = vec![format!("warning: {name}: {what}:")];
+        lines.extend(files.iter().take(NAMED).map(|(path, why)| format!("  {}: {}", plain(path), plain(why))));
+        if files.len() > NAMED {
+            lines.push(format!("  and {} more", files.len() - NAMED));
         }
         tell(&format!("{}\n", lines.join("\n")));
     }

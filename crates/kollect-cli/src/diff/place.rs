@@ -56,6 +56,7 @@ pub(super) fn open(place: &str, repo: &Path) -> Result<Snapshot, PlaceError> {
         alone(&mut snapshot, "standard input", &bytes)?;
     } else if Path::new(place).is_dir() {
         read_directory(&mut snapshot, Path::new(place), "")?;
+        snapshot.note_what_is_missing();
     } else {
         let bytes = read_file(Path::new(place))?;
         alone(&mut snapshot, place, &bytes)?;
@@ -138,5 +139,6 @@ fn read_revision(snapshot: &mut Snapshot, revision: &str, repo: &Path) -> Result
         let blob = repo.find_blob(id)?;
         among_others(snapshot, path, blob.content());
     }
+    snapshot.note_what_is_missing();
     Ok(())
 }

@@ -5,12 +5,13 @@
 
 use kollect_export::encode::Format;
 use kollect_export::encode::decode::read_items;
+use kollect_export::layout::missing;
 use kollect_model::{Item, SCHEMA_VERSION};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 /// What makes a row the same row in two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,8 +46,14 @@ pub struct Snapshot {
     pub rows: HashMap<Key, Kept>,
     /// Files that hold no rows, and why not.
     pub skipped: Vec<(String, String)>,
+    /// Files that are not there although they belong to it, and what says so.
+    pub missing: Vec<(String, String)>,
     /// Rows that came more than once with different content.
     pub repeated: usize,
+    /// Files that were looked into.
+    files: BTreeSet<String>,
+    /// Lists of files that belong together, and where each was.
+    lists: Vec<(String, Vec<String>)>,
 }
 
 /// Why a text holds no rows.
@@ -65,7 +72,7 @@ struct Head<'a> {
     #[serde(borrow)]
     envelope: Option<&'a RawValue>,
     context: Option<String>,
-    paths: Option<serde::de::IgnoredAny>,
+    paths: Option<Vec<String>>,
     api_version: Option<String>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
@@ -96,6 +103,14 @@ fn unreadable(why: impl Into<String>) -> Unreadable {
 impl Snapshot {
     /// Adds the rows of a file.
     pub fn read(&mut self, path: &str, bytes: &[u8]) -> Result<(), Unreadable> {
+        self.files.insert(path.to_owned());
+        let lists = self.lists.len();
+        let read = self.read_text(path, bytes);
+        self.lists[lists..].iter_mut().for_each(|(of, _)| path.clone_into(of));
+        read
+    }
+
+    fn read_text(&mut self, path: &str, bytes: &[u8]) -> Result<(), Unreadable> {
         let text = std::str::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
         let yaml = [".yaml", ".yml"].iter().any(|extension| path.ends_with(extension));
         if !yaml && (matches!(text.trim_start().chars().next(), None | Some('{' | '[')) || text.trim() == "null") {
@@ -139,9 +154,24 @@ impl Snapshot {
                 Some(other) => Err(unreadable(format!("unsupported schemaVersion {other:?}"))),
             },
             // An index of files, which the files themselves make up for.
-            (None, None) if head.schema_version.is_some() && head.paths.is_some() => Ok(()),
+            (None, None) if head.schema_version.is_some() && head.paths.is_some() => {
+                self.lists.push((String::new(), head.paths.unwrap_or_default()));
+                Ok(())
+            }
             (None, None) if head.api_version.is_some() && head.metadata.is_some() => self.manifest(json, cluster),
             (None, None) => Err(unreadable("it holds no rows")),
+        }
+    }
+
+    /// Names what an index or manifest says belongs to the snapshot and is not there. One that knows none of the files
+    /// speaks of another folder.
+    pub fn note_what_is_missing(&mut self) {
+        for (of, paths) in std::mem::take(&mut self.lists) {
+            let missing: Vec<&String> = missing(&paths, &self.files).collect();
+            if missing.len() < paths.len() {
+                let why = format!("{of} says that it belongs to the snapshot");
+                self.missing.extend(missing.into_iter().map(|path| (path.clone(), why.clone())));
+            }
         }
     }
 

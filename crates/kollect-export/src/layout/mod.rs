@@ -11,6 +11,7 @@ mod lost;
 mod paths;
 mod record;
 mod segments;
+mod set_manifest;
 mod split;
 mod tree;
 
@@ -23,6 +24,7 @@ pub use paths::{
 };
 pub use record::{Entry, Record, RecordChange, RecordError, RecordFiles};
 pub use segments::PathError;
+pub use set_manifest::{Fault, SetManifest, missing};
 pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 
 use crate::encode::manifest::copy_of;

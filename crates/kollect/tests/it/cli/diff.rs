@@ -50,6 +50,35 @@ fn changes_are_shown_down_to_the_value() {
 }
 
 #[test]
+fn a_tree_that_is_not_whole_is_named_by_its_index_or_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["shop/pod/web-u1.yaml", "shop/pod/web-u2.yaml"];
+    for place in ["index", "parts", "elsewhere"] {
+        write(dir.path(), &format!("{place}/{}", paths[0]), &yaml_item("u1", "a"));
+    }
+    let index = json!({"schemaVersion": "kollect.dev/v1alpha1", "itemCount": 2, "paths": paths});
+    write(dir.path(), "index/inventory/team/all.json", &index.to_string());
+    let manifest = json!({
+        "kind": "KollectExportSetManifest", "schemaVersion": "kollect.dev/v1alpha1", "cluster": "default",
+        "namespace": "team", "name": "all", "generation": 4, "partTotal": 2, "parts": [1, 2], "paths": paths,
+    });
+    write(dir.path(), "parts/inventory/team/all.manifest.json", &manifest.to_string());
+    let other = json!({"schemaVersion": "kollect.dev/v1alpha1", "itemCount": 1, "paths": ["other/root/x.yaml"]});
+    write(dir.path(), "elsewhere/index.json", &other.to_string());
+    let ran = kollect(dir.path(), &["diff", "index", "parts"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    for (name, list) in [("index", "inventory/team/all.json"), ("parts", "inventory/team/all.manifest.json")] {
+        let wanted = format!(
+            "warning: {name}: it is not whole; these files are missing:\n  {}: {list} says that it belongs to the snapshot\n",
+            paths[1]
+        );
+        assert!(ran.stderr.contains(&wanted), "{}", ran.stderr);
+    }
+    let ran = kollect(dir.path(), &["diff", "elsewhere", "elsewhere"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "an index of another folder says nothing");
+}
+
+#[test]
 fn a_tree_of_rows_equals_a_document_and_foreign_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "tree/shop/pod/web-u1.yaml", &yaml_item("u1", "a"));
