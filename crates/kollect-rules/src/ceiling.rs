@@ -91,11 +91,6 @@ impl<'a> Ceiling<'a> {
         }
         Ok(())
     }
-
-    /// The least time between two exports, as written.
-    pub fn floor(&self) -> Option<&'a GoDuration> {
-        self.floor
-    }
 }
 
 /// Whether a kind may be collected, or why not.
