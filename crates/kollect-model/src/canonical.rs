@@ -89,6 +89,21 @@ const fn look_at() -> [bool; 256] {
     table
 }
 
+/// Whether eight bytes are printable ASCII without `"`, `\`, `<`, `>` and `&`: nearly all text is.
+fn is_plain(eight: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of every byte that is zero is set, and perhaps of bytes above it; none if no byte is zero.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let word = u64::from_le_bytes(eight);
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    // `<` and `>` differ in one bit, as do `"` and `&`.
+    let angle = zero((word | (ONES * 0x02)) ^ (ONES * 0x3E));
+    let quote_or_and = zero((word | (ONES * 0x04)) ^ (ONES * 0x26));
+    let backslash = zero(word ^ (ONES * 0x5C));
+    (word & HIGH) | control | angle | quote_or_and | backslash == 0
+}
+
 /// Appends a JSON string with its quotes: `<`, `>`, `&`, U+2028 and U+2029 escaped, other non-ASCII raw.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     const LOOK_AT: [bool; 256] = look_at();
@@ -99,6 +114,10 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut plain_from = 0;
     let mut at = 0;
     while at < bytes.len() {
+        if bytes[at..].first_chunk().is_some_and(|eight| is_plain(*eight)) {
+            at += 8;
+            continue;
+        }
         let c = bytes[at];
         if !LOOK_AT[usize::from(c)] {
             at += 1;
@@ -168,6 +187,27 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(canonical(&value), text);
+        }
+    }
+
+    #[test]
+    fn every_byte_is_escaped_the_same_wherever_it_stands() {
+        let mut alone = Vec::new();
+        for c in (0..=0x7F_u8).map(char::from).chain(['ü', '\u{2028}', '\u{2029}', '\u{20ac}', '日']) {
+            alone.clear();
+            write_string(&c.to_string(), &mut alone);
+            let inner = std::str::from_utf8(&alone[1..alone.len() - 1]).unwrap();
+            for before in 0..10 {
+                let mut out = Vec::new();
+                write_string(&format!("{}{c}{}", "a".repeat(before), "z".repeat(9)), &mut out);
+                let wanted = format!("\"{}{inner}{}\"", "a".repeat(before), "z".repeat(9));
+                assert_eq!(String::from_utf8(out).unwrap(), wanted, "{c:?} after {before}");
+            }
+        }
+        for c in 0..=0xFF_u8 {
+            let special = c < 0x20 || c >= 0x80 || b"\"\\<>&".contains(&c);
+            let word = |at: usize| std::array::from_fn(|i| if i == at { c } else { b' ' });
+            assert!((0..8).all(|at| is_plain(word(at)) != special), "{c:#x}");
         }
     }
 
