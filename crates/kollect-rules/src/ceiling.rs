@@ -4,7 +4,6 @@
 
 use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SinkFamily};
 use kollect_model::Gvk;
-use std::time::Duration;
 
 /// A scope of either kind, as the ceiling for what it governs.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +57,7 @@ fn lists(list: &[String], name: &str) -> bool {
     list.iter().any(|entry| entry == name)
 }
 
-impl<'a> Ceiling<'a> {
+impl Ceiling<'_> {
     /// `KollectScope team-a`.
     fn title(&self) -> String {
         format!("{} {}", self.kind, self.name)
@@ -131,7 +130,6 @@ pub fn highest_floor<'a>(a: Option<&'a GoDuration>, b: Option<&'a GoDuration>) -
     let value = |floor: Option<&GoDuration>| floor.and_then(|floor| floor.to_duration().ok());
     match (value(a), value(b)) {
         (Some(first), Some(second)) if second > first => b,
-        (Some(first), None) if first > Duration::ZERO => a,
         (None, Some(_)) => b,
         _ => a,
     }
