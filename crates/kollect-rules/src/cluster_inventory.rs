@@ -7,7 +7,7 @@ use crate::doc::rules;
 use crate::names::is_dns_label;
 use crate::review::{Facts, RuleSettings};
 use crate::sink_refs::{RefIds, check_counts, check_floor, check_keys, check_refs};
-use crate::violation::{Findings, TWICE, Violation};
+use crate::violation::{Findings, TWICE};
 use kollect_api::{KollectClusterInventory, SinkFamily};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,13 +30,6 @@ rules! { "KollectClusterInventory";
 }
 
 static IDS: RefIds = RefIds { count: &CI6, name: &CI6, interval: &CI8, bytes: &CI8, keys: &CI6 };
-
-/// Checks a cluster inventory. `max_export_bytes` is the operator's ceiling.
-pub fn check_cluster_inventory(inventory: &KollectClusterInventory, max_export_bytes: i64) -> Vec<Violation> {
-    let mut found = Findings::default();
-    judge(&mut found, inventory, max_export_bytes);
-    found.violations
-}
 
 fn judge(found: &mut Findings, inventory: &KollectClusterInventory, max_export_bytes: i64) {
     let spec = &inventory.spec;

@@ -5,7 +5,7 @@ use crate::doc::{RuleDoc, rules};
 use crate::names::{is_dns_label, is_dns_subdomain};
 use crate::review::{Facts, RuleSettings};
 use crate::target::{Ids, check_rules, check_scope, check_selector};
-use crate::violation::{Findings, Violation};
+use crate::violation::Findings;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectClusterTarget, NamespacedReference};
 use kollect_model::Gvk;
@@ -31,13 +31,6 @@ static IDS: Ids = Ids {
     kind_denied: &CT6,
     namespace_denied: &CT7,
 };
-
-/// Checks a cluster target. `profile_gvk` is the kind of its profile.
-pub fn check_cluster_target(target: &KollectClusterTarget, profile_gvk: &Gvk) -> Vec<Violation> {
-    let mut found = Findings::default();
-    judge(&mut found, target, Some(profile_gvk));
-    found.violations
-}
 
 fn judge(found: &mut Findings, target: &KollectClusterTarget, profile_gvk: Option<&Gvk>) {
     let spec = &target.spec;

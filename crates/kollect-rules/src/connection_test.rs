@@ -1,7 +1,7 @@
 //! What a KollectConnectionTest may say.
 
 use crate::doc::rules;
-use crate::violation::{Findings, Violation};
+use crate::violation::Findings;
 use kollect_api::KollectConnectionTest;
 
 rules! { "KollectConnectionTest";
@@ -9,13 +9,6 @@ rules! { "KollectConnectionTest";
     C2, CrdAndWebhook, "the name of the sink is blank or contains `/`", "must be the name of a sink of the same namespace";
     C3, CrdAndWebhook, "profileRef is set, and blank or with `/`", "must be the name of a KollectProfile of the same namespace";
     C4, Crd, "ttlSecondsAfterFinished is below 0", "must be 0 or more";
-}
-
-/// Checks a connection test.
-pub fn check_connection_test(test: &KollectConnectionTest) -> Vec<Violation> {
-    let mut found = Findings::default();
-    judge(&mut found, test);
-    found.violations
 }
 
 pub(crate) fn judge(found: &mut Findings, test: &KollectConnectionTest) {

@@ -27,15 +27,11 @@ mod violation;
 mod watch;
 
 pub use ceiling::{Ceiling, enforced_cluster_scope, enforced_scope, gvk_allowed, highest_floor, sink_allowed};
-pub use cluster_inventory::check_cluster_inventory;
-pub use cluster_target::check_cluster_target;
-pub use connection_test::check_connection_test;
 pub use doc::{Layer, RuleDoc, rule_table};
 pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
 pub use namespaces::{NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
 pub use profile::check_profile;
 pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
-pub use scope::{check_cluster_scope, check_scope};
 pub use selector::{Selector, exports_target, selector_matches};
 pub use shape::{kind_schema, shape_warnings};
 pub use sink::{check_database_sink, check_event_sink, check_snapshot_sink};

@@ -2,7 +2,7 @@
 
 use crate::MAX_INTERVAL;
 use crate::doc::rules;
-use crate::violation::{Findings, Violation};
+use crate::violation::Findings;
 use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SinkFamily};
 
 rules! { "KollectScope, KollectClusterScope";
@@ -20,20 +20,6 @@ struct Lists<'a> {
     interval: Option<&'a GoDuration>,
     sinks: [(SinkFamily, &'a [String]); 3],
     legacy: &'a [String],
-}
-
-/// Checks a scope.
-pub fn check_scope(scope: &KollectScope) -> Vec<Violation> {
-    let mut found = Findings::default();
-    judge(&mut found, scope);
-    found.violations
-}
-
-/// Checks a cluster scope.
-pub fn check_cluster_scope(scope: &KollectClusterScope) -> Vec<Violation> {
-    let mut found = Findings::default();
-    judge_cluster(&mut found, scope);
-    found.violations
 }
 
 pub(crate) fn judge(found: &mut Findings, scope: &KollectScope) {
@@ -98,10 +84,14 @@ mod tests {
             "spec.sinkRefs[1]",
         ];
         let scope = KollectScope::new("s", serde_json::from_value(spec.clone()).unwrap());
-        let fields: Vec<_> = check_scope(&scope).into_iter().map(|v| v.field).collect();
+        let mut found = Findings::default();
+        judge(&mut found, &scope);
+        let fields: Vec<_> = found.violations.into_iter().map(|v| v.field).collect();
         assert_eq!(fields, expected);
         let scope = KollectClusterScope::new("s", serde_json::from_value(spec).unwrap());
-        let fields: Vec<_> = check_cluster_scope(&scope).into_iter().map(|v| v.field).collect();
+        let mut found = Findings::default();
+        judge_cluster(&mut found, &scope);
+        let fields: Vec<_> = found.violations.into_iter().map(|v| v.field).collect();
         assert_eq!(fields, expected);
     }
 }
