@@ -205,7 +205,7 @@ mod tests {
             }
         }
         for c in 0..=0xFF_u8 {
-            let special = c < 0x20 || c >= 0x80 || b"\"\\<>&".contains(&c);
+            let special = !(0x20..0x80).contains(&c) || b"\"\\<>&".contains(&c);
             let word = |at: usize| std::array::from_fn(|i| if i == at { c } else { b' ' });
             assert!((0..8).all(|at| is_plain(word(at)) != special), "{c:#x}");
         }
