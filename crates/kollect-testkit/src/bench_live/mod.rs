@@ -9,7 +9,7 @@ mod report;
 
 use crate::operator::{self, Operator, OperatorOptions};
 use crate::scene;
-use crate::servers::{ApiServer, ApiServerOptions, Postgres, PostgresOptions};
+use crate::servers::{ApiServer, ApiServerOptions, Postgres, PostgresOptions, free_port};
 use crate::truth::{
     Difference, Expectation, ExpectedAttribute, ExpectedTarget, compare, expected_rows, path, postgres_rows,
 };
@@ -58,6 +58,17 @@ pub struct LiveArgs {
     /// Seconds of idling at the end
     #[arg(long, default_value_t = 370)]
     pub idle: u64,
+    /// Run with the validating webhook, as an installation does
+    #[arg(long)]
+    pub webhook: bool,
+}
+
+impl LiveArgs {
+    fn operator(&self) -> anyhow::Result<OperatorOptions> {
+        let args =
+            if self.webhook { vec![format!("--webhook-bind-address=127.0.0.1:{}", free_port()?)] } else { Vec::new() };
+        Ok(OperatorOptions { args, ..OperatorOptions::default() })
+    }
 }
 
 /// The servers, with everything loaded but the pipelines.
@@ -72,13 +83,13 @@ pub(crate) struct Stage {
 /// Runs the whole bench and prints the numbers.
 pub async fn run(args: &LiveArgs) -> anyhow::Result<()> {
     let stage = Stage::prepare(args.objects, args.namespaces).await?;
-    let (base, log_from) = stage.base().await?;
+    let (base, log_from) = stage.base(args).await?;
     stage.apply_pipelines().await?;
     let mut report = Report { objects: args.objects, ..Report::default() };
 
     say("starting the operator");
     let begun = Instant::now();
-    let mut operator = Operator::start(&stage.kubeconfig, &OperatorOptions::default())?;
+    let mut operator = Operator::start(&stage.kubeconfig, &args.operator()?)?;
     let complete = measure::rows_become(&stage.postgres, u64::from(args.objects), Duration::from_mins(15)).await;
     report.first_export_s = begun.elapsed().as_secs_f64();
     if let Err(error) = complete {
@@ -131,9 +142,9 @@ impl Stage {
     }
 
     /// Resident memory, in KiB, of an operator that has nothing to do, and the length of the audit log after it.
-    async fn base(&self) -> anyhow::Result<(u64, u64)> {
+    async fn base(&self, args: &LiveArgs) -> anyhow::Result<(u64, u64)> {
         say("measuring the operator without pipelines");
-        let mut operator = Operator::start(&self.kubeconfig, &OperatorOptions::default())?;
+        let mut operator = Operator::start(&self.kubeconfig, &args.operator()?)?;
         operator.wait_ready(Duration::from_secs(30)).await?;
         tokio::time::sleep(BASE_AFTER).await;
         let rss = operator.usage()?.rss_kb;
