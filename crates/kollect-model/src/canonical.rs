@@ -114,9 +114,14 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut plain_from = 0;
     let mut at = 0;
     while at < bytes.len() {
-        if bytes[at..].first_chunk().is_some_and(|eight| is_plain(*eight)) {
-            at += 8;
-            continue;
+        match bytes[at..].first_chunk() {
+            Some(eight) if is_plain(*eight) => {
+                at += 8;
+                continue;
+            }
+            // The end is looked at together with some of what was looked at before.
+            None if bytes.last_chunk().is_some_and(|eight| is_plain(*eight)) => break,
+            _ => {}
         }
         let c = bytes[at];
         if !LOOK_AT[usize::from(c)] {

@@ -149,6 +149,10 @@ pub(crate) fn hides(key: &str, value: &Value, keys: &ScrubKeys, kept: impl Fn(&s
 }
 
 fn write_text(value: &str, out: &mut Vec<u8>) {
+    // Manifests and URLs have colons; most texts have none.
+    if memchr::memchr(b':', value.as_bytes()).is_none() {
+        return write_string(value, out);
+    }
     if text::is_manifest(value) {
         out.extend_from_slice(REPLACEMENT);
     } else if let Some(clean) = text::without_credentials(value) {
