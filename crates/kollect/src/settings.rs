@@ -108,11 +108,10 @@ fn refuse_what_is_not_there(args: &OperatorArgs) -> anyhow::Result<()> {
 
 fn read_api(args: &OperatorArgs) -> anyhow::Result<ReadApiSettings> {
     let port = args.inventory_http_port;
-    let address = address(&format!(":{port}")).context("--inventory-http-port")?;
-    let open = ["disabled", "none"].contains(&args.inventory_auth_mode.as_str());
+    ensure!(port != 0, "--inventory-http-port: 0 is no port; use 1 to 65535");
     Ok(ReadApiSettings {
-        address: address.with_context(|| format!("--inventory-http-port: {port} is no port; use 1 to 65535"))?,
-        open,
+        address: ([0, 0, 0, 0], port).into(),
+        open: ["disabled", "none"].contains(&args.inventory_auth_mode.as_str()),
         remember: args.inventory_auth_cache_ttl,
     })
 }

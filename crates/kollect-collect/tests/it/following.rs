@@ -89,6 +89,9 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#, r#"a/two {"v":"2"}"#]).await?;
 
+    // Rows come before the end of the first list, and a list that was cut off begins again.
+    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+
     // A restart without compaction: the watch resumes.
     server.restart().await?;
     ground.apply(config_map("a", "one", "resumed")).await?;
