@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
 use kollect_model::Gvk;
-use kollect_rules::{Facts, Needs, kind_schema};
+use kollect_rules::{Facts, Needs, kind_schema, openapi_path};
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -77,8 +77,7 @@ impl LiveFacts {
     /// The schema of a kind, when it can be had quickly: it only helps to warn.
     async fn schema(&self, gvk: &Gvk) -> Option<Value> {
         let _turn = self.schemas.try_acquire().ok()?;
-        let path = if gvk.group.is_empty() { "api".to_owned() } else { format!("apis/{}", gvk.group) };
-        let request = http::Request::get(format!("/openapi/v3/{path}/{}", gvk.version)).body(Vec::new()).ok()?;
+        let request = http::Request::get(openapi_path(gvk)).body(Vec::new()).ok()?;
         let document = timeout(SCHEMA, self.client.request_text(request)).await;
         match document {
             Ok(Ok(document)) => kind_schema(&document, gvk),

@@ -245,13 +245,13 @@ impl FileCycle {
         let carried = still_unproven(store, &self.view, carried.unwrap_or_default());
         let (rows, carried) = merge(&self.view, store.snapshot(&self.view), carried);
         let spec = self.spec.clone();
-        let spec = spec.resolved(&rows);
-        if spec.mode == Mode::Document && !known && !unknown.is_empty() {
+        let layout = spec.resolved(&rows);
+        if layout.spec.mode == Mode::Document && !known && !unknown.is_empty() {
             return self.carry_over(store, held);
         }
-        let lost = LostFiles::new(&spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
+        let lost = LostFiles::new(&layout.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
         let kept = held.iter().filter(|file| !lost.may_delete(&file.path)).cloned().collect();
-        let planned = plan_full(&self.spec, &rows, &self.exported_at, kept);
+        let planned = plan_full(layout, &rows, &self.exported_at, kept);
         let mut plan = planned.map_err(crate::layout::LayoutError::into_sink_error)?;
         plan.index.carry(carried);
         let changes = plan.difference(held, &|path| lost.may_delete(path));

@@ -12,6 +12,7 @@ use kollect_control::world::{Objects, World, in_namespace};
 use kollect_model::{Row, TargetKey, Version};
 use kollect_store::{PartState, Store, View};
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,25 +68,22 @@ impl Held {
             let targets = targets_of(&world, query, inventory);
             (targets, inventory.map(|inventory| statuses::exports(inventory)).unwrap_or_default())
         };
+        let view = View::of(targets.keys().cloned().collect());
         let mut unknown = Vec::new();
-        for (key, fault) in &targets {
-            for (_, namespace, state) in self.store.parts(&View::of(vec![key.clone()])) {
-                match state {
-                    PartState::Synced | PartState::Outside => {}
-                    PartState::Lost(why) => {
-                        unknown.push(Unknown { target: key.to_string(), namespace, reason: why.to_string() });
-                    }
-                    // A target that cannot be collected is listed when somebody mends it, not in a moment.
-                    PartState::Pending => match fault {
-                        Some(why) => {
-                            unknown.push(Unknown { target: key.to_string(), namespace, reason: why.clone() });
-                        }
-                        None => return Err(NoPage::Listing { target: key.to_string() }),
-                    },
-                }
-            }
+        for (key, namespace, state) in self.store.parts(&view) {
+            let target = key.to_string();
+            let reason = match state {
+                PartState::Synced | PartState::Outside => continue,
+                PartState::Lost(why) => why.to_string(),
+                // A target that cannot be collected is listed when somebody mends it, not in a moment.
+                PartState::Pending => match targets.get(&key) {
+                    Some(Some(fault)) => fault.clone(),
+                    _ => return Err(NoPage::Listing { target }),
+                },
+            };
+            unknown.push(Unknown { target, namespace, reason });
         }
-        let rows = self.store.snapshot(&View::of(targets.into_iter().map(|(key, _)| key).collect()));
+        let rows = self.store.snapshot(&view);
         Ok((rows, Facts { now: String::new(), exports, unknown }))
     }
 
@@ -128,7 +126,7 @@ fn targets_of(
     world: &World,
     query: &Query,
     inventory: Option<&Arc<KollectInventory>>,
-) -> Vec<(Arc<TargetKey>, Option<String>)> {
+) -> BTreeMap<Arc<TargetKey>, Option<String>> {
     let exported = |target: &KollectTarget| {
         let labels = target.metadata.labels.clone().unwrap_or_default();
         let name = target.metadata.name.as_deref().unwrap_or_default();

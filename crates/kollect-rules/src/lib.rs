@@ -33,7 +33,7 @@ pub use namespaces::{NamespaceIntent, NamespaceSelection, Resolved, resolve_name
 pub use profile::check_profile;
 pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
 pub use selector::{Selector, exports_target, selector_matches};
-pub use shape::{kind_schema, shape_warnings};
+pub use shape::{kind_schema, openapi_path, shape_warnings};
 pub use sink::{check_database_sink, check_event_sink, check_snapshot_sink};
 pub use target::check_target;
 pub use violation::Violation;

@@ -21,6 +21,12 @@ const MAX_REFS: usize = 16;
 /// Most schemas that one kind is made of; a Pod has about 120.
 const MAX_SCHEMAS: usize = 1024;
 
+/// Where an API server has the OpenAPI v3 document of a kind's group and version.
+pub fn openapi_path(gvk: &Gvk) -> String {
+    let root = if gvk.group.is_empty() { "api" } else { "apis" };
+    format!("/openapi/v3/{root}/{}", gvk.api_version())
+}
+
 /// The schema of a kind and of everything in it, out of the OpenAPI v3 document that the API server has for the kind's
 /// group and version. Nothing when the document has no such kind.
 pub fn kind_schema(openapi: &str, gvk: &Gvk) -> Option<Value> {

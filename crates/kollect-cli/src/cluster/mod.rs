@@ -165,10 +165,9 @@ impl Cluster {
 
     /// The OpenAPI v3 document of a kind's group and version; nothing when there is none, or it may not be read.
     pub async fn openapi(&self, gvk: &Gvk) -> Result<Option<String>, AskError> {
-        let group = if gvk.group.is_empty() { "api".to_owned() } else { format!("apis/{}", gvk.group) };
         let what = format!("the schemas of {}", gvk.api_version());
         // Names of groups and versions that the catalog has make a path.
-        let Ok(request) = http::Request::get(format!("/openapi/v3/{group}/{}", gvk.version)).body(Vec::new()) else {
+        let Ok(request) = http::Request::get(kollect_rules::openapi_path(gvk)).body(Vec::new()) else {
             return Ok(None);
         };
         match self.client.request_text(request).await {

@@ -11,7 +11,7 @@ use kollect_control::registry::SinkObject;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
-    Mode, Partitioning, PathFacts, PathTemplate, TemplateError,
+    Mode, Partitioning, PathFacts, PathTemplate,
 };
 use kollect_export::{Family, FileSink};
 use std::io::IsTerminal as _;
@@ -152,19 +152,13 @@ fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> an
             "--path-template: with several contexts it must contain {{cluster}}, else they would share files"
         );
     }
-    let own = |grammar| {
-        let parse = |text: &String| PathTemplate::parse(text, grammar);
-        let own = args.path_template.as_ref().filter(|_| (mode == Mode::Document) == (grammar == Grammar::Document));
-        own.map(parse).transpose().map_err(|why| anyhow::anyhow!("--path-template: {why}"))
+    let given = args.path_template.as_deref();
+    let (of_document, of_rows) = if mode == Mode::Document { (given, None) } else { (None, given) };
+    let parse = |text: &str, grammar| {
+        PathTemplate::parse(text, grammar).map_err(|why| anyhow::anyhow!("--path-template: {why}"))
     };
-    let whole = match own(Grammar::Document)? {
-        Some(own) => own,
-        None => usual_path(several)?,
-    };
-    let rows = match own(Grammar::Row)? {
-        Some(own) => own,
-        None => PathTemplate::parse(DEFAULT_ROW_TEMPLATE, Grammar::Row)?,
-    };
+    let whole = parse(of_document.unwrap_or(&usual_path(several)), Grammar::Document)?;
+    let rows = parse(of_rows.unwrap_or(DEFAULT_ROW_TEMPLATE), Grammar::Row)?;
     let format = match args.file_format {
         FileFormat::Yaml => Format::Yaml,
         FileFormat::Json => Format::Json,
@@ -180,10 +174,9 @@ fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> an
 }
 
 /// Where documents are when nothing is said. Several clusters must not share a path.
-fn usual_path(several: bool) -> Result<PathTemplate, TemplateError> {
-    let text =
-        if several { format!("{{cluster}}/{DEFAULT_DOCUMENT_TEMPLATE}") } else { DEFAULT_DOCUMENT_TEMPLATE.to_owned() };
-    PathTemplate::parse(&text, Grammar::Document)
+fn usual_path(several: bool) -> String {
+    let by_cluster = if several { "{cluster}/" } else { "" };
+    format!("{by_cluster}{DEFAULT_DOCUMENT_TEMPLATE}")
 }
 
 impl Directory {
@@ -224,5 +217,6 @@ pub(super) fn printed_path(unit: &Unit<'_>, cluster: &str, several: bool) -> Str
         extension: Format::Yaml.extension(),
         filename: FilenameOptions::default(),
     };
-    usual_path(several).ok().and_then(|path| path.render_document(&facts).ok()).unwrap_or_default()
+    let template = PathTemplate::parse(&usual_path(several), Grammar::Document).ok();
+    template.and_then(|template| template.render_document(&facts).ok()).unwrap_or_default()
 }

@@ -40,6 +40,11 @@ pub fn copy_of(row: &Row) -> Option<(String, &RawValue)> {
     Some((only.0.into_owned(), only.1))
 }
 
+/// Whether [`write_manifest`] can write the row.
+pub fn has_manifest(row: &Row) -> bool {
+    copy_of(row).is_some() || usual(row).is_some()
+}
+
 /// Appends the copy as canonical JSON. Name and namespace, which a copy usually leaves out because the row has them, are
 /// put back, so that the manifest can be applied.
 pub fn write_manifest(row: &Row, out: &mut Vec<u8>) -> Result<(), NoCopy> {
@@ -118,7 +123,8 @@ mod tests {
         let bare = manifest(&json!({"resource": {"spec": {}}, "other": 1})).unwrap();
         assert_eq!(bare, json!({"spec": {}, "metadata": {"name": "cart", "namespace": "shop"}}));
         for attributes in [json!({"team": "web"}), json!({"resource": "text"})] {
-            assert_eq!(manifest(&attributes), Err(NoCopy), "{attributes}");
+            assert_eq!((manifest(&attributes), has_manifest(&row(&attributes))), (Err(NoCopy), false), "{attributes}");
         }
+        assert!(has_manifest(&row(&json!({"resource": {}}))) && has_manifest(&row(&json!({"object": copy}))));
     }
 }

@@ -1,8 +1,8 @@
 //! Which files a binding writes: rows in, paths with digests and bodies out.
 //!
 //! Separate from the engine so that "what is written to Git?" has one answer that needs no clock, no network and no sink.
-//! `document` makes one file (or its parts) of all rows, `tree` one file per row, `split` a tree with an index. A file's digest says what it was made
-//! from, not what its bytes are, so the time of an export alone never causes a write.
+//! `document` makes one file (or its parts) of all rows, `tree` one file per row, `split` a tree with an index. A file's
+//! digest says what it was made from, not what its bytes are, so the time of an export alone never causes a write.
 
 mod columns;
 mod commit;
@@ -126,11 +126,13 @@ impl DocumentSpec {
     }
 
     /// The layout for these rows: what [`Mode::Auto`] stands for, everything else as it is.
-    pub(crate) fn resolved(&self, rows: &[Arc<Row>]) -> Cow<'_, Self> {
+    pub(crate) fn resolved(&self, rows: &[Arc<Row>]) -> Resolved<'_> {
         if self.mode != Mode::Auto {
-            return Cow::Borrowed(self);
+            return Resolved { spec: Cow::Borrowed(self), copies: None };
         }
-        Cow::Owned(if common_copy(rows).is_some() { self.as_tree() } else { self.as_document() })
+        let copies = common_copy(rows);
+        let spec = if copies.is_some() { self.as_tree() } else { self.as_document() };
+        Resolved { spec: Cow::Owned(spec), copies }
     }
 
     fn as_tree(&self) -> Self {
@@ -148,6 +150,14 @@ impl DocumentSpec {
         let InventoryKey { namespace, name } = &self.inventory;
         format!("{}/{cluster}/{namespace}/{name}/{}", segments::RECORD_FOLDER, self.sink_name)
     }
+}
+
+/// A layout whose mode is not [`Mode::Auto`] any more.
+#[derive(Debug)]
+pub(crate) struct Resolved<'s> {
+    pub(crate) spec: Cow<'s, DocumentSpec>,
+    /// The attribute under which every row holds a copy of its object, when that decided.
+    copies: Option<String>,
 }
 
 /// Why rows cannot become files. Never contains values of rows.
@@ -300,25 +310,22 @@ impl FilePlan {
 
 /// Plans every file of a binding. `rows` must be in canonical order. `kept` are held files that stay although no row is
 /// known for them; an index names them too.
-pub fn plan_full(
-    spec: &DocumentSpec,
+pub(crate) fn plan_full(
+    Resolved { spec, copies }: Resolved<'_>,
     rows: &[Arc<Row>],
     exported_at: &str,
     kept: Vec<HeldFile>,
 ) -> Result<FilePlan, LayoutError> {
     debug_assert!(rows.is_sorted_by(|a, b| canonical_cmp(a, b).is_le()), "rows must be in canonical order");
     match spec.mode {
-        Mode::Document => document::plan(spec, rows, exported_at),
-        Mode::PerResource => tree::plan(spec, rows),
-        Mode::Split => split::plan(spec, rows, exported_at, kept),
-        Mode::Auto => match common_copy(rows) {
-            None => document::plan(&spec.as_document(), rows, exported_at),
-            Some(key) => {
-                let mut plan = tree::plan(&spec.as_tree(), rows)?;
-                plan.index.copies_under(key);
-                Ok(plan)
-            }
-        },
+        Mode::Split => split::plan(&spec, rows, exported_at, kept),
+        Mode::PerResource => {
+            let mut plan = tree::plan(&spec, rows)?;
+            plan.index.copies_under(copies);
+            Ok(plan)
+        }
+        // Nothing is undecided here.
+        Mode::Document | Mode::Auto => document::plan(&spec, rows, exported_at),
     }
 }
 

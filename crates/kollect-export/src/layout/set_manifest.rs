@@ -77,7 +77,8 @@ impl SetManifest {
     /// What is wrong with a tree of these files; nothing when it is whole.
     pub fn verify(&self, files: &BTreeSet<String>, expected: Option<i64>) -> Vec<Fault> {
         let missing = missing(&self.paths, files).cloned().map(Fault::Missing);
-        let is_stale = |path: &&String| !self.paths.contains(path) && !path.ends_with(ENDING);
+        let named: BTreeSet<&String> = self.paths.iter().collect();
+        let is_stale = |path: &&String| !named.contains(path) && !path.ends_with(ENDING);
         let stale = files.iter().filter(is_stale).cloned().map(Fault::Stale);
         let generation = expected
             .filter(|expected| *expected != self.generation)

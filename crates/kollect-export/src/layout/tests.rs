@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 pub(super) fn plan_full(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) -> Result<FilePlan, LayoutError> {
-    super::plan_full(spec, rows, exported_at, Vec::new())
+    super::plan_full(spec.resolved(rows), rows, exported_at, Vec::new())
 }
 
 pub(super) const AT: &str = "2026-03-02T08:15:30Z";

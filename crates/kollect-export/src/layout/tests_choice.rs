@@ -77,7 +77,7 @@ fn a_split_tree_writes_what_changed_and_its_index_and_nothing_when_only_time_pas
 fn files_that_stay_without_a_row_are_in_the_index() {
     let kept = |path: &str| HeldFile { path: path.into(), digest: None };
     let stays = vec![kept("default/pay/configmap/z.yaml"), kept(A), kept(DOCUMENT)];
-    let plan = super::plan_full(&split(Format::Yaml), &copies(&["a"]), AT, stays).unwrap();
+    let plan = super::plan_full(split(Format::Yaml).resolved(&copies(&["a"])), &copies(&["a"]), AT, stays).unwrap();
     let index = &files(&plan)[0].1;
     assert!(index.contains(&format!("itemCount: 2\npaths:\n- {A}\n- default/pay/configmap/z.yaml\n")), "{index}");
     assert!(plan.index.held_documents().any(|file| &*file.path == "default/pay/configmap/z.yaml"));

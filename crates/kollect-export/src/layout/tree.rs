@@ -4,7 +4,7 @@
 //! without the other rows. Where hashes cannot answer, a full plan is asked for; it has every row at hand.
 
 use super::{DocumentSpec, FilePlan, LayoutError, PlannedFile, row_name};
-use crate::encode::manifest::write_manifest;
+use crate::encode::manifest::{NoCopy, has_manifest};
 use crate::encode::{Content, RowBody};
 use crate::{FileChange, HeldFile};
 use kollect_model::{Change, Digest, ENCODER_EPOCH, ObjectKey, Row, RowId};
@@ -40,8 +40,8 @@ impl PathIndex {
         Self { documents: planned.chain(kept).collect(), ..Self::default() }
     }
 
-    pub(super) fn copies_under(&mut self, key: String) {
-        self.copies = Some(key);
+    pub(super) fn copies_under(&mut self, key: Option<String>) {
+        self.copies = key;
     }
 
     pub(super) fn copies(&self) -> Option<&str> {
@@ -125,10 +125,9 @@ fn render(spec: &DocumentSpec, id: &RowId, object: &ObjectKey) -> Result<String,
 }
 
 fn file(spec: &DocumentSpec, row: &Arc<Row>, path: String) -> Result<PlannedFile, LayoutError> {
-    if spec.content == Content::Manifest {
+    if spec.content == Content::Manifest && !has_manifest(row) {
         // Whoever writes the file could not say which row it was.
-        write_manifest(row, &mut Vec::new())
-            .map_err(|why| LayoutError::Encode { what: row_name(row), why: why.to_string() })?;
+        return Err(LayoutError::Encode { what: row_name(row), why: NoCopy.to_string() });
     }
     let mut source = [0; 20];
     source[..4].copy_from_slice(&[b'R', ENCODER_EPOCH, spec.format as u8, spec.content as u8]);

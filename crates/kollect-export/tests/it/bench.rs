@@ -5,7 +5,7 @@ use kollect_export::{
     Reporter, Sink, SinkKey,
 };
 use kollect_model::{Gvk, ObjectKey, Row, RowId, TargetKey, Uid};
-use kollect_store::{Store, View, Wanted};
+use kollect_store::{Coverage, Store, View, Wanted};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,4 +106,14 @@ impl Bench {
             }
         }
     }
+}
+
+/// Target `a` with namespaces `one` and `two`, of which nobody may list `one`.
+pub(crate) fn lost() -> Arc<Store> {
+    let store = Arc::new(Store::new());
+    store.ensure_target(&key("a"));
+    store.set_wanted(&key("a"), wanted(&["one", "two"]));
+    store.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
+    store.complete_list(&key("a"), Some("two"), &|_| true);
+    store
 }

@@ -1,6 +1,6 @@
 //! Documents while a part of the inventory cannot be listed: its rows are carried over from the held document.
 
-use crate::bench::{Bench, key, row, wanted};
+use crate::bench::{Bench, key, lost, row, wanted};
 use crate::files::{record, spec};
 use kollect_export::encode::Format;
 use kollect_export::layout::Mode;
@@ -17,16 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 const FORMATS: [Format; 3] = [Format::Json, Format::Yaml, Format::Ndjson];
 const PATHS: [&str; 3] = ["inventory/shop/inv.json", "inventory/shop/inv.yaml", "inventory/shop/inv.ndjson"];
-
-/// Target `a` with namespaces `one` and `two`, of which nobody may list `one`.
-fn lost() -> Arc<Store> {
-    let store = Arc::new(Store::new());
-    store.ensure_target(&key("a"));
-    store.set_wanted(&key("a"), wanted(&["one", "two"]));
-    store.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
-    store.complete_list(&key("a"), Some("two"), &|_| true);
-    store
-}
 
 fn odd_row(uid: &str) -> Row {
     let Row { id, object, .. } = row("a", "one", uid, 0);

@@ -1,6 +1,6 @@
 //! File bindings.
 
-use crate::bench::{Bench, id, key, row, store, wanted};
+use crate::bench::{Bench, id, key, lost, row, store};
 use kollect_export::encode::{Content, Format};
 use kollect_export::faulty::{Fault, Faulty};
 use kollect_export::layout::{
@@ -10,7 +10,7 @@ use kollect_export::layout::{
 use kollect_export::memory::MemoryFiles;
 use kollect_export::{BindingSpec, Family, FileSink, OutcomeResult, Removal, Sink};
 use kollect_model::{Cause, Row, Uid};
-use kollect_store::{Coverage, Store, View};
+use kollect_store::View;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,12 +100,7 @@ async fn files_of_a_lost_part_stay_until_it_is_listed_again() {
     before.exported().await;
     before.exporter.stop(Duration::from_secs(1)).await;
 
-    let lost = Arc::new(Store::new());
-    lost.ensure_target(&key("a"));
-    lost.set_wanted(&key("a"), wanted(&["one", "two"]));
-    lost.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
-    lost.complete_list(&key("a"), Some("two"), &|_| true);
-    let mut after = Bench::new(lost);
+    let mut after = Bench::new(lost());
     after.exporter.set_binding(tree.clone());
     assert!(matches!(after.next().await.result, OutcomeResult::Exported(_)));
     assert_eq!(memory.files(&record(&tree)).len(), 4, "the file of the part that is known to be empty is gone");
@@ -125,12 +120,7 @@ async fn the_index_of_a_split_tree_names_what_stays_of_a_lost_part() {
     before.exporter.stop(Duration::from_secs(1)).await;
     assert_eq!(memory.files(&record(&split)).len(), 4, "three rows and the index");
 
-    let lost = Arc::new(Store::new());
-    lost.ensure_target(&key("a"));
-    lost.set_wanted(&key("a"), wanted(&["one", "two"]));
-    lost.set_coverage(&key("a"), "one", Coverage::Lost("forbidden".into()));
-    lost.complete_list(&key("a"), Some("two"), &|_| true);
-    let mut after = Bench::new(lost);
+    let mut after = Bench::new(lost());
     after.exporter.set_binding(split.clone());
     after.exported().await;
     let index = || {
