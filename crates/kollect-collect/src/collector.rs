@@ -146,16 +146,19 @@ impl std::fmt::Debug for Collector {
 
 impl Collector {
     /// Starts collecting; nothing is watched until there are targets. Needs a tokio run time.
+    ///
+    /// # Errors
+    /// When the system gives no thread for a worker.
     pub fn new(
         client: kube::Client,
         store: Arc<Store>,
         settings: &CollectSettings,
         observer: Arc<dyn CollectObserver>,
-    ) -> Arc<Self> {
+    ) -> std::io::Result<Arc<Self>> {
         let (facts, desired) = (Arc::new(FactsCell::default()), Arc::new(Desired::default()));
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let intake = || Intake::new(store.clone(), facts.clone(), observer.clone());
-        let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake);
+        let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake)?;
         let shared = Arc::new(Shared { store: store.clone(), dispatcher, observer, objects: Mutex::default() });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());
@@ -163,7 +166,7 @@ impl Collector {
             until.run_until_cancelled(supervise(client, shared, wishes, given)).await;
         });
         tasks.close();
-        Arc::new(Self { store, facts, desired, cancel, tasks })
+        Ok(Arc::new(Self { store, facts, desired, cancel, tasks }))
     }
 
     /// Replaces all targets. What differs from before starts and stops watches. Rows of a `held` target stay as they are;

@@ -298,6 +298,11 @@ impl Feed {
         });
     }
 
+    /// The targets that want something of what a watch reaches.
+    pub(crate) fn targets_of(&self, reach: &Reach) -> Vec<Arc<TargetKey>> {
+        self.table.read().of_reach(reach).into_iter().map(|entry| entry.spec.key.clone()).collect()
+    }
+
     fn each_part(&self, reach: &Reach, visit: &mut dyn FnMut(&Entry, &str)) {
         for entry in self.table.read().of_reach(reach) {
             match reach {

@@ -9,6 +9,7 @@ use crate::request::{From, Page, Source, Watch};
 use crate::request_error::{RequestError, error_event};
 use parking_lot::Mutex;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ pub(crate) struct Follow<R> {
     listing: bool,
     connected: bool,
     resume_failures: u32,
+    /// Lists in a row that expired before the first event after them.
+    expired: u32,
 }
 
 impl<R: Receiver> Follow<R> {
@@ -75,6 +78,7 @@ impl<R: Receiver> Follow<R> {
             listing: false,
             connected: false,
             resume_failures: 0,
+            expired: 0,
         }
     }
 
@@ -91,6 +95,12 @@ impl<R: Receiver> Follow<R> {
                 }
                 RequestError::Expired => {
                     *self.position.lock() = None;
+                    self.expired += 1;
+                    if self.expired > RESUME_ATTEMPTS {
+                        // Not one list after the other without a pause and without a word.
+                        self.wait_after(&error).await;
+                        continue;
+                    }
                     tracing::info!(path = self.source.path, "resource version expired, listing again");
                     sleep(jittered(Duration::from_millis(500))).await;
                 }
@@ -188,7 +198,7 @@ impl<R: Receiver> Follow<R> {
         let meta = meta_of(raw)?;
         let list_ended = meta.annotations.as_ref().and_then(|all| all.ended.as_deref()) == Some("true");
         if self.listing && list_ended {
-            self.receiver.list_ends(None).await;
+            self.end_list(None).await?;
             self.listing = false;
             self.connected = true;
         }
@@ -198,9 +208,17 @@ impl<R: Receiver> Follow<R> {
         Ok(())
     }
 
+    async fn end_list(&mut self, namespace: Option<&str>) -> Result<(), RequestError> {
+        if self.receiver.list_ends(namespace).await { Ok(()) } else { Err(RequestError::NotTakenIn) }
+    }
+
     fn moved(&mut self, meta: &Meta<'_>) {
         self.backoff.reset();
         self.resume_failures = 0;
+        self.expired = 0;
+        if meta.resource_version.is_empty() {
+            return;
+        }
         let mut position = self.position.lock();
         match &mut *position {
             Some(version) => {
@@ -236,7 +254,7 @@ impl<R: Receiver> Follow<R> {
             let meta = page.finish()?;
             next = meta.next.filter(|next| !next.is_empty());
             if next.is_none() {
-                self.receiver.list_ends(namespace).await;
+                self.end_list(namespace).await?;
                 if namespace.is_none() {
                     *self.position.lock() = Some(meta.resource_version);
                     self.listing = false;
@@ -249,8 +267,12 @@ impl<R: Receiver> Follow<R> {
     }
 }
 
+/// One object whose metadata is of another form must not stop the watch of all: it is handed over without, and fails alone.
 fn meta_of(raw: &str) -> Result<Meta<'_>, RequestError> {
-    serde_json::from_str::<Object<'_>>(raw).map(|object| object.metadata).map_err(|e| garbled(&e))
+    serde_json::from_str::<Object<'_>>(raw)
+        .map(|object| object.metadata)
+        .or_else(|_| serde_json::from_str::<IgnoredAny>(raw).map(|_| Meta::default()))
+        .map_err(|e| garbled(&e))
 }
 
 /// The position only: the error's own text could quote the object.
@@ -269,5 +291,13 @@ mod tests {
         let other = r#"{"metadata":{"uid":"u\u0031","resourceVersion":"12","annotations":{"a":"true","b":"\"x"},"managedFields":[]},"data":{}}"#;
         let meta = meta_of(other).unwrap();
         assert_eq!((&*meta.uid, meta.annotations.unwrap().ended), ("u1", None));
+    }
+
+    #[test]
+    fn metadata_of_another_form_does_not_end_the_watch_and_broken_json_does() {
+        for odd in [r#"{"metadata":{"uid":7}}"#, r#"{"metadata":"text"}"#, r#"{"metadata":null}"#, "{}"] {
+            assert_eq!(&*meta_of(odd).unwrap().uid, "", "{odd}");
+        }
+        assert!(matches!(meta_of(r#"{"metadata":{"uid":"#), Err(RequestError::Garbled(_))));
     }
 }

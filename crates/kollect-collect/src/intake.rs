@@ -20,11 +20,17 @@ pub(crate) struct Intake {
     facts: Arc<FactsCell>,
     observer: Arc<dyn CollectObserver>,
     scratch: Scratch,
+    stop: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Intake {
     pub(crate) fn new(store: Arc<Store>, facts: Arc<FactsCell>, observer: Arc<dyn CollectObserver>) -> Self {
-        Self { store, facts, observer, scratch: Scratch::default() }
+        Self { store, facts, observer, scratch: Scratch::default(), stop: Arc::default() }
+    }
+
+    /// Set from outside, it ends the evaluation that is under way as one that exceeds its limits.
+    pub(crate) fn stop_flag(&self) -> Arc<std::sync::atomic::AtomicBool> {
+        self.stop.clone()
     }
 
     /// An object that exists.

@@ -198,11 +198,12 @@ impl Receiver for All {
         self.outlets.publish(&self.known.lock());
     }
 
-    async fn list_ends(&mut self, _: Option<&str>) {
+    async fn list_ends(&mut self, _: Option<&str>) -> bool {
         if let Some(listing) = self.listing.take() {
             *self.known.lock() = listing;
         }
         self.outlets.publish(&self.known.lock());
+        true
     }
 
     fn need(&mut self) -> Need {

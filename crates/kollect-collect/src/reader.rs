@@ -5,7 +5,7 @@
 
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
-use crate::observe::CollectObserver;
+use crate::observe::{CollectErrorClass, CollectObserver};
 use crate::plan::{Gvr, WatchId};
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request_error::RequestError;
@@ -21,6 +21,9 @@ use tokio::time::Instant;
 
 /// A part that could not be listed for so long does not hold back the others any more.
 const GIVE_UP_WAITING: Duration = Duration::from_secs(30);
+
+/// A failure that lasts is logged again after so long.
+const LOG_AGAIN: Duration = Duration::from_mins(1);
 
 /// What outlives a reader, so that the next one goes on where it ended.
 #[derive(Debug, Default)]
@@ -66,18 +69,21 @@ pub(crate) struct Reader {
     epochs: watch::Receiver<u64>,
     /// Epoch at which the current list began.
     began: u64,
+    /// Objects that the workers had lost when it began.
+    lost_before: u64,
     /// Epoch for which the last need was worked out.
     needed_at: u64,
     seen: HashSet<Uid>,
     /// Since when there is no list or watch; at first since the beginning, because a request that hangs is no failure yet.
     failing_since: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, feed: Arc<Feed>, id: WatchId, progress: Arc<Progress>) -> Self {
         let epochs = feed.subscribe();
         let failing_since = Some(Instant::now());
-        Self { shared, feed, id, progress, epochs, began: 0, needed_at: 0, seen: HashSet::new(), failing_since }
+        Self { shared, feed, id, progress, epochs, began: 0, lost_before: 0, needed_at: 0, seen: HashSet::new(), failing_since, logged: None }
     }
 
     fn count(&self, objects: u64) {
@@ -87,6 +93,7 @@ impl Reader {
 
     fn well(&mut self) {
         self.failing_since = None;
+        self.logged = None;
         if self.progress.error.lock().take().is_some() {
             self.tell();
         }
@@ -103,6 +110,7 @@ impl Receiver for Reader {
     fn list_begins(&mut self, _: Option<&str>) {
         self.seen.clear();
         self.began = self.feed.epoch();
+        self.lost_before = self.shared.dispatcher.lost();
     }
 
     async fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) {
@@ -117,9 +125,12 @@ impl Receiver for Reader {
         }
     }
 
-    async fn list_ends(&mut self, namespace: Option<&str>) {
-        self.shared.dispatcher.barrier().await;
+    async fn list_ends(&mut self, namespace: Option<&str>) -> bool {
+        let taken_in = self.shared.dispatcher.barrier().await && self.shared.dispatcher.lost() == self.lost_before;
         let seen = std::mem::take(&mut self.seen);
+        if !taken_in {
+            return false;
+        }
         let contains = |uid: &Uid| seen.contains(uid);
         self.feed.complete(&self.id.reach, namespace, self.began, &contains, &self.shared.store);
         if namespace.is_none() {
@@ -129,6 +140,7 @@ impl Receiver for Reader {
         }
         self.well();
         self.tell();
+        true
     }
 
     fn need(&mut self) -> Need {
@@ -161,9 +173,16 @@ impl Receiver for Reader {
         if since.elapsed() >= GIVE_UP_WAITING {
             self.feed.lost(&self.id.reach, &message.as_str().into(), true, &self.shared.store);
         }
+        for key in self.feed.targets_of(&self.id.reach) {
+            self.shared.observer.error(&key, CollectErrorClass::Transient);
+        }
         let first = self.progress.error.lock().replace(message).is_none();
+        if first || self.logged.is_none_or(|at| at.elapsed() >= LOG_AGAIN) {
+            self.logged = Some(Instant::now());
+            let failing_seconds = since.elapsed().as_secs();
+            tracing::warn!(watch = %self.id, error = %error, failing_seconds, "list and watch failed, trying again");
+        }
         if first {
-            tracing::warn!(watch = %self.id, error = %error, "list and watch failed, trying again");
             self.tell();
         }
     }

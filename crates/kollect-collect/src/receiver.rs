@@ -54,8 +54,8 @@ pub(crate) trait Receiver: Send {
     fn list_begins(&mut self, namespace: Option<&str>);
     /// An object; slow receivers slow the reading down.
     fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) -> impl Future<Output = ()> + Send;
-    /// The list that began last is complete.
-    fn list_ends(&mut self, namespace: Option<&str>) -> impl Future<Output = ()> + Send;
+    /// The list that began last is complete. `false` when not every object of it could be taken in: it must be listed again.
+    fn list_ends(&mut self, namespace: Option<&str>) -> impl Future<Output = bool> + Send;
     /// What is to be listed beside what was.
     fn need(&mut self) -> Need;
     /// All namespaces of the last [`Receiver::need`] are listed.

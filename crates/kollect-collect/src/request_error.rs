@@ -28,6 +28,8 @@ pub(crate) enum RequestError {
     Silent,
     #[error("the answer could not be read: {0}")]
     Garbled(String),
+    #[error("not every object of the list could be taken in")]
+    NotTakenIn,
 }
 
 impl From<CutError> for RequestError {

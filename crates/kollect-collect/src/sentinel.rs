@@ -39,8 +39,9 @@ impl Receiver for Ping {
         }
     }
 
-    async fn list_ends(&mut self, _: Option<&str>) {
+    async fn list_ends(&mut self, _: Option<&str>) -> bool {
         self.0.notify_one();
+        true
     }
 
     fn need(&mut self) -> Need {

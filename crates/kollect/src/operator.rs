@@ -158,7 +158,7 @@ async fn lead_when_elected(
         _ = elected => {}
     }
     phase.store(STARTING, Ordering::Relaxed);
-    let work = Work::start(args, settings, client, metrics, right, stop.clone());
+    let work = Work::start(args, settings, client, metrics, right, stop.clone())?;
     held.send_replace(Some(work.held.clone()));
     phase.store(LEADING, Ordering::Relaxed);
     let outcome = tokio::select! {
@@ -231,7 +231,7 @@ impl Work {
         metrics: Arc<Metrics>,
         right: Arc<dyn WriteRight>,
         stop: CancellationToken,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let store = Arc::new(Store::new());
         let dirty = Dirty::default();
         let observer = Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone() });
@@ -244,7 +244,8 @@ impl Work {
         };
         let given = args.watch_namespaces.iter().map(|ns| Arc::from(ns.as_str())).collect();
         let namespaces = NamespaceWatch::start(client.clone(), given);
-        let collector = Collector::new(client.clone(), store.clone(), &collect, observer);
+        let collector = Collector::new(client.clone(), store.clone(), &collect, observer)
+            .context("starting the workers that make rows of objects")?;
         let parts = Parts {
             client,
             store: store.clone(),
@@ -259,7 +260,7 @@ impl Work {
         let control = Control::new(parts, stop);
         let held = Arc::new(Held::new(store, control.world(), control.started()));
         tokio::spawn(control.run());
-        Self { exporter, collector, held, _namespaces: namespaces }
+        Ok(Self { exporter, collector, held, _namespaces: namespaces })
     }
 
     /// Intake first, so that what is still exported is a state that the cluster had.

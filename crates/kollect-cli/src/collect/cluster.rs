@@ -30,7 +30,8 @@ pub(super) async fn collect(
     let planned = plan(config, &facts);
     let store = Arc::new(Store::new());
     let listener = Arc::new(Listener::default());
-    let collector = Collector::new(client, store.clone(), &CollectSettings::default(), listener.clone());
+    let collector = Collector::new(client, store.clone(), &CollectSettings::default(), listener.clone())
+        .map_err(|error| format!("cannot start the workers that read objects: {error}"))?;
     collector.set_namespaces(&facts);
     let specs: Vec<TargetSpec> = planned.iter().flat_map(|planned| planned.specs.clone()).collect();
     collector.set_targets(specs.clone(), Vec::new());

@@ -6,10 +6,10 @@ use super::{Planner, not_served};
 use crate::collector::LookAgain;
 use crate::discovery::Served;
 use crate::feed::Feed;
-use crate::plan::{Gvr, Wish};
+use crate::plan::{Gvr, WatchId, Wish};
 use crate::target::{TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
-use kollect_store::{Coverage, Wanted};
+use kollect_store::Wanted;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ impl Planner {
             placed.insert(spec.key.clone(), served.as_ref().map(|served| served.gvr.clone()));
             match served {
                 Some(served) => {
+                    self.drop_feed_of_other_scope(&served);
                     let Served { gvr, namespaced } = &served;
                     let kind =
                         Gvk { group: gvr.group.clone(), version: gvr.version.clone(), kind: spec.gvk.kind.clone() };
@@ -95,21 +96,32 @@ impl Planner {
         }
     }
 
-    /// A target whose kind was never served: its parts are lost once discovery said so.
+    /// A target whose kind was never served in this process. Without the kind its scope is unknown, so nothing is known of
+    /// any object namespace: not before discovery answered, and not after it said that the kind is not there.
     fn wait_for_kind(&self, spec: &TargetSpec) {
         let store = &self.shared.store;
         store.ensure_target(&spec.key);
-        let WantedNamespaces::Only(namespaces) = &spec.namespaces else {
-            store.set_wanted(&spec.key, Wanted::Undecided);
-            return;
-        };
-        store.set_wanted(&spec.key, Wanted::Namespaces(namespaces.clone()));
-        if self.discovery.catalog.is_some() {
-            let reason: Arc<str> = not_served(&spec.gvk).into();
-            for namespace in namespaces.iter() {
-                store.set_coverage(&spec.key, namespace, Coverage::Lost(reason.clone()));
+        let wanted = match spec.namespaces {
+            WantedNamespaces::Only(_) if self.discovery.catalog.is_some() => {
+                Wanted::Unknowable(not_served(&spec.gvk).into())
             }
+            WantedNamespaces::Only(_) | WantedNamespaces::Undecided => Wanted::Undecided,
+        };
+        store.set_wanted(&spec.key, wanted);
+    }
+
+    /// A kind that comes back with another scope has other objects: its watches begin afresh.
+    fn drop_feed_of_other_scope(&mut self, served: &Served) {
+        let gvr = &served.gvr;
+        if self.feeds.get(gvr).is_none_or(|feed| feed.namespaced == served.namespaced) {
+            return;
         }
+        self.feeds.remove(gvr);
+        let watches: Vec<WatchId> = self.parked.keys().filter(|id| id.gvr == *gvr).cloned().collect();
+        watches.iter().for_each(|id| self.unpark(id));
+        self.held.retain(|id, _| id.gvr != *gvr);
+        self.marked.retain(|id, _| id.gvr != *gvr);
+        self.stop_watches_of(gvr);
     }
 
     pub(super) fn wishes(&self) -> Vec<Wish> {

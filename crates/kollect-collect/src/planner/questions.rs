@@ -102,15 +102,7 @@ impl Planner {
     }
 
     pub(super) fn targets_of(&self, id: &WatchId) -> Vec<Arc<TargetKey>> {
-        let Some(feed) = self.feeds.get(&id.gvr) else { return Vec::new() };
-        let table = feed.table();
-        match &id.reach {
-            Reach::Cluster => table.entries().iter().map(|entry| entry.spec.key.clone()).collect(),
-            Reach::Namespace(namespace) => {
-                let found = table.of_namespace(namespace);
-                found.into_iter().flat_map(|found| found.1).map(|entry| entry.spec.key.clone()).collect()
-            }
-        }
+        self.feeds.get(&id.gvr).map_or_else(Vec::new, |feed| feed.targets_of(&id.reach))
     }
 
     /// Tells the store which parts are denied.

@@ -113,11 +113,8 @@ impl Planner {
 
     fn ended(&mut self, id: &WatchId, end: Option<End>, now: Instant) {
         let since = self.running.remove(id).map_or(now, |running| running.since);
-        if !self.plan.watches.contains_key(id)
-            && let Some(left) = self.parked.remove(id)
-        {
-            let objects = left.progress.objects.load(Ordering::Relaxed);
-            self.shared.count(&id.gvr, objects, 0);
+        if !self.plan.watches.contains_key(id) {
+            self.unpark(id);
         }
         match end {
             None => {}
@@ -133,6 +130,19 @@ impl Planner {
         }
     }
 
+    /// Forgets where a watch was: the next one lists.
+    pub(super) fn unpark(&mut self, id: &WatchId) {
+        if let Some(left) = self.parked.remove(id) {
+            let objects = left.progress.objects.load(Ordering::Relaxed);
+            self.shared.count(&id.gvr, objects, 0);
+        }
+    }
+
+    pub(super) fn stop_watches_of(&mut self, gvr: &Gvr) {
+        let watches: Vec<WatchId> = self.running.keys().filter(|id| id.gvr == *gvr).cloned().collect();
+        watches.iter().for_each(|id| stop(&mut self.running, id));
+    }
+
     /// A task panicked.
     fn broken(&mut self, error: &JoinError, now: Instant) {
         let duty = self.duties.remove(&error.id());
@@ -140,10 +150,7 @@ impl Planner {
         match duty {
             Some(Duty::Watch(id)) => {
                 let since = self.running.remove(&id).map_or(now, |running| running.since);
-                if let Some(left) = self.parked.remove(&id) {
-                    let objects = left.progress.objects.load(Ordering::Relaxed);
-                    self.shared.count(&id.gvr, objects, 0);
-                }
+                self.unpark(&id);
                 self.hold(&id, since, now);
             }
             Some(Duty::Sentinel(id)) => {

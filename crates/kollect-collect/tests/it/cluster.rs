@@ -52,7 +52,7 @@ impl Ground {
         let (admin, client) = (server.admin().await?, client_from_kubeconfig(kubeconfig).await?);
         let (store, counting) = (Arc::new(Store::new()), Arc::new(Counting::default()));
         let settings = CollectSettings { queue_size: 16, ..CollectSettings::default() };
-        let collector = Collector::new(client, store.clone(), &settings, counting.clone());
+        let collector = Collector::new(client, store.clone(), &settings, counting.clone())?;
         Ok(Self { admin, store, collector, counting })
     }
 
