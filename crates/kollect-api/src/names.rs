@@ -68,6 +68,7 @@ pub mod reason {
     pub const SCOPE_GVK_DENIED: &str = "ScopeGVKDenied";
     pub const SCOPE_NAMESPACE_DENIED: &str = "ScopeNamespaceDenied";
     pub const INFORMER_REGISTRATION_FAILED: &str = "InformerRegistrationFailed";
+    pub const STORE_LIMIT_EXCEEDED: &str = "StoreLimitExceeded";
     pub const ACCESS_CHECK_FAILED: &str = "AccessCheckFailed";
     pub const INVENTORY_LIST_FAILED: &str = "InventoryListFailed";
     pub const RECONCILE_PANIC: &str = "ReconcilePanic";

@@ -2,6 +2,7 @@
 //!
 //! Separate from the planner, which does the work. It must not decide anything itself.
 
+use crate::ceiling::Ceiling;
 use crate::dispatch::Dispatcher;
 use crate::failures::Failures;
 use crate::intake::Intake;
@@ -35,11 +36,13 @@ pub struct CollectSettings {
     pub queue_size: usize,
     /// The operator may look at given namespaces only, so nothing is watched cluster-wide.
     pub given_namespaces: bool,
+    /// Bytes that all rows together may take; 0 = no limit.
+    pub max_store_bytes: u64,
 }
 
 impl Default for CollectSettings {
     fn default() -> Self {
-        Self { workers: 4, queue_size: 512, given_namespaces: false }
+        Self { workers: 4, queue_size: 512, given_namespaces: false, max_store_bytes: 0 }
     }
 }
 
@@ -48,6 +51,7 @@ impl Default for CollectSettings {
 pub(crate) struct Facts {
     pub(crate) version: u64,
     pub(crate) not_served: Option<String>,
+    pub(crate) no_room: Option<String>,
     pub(crate) forbidden: Vec<(Arc<str>, Arc<Gvk>)>,
     pub(crate) access_error: Option<String>,
     pub(crate) gvr: Option<Gvr>,
@@ -58,6 +62,7 @@ impl Facts {
     fn differs(&self, other: &Self) -> bool {
         self.version != other.version
             || self.not_served != other.not_served
+            || self.no_room != other.no_room
             || self.forbidden != other.forbidden
             || self.access_error != other.access_error
     }
@@ -92,6 +97,11 @@ pub(crate) struct Desired {
 }
 
 impl Desired {
+    /// The targets.
+    pub(crate) fn specs(&self) -> Arc<[TargetSpec]> {
+        self.wanted.lock().specs.clone()
+    }
+
     /// The targets that are not collected but whose rows stay.
     pub(crate) fn held(&self) -> Arc<[Held]> {
         self.wanted.lock().held.clone()
@@ -157,9 +167,12 @@ impl Collector {
     ) -> std::io::Result<Arc<Self>> {
         let (facts, desired) = (Arc::new(FactsCell::default()), Arc::new(Desired::default()));
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let intake = || Intake::new(store.clone(), facts.clone(), observer.clone());
+        let limit = settings.max_store_bytes;
+        let ceiling = Arc::new(Ceiling::new(limit, store.clone(), desired.clone(), observer.clone()));
+        let intake = || Intake::new(store.clone(), facts.clone(), observer.clone()).below(ceiling.clone());
         let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake)?;
-        let shared = Arc::new(Shared { store: store.clone(), dispatcher, observer, objects: Mutex::default() });
+        let shared =
+            Arc::new(Shared { store: store.clone(), dispatcher, ceiling, observer, objects: Mutex::default() });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());
         tasks.spawn(async move {
@@ -210,6 +223,7 @@ impl Collector {
         let count = |wanted: fn(&PartState) -> bool| parts.iter().filter(|(_, _, state)| wanted(state)).count();
         Some(TargetStatus {
             not_served: facts.not_served,
+            no_room: facts.no_room,
             forbidden: facts.forbidden,
             access_error: facts.access_error,
             list_error,

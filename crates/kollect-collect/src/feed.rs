@@ -334,6 +334,7 @@ mod tests {
             gvk: Arc::new(gvk),
             matching: Arc::new(Matching::default()),
             namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
+            created: 0,
             version,
         }
     }

@@ -3,6 +3,7 @@
 //! Separate because it is the only place that looks into an object, and the object does not outlive the call. It is
 //! synchronous; it must not wait, ask the API server or keep anything of the object but its row.
 
+use crate::ceiling::Ceiling;
 use crate::failures::Failures;
 use crate::feed::{CLUSTER_SCOPED_HOME, Entry, Feed, Table};
 use crate::matching::{Head, Lazy};
@@ -20,12 +21,18 @@ pub(crate) struct Intake {
     facts: Arc<FactsCell>,
     observer: Arc<dyn CollectObserver>,
     scratch: Scratch,
+    ceiling: Option<Arc<Ceiling>>,
     stop: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Intake {
     pub(crate) fn new(store: Arc<Store>, facts: Arc<FactsCell>, observer: Arc<dyn CollectObserver>) -> Self {
-        Self { store, facts, observer, scratch: Scratch::default(), stop: Arc::default() }
+        Self { store, facts, observer, scratch: Scratch::default(), ceiling: None, stop: Arc::default() }
+    }
+
+    /// Keeps to a limit of memory.
+    pub(crate) fn below(self, ceiling: Arc<Ceiling>) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
     }
 
     /// Set from outside, it ends the evaluation that is under way as one that exceeds its limits.
@@ -93,7 +100,11 @@ impl Intake {
         let id = RowId { target: spec.key.clone(), uid: seen.uid.clone() };
         let namespace = if feed.namespaced { seen.home.clone() } else { Arc::default() };
         let object = ObjectKey { gvk: spec.gvk.clone(), namespace, name: (&*seen.head.name).into() };
-        self.store.upsert(Row::new(id, object, attributes));
+        if self.store.upsert(Row::new(id, object, attributes))
+            && let Some(ceiling) = &self.ceiling
+        {
+            ceiling.enforce();
+        }
         self.recovered(&entry.failures, entry, seen.uid);
     }
 
@@ -182,6 +193,7 @@ mod tests {
             gvk: Arc::new(gvk),
             matching: Arc::new(matching),
             namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
+            created: 0,
             version: 1,
         }
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod backoff;
+mod ceiling;
 mod collector;
 mod discovery;
 mod dispatch;

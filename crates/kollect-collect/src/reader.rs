@@ -3,6 +3,7 @@
 //! Separate from the list and watch protocol, which does not know targets. A list counts as complete only after every
 //! object of it was taken in.
 
+use crate::ceiling::Ceiling;
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::observe::{CollectErrorClass, CollectObserver};
@@ -40,6 +41,7 @@ pub(crate) struct Progress {
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) ceiling: Arc<Ceiling>,
     pub(crate) observer: Arc<dyn CollectObserver>,
     /// Objects of each resource over all its watches.
     pub(crate) objects: Mutex<HashMap<Gvr, u64>>,
@@ -83,7 +85,19 @@ impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, feed: Arc<Feed>, id: WatchId, progress: Arc<Progress>) -> Self {
         let epochs = feed.subscribe();
         let failing_since = Some(Instant::now());
-        Self { shared, feed, id, progress, epochs, began: 0, lost_before: 0, needed_at: 0, seen: HashSet::new(), failing_since, logged: None }
+        Self {
+            shared,
+            feed,
+            id,
+            progress,
+            epochs,
+            began: 0,
+            lost_before: 0,
+            needed_at: 0,
+            seen: HashSet::new(),
+            failing_since,
+            logged: None,
+        }
     }
 
     fn count(&self, objects: u64) {

@@ -30,6 +30,8 @@ pub struct TargetSpec {
     pub matching: Arc<Matching>,
     /// The effective namespaces.
     pub namespaces: WantedNamespaces,
+    /// When the target was created, in seconds since 1970.
+    pub created: i64,
     /// Hash of the target's and the profile's spec: when it differs, every object is looked at again.
     pub version: u64,
 }
@@ -48,6 +50,8 @@ pub struct Held {
 pub struct TargetStatus {
     /// Why the kind cannot be watched at all.
     pub not_served: Option<String>,
+    /// Why there is no room for its rows.
+    pub no_room: Option<String>,
     /// Namespaces that may not be listed or watched; the empty namespace stands for the whole cluster.
     pub forbidden: Vec<(Arc<str>, Arc<Gvk>)>,
     /// Why the right to list could not be asked for.

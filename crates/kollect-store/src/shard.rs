@@ -10,6 +10,10 @@ use kollect_model::{Cause, Deleted, Row, RowId, TargetKey, Uid, Version};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What a row takes beside its attributes and its name: the row, its place in the log and in the index.
+const ROW_BYTES: u64 = 250;
+/// What a tombstone takes.
+const TOMBSTONE_BYTES: u64 = 200;
 /// Tombstones that a shard keeps whatever its size.
 const TOMBSTONES_ALWAYS: usize = 10_000;
 
@@ -46,6 +50,8 @@ struct Part {
 pub(crate) struct Shard {
     pub(crate) key: Arc<TargetKey>,
     pub(crate) log: Log,
+    /// Bytes of all attributes and names.
+    payload: u64,
     parts: HashMap<Arc<str>, Part>,
     wanted: Wanted,
     /// A cursor below this may have missed a deletion.
@@ -61,6 +67,7 @@ impl Shard {
         Self {
             key,
             log: Log::default(),
+            payload: 0,
             parts: HashMap::new(),
             wanted: Wanted::Undecided,
             floor: Version(0),
@@ -71,7 +78,9 @@ impl Shard {
 
     /// Puts a row. `false` when nothing changed or the row's part is not wanted.
     pub(crate) fn upsert(&mut self, mut row: Row, counter: &AtomicU64) -> bool {
-        if self.removed || self.wanted.wants(&row.object.namespace) == Some(false) {
+        // Of a target that is not collected nothing can be known, so a late row proves nothing either.
+        let unknowable = matches!(self.wanted, Wanted::Unknowable(_));
+        if self.removed || unknowable || self.wanted.wants(&row.object.namespace) == Some(false) {
             return false;
         }
         let old = match self.log.find(&row.id.uid).map(|entry| &entry.slot) {
@@ -82,6 +91,7 @@ impl Shard {
         if let Some(old) = old {
             self.tally_away(&old);
         }
+        self.payload += payload_of(&row);
         row.id.target = self.key.clone();
         row.object.namespace = self.shared_namespace(&row.object.namespace);
         self.parts.entry(row.object.namespace.clone()).or_default().tally.add(&row);
@@ -115,6 +125,24 @@ impl Shard {
         if let Some(newest) = self.log.drop_tombstones(upto, keep) {
             self.floor = self.floor.max(newest);
         }
+    }
+
+    /// Bytes that the shard takes, as an estimate from above.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.payload + self.log.live() as u64 * ROW_BYTES + self.log.dead() as u64 * TOMBSTONE_BYTES
+    }
+
+    /// Gives the memory of all rows back without saying that they are gone: sinks keep them, and every cursor is unknown.
+    pub(crate) fn shed(&mut self, why: Arc<str>, counter: &AtomicU64) -> bool {
+        if self.removed {
+            return false;
+        }
+        self.wanted = Wanted::Unknowable(why);
+        self.parts.clear();
+        self.payload = 0;
+        self.log = Log::default();
+        self.floor = self.next(counter);
+        true
     }
 
     /// Sets the wanted namespaces; rows elsewhere go. Returns whether anything changed.
@@ -241,6 +269,7 @@ impl Shard {
     }
 
     fn tally_away(&mut self, row: &Row) {
+        self.payload = self.payload.saturating_sub(payload_of(row));
         if let Some(part) = self.parts.get_mut(&row.object.namespace) {
             part.tally.subtract(row);
         }
@@ -256,6 +285,10 @@ impl Shard {
         self.last = Version(counter.fetch_add(1, Ordering::SeqCst) + 1);
         self.last
     }
+}
+
+fn payload_of(row: &Row) -> u64 {
+    (row.attributes.get().len() + row.object.name.len()) as u64
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub trait StoreObserver: Send + Sync {
 #[derive(Default)]
 pub struct Store {
     counter: AtomicU64,
+    /// Bytes of all shards.
+    bytes: AtomicU64,
     shards: RwLock<HashMap<Arc<TargetKey>, Arc<Mutex<Shard>>>>,
     readers: Mutex<Readers>,
     observers: RwLock<Vec<Weak<dyn StoreObserver>>>,
@@ -133,6 +135,21 @@ impl Store {
     pub fn rows(&self) -> u64 {
         let shards: Vec<_> = self.shards.read().values().cloned().collect();
         shards.iter().map(|shard| shard.lock().log.live() as u64).sum()
+    }
+
+    /// Bytes that all rows and tombstones take, as an estimate from above.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that the rows and tombstones of one target take.
+    pub fn target_bytes(&self, target: &TargetKey) -> u64 {
+        self.shard(target).map_or(0, |shard| shard.lock().bytes())
+    }
+
+    /// Gives the memory of a target's rows back. Nothing is known of it from now on, so sinks keep what they hold of it.
+    pub fn shed(&self, target: &TargetKey, why: &Arc<str>) {
+        self.change(target, |shard, counter| shard.shed(why.clone(), counter));
     }
 
     /// Rows of one target.
@@ -296,11 +313,25 @@ impl Store {
 
     fn change(&self, target: &TargetKey, act: impl FnOnce(&mut Shard, &AtomicU64) -> bool) -> bool {
         let Some(shard) = self.shard(target) else { return false };
-        let changed = act(&mut shard.lock(), &self.counter);
+        let changed = {
+            let mut shard = shard.lock();
+            let before = shard.bytes();
+            let changed = act(&mut shard, &self.counter);
+            self.account(before, shard.bytes());
+            changed
+        };
         if changed {
             self.tell(target);
         }
         changed
+    }
+
+    fn account(&self, before: u64, after: u64) {
+        if after >= before {
+            self.bytes.fetch_add(after - before, Ordering::SeqCst);
+        } else {
+            self.bytes.fetch_sub(before - after, Ordering::SeqCst);
+        }
     }
 
     fn tell(&self, target: &TargetKey) {
@@ -328,12 +359,15 @@ impl Store {
         let mut shard = shard.lock();
         // Asked under the shard's lock: a reader that registers later finds the shard as it is left here.
         let upto = self.readers.lock().oldest(target).unwrap_or(shard.last);
+        let before = shard.bytes();
         shard.drop_tombstones(upto, usize::MAX);
+        self.account(before, shard.bytes());
         if let Some(shards) = &mut shards
             && in_place
             && shard.removed
             && upto >= shard.last
         {
+            self.account(shard.bytes(), 0);
             shards.remove(target);
         }
     }

@@ -136,6 +136,10 @@ pub(crate) struct OperatorArgs {
     /// Objects that may wait for a worker
     #[arg(long, default_value_t = 512)]
     pub collect_dispatch_queue_size: i64,
+    /// Memory that all rows may take, e.g. 350Mi; beyond it the newest target is not collected, and its status says so.
+    /// 0 = no limit; default: 70 % of the container's memory limit
+    #[arg(long, value_parser = crate::memory_limit::parse)]
+    pub max_store_bytes: Option<u64>,
     /// Accepted for compatibility; a full queue always blocks its reader
     #[arg(long, default_value = "25ms", value_parser = duration)]
     pub collect_dispatch_enqueue_wait: Duration,

@@ -6,6 +6,7 @@ mod collect;
 mod crds;
 mod http;
 mod logging;
+mod memory_limit;
 mod operator;
 mod read_api;
 mod settings;

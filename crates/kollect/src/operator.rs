@@ -241,6 +241,7 @@ impl Work {
             workers: settings.dispatch_workers,
             queue_size: settings.dispatch_queue,
             given_namespaces: !args.watch_namespaces.is_empty(),
+            max_store_bytes: settings.max_store_bytes,
         };
         let given = args.watch_namespaces.iter().map(|ns| Arc::from(ns.as_str())).collect();
         let namespaces = NamespaceWatch::start(client.clone(), given);

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub export_timeout: Duration,
     pub dispatch_workers: usize,
     pub dispatch_queue: usize,
+    /// 0 = no limit.
+    pub max_store_bytes: u64,
     pub webhook: Option<WebhookSettings>,
     pub read_api: Option<ReadApiSettings>,
 }
@@ -89,6 +91,7 @@ impl Settings {
             export_timeout: positive(args.export_timeout, Duration::from_mins(2)),
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
+            max_store_bytes: crate::memory_limit::of(args.max_store_bytes),
             webhook,
             read_api: args.inventory_http_enabled.then(|| read_api(args)).transpose()?,
         })

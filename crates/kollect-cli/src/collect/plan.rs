@@ -104,6 +104,7 @@ fn specs(config: &Config, target: &Target, facts: &NamespaceFacts) -> Result<Vec
         extractor: extractor.clone(),
         matching: matching.clone(),
         namespaces: WantedNamespaces::Only(Arc::new(namespaces)),
+        created: 0,
         version: 1,
     };
     let matching = Arc::new(matching);

@@ -87,8 +87,6 @@ fn next(jobs: &mut Receiver<Job>, runtime: &Handle, cancel: &CancellationToken) 
     match jobs.try_recv() {
         Ok(job) => Some(job),
         Err(TryRecvError::Disconnected) => None,
-        Err(TryRecvError::Empty) => {
-            runtime.block_on(cancel.run_until_cancelled(jobs.recv())).flatten()
-        }
+        Err(TryRecvError::Empty) => runtime.block_on(cancel.run_until_cancelled(jobs.recv())).flatten(),
     }
 }

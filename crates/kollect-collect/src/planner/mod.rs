@@ -83,6 +83,8 @@ pub(crate) struct Planner {
     /// How each kind was served when it last was.
     kinds: HashMap<Gvk, Served>,
     placed: HashMap<Arc<TargetKey>, Option<Gvr>>,
+    /// Targets for whose rows there is no memory, and why.
+    no_room: HashMap<Arc<TargetKey>, Arc<str>>,
     waiting: BTreeSet<Gvk>,
     running: BTreeMap<WatchId, Running>,
     parked: HashMap<WatchId, Parked>,
@@ -109,6 +111,7 @@ impl Planner {
             feeds: HashMap::new(),
             kinds: HashMap::new(),
             placed: HashMap::new(),
+            no_room: HashMap::new(),
             waiting: BTreeSet::new(),
             running: BTreeMap::new(),
             parked: HashMap::new(),
@@ -145,7 +148,9 @@ impl Planner {
 
     fn apply(&mut self) {
         let now = Instant::now();
-        let (specs, again) = self.desired.take();
+        let (all, again) = self.desired.take();
+        let (specs, no_room) = self.shared.ceiling.admit(&all);
+        self.no_room = no_room;
         self.place(&specs, &again);
         self.discover(now);
         self.plan = plan(&self.wishes(), self.tenant, &|id| self.book.access(id));
@@ -153,7 +158,7 @@ impl Planner {
         self.run_watches(now);
         self.run_sentinels();
         self.mark_denied();
-        self.report(&specs);
+        self.report(&all);
     }
 }
 

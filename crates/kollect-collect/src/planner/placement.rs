@@ -7,7 +7,7 @@ use crate::collector::LookAgain;
 use crate::discovery::Served;
 use crate::feed::Feed;
 use crate::plan::{Gvr, WatchId, Wish};
-use crate::target::{TargetSpec, WantedNamespaces};
+use crate::target::{Held, TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
 use kollect_store::Wanted;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,14 +37,15 @@ impl Planner {
             }
         }
         // Remembered, so that their rows go once nobody holds them any more.
-        for target in self.desired.held().iter() {
+        let held = self.held_targets();
+        for target in &held {
             placed.entry(target.key.clone()).or_insert(None);
         }
         if self.waiting.difference(&before).next().is_some() {
             self.discovery.due = Some(Instant::now());
             self.discovery.backoff.reset();
         }
-        self.take_out(&placed);
+        self.take_out(&placed, &held);
         for (gvr, specs) in groups {
             let Some(feed) = self.feeds.get(&gvr) else { continue };
             let of_target = |spec: &TargetSpec| again.get(&spec.key).cloned().unwrap_or_default();
@@ -69,8 +70,14 @@ impl Planner {
         self.kinds.get(gvk).cloned()
     }
 
+    /// Targets that are not collected but whose rows stay in the sinks.
+    fn held_targets(&self) -> Vec<Held> {
+        let no_room = self.no_room.iter().map(|(key, why)| Held { key: key.clone(), why: why.clone() });
+        self.desired.held().iter().cloned().chain(no_room).collect()
+    }
+
     /// Rows of targets that are gone, or that collect another kind now, go.
-    fn take_out(&mut self, placed: &HashMap<Arc<TargetKey>, Option<Gvr>>) {
+    fn take_out(&mut self, placed: &HashMap<Arc<TargetKey>, Option<Gvr>>, held: &[Held]) {
         let mut gone: HashMap<Gvr, HashSet<Arc<TargetKey>>> = HashMap::new();
         for (key, old) in &self.placed {
             let new = placed.get(key);
@@ -87,10 +94,9 @@ impl Planner {
         }
         let moved = gone.values().flatten();
         let vanished = self.placed.keys().filter(|key| !placed.contains_key(*key));
-        let held = self.desired.held();
         let (store, is_held) = (&self.shared.store, |key: &Arc<TargetKey>| held.iter().any(|held| held.key == *key));
         moved.chain(vanished).filter(|key| !is_held(key)).for_each(|key| store.remove_target(key));
-        for target in held.iter() {
+        for target in held {
             store.ensure_target(&target.key);
             store.set_wanted(&target.key, Wanted::Unknowable(target.why.clone()));
         }
@@ -118,7 +124,9 @@ impl Planner {
         }
         self.feeds.remove(gvr);
         let watches: Vec<WatchId> = self.parked.keys().filter(|id| id.gvr == *gvr).cloned().collect();
-        watches.iter().for_each(|id| self.unpark(id));
+        for id in &watches {
+            self.unpark(id);
+        }
         self.held.retain(|id, _| id.gvr != *gvr);
         self.marked.retain(|id, _| id.gvr != *gvr);
         self.stop_watches_of(gvr);

@@ -23,6 +23,10 @@ impl Planner {
 
     fn facts_of(&self, spec: &TargetSpec) -> Facts {
         let mut facts = Facts { version: spec.version, ..Facts::default() };
+        if let Some(why) = self.no_room.get(&spec.key) {
+            facts.no_room = Some(why.as_ref().to_owned());
+            return facts;
+        }
         let Some(Some(gvr)) = self.placed.get(&spec.key) else {
             facts.not_served = self.not_served_yet(&spec.gvk);
             facts.access_error.clone_from(&self.discovery.error);

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest pause before a watch that ended on its own is started again.
 const RESTART_CEILING: Duration = Duration::from_secs(30);
+/// How often is asked whether there is room for a target that was taken out for lack of it.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(30);
 /// A watch that lived longer starts the pauses afresh.
 const SETTLED: Duration = Duration::from_mins(1);
 
@@ -140,7 +142,9 @@ impl Planner {
 
     pub(super) fn stop_watches_of(&mut self, gvr: &Gvr) {
         let watches: Vec<WatchId> = self.running.keys().filter(|id| id.gvr == *gvr).cloned().collect();
-        watches.iter().for_each(|id| stop(&mut self.running, id));
+        for id in &watches {
+            stop(&mut self.running, id);
+        }
     }
 
     /// A task panicked.
@@ -181,7 +185,9 @@ impl Planner {
             self.held.iter().filter(|(id, _)| self.plan.watches.contains_key(*id) && !self.running.contains_key(*id));
         let discovery = (!self.waiting.is_empty() || self.discovery.stale) && !self.discovery.running;
         let discovery = if discovery { self.discovery.due } else { None };
-        self.book.next_due(questions).into_iter().chain(held.map(|(_, (_, until))| *until)).chain(discovery).min()
+        let room = (!self.no_room.is_empty()).then(|| Instant::now() + LOOK_FOR_ROOM);
+        let held = held.map(|(_, (_, until))| *until);
+        self.book.next_due(questions).into_iter().chain(held).chain(discovery).chain(room).min()
     }
 }
 

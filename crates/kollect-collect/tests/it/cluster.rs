@@ -49,10 +49,20 @@ impl Ground {
 
     /// A collector that reaches the API server by this kubeconfig.
     pub(crate) async fn with(server: &ApiServer, kubeconfig: &str) -> anyhow::Result<Self> {
+        let settings = CollectSettings { queue_size: 16, ..CollectSettings::default() };
+        Self::with_settings(server, kubeconfig, &settings).await
+    }
+
+    /// A collector with all rights whose rows may take so many bytes.
+    pub(crate) async fn limited(server: &ApiServer, max_store_bytes: u64) -> anyhow::Result<Self> {
+        let settings = CollectSettings { max_store_bytes, ..CollectSettings::default() };
+        Self::with_settings(server, &server.admin_kubeconfig(), &settings).await
+    }
+
+    async fn with_settings(server: &ApiServer, kubeconfig: &str, settings: &CollectSettings) -> anyhow::Result<Self> {
         let (admin, client) = (server.admin().await?, client_from_kubeconfig(kubeconfig).await?);
         let (store, counting) = (Arc::new(Store::new()), Arc::new(Counting::default()));
-        let settings = CollectSettings { queue_size: 16, ..CollectSettings::default() };
-        let collector = Collector::new(client, store.clone(), &settings, counting.clone())?;
+        let collector = Collector::new(client, store.clone(), settings, counting.clone())?;
         Ok(Self { admin, store, collector, counting })
     }
 
@@ -158,6 +168,7 @@ pub(crate) fn target(
         extractor: Arc::new(extractor),
         matching: Arc::new(Matching::default()),
         namespaces: WantedNamespaces::Only(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect())),
+        created: 0,
         version,
     })
 }

@@ -2,4 +2,6 @@
 
 mod cluster;
 mod following;
+mod memory;
 mod rights;
+mod scope;

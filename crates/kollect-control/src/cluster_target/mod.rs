@@ -7,6 +7,7 @@ use crate::control::{Control, health_of};
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::shared::finalizers;
 use crate::target::decide::{self, Facts, Stop};
+use crate::target::spec::created;
 use crate::target::{Selected, fields, stop_of};
 use kollect_api::names::finalizer;
 use kollect_api::{KollectClusterTarget, KollectClusterTargetSpec, KollectClusterTargetStatus, KollectTargetSpec};
@@ -167,12 +168,14 @@ impl Control {
         serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);
         profile.source.metadata.annotations.hash(&mut version);
         state.version = version.finish();
+        let created = created(&target.metadata);
         let spec = |(namespace, key): (&Arc<str>, &Arc<TargetKey>)| TargetSpec {
             key: key.clone(),
             gvk: profile.gvk.clone(),
             extractor: extractor.clone(),
             matching: matching.clone(),
             namespaces: WantedNamespaces::Only(Arc::new(BTreeSet::from([namespace.clone()]))),
+            created,
             version: state.version,
         };
         Ok(state.keys.iter().map(spec).collect())
@@ -247,6 +250,7 @@ impl Control {
 fn total(all: impl Iterator<Item = TargetStatus>) -> TargetStatus {
     all.fold(TargetStatus::default(), |mut sum, one| {
         sum.not_served = sum.not_served.or(one.not_served);
+        sum.no_room = sum.no_room.or(one.no_room);
         sum.access_error = sum.access_error.or(one.access_error);
         sum.list_error = sum.list_error.or(one.list_error);
         sum.last_extraction_error = one.last_extraction_error.or(sum.last_extraction_error);

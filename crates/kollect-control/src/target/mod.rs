@@ -1,7 +1,7 @@
 //! Targets: which objects to collect with which profile, and how that goes.
 
 pub mod decide;
-mod spec;
+pub(crate) mod spec;
 
 use crate::clock::timestamp;
 use crate::control::{Control, health_of};
@@ -227,6 +227,9 @@ impl Control {
 pub(crate) fn stop_of(status: &TargetStatus) -> Option<Stop> {
     if let Some(why) = &status.not_served {
         return Some(Stop { reason: "InformerRegistrationFailed", message: why.clone() });
+    }
+    if let Some(why) = &status.no_room {
+        return Some(Stop { reason: "StoreLimitExceeded", message: why.clone() });
     }
     status.access_error.as_ref().map(|why| Stop {
         reason: "AccessCheckFailed",

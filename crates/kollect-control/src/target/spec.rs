@@ -6,12 +6,18 @@ use crate::target::TargetState;
 use crate::target::decide::Stop;
 use kollect_api::{KollectScope, KollectTarget};
 use kollect_collect::{Matching, TargetSpec, WantedNamespaces};
+use kube::api::ObjectMeta;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 fn stop(reason: &'static str, message: impl Into<String>) -> Stop {
     Stop { reason, message: message.into() }
+}
+
+/// Seconds since 1970. An object without a time counts as old.
+pub(crate) fn created(metadata: &ObjectMeta) -> i64 {
+    metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }
 
 impl Control {
@@ -58,6 +64,7 @@ impl Control {
             extractor,
             matching: Arc::new(matching),
             namespaces,
+            created: created(&target.metadata),
             version: version.finish(),
         })
     }

@@ -217,3 +217,36 @@ fn observers_hear_of_real_changes_only() {
     store.remove(&key("a"), &Uid::parse("1"), Cause::Observed);
     assert_eq!(observer.0.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn a_target_that_is_shed_gives_its_memory_back_and_sinks_keep_what_they_hold_of_it() {
+    let store = store_with(&["a", "b"], &["one"]);
+    for uid in 0..100 {
+        store.upsert(row("a", "one", &format!("a{uid}"), 1));
+        store.upsert(row("b", "one", &format!("b{uid}"), 1));
+    }
+    store.complete_list(&key("a"), None, &|_| true);
+    store.complete_list(&key("b"), None, &|_| true);
+    let view = View::of(vec![key("a"), key("b")]);
+    let cursor = store.cut();
+    let (both, one) = (store.bytes(), store.target_bytes(&key("a")));
+    assert_eq!(both, one + store.target_bytes(&key("b")));
+    assert!((25_000..40_000).contains(&one), "{one}");
+
+    store.shed(&key("b"), &"no room".into());
+    assert_eq!((store.bytes(), store.target_rows(&key("b"))), (one, 0));
+    let held = RowId { target: key("b"), uid: Uid::parse("b7") };
+    assert_eq!(store.standing(&view, &held, "one"), Standing::Unproven);
+    assert!(!store.upsert(row("b", "one", "b7", 2)), "a late row proves nothing");
+    let (began, after) = (store.cut(), Version(0));
+    let query = Query { old: &view, since: cursor, new: &view, began, after, limit: 100, skip: None };
+    let after = store.changes(&query);
+    assert!(matches!(after, Changes::Unknown), "a sink has to compare, and is told of no deletion");
+
+    store.set_wanted(&key("b"), wanted(&["one"]));
+    assert_eq!(store.part_state(&key("b"), "one"), PartState::Pending);
+    assert!(store.upsert(row("b", "one", "b7", 2)));
+    store.remove_target(&key("a"));
+    store.remove_target(&key("b"));
+    assert_eq!(store.bytes(), 0);
+}

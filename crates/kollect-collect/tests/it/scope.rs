@@ -1,0 +1,98 @@
+//! Kinds whose scope is not known, or changes.
+
+use crate::cluster::{Ground, PATIENCE, key, target};
+use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
+use kollect_store::{PartState, Standing, View};
+use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const KIND: (&str, &str, &str) = ("example.com", "v1", "Widget");
+
+fn definition(scope: &str) -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": scope,
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    })
+}
+
+fn widget(namespace: Option<&str>, name: &str) -> Value {
+    let mut object =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": 1}});
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    object
+}
+
+fn widgets() -> anyhow::Result<kollect_collect::TargetSpec> {
+    target("widgets", &Gvk::new(KIND.0, KIND.1, KIND.2), &["default"], "$.spec.size", 1)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_a_kind_that_was_not_served_since_the_start_are_unproven_whatever_its_scope() -> anyhow::Result<()> {
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    ground.collector.set_targets(vec![widgets()?], vec![]);
+    ground.expect_state("widgets", "", |state| matches!(state, PartState::Lost(_))).await?;
+    let (view, held) = (View::of(vec![key("widgets")]), RowId { target: key("widgets"), uid: Uid::parse("u1") });
+    for namespace in ["", "default", "elsewhere"] {
+        assert_eq!(ground.store.standing(&view, &held, namespace), Standing::Unproven, "{namespace:?}");
+    }
+
+    // Once it is served, a complete list proves the absence.
+    ground.apply(definition("Cluster")).await?;
+    ground.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
+    assert!(matches!(ground.store.standing(&view, &held, ""), Standing::Gone(_)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_comes_back_with_another_scope_is_collected_again() -> anyhow::Result<()> {
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    ground.apply(definition("Cluster")).await?;
+    ground.collector.set_targets(vec![widgets()?], vec![]);
+    ground.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
+    ground.apply(widget(None, "one")).await?;
+    ground.expect_rows("widgets", &[r#"/one {"v":1}"#]).await?;
+    ground.delete(widget(None, "one")).await?;
+    ground.delete(definition("Cluster")).await?;
+    wait_for("the definition is gone", PATIENCE, async || {
+        let status = ground.collector.status(&key("widgets"));
+        Ok(status.is_some_and(|status| status.not_served.is_some()))
+    })
+    .await?;
+    ground.apply(definition("Namespaced")).await?;
+    ground.expect_state("widgets", "default", |state| *state == PartState::Synced).await?;
+    ground.apply(widget(Some("default"), "two")).await?;
+    ground.expect_rows("widgets", &[r#"default/two {"v":1}"#]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_begins_afresh_without_the_kind() -> anyhow::Result<()> {
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
+    let ground = Ground::new(&server, None).await?;
+    // A row as a planner that ended had left it.
+    let gvk = Arc::new(Gvk::new(KIND.0, KIND.1, KIND.2));
+    ground.store.ensure_target(&key("widgets"));
+    ground.store.set_wanted(&key("widgets"), kollect_store::Wanted::ClusterScoped);
+    let id = RowId { target: key("widgets"), uid: Uid::parse("u1") };
+    let object = ObjectKey { gvk, namespace: Arc::default(), name: "one".into() };
+    let attributes = serde_json::value::RawValue::from_string(r#"{"v":1}"#.to_owned())?;
+    assert!(ground.store.upsert(Row::new(id, object, attributes)));
+    ground.collector.set_targets(vec![widgets()?], vec![]);
+    wait_for("discovery says that the kind is not there", PATIENCE, async || {
+        let status = ground.collector.status(&key("widgets"));
+        Ok(status.is_some_and(|status| status.not_served.is_some()))
+    })
+    .await?;
+    assert_eq!(ground.store.target_rows(&key("widgets")), 1);
+    Ok(())
+}
