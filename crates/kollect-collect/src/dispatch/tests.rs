@@ -15,11 +15,15 @@ fn intake(observer: &Arc<dyn CollectObserver>) -> Intake {
     Intake::new(Arc::new(Store::new()), Arc::<FactsCell>::default(), observer.clone())
 }
 
-fn dispatcher(observer: Arc<dyn CollectObserver>) -> (Dispatcher, CancellationToken, TaskTracker) {
+fn dispatcher(observer: &Arc<dyn CollectObserver>) -> (Dispatcher, CancellationToken, TaskTracker) {
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let started = Dispatcher::start(2, 64, &observer, &cancel, &tasks, || intake(&observer));
+    let started = Dispatcher::start(2, 64, observer, &cancel, &tasks, || intake(observer));
     tasks.close();
     (started.unwrap(), cancel, tasks)
+}
+
+fn unobserved() -> Arc<dyn CollectObserver> {
+    Arc::new(Unobserved)
 }
 
 async fn put(dispatcher: &Dispatcher, feed: &Arc<Feed>, uid: &str) {
@@ -29,7 +33,7 @@ async fn put(dispatcher: &Dispatcher, feed: &Arc<Feed>, uid: &str) {
 
 #[tokio::test]
 async fn a_barrier_is_kept_when_everything_before_it_was_taken_in() {
-    let (dispatcher, cancel, tasks) = dispatcher(Arc::new(Unobserved));
+    let (dispatcher, cancel, tasks) = dispatcher(&unobserved());
     for uid in 0..200 {
         put(&dispatcher, &feed(), &uid.to_string()).await;
     }
@@ -41,7 +45,7 @@ async fn a_barrier_is_kept_when_everything_before_it_was_taken_in() {
 
 #[tokio::test]
 async fn a_barrier_over_workers_that_have_ended_is_not_kept() {
-    let (dispatcher, cancel, tasks) = dispatcher(Arc::new(Unobserved));
+    let (dispatcher, cancel, tasks) = dispatcher(&unobserved());
     let feed = feed();
     cancel.cancel();
     tasks.wait().await;
@@ -59,7 +63,8 @@ async fn work_on_objects_runs_on_threads_of_its_own() {
         }
     }
     let names = Arc::new(Names(Mutex::default()));
-    let (dispatcher, _cancel, _tasks) = dispatcher(names.clone());
+    let observer: Arc<dyn CollectObserver> = names.clone();
+    let (dispatcher, _cancel, _tasks) = dispatcher(&observer);
     put(&dispatcher, &feed(), "1").await;
     assert!(dispatcher.barrier().await);
     let names = names.0.lock();
@@ -75,7 +80,8 @@ async fn a_worker_that_panics_goes_on_and_the_list_that_was_under_way_is_not_com
             assert!(self.0.swap(true, Ordering::SeqCst), "the first object");
         }
     }
-    let (dispatcher, _cancel, _tasks) = dispatcher(Arc::new(Once::default()));
+    let observer: Arc<dyn CollectObserver> = Arc::new(Once::default());
+    let (dispatcher, _cancel, _tasks) = dispatcher(&observer);
     let feed = feed();
     put(&dispatcher, &feed, "1").await;
     assert!(dispatcher.barrier().await, "the worker goes on");
