@@ -1,8 +1,8 @@
 //! A cluster, a store and a collector, and the few things that the tests do with them.
 
 use kollect_collect::{
-    CollectObserver, CollectSettings, Collector, Gvr, Matching, NamespaceFacts, NamespaceMeta, TargetSpec,
-    WantedNamespaces,
+    CollectErrorClass, CollectObserver, CollectSettings, Collector, Gvr, Matching, NamespaceFacts, NamespaceMeta,
+    TargetSpec, WantedNamespaces,
 };
 use kollect_extract::{AttributeSource, Extractor, ProfileSource};
 use kollect_model::{Gvk, TargetKey};
@@ -23,11 +23,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     lists: AtomicU64,
+    errors: AtomicU64,
 }
 
 impl CollectObserver for Counting {
     fn listed(&self, _: &Gvr) {
         self.lists.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn error(&self, _: &TargetKey, _: CollectErrorClass) {
+        self.errors.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -68,6 +73,10 @@ impl Ground {
 
     pub(crate) fn lists(&self) -> u64 {
         self.counting.lists.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn errors(&self) -> u64 {
+        self.counting.errors.load(Ordering::SeqCst)
     }
 
     /// Creates or changes an object.

@@ -4,7 +4,8 @@ use crate::cluster::{Ground, PATIENCE, config_map, config_maps, facts, key, targ
 use kollect_collect::{Held, NamespaceWatch};
 use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
 use kollect_store::PartState;
-use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
+use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
+use kollect_testkit::servers::{ADMIN_TOKEN, ApiServer, ApiServerOptions, wait_for};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -153,4 +154,30 @@ async fn namespaces_are_known_with_their_labels_as_soon_as_they_change() -> anyh
     let names: Vec<String> = facts.iter().flat_map(|facts| facts.keys()).map(ToString::to_string).collect();
     assert_eq!(names, ["a", "missing"], "given namespaces are the whole universe");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_expires_every_list_is_told_of_and_asked_with_pauses() -> anyhow::Result<()> {
+    let server = ApiServer::start(ApiServerOptions::default()).await?;
+    let proxy = HttpProxy::start(&server).await?;
+    let ground = Ground::with(&server, &proxy.kubeconfig(ADMIN_TOKEN)).await?;
+    ground.namespaces(&["a"]).await?;
+    ground.apply(config_map("a", "one", "1")).await?;
+    let expired = proxy.add(HttpRule::new(["/namespaces/a/configmaps"], HttpAction::Answer(410)));
+    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
+    wait_for("the status tells of it", PATIENCE, async || {
+        let status = ground.collector.status(&key("cm"));
+        let told = status.and_then(|status| status.list_error).is_some_and(|why| why.contains("too old"));
+        Ok(told && ground.errors() > 0)
+    })
+    .await?;
+    let asked = proxy.count("list", "configmaps") + proxy.count("watch", "configmaps");
+    assert!(asked < 20, "{asked} requests");
+    proxy.remove(expired);
+    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
+    wait_for("the trouble is over", PATIENCE, async || {
+        let status = ground.collector.status(&key("cm"));
+        Ok(status.is_some_and(|status| status.list_error.is_none()))
+    })
+    .await
 }
