@@ -11,6 +11,7 @@ mod gvk;
 mod intern;
 mod item;
 mod keys;
+pub mod redact;
 mod row;
 
 pub use canonical::{NotFinite, write_string, write_value};

@@ -1,0 +1,122 @@
+//! `--password x` and what some commands take as short flags.
+
+use super::assign::{is_key_byte, quote_at, quoted};
+use super::edits::Edits;
+use super::key::{Sensitivity, may_be_sensitive, sensitivity};
+use super::value::has_harmless_form;
+use memchr::memmem;
+
+/// Commands whose short flag takes a password.
+const COMMANDS: &[(&str, &str, Form)] = &[
+    ("sshpass", " -p", Form::Glued),
+    ("sshpass", " -p ", Form::Word),
+    ("mysql", " -p", Form::Glued),
+    ("mariadb", " -p", Form::Glued),
+    ("redis-cli", " -a ", Form::Word),
+    ("ldapsearch", " -w ", Form::Word),
+    ("docker login", " -p ", Form::Word),
+    ("sqlcmd", " -P ", Form::Word),
+    ("curl", " -u ", Form::AfterColon),
+    ("curl", " --user ", Form::AfterColon),
+];
+/// Files of settings without a sign between key and value.
+const SETTINGS: &[(&str, &str, Form)] = &[
+    ("machine ", "password ", Form::Word),
+    ("requirepass ", "requirepass ", Form::Word),
+    ("masterauth ", "masterauth ", Form::Word),
+];
+
+/// What of the next word is secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Word,
+    /// The word begins directly behind the flag.
+    Glued,
+    /// The user comes first.
+    AfterColon,
+}
+
+/// Hides what follows a sensitive flag.
+pub(super) fn find(text: &str, edits: &mut Edits) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memmem::find(&bytes[at..], b"--") {
+        let start = at + found + 2;
+        let length = bytes[start..].iter().take(128).take_while(|c| is_key_byte(**c)).count();
+        at = start + length;
+        let name = &text[start..at];
+        if name.starts_with('-') || !follows_boundary(bytes, start - 2) {
+            continue;
+        }
+        if let Some(found) = sensitivity(name)
+            && let Some((start, end)) = next_word(bytes, at)
+            && !(bytes[start] == b'-' || has_harmless_form(name, found, &text[start..end]))
+        {
+            edits.hide(start, end);
+            at = end;
+        }
+    }
+    if memmem::find(bytes, b" -").is_some() {
+        COMMANDS.iter().for_each(|known| known_words(text, *known, edits));
+    }
+    if may_be_sensitive(bytes) && memchr::memchr(b' ', bytes).is_some() {
+        SETTINGS.iter().for_each(|known| known_words(text, *known, edits));
+    }
+}
+
+fn known_words(text: &str, (command, flag, form): (&str, &str, Form), edits: &mut Edits) {
+    let bytes = text.as_bytes();
+    let Some(from) = memmem::find(bytes, command.as_bytes()) else { return };
+    for found in memmem::find_iter(&bytes[from..], flag.as_bytes()) {
+        let start = from + found + flag.len();
+        if form == Form::Glued && bytes.get(start).is_none_or(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let Some((start, end)) = next_word(bytes, start) else { continue };
+        let start = match form {
+            Form::AfterColon => memchr::memchr(b':', &bytes[start..end]).map(|at| start + at + 1),
+            Form::Word | Form::Glued => Some(start),
+        };
+        if let Some(start) = start.filter(|start| !has_harmless_form("", Sensitivity::Secret, &text[*start..end])) {
+            edits.hide(start, end);
+        }
+    }
+}
+
+fn follows_boundary(bytes: &[u8], at: usize) -> bool {
+    at.checked_sub(1).is_none_or(|before| {
+        bytes[before].is_ascii_whitespace() || matches!(bytes[before], b'"' | b'\'' | b'[' | b',' | b'(' | b'=')
+    })
+}
+
+/// The next word of a command line, of a list in JSON, or of a list in YAML.
+fn next_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let mut at = at;
+    if let Some((_, level)) = quote_at(bytes, at) {
+        // The flag stood in quotes of its own.
+        at += level + 1;
+    }
+    let between =
+        bytes[at..].iter().take(256).take_while(|c| c.is_ascii_whitespace() || **c == b',' || **c == b'\\').count();
+    let gap = &bytes[at..at + between];
+    let mut start = at + between;
+    if gap.contains(&b'\n') && bytes[start..].starts_with(b"- ") {
+        start += 2;
+    } else if gap.contains(&b'\n') && !gap.contains(&b',') && !gap.contains(&b'\\') {
+        return None;
+    }
+    if let Some(trimmed) =
+        bytes.get(start).filter(|_| gap.ends_with(b"\\") && matches!(bytes.get(start), Some(b'"' | b'\'')))
+    {
+        let level = gap.iter().rev().take_while(|c| **c == b'\\').count();
+        let place = quoted(bytes, start + 1, *trimmed, level);
+        return (place.start < place.end).then_some((place.start, place.end));
+    }
+    if let Some((quote, level)) = quote_at(bytes, start) {
+        let place = quoted(bytes, start + level + 1, quote, level);
+        return (place.start < place.end).then_some((place.start, place.end));
+    }
+    let length =
+        bytes[start..].iter().take_while(|c| !c.is_ascii_whitespace() && !matches!(c, b'"' | b'\'' | b'`')).count();
+    (length > 0 && (between > 0 || start == at)).then_some((start, start + length))
+}

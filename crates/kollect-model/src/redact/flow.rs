@@ -1,0 +1,174 @@
+//! Where values end: scalars, `{…}` and `[…]`, and blocks of YAML; and whether they only refer to something.
+
+use super::assign::{Form, Place, is_key_byte};
+use super::key::Sensitivity;
+use super::value::{is_reference_key, is_reference_value, is_schema_key};
+
+/// Larger maps are not references. Also the bound of what is read twice.
+const MAX_REFERENCE: usize = 1024;
+
+/// The end of a value without quotes. A greedy one reaches to the end of its line.
+pub(super) fn scalar_end(bytes: &[u8], start: usize, greedy: bool, assigns: bool) -> usize {
+    let mut at = start;
+    while let Some(c) = bytes.get(at) {
+        let rest = &bytes[at + 1..];
+        let ends = match c {
+            b'\n' | b'\r' => true,
+            b'\\' => matches!(rest.first(), Some(b'n' | b'r' | b'"' | b'\'')),
+            b'"' | b'`' | b'\'' => !greedy,
+            b' ' | b'\t' if greedy && assigns => next_assignment(rest),
+            b' ' | b'\t' => !greedy || rest.first() == Some(&b'#'),
+            b';' | b',' | b'&' => rest.first().is_none_or(u8::is_ascii_whitespace) || next_assignment(rest),
+            b')' | b'}' | b']' | b'>' | b'<' if !greedy => rest.first().is_none_or(|c| !c.is_ascii_alphanumeric()),
+            _ => false,
+        };
+        if ends && !(greedy && matches!(c, b',' | b'&' | b';') && !next_assignment(rest)) {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// Whether `word=` or a flag comes next.
+fn next_assignment(rest: &[u8]) -> bool {
+    let blanks = rest.iter().take(8).take_while(|c| **c == b' ').count();
+    let rest = &rest[blanks..];
+    let word = rest.iter().take(64).take_while(|c| is_key_byte(**c) || **c == b' ').count();
+    (word > 0 && rest.get(word) == Some(&b'=')) || rest.starts_with(b"--")
+}
+
+/// The rest of a place that was cut.
+pub(super) fn whole(bytes: &[u8], place: Place) -> usize {
+    let all = match bytes[place.start] {
+        b'{' | b'[' => Some(closing(bytes, place.start, place.level, usize::MAX)),
+        _ => lines(bytes, place.start, place.level, false, usize::MAX),
+    };
+    all.map_or(place.end, |all| all.end.max(place.end))
+}
+
+/// To the end of the bracket that opens at `start`; quotes with `level` backslashes hide brackets.
+pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) -> Place {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut slashes = 0;
+    let stop = start.saturating_add(limit).min(bytes.len());
+    let place = |end, cut| Place { start, end, form: Form::Nested, cut, level };
+    for (at, c) in bytes[..stop].iter().enumerate().skip(start) {
+        match c {
+            b'\\' => {
+                slashes += 1;
+                continue;
+            }
+            b'"' | b'\'' if slashes <= level || (slashes - level).is_multiple_of(2) => match quote {
+                Some(open) if open == *c => quote = None,
+                Some(_) => {}
+                None => quote = Some(*c),
+            },
+            b'{' | b'[' if quote.is_none() => depth += 1,
+            b'}' | b']' if quote.is_none() => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return place(at + 1, false);
+                }
+            }
+            _ => {}
+        }
+        slashes = 0;
+    }
+    place(stop, stop < bytes.len())
+}
+
+/// The lines below a key of YAML, which are its value. `from`: where the rest of the key's line begins.
+pub(super) fn block(bytes: &[u8], key: usize, from: usize, limit: usize) -> Option<Place> {
+    let line = memchr::memrchr(b'\n', &bytes[..key]).map_or(0, |at| at + 1);
+    let scalar = matches!(bytes.get(from), Some(b'|' | b'>'));
+    let first = memchr::memchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)?;
+    lines(bytes, first, key - line, scalar, limit)
+}
+
+/// The lines from `first` on that are deeper than `column`.
+fn lines(bytes: &[u8], first: usize, column: usize, scalar: bool, limit: usize) -> Option<Place> {
+    let stop = first.saturating_add(limit).min(bytes.len());
+    let (mut at, mut end) = (first, first);
+    let mut cut = false;
+    while at < bytes.len() {
+        let next = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found + 1);
+        let indent = bytes[at..next].iter().take_while(|c| matches!(c, b' ' | b'\t')).count();
+        let text = bytes[at + indent..next].trim_ascii();
+        // The first line of a place that was cut begins behind its blanks.
+        let below = indent > column || (indent == column && !scalar && text.starts_with(b"- "));
+        if !text.is_empty() {
+            if !below
+                && !(at == first
+                    && bytes.get(at).is_some_and(|c| !c.is_ascii_whitespace())
+                    && at > 0
+                    && bytes[at - 1] != b'\n')
+            {
+                break;
+            }
+            end = next;
+        }
+        at = next;
+        if at >= stop && at < bytes.len() {
+            cut = true;
+            break;
+        }
+    }
+    let content = bytes[first..end].trim_ascii_start().len();
+    let (start, end) = (end - content, first + bytes[first..end].trim_ascii_end().len());
+    (start < end).then_some(Place {
+        start,
+        end,
+        form: if scalar { Form::Text } else { Form::Nested },
+        cut,
+        level: column,
+    })
+}
+
+/// Whether a map or list in a text holds only names and paths, or is a schema.
+pub(super) fn is_reference(text: &str, found: Sensitivity) -> bool {
+    let mut at = 0;
+    let bytes = &text.as_bytes()[..text.len().min(MAX_REFERENCE)];
+    let complete = text.len() <= MAX_REFERENCE;
+    let (mut reference, mut schema, mut after_key) = (complete, true, false);
+    let mut any = false;
+    while at < bytes.len() {
+        let c = bytes[at];
+        if c.is_ascii_whitespace() || matches!(c, b'{' | b'}' | b'[' | b']' | b',' | b'"' | b'\'' | b'\\' | b'|') {
+            after_key &= !matches!(c, b',' | b'}' | b'\n');
+            at += 1;
+            continue;
+        }
+        let length = bytes[at..]
+            .iter()
+            .take_while(|c| {
+                !c.is_ascii_whitespace() && !matches!(c, b'{' | b'}' | b'[' | b']' | b',' | b'"' | b'\'' | b'\\' | b':')
+            })
+            .count();
+        let word = text.get(at..at + length).unwrap_or("\u{0}");
+        at += length.max(1);
+        let quotes =
+            bytes[at..].iter().take(MAX_REFERENCE).take_while(|c| matches!(c, b'"' | b'\'' | b'\\' | b' ')).count();
+        if length == 0 || (word == "-" && !after_key) {
+            continue;
+        }
+        any = true;
+        let is_key = bytes.get(at + quotes) == Some(&b':') && !after_key;
+        if is_key {
+            reference &= is_reference_key(word);
+            schema &= is_schema_key(word);
+            at += quotes + 1;
+            after_key = true;
+        } else {
+            let named = after_key || found == Sensitivity::Name;
+            reference &= named && is_reference_value(word);
+            schema &= after_key;
+        }
+        if !reference && !schema {
+            return false;
+        }
+    }
+    // An empty map, or only numbers and switches, is no secret either.
+    !any || reference || schema
+}

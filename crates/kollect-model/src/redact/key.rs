@@ -1,0 +1,317 @@
+//! Which keys say that their value is a secret.
+
+use super::words::{Words, own_name};
+
+/// How sure a key is about its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// `password`, `clientSecret`, `API_KEY`: the value is a secret whatever it is.
+    Secret,
+    /// `auth`, `cookie`: a text is a secret, a map often only settings.
+    Scheme,
+    /// `imagePullSecret`, `passwordKey`: the value is usually the name of a Secret or of a key in it.
+    Name,
+}
+
+/// Words that alone make a key sensitive.
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pass",
+    "pwd",
+    "psw",
+    "secret",
+    "token",
+    "credential",
+    "cred",
+    "otp",
+    "totp",
+    "pat",
+    "dockerconfigjson",
+    "dockercfg",
+    "mnemonic",
+    "authkey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "sharedkey",
+    "accountkey",
+    "masterauth",
+];
+/// Ends of words that people write without a separator: `PGPASSWORD`, `authtoken`.
+const ENDINGS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "privatekey",
+    "secretkey",
+    "accesskey",
+    "connectionstring",
+    "pwd",
+    "pass",
+];
+/// Words that end in `pass` and mean something else.
+const NO_PASS: &[&str] = &["bypass", "compass", "encompass", "surpass", "trespass", "overpass", "underpass", "onepass"];
+/// Words that may be either; only at the end of a key, or before what follows in [`TRAILING`].
+const SCHEMES: &[&str] = &["auth", "authorization", "bearer", "cookie", "jwt"];
+const TRAILING: &[&str] =
+    &["header", "value", "old", "new", "previous", "current", "data", "string", "json", "raw", "base"];
+/// `<word> key`
+const KEYS: &[&str] = &[
+    "secret",
+    "access",
+    "private",
+    "signing",
+    "encryption",
+    "decryption",
+    "api",
+    "account",
+    "master",
+    "shared",
+    "session",
+    "hmac",
+    "aes",
+    "storage",
+    "client",
+    "fernet",
+    "auth",
+    "cookie",
+    "jwt",
+];
+/// Last words of keys that describe a secret instead of holding it: `secretName`, `passwordPolicy`, `TOKEN_URL`.
+const DESCRIPTIONS: &[&str] = &[
+    "name",
+    "ref",
+    "reference",
+    "policy",
+    "policie",
+    "reviewer",
+    "review",
+    "file",
+    "filename",
+    "path",
+    "dir",
+    "directory",
+    "mount",
+    "volume",
+    "url",
+    "uri",
+    "endpoint",
+    "ttl",
+    "expiry",
+    "expiration",
+    "expire",
+    "expires",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "timeout",
+    "length",
+    "size",
+    "min",
+    "max",
+    "count",
+    "limit",
+    "enabled",
+    "disabled",
+    "type",
+    "kind",
+    "class",
+    "version",
+    "issuer",
+    "audience",
+    "provider",
+    "store",
+    "namespace",
+    "method",
+    "mode",
+    "algorithm",
+    "alg",
+    "rotation",
+    "interval",
+    "lifetime",
+    "age",
+    "format",
+    "selector",
+    "template",
+    "label",
+    "annotation",
+    "engine",
+    "controller",
+    "required",
+    "validation",
+    "claim",
+    "scope",
+    "domain",
+    "samesite",
+    "site",
+    "secure",
+    "realm",
+    "port",
+    "request",
+    "generator",
+    "schema",
+    "status",
+    "state",
+    "reason",
+    "title",
+    "placeholder",
+    "rule",
+    "strategy",
+    "plugin",
+    "driver",
+    "encoder",
+    "duration",
+    "period",
+    "retention",
+    "prefix",
+    "regex",
+    "pattern",
+    "digest",
+    "fingerprint",
+    "time",
+    "timestamp",
+    "date",
+    "username",
+    "id",
+    "parameter",
+    "property",
+    "object",
+    "field",
+    "cache",
+    "metric",
+    "history",
+    "expirationsecond",
+    "kubeconfig",
+    "sync",
+    "csi",
+    "cleaner",
+    "refresher",
+    "interceptor",
+    "authentication",
+    "enumeration",
+    "complexity",
+    "revocation",
+    "introspection",
+];
+/// Before `secret`: the value is the name of a Secret.
+const NAMED_SECRETS: &[&str] = &["pull", "image", "existing", "tls", "ca", "cert", "certificate", "ssl"];
+
+/// Pairs of letters, without case, one of which every sensitive word has.
+const PAIRS: [[u8; 2]; 10] = [*b"pa", *b"wd", *b"sw", *b"cr", *b"ok", *b"ke", *b"ut", *b"tp", *b"jw", *b"ea"];
+
+const fn pairs() -> [u32; 32] {
+    let mut table = [0_u32; 32];
+    let more = [*b"nn", *b"mn"];
+    let mut i = 0;
+    while i < PAIRS.len() + more.len() {
+        let [a, b] = if i < PAIRS.len() { PAIRS[i] } else { more[i - PAIRS.len()] };
+        table[(a & 31) as usize] |= 1 << (b & 31);
+        i += 1;
+    }
+    table
+}
+
+/// A cheap look at the letters of a key or text: `false` means that it has no sensitive word.
+pub fn may_be_sensitive(key: &[u8]) -> bool {
+    const TABLE: [u32; 32] = pairs();
+    key.windows(2).any(|pair| TABLE[usize::from(pair[0] & 31)] & (1 << (pair[1] & 31)) != 0)
+}
+
+/// Whether a key says that its value is a secret.
+pub fn sensitivity(key: &str) -> Option<Sensitivity> {
+    if !may_be_sensitive(key.as_bytes()) {
+        return None;
+    }
+    let words = Words::of(key);
+    let (at, found) = (0..words.len())
+        .filter_map(|at| Some((at, one(&words, at)?)))
+        .max_by_key(|(at, found)| (*found == Sensitivity::Secret, *at))?;
+    let last = words.len() - 1;
+    let (head, before) = (words.get(last), last.checked_sub(1).map_or("", |before| words.get(before)));
+    if words.has("checksum") {
+        return None;
+    }
+    if words.has("existing") && (words.has("secret") || head == "key") {
+        return Some(Sensitivity::Name);
+    }
+    if found == Sensitivity::Scheme {
+        let rest = (at + 1..=last).all(|at| TRAILING.contains(&words.get(at)));
+        return rest.then_some(found);
+    }
+    // The id of a role that logs in with it is a secret, the id of a key is not.
+    if DESCRIPTIONS.contains(&head) && !(head == "id" && before == "secret") {
+        return None;
+    }
+    let names = match head {
+        "secret" => NAMED_SECRETS.contains(&before) || (before == "auth" && own_name(key).len() < key.len()),
+        "key" => at < last && !KEYS.contains(&before),
+        _ => false,
+    };
+    Some(if names { Sensitivity::Name } else { found })
+}
+
+/// What the word at a place says alone, or together with the one before it.
+fn one(words: &Words, at: usize) -> Option<Sensitivity> {
+    let word = words.get(at);
+    let before = at.checked_sub(1).map_or("", |before| words.get(before));
+    let strong = SECRETS.contains(&word)
+        || (ENDINGS.iter().any(|end| word.len() > 2 && word.ends_with(end)) && !NO_PASS.contains(&word))
+        || (word == "key" && KEYS.contains(&before))
+        || (word == "string" && before == "connection");
+    // `proxy_pass` passes requests on.
+    if strong && !(word == "pass" && before == "proxy") {
+        return Some(Sensitivity::Secret);
+    }
+    (SCHEMES.contains(&word) && before != "o").then_some(Sensitivity::Scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_secrets_are_recognised_by_their_words() {
+        let keys = "password PASSWORD2 DB_PASSWORD_OLD db-pass PGPASSWORD MYSQL_PWD passphrase tokens CLIENT_SECRETS token_value \
+                    AWS_SECRET_ACCESS_KEY SECRET_KEY SECRET_KEY_BASE ENCRYPTION_KEY JWT_SIGNING_KEY API-KEY apikey APIKey \
+                    AZURE_CREDENTIALS ADMIN_PASSWORDS GITHUB_PAT secretKey accessKey access_key otp .dockerconfigjson \
+                    _authToken client-key-data TOKEN secret_id connectionString CONNECTION_STRING x.io/api-token";
+        for key in keys.split_whitespace() {
+            assert_eq!(sensitivity(key), Some(Sensitivity::Secret), "{key}");
+        }
+        for key in "auth x-auth AUTH_HEADER Authorization Cookie Set-Cookie basicAuth REGISTRY_AUTH".split_whitespace()
+        {
+            assert_eq!(sensitivity(key), Some(Sensitivity::Scheme), "{key}");
+        }
+        for key in "imagePullSecret existingSecret tls-secret passwordKey nginx.ingress.kubernetes.io/auth-secret"
+            .split_whitespace()
+        {
+            assert_eq!(sensitivity(key), Some(Sensitivity::Name), "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_that_describe_a_secret_are_no_secrets() {
+        let keys = "tokenReviewer passwordPolicy secretName keyRef tokenSecretRef enable-oauth oauth oauth2 publicKey bypass compass \
+                    DB_PASSWORD_FILE TOKEN_URL auth-type AUTH_MODE checksum/secret proxy_pass access_key_id partitionKey author \
+                    rbac.authorization.kubernetes.io/autoupdate authenticator keyboard monkey path patch spec status metadata";
+        for key in keys.split_whitespace() {
+            assert_eq!(sensitivity(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_cheap_look_lets_every_sensitive_word_pass() {
+        for word in SECRETS.iter().chain(ENDINGS).chain(SCHEMES).chain(&["key"]) {
+            assert!(may_be_sensitive(word.as_bytes()) && may_be_sensitive(word.to_uppercase().as_bytes()), "{word}");
+        }
+        assert!(!may_be_sensitive(b"metadata") && !may_be_sensitive(b"containers"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Which keys, values and texts hold secrets, and the same text without them.
+//!
+//! The one scrubber: objects are redacted with it while they are decoded, and texts of errors before they reach a log,
+//! a status or an event. Pure, linear in its input, and without an allocation for text that has nothing to hide.
+
+mod assign;
+mod edits;
+mod flags;
+mod flow;
+mod key;
+mod line;
+mod packed;
+mod token;
+mod url;
+mod value;
+mod words;
+
+pub use key::{Sensitivity, may_be_sensitive, sensitivity};
+pub use line::line;
+pub use value::{has_harmless_form, is_reference_key, is_reference_value, is_schema_key};
+
+use edits::Edits;
+use std::borrow::Cow;
+
+/// Stands for a secret that was taken out, alone or within a text.
+pub const REDACTED: &str = "***";
+
+/// Shorter texts cannot hold a secret and something that says so.
+const MIN_TEXT: usize = 6;
+
+/// Keys whose text says what the value beside them holds: `{name: DB_PASSWORD, value: …}`.
+const NAMING: &[&str] = &[
+    "name",
+    "key",
+    "header",
+    "headerName",
+    "field",
+    "variable",
+    "property",
+    "parameter",
+    "parameterKey",
+    "envVar",
+    "keyword",
+    "id",
+    "env",
+];
+
+/// Whether the text under this key says what the value beside it holds.
+pub fn is_naming(key: &str) -> bool {
+    matches!(key.len(), 2..=12) && NAMING.iter().any(|known| key.eq_ignore_ascii_case(known))
+}
+
+/// Whether this key holds what the name beside it says.
+pub fn is_paired_value(key: &str) -> bool {
+    let ends = |end: &str| {
+        key.len() >= end.len() && key.as_bytes()[key.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
+    };
+    match key.as_bytes().last() {
+        Some(b'e' | b'E') => ends("value"),
+        Some(b's' | b'S') => ends("values"),
+        Some(b't' | b'T') => key.eq_ignore_ascii_case("default"),
+        Some(b'l' | b'L') => key.eq_ignore_ascii_case("val"),
+        _ => false,
+    }
+}
+
+/// The text without its secrets; `None` when it holds none. A text that is a secret as a whole becomes [`REDACTED`].
+pub fn text(text: &str) -> Option<Cow<'static, str>> {
+    let bytes = text.as_bytes();
+    if bytes.len() < MIN_TEXT {
+        return None;
+    }
+    if packed::is_packed(bytes) || packed::is_manifest(text) {
+        return Some(Cow::Borrowed(REDACTED));
+    }
+    let seen = Seen::of(bytes);
+    let mut edits = Edits::default();
+    if seen.assigns {
+        if seen.at {
+            url::find(text, &mut edits);
+        }
+        url::find_webhooks(text, &mut edits);
+        assign::find(text, &mut edits);
+    } else if seen.at {
+        url::find(text, &mut edits);
+    }
+    if seen.blank || seen.assigns {
+        flags::find(text, &mut edits);
+    }
+    token::find(text, &mut edits);
+    edits.apply(text).map(Cow::Owned)
+}
+
+/// Which characters of interest a text has.
+#[derive(Default)]
+struct Seen {
+    assigns: bool,
+    at: bool,
+    blank: bool,
+}
+
+impl Seen {
+    fn of(bytes: &[u8]) -> Self {
+        Self {
+            assigns: memchr::memchr3(b':', b'=', b'>', bytes).is_some(),
+            at: memchr::memchr(b'@', bytes).is_some(),
+            blank: memchr::memchr2(b' ', b'\n', bytes).is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
