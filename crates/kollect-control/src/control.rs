@@ -21,6 +21,7 @@ use crate::sink::SinkState;
 use crate::target::TargetState;
 use crate::world::World;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kollect_api::DeletionPolicy;
 use kollect_collect::{Collector, NamespaceFacts};
 use kollect_export::Exporter;
 use kollect_store::Store;
@@ -28,7 +29,7 @@ use kube::api::ObjectMeta;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -118,8 +119,10 @@ pub struct Control {
     /// Objects whose finalizers are being changed.
     pub(crate) finalizing: Arc<Mutex<HashSet<ObjectRef>>>,
     events: Events,
-    reasons: HashMap<ObjectRef, String>,
+    /// The main reason of each object with the uid that it is about.
+    reasons: HashMap<ObjectRef, (Option<String>, String)>,
     started: Arc<AtomicBool>,
+    decided: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -132,6 +135,11 @@ impl Control {
     /// Whether the Kollect objects were read once.
     pub fn started(&self) -> Arc<AtomicBool> {
         self.started.clone()
+    }
+
+    /// Whether the first decisions about all Kollect objects were made and applied.
+    pub fn decided(&self) -> Arc<AtomicBool> {
+        self.decided.clone()
     }
 
     /// Control loops that have not started. Everything they spawn ends with `stop`.
@@ -163,11 +171,12 @@ impl Control {
             finalizing: Arc::default(),
             reasons: HashMap::new(),
             started: Arc::default(),
+            decided: Arc::default(),
             stop,
         }
     }
 
-    /// Runs until `stop`.
+    /// Runs until `stop`. An earlier end leaves the process without control: its caller must end it.
     pub async fn run(mut self) {
         let stop = self.stop.clone();
         let feed = Feed::start(
@@ -212,13 +221,20 @@ impl Control {
             for object in due {
                 self.reconcile(&object);
             }
-            self.apply_targets();
+            if catch_unwind(AssertUnwindSafe(|| self.apply_targets())).is_err() {
+                tracing::error!(
+                    error_class = "transient",
+                    "applying targets panicked; it is repeated with the next change"
+                );
+                self.targets_changed = true;
+            }
+            self.decided.store(true, Ordering::Release);
         }
     }
 
     fn reconcile(&mut self, object: &ObjectRef) {
         let started = Instant::now();
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| match object.kind {
+        let outcome = catch_unwind(AssertUnwindSafe(|| match object.kind {
             Kind::Scope => self.reconcile_scope(object),
             Kind::Profile => self.reconcile_profile(object),
             Kind::ClusterScope => self.reconcile_cluster_scope(object),
@@ -312,8 +328,12 @@ impl Control {
         let world = self.world.read();
         let targets = world.targets.keys().map(|key| ObjectRef::new(Kind::Target, key));
         let cluster_targets = world.cluster_targets.keys().map(|key| ObjectRef::new(Kind::ClusterTarget, key));
-        let inventories = world.cluster_inventories.keys().map(|key| ObjectRef::new(Kind::ClusterInventory, key));
-        for object in targets.chain(cluster_targets).chain(inventories) {
+        // What these export stays when their namespace ends.
+        let retained = world.inventories.iter().filter(|(_, one)| one.spec.deletion_policy == DeletionPolicy::Retain);
+        let inventories = retained.map(|(key, _)| ObjectRef::new(Kind::Inventory, key));
+        let cluster_inventories =
+            world.cluster_inventories.keys().map(|key| ObjectRef::new(Kind::ClusterInventory, key));
+        for object in targets.chain(cluster_targets).chain(inventories).chain(cluster_inventories) {
             self.dirty.mark(object);
         }
     }
@@ -367,7 +387,8 @@ impl Control {
         mut fields: Map<String, Value>,
         health: String,
     ) {
-        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let uid = meta.uid.as_deref();
+        let base = self.statuses.last_written(object, uid).unwrap_or_else(|| present.clone());
         let existing: Vec<Condition> =
             base.get("conditions").and_then(|c| serde_json::from_value(c.clone()).ok()).unwrap_or_default();
         let generation = meta.generation.unwrap_or(0);
@@ -379,19 +400,20 @@ impl Control {
             fields.insert("reason".to_owned(), json!(main.reason));
             self.turned(object, meta, main);
         }
-        self.statuses.submit(object, Desired { status: Value::Object(fields), health }, present);
+        self.statuses.submit(object, uid, Desired { status: Value::Object(fields), health }, present);
     }
 
     /// An event when the main reason is another one than before.
     fn turned(&mut self, object: &ObjectRef, meta: &ObjectMeta, main: &Wanted) {
-        let before = self.reasons.insert(object.clone(), main.reason.clone());
+        let before = self.reasons.insert(object.clone(), (meta.uid.clone(), main.reason.clone()));
+        let before = before.and_then(|(uid, reason)| (uid == meta.uid).then_some(reason));
         if before.as_deref() == Some(main.reason.as_str()) {
             return;
         }
         let fault = is_fault(main);
         if fault {
             self.warn(object, meta.uid.clone(), &main.reason, &main.message);
-            tracing::warn!(object = %object, reason = %main.reason, message = %main.message, "object is not healthy");
+            tracing::warn!(object = %object, reason = %main.reason, why = %main.message, "object is not healthy");
         } else if main.reason == "Exported" && before.is_some() {
             self.note(object, meta.uid.clone(), false, "ExportSucceeded", &main.message);
         }

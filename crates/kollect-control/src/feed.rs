@@ -3,6 +3,7 @@
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::metrics::{ControllerWatch, Metrics};
 use crate::shared::dirty::Dirty;
+use crate::shared::supervise;
 use crate::world::{Held, World};
 use futures_util::StreamExt;
 use kollect_api::{
@@ -15,7 +16,7 @@ use kube::{Client, ResourceExt};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -85,81 +86,103 @@ impl Feed {
         };
         for (index, api) in apis.into_iter().enumerate() {
             self.unsynced.fetch_add(1, Ordering::SeqCst);
-            let (world, dirty, metrics) = (self.world.clone(), self.dirty.clone(), self.metrics.clone());
-            let (unsynced, synced) = (self.unsynced.clone(), self.synced.clone());
-            let (stop, namespace) = (self.stop.clone(), namespaces.get(index).cloned());
-            let first = move || {
-                if unsynced.fetch_sub(1, Ordering::SeqCst) == 1 {
-                    synced.notify_waiters();
-                }
-            };
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = watch::<K>(api, namespace, &world, &dirty, &metrics, first) => {}
-                }
+            let watch = Arc::new(KindWatch {
+                api,
+                namespace: namespaces.get(index).cloned(),
+                world: self.world.clone(),
+                dirty: self.dirty.clone(),
+                metrics: self.metrics.clone(),
+                first_sync: FirstSync {
+                    reached: AtomicBool::new(false),
+                    unsynced: self.unsynced.clone(),
+                    synced: self.synced.clone(),
+                },
+            });
+            supervise::spawn("watch of a Kollect kind", self.stop.clone(), move || {
+                let watch = watch.clone();
+                async move { watch.run().await }
             });
         }
     }
 }
 
-async fn watch<K: Held>(
+/// The first complete list of one watch, which counts once however often the watch starts.
+struct FirstSync {
+    reached: AtomicBool,
+    unsynced: Arc<AtomicUsize>,
+    synced: Arc<Notify>,
+}
+
+impl FirstSync {
+    fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::SeqCst)
+    }
+
+    fn reach(&self) {
+        if !self.reached.swap(true, Ordering::SeqCst) && self.unsynced.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.synced.notify_waiters();
+        }
+    }
+}
+
+/// The watch of one kind, in one namespace or in all.
+struct KindWatch<K> {
     api: Api<K>,
     namespace: Option<String>,
-    world: &RwLock<World>,
-    dirty: &Dirty,
-    metrics: &Metrics,
-    first_sync: impl FnOnce(),
-) {
-    let mut first_sync = Some(first_sync);
-    let config = watcher::Config::default().timeout(fastrand::u32(WATCH_SECONDS));
-    let mut stream = std::pin::pin!(watcher(api, config));
-    let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
-    let mut pause = FIRST_PAUSE;
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => {
-                // A list that only begins says nothing yet: it comes before every attempt, also before one that fails.
-                if !matches!(event, watcher::Event::Init) {
-                    pause = FIRST_PAUSE;
-                }
-                match event {
-                    watcher::Event::Init => listed.clear(),
-                    watcher::Event::InitApply(object) => {
-                        let key = key_of(&object);
-                        listed.insert(key.clone());
-                        put(world, dirty, key, Some(object));
+    world: Arc<RwLock<World>>,
+    dirty: Dirty,
+    metrics: Arc<Metrics>,
+    first_sync: FirstSync,
+}
+
+impl<K: Held> KindWatch<K> {
+    async fn run(&self) {
+        let Self { api, namespace, world, dirty, metrics, first_sync } = self;
+        let config = watcher::Config::default().timeout(fastrand::u32(WATCH_SECONDS));
+        let mut stream = std::pin::pin!(watcher(api.clone(), config));
+        let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
+        let mut pause = FIRST_PAUSE;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    // A list that only begins says nothing yet: it comes before every attempt, also before one that fails.
+                    if !matches!(event, watcher::Event::Init) {
+                        pause = FIRST_PAUSE;
                     }
-                    watcher::Event::InitDone => {
-                        drop_unlisted::<K>(world, dirty, &listed, namespace.as_deref());
-                        listed.clear();
-                        readable_again(world, dirty, K::KIND);
-                        if let Some(first) = first_sync.take() {
-                            first();
+                    match event {
+                        watcher::Event::Init => listed.clear(),
+                        watcher::Event::InitApply(object) => {
+                            let key = key_of(&object);
+                            listed.insert(key.clone());
+                            put(world, dirty, key, Some(object));
                         }
-                    }
-                    watcher::Event::Apply(object) => put(world, dirty, key_of(&object), Some(object)),
-                    watcher::Event::Delete(object) => put::<K>(world, dirty, key_of(&object), None),
-                }
-            }
-            Err(error) => {
-                let kind = K::KIND.name();
-                let failed = refused(&error);
-                if failed.is_some() {
-                    count_failure(metrics, K::KIND);
-                }
-                let forbidden = matches!(failed, Some(kube::Error::Api(status)) if status.code == 403);
-                let absent = matches!(failed, Some(kube::Error::Api(status)) if status.code == 404);
-                if first_sync.is_some() && (forbidden || absent) && is_optional(K::KIND) {
-                    world.write().unreadable.insert(K::KIND);
-                    if let Some(first) = first_sync.take() {
-                        first();
+                        watcher::Event::InitDone => {
+                            drop_unlisted::<K>(world, dirty, &listed, namespace.as_deref());
+                            listed.clear();
+                            readable_again(world, dirty, K::KIND);
+                            first_sync.reach();
+                        }
+                        watcher::Event::Apply(object) => put(world, dirty, key_of(&object), Some(object)),
+                        watcher::Event::Delete(object) => put::<K>(world, dirty, key_of(&object), None),
                     }
                 }
-                let error_class = if forbidden { "forbidden" } else { "transient" };
-                tracing::warn!(%error, kind, error_class, "watch of a Kollect kind failed; trying again");
-                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(error) => {
+                    let kind = K::KIND.name();
+                    let failed = refused(&error);
+                    if failed.is_some() {
+                        count_failure(metrics, K::KIND);
+                    }
+                    let forbidden = matches!(failed, Some(kube::Error::Api(status)) if status.code == 403);
+                    let absent = matches!(failed, Some(kube::Error::Api(status)) if status.code == 404);
+                    if !first_sync.is_reached() && (forbidden || absent) && is_optional(K::KIND) {
+                        world.write().unreadable.insert(K::KIND);
+                        first_sync.reach();
+                    }
+                    let error_class = if forbidden { "forbidden" } else { "transient" };
+                    tracing::warn!(%error, kind, error_class, "watch of a Kollect kind failed; trying again");
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
     }

@@ -230,7 +230,8 @@ impl Control {
         let Some(state) = self.cluster_targets.get_mut(&object.key()) else { return };
         let turned = std::mem::replace(&mut state.fault, fault) != fault;
         let present = serde_json::to_value(&target.status).unwrap_or_default();
-        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let base =
+            self.statuses.last_written(object, target.metadata.uid.as_deref()).unwrap_or_else(|| present.clone());
         let before: KollectClusterTargetStatus = serde_json::from_value(base).unwrap_or_default();
         let selected = Selected {
             matched: &state.matched,

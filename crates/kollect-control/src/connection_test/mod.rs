@@ -10,7 +10,7 @@ use crate::kinds::{NamespacedName, ObjectRef};
 use crate::metrics::TypeResult;
 use crate::registry::{BuiltSink, SinkObject};
 use crate::shared::status::api_of;
-use crate::sink::{PROBE_DEADLINE, Unusable, probe_once};
+use crate::sink::{PROBE_DEADLINE, Unusable, probed};
 use decide::Ended;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kollect_api::KollectConnectionTest;
@@ -25,8 +25,16 @@ const DELETE_RETRY: Duration = Duration::from_secs(10);
 
 /// One run of a test.
 pub struct TestRun {
+    uid: Option<String>,
     generation: i64,
     outcome: Arc<Mutex<Option<(Ended, SystemTime)>>>,
+}
+
+impl TestRun {
+    /// Another generation is another test, and so is another object of the same name.
+    fn is_of(&self, test: &KollectConnectionTest) -> bool {
+        self.uid == test.metadata.uid && self.generation == test.metadata.generation.unwrap_or(0)
+    }
 }
 
 impl Control {
@@ -41,7 +49,7 @@ impl Control {
         }
         let generation = test.metadata.generation.unwrap_or(0);
         let status = test.status.clone().unwrap_or_default();
-        let ours = self.connection_tests.get(object).is_some_and(|run| run.generation == generation);
+        let ours = self.connection_tests.get(object).is_some_and(|run| run.is_of(&test));
         if !ours && status.completed && status.observed_generation == Some(generation) {
             // Ended before this process came to lead.
             let ended = status.completed_at.map_or_else(timestamp, |time| time.0);
@@ -67,7 +75,7 @@ impl Control {
         let generation = test.metadata.generation.unwrap_or(0);
         let ended = |ended: Ended| {
             let outcome = Arc::new(Mutex::new(Some((ended, wall_time()))));
-            Some(TestRun { generation, outcome })
+            Some(TestRun { uid: test.metadata.uid.clone(), generation, outcome })
         };
         let (kind, name) = match decide::sink_of(&test.spec.sink_ref) {
             Ok(sink) => sink,
@@ -101,7 +109,7 @@ impl Control {
         generation: i64,
     ) -> TestRun {
         let outcome = Arc::new(Mutex::new(None));
-        let run = TestRun { generation, outcome: outcome.clone() };
+        let run = TestRun { uid: test.metadata.uid.clone(), generation, outcome: outcome.clone() };
         let owner = (test.spec.owner_sink != Some(false)).then(|| owner_patch(test, sink)).flatten();
         let (client, object, dirty) = (self.client.clone(), object.clone(), self.dirty.clone());
         let (metrics, sink_type, backend) = (self.metrics.clone(), sink.sink_type(), built.sink.clone());
@@ -116,7 +124,7 @@ impl Control {
                 }
             }
             let started = Instant::now();
-            let result = probe_once(&backend).await;
+            let result = probed(&backend).await;
             let latency = Some(started.elapsed());
             let label = if result.is_ok() { "success" } else { "failure" }.to_owned();
             metrics.connection_test.get_or_create(&TypeResult { r#type: sink_type.to_owned(), result: label }).inc();

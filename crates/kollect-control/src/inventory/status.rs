@@ -29,7 +29,8 @@ impl Control {
         facts.shard_warning = self.shard_warning(object, inventory, facts.items);
         facts.unreachable = self.unreachable(inventory);
         let present = inventory.status();
-        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let base =
+            self.statuses.last_written(object, inventory.meta().uid.as_deref()).unwrap_or_else(|| present.clone());
         let before: Before = serde_json::from_value(base).unwrap_or_default();
         let exports = self.sink_exports(object, inventory, &before, &mut facts);
         self.announce_failures(object, inventory, &facts);

@@ -2,6 +2,7 @@
 
 use crate::kinds::ObjectRef;
 use crate::shared::conditions::cut;
+use crate::shared::supervise;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use std::sync::Arc;
@@ -55,10 +56,12 @@ impl Events {
                     action: "Reconcile".to_owned(),
                     secondary: None,
                 };
-                match tokio::time::timeout(Duration::from_secs(10), recorder.publish(&event, &about)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "event not recorded"),
-                    Err(_) => tracing::debug!("event not recorded: the API server did not answer in 10 s"),
+                let request = tokio::time::timeout(Duration::from_secs(10), recorder.publish(&event, &about));
+                match supervise::caught(request).await {
+                    Ok(Ok(Ok(()))) => {}
+                    Ok(Ok(Err(error))) => tracing::debug!(%error, "event not recorded"),
+                    Ok(Err(_)) => tracing::debug!("event not recorded: the API server did not answer in 10 s"),
+                    Err(error) => tracing::error!(%error, "event not recorded"),
                 }
             }
         });

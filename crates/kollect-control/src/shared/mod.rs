@@ -6,3 +6,5 @@ pub mod events;
 pub mod finalizers;
 pub mod secrets;
 pub mod status;
+mod status_queue;
+pub mod supervise;

@@ -5,6 +5,7 @@
 
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::shared::dirty::Dirty;
+use crate::shared::supervise;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
@@ -92,7 +93,11 @@ impl Secrets {
         for name in wanted {
             let entry = entries.entry(name.clone()).or_insert_with(|| {
                 let stop = CancellationToken::new();
-                tokio::spawn(self.clone().follow(name.clone(), stop.clone()));
+                let (this, watched) = (self.clone(), name.clone());
+                supervise::spawn("watch of a Secret", stop.clone(), move || {
+                    let (this, watched) = (this.clone(), watched.clone());
+                    async move { this.watch(&watched).await }
+                });
                 Entry { state: SecretState::Unread, users: BTreeSet::new(), _watch: stop.drop_guard() }
             });
             entry.users.insert(user.clone());
@@ -116,13 +121,6 @@ impl Secrets {
         drop(entries);
         for user in users {
             self.dirty.mark(user);
-        }
-    }
-
-    async fn follow(self, name: NamespacedName, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.watch(&name) => {}
         }
     }
 

@@ -1,29 +1,19 @@
 //! Sinks: built from spec and Secrets, probed, and reported. All sink kinds go this one way.
 
 pub mod decide;
+mod probe;
 
 use crate::control::Control;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::registry::{BuiltSink, SecretBundle, SinkObject};
 use crate::shared::secrets::SecretState;
-use crate::shared::status::api_of;
 use decide::{Facts, Fault, Probed};
-use kollect_api::names::annotation;
-use kollect_export::{Class, SinkError};
-use kube::api::{Patch, PatchParams};
+use kollect_export::Class;
 use parking_lot::Mutex;
-use serde_json::json;
+pub(crate) use probe::{PROBE_DEADLINE, probed};
+use probe::{ProbeState, asks_for_probe};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-/// Longest probe, and longest request that belongs to one.
-pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(15);
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-const ANNOTATION_GRACE: Duration = Duration::from_secs(30);
-const LAST_RETRY: Duration = Duration::from_mins(5);
 
 /// What the operator holds of one sink object.
 pub struct SinkState {
@@ -46,13 +36,6 @@ pub enum Unusable {
         /// What is wrong.
         fault: Fault,
     },
-}
-
-struct ProbeState {
-    outcome: Option<Result<String, SinkError>>,
-    running: bool,
-    failures: u32,
-    next: Option<Instant>,
 }
 
 impl SinkState {
@@ -92,8 +75,7 @@ impl Control {
         let (version, built) = self.build(object, &sink);
         let changed = self.sinks.get(object).is_none_or(|s| s.config_version != version);
         if changed {
-            let probe = Arc::new(Mutex::new(ProbeState { outcome: None, running: false, failures: 0, next: None }));
-            self.sinks.insert(object.clone(), SinkState { config_version: version, built, probe });
+            self.sinks.insert(object.clone(), SinkState { config_version: version, built, probe: Arc::default() });
             self.mark_dependents(object);
         }
         self.probe_if_due(object, &sink);
@@ -191,39 +173,6 @@ impl Control {
         ))
     }
 
-    fn probe_if_due(&self, object: &ObjectRef, sink: &SinkObject) {
-        let Some(state) = self.sinks.get(object) else { return };
-        let Ok(built) = &state.built else { return };
-        let asked = asks_for_probe(sink);
-        let mut probe = state.probe.lock();
-        let now = Instant::now();
-        let due = match (&probe.outcome, probe.next) {
-            (None, _) => sink.probes() || asked,
-            (Some(_), Some(next)) => next <= now && (sink.probes() || asked),
-            (Some(Ok(_)), None) => asked && !sink.probes(),
-            (Some(Err(_)), None) => false,
-        };
-        if probe.running || !due {
-            if let Some(next) = probe.next {
-                self.dirty.mark_at(object.clone(), next);
-            }
-            return;
-        }
-        probe.running = true;
-        drop(probe);
-        let task = ProbeTask {
-            object: object.clone(),
-            sink_type: sink.sink_type(),
-            one_shot: asked && !sink.probes(),
-            sink: built.sink.clone(),
-            state: state.probe.clone(),
-            dirty: self.dirty.clone(),
-            metrics: self.metrics.clone(),
-            client: self.client.clone(),
-        };
-        tokio::spawn(task.run());
-    }
-
     fn report_sink(&mut self, object: &ObjectRef, sink: &SinkObject) {
         let Some(state) = self.sinks.get(object) else { return };
         let fault = match &state.built {
@@ -255,67 +204,4 @@ fn sink_spec(sink: &SinkObject) -> serde_json::Value {
         SinkObject::Event(sink) => serde_json::to_value(&sink.spec),
     }
     .unwrap_or_default()
-}
-
-fn asks_for_probe(sink: &SinkObject) -> bool {
-    let annotations = sink.meta().annotations.as_ref();
-    annotations.and_then(|a| a.get(annotation::TEST_CONNECTION)).is_some_and(|v| v.eq_ignore_ascii_case("true"))
-}
-
-/// One probe with its deadline: the backend's sentence, or why it was not reached.
-pub(crate) async fn probe_once(sink: &kollect_export::Sink) -> Result<String, SinkError> {
-    let cancel = CancellationToken::new();
-    let outcome = tokio::time::timeout(PROBE_DEADLINE, sink.probe(&cancel)).await;
-    cancel.cancel();
-    let late = |_| Err(SinkError::transient("probe", "the backend did not answer in 15 s"));
-    outcome.unwrap_or_else(late).map(|probe| probe.message)
-}
-
-struct ProbeTask {
-    object: ObjectRef,
-    sink_type: &'static str,
-    one_shot: bool,
-    sink: kollect_export::Sink,
-    state: Arc<Mutex<ProbeState>>,
-    dirty: crate::shared::dirty::Dirty,
-    metrics: Arc<crate::metrics::Metrics>,
-    client: kube::Client,
-}
-
-impl ProbeTask {
-    async fn run(self) {
-        let outcome = probe_once(&self.sink).await;
-        let result = if outcome.is_ok() { "success" } else { "failure" };
-        let labels = crate::metrics::TypeResult { r#type: self.sink_type.to_owned(), result: result.to_owned() };
-        self.metrics.connection_test.get_or_create(&labels).inc();
-        if let Err(error) = &outcome {
-            let class = error.class.label();
-            tracing::warn!(sink = %self.object, error_class = class, %error, "sink connection test failed");
-        } else if self.one_shot {
-            self.remove_annotation().await;
-        }
-        let mut state = self.state.lock();
-        state.running = false;
-        state.next = if outcome.is_ok() {
-            // The annotation goes away a moment later; until that is seen it must not start another probe.
-            self.one_shot.then(|| Instant::now() + ANNOTATION_GRACE)
-        } else {
-            state.failures = state.failures.saturating_add(1);
-            let pause = FIRST_RETRY.saturating_mul(1 << (state.failures - 1).min(6)).min(LAST_RETRY);
-            Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0))
-        };
-        state.outcome = Some(outcome);
-        drop(state);
-        self.dirty.mark(self.object);
-    }
-
-    async fn remove_annotation(&self) {
-        let api = api_of(&self.client, &self.object);
-        let patch = json!({ "metadata": { "annotations": { annotation::TEST_CONNECTION: null } } });
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        let request = api.patch_metadata(&self.object.name, &params, &patch);
-        if !matches!(tokio::time::timeout(PROBE_DEADLINE, request).await, Ok(Ok(_))) {
-            tracing::warn!(sink = %self.object, error_class = "transient", "test-connection annotation not removed");
-        }
-    }
 }

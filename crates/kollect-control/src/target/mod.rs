@@ -175,7 +175,8 @@ impl Control {
         self.metrics.collect_items.set(i64::try_from(self.store.rows()).unwrap_or(i64::MAX));
         let wanted = decide::conditions(&facts);
         let present = serde_json::to_value(&target.status).unwrap_or_default();
-        let base = self.statuses.last_written(object).unwrap_or_else(|| present.clone());
+        let base =
+            self.statuses.last_written(object, target.metadata.uid.as_deref()).unwrap_or_else(|| present.clone());
         let before: KollectTargetStatus = serde_json::from_value(base).unwrap_or_default();
         let selected = Selected {
             matched: &state.matched,
