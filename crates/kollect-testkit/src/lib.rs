@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod counting_alloc;
 pub mod demo;
 pub mod fault_proxy;
+pub mod hostile;
 pub mod operator;
 pub mod scene;
 pub mod servers;

@@ -145,6 +145,19 @@ pub struct Operator {
     dir: TempDir,
 }
 
+/// Asks an operator whether it lives.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthProbe {
+    port: u16,
+}
+
+impl HealthProbe {
+    /// One probe; an error when the answer is not 200.
+    pub async fn ask(&self) -> anyhow::Result<()> {
+        get(self.port, "/healthz").await.map(drop)
+    }
+}
+
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
@@ -198,6 +211,11 @@ impl Operator {
         })
         .await;
         ready.with_context(|| format!("end of the operator's log:\n{}", self.process.log_tail()))
+    }
+
+    /// Asks `/healthz` from anywhere.
+    pub fn health_probe(&self) -> HealthProbe {
+        HealthProbe { port: self.health }
     }
 
     /// `/metrics`, as text.

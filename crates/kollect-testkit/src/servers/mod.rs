@@ -12,7 +12,7 @@ mod kubeconfig;
 mod postgres;
 mod process;
 mod ready;
-mod repos;
+pub(crate) mod repos;
 mod ssh_git;
 mod tls_listener;
 
