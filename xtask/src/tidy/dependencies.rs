@@ -13,7 +13,7 @@ const RUN_TIME: [&str; 4] = ["tokio", "hyper", "axum", "reqwest"];
 /// What a crate must not use. A name that ends in `*` is a prefix.
 fn forbidden(name: &str) -> Vec<&'static str> {
     let mut never = match name {
-        "kollect-model" => [&KUBERNETES[..], &RUN_TIME, &["kollect-*"]].concat(),
+        "kollect-model" | "kollect-manifest" => [&KUBERNETES[..], &RUN_TIME, &["kollect-*"]].concat(),
         "kollect-api" | "kollect-rules" => RUN_TIME.to_vec(),
         "kollect-extract" => [&RUN_TIME[..], &["kube"]].concat(),
         "kollect-store" => [&KUBERNETES[..], &RUN_TIME, &["kollect-api", "kollect-export", "kollect-collect"]].concat(),
@@ -31,6 +31,10 @@ fn forbidden(name: &str) -> Vec<&'static str> {
     }
     if name != "kollect-testkit" {
         never.push("kollect-testkit");
+    }
+    if name != "kollect-manifest" {
+        // One reader of YAML, with its limits.
+        never.push("granit-parser");
     }
     never
 }
@@ -114,6 +118,8 @@ mod tests {
         assert_eq!(depends("kollect-sink-git", "kollect-sink-postgres", &Value::Null), 1);
         assert_eq!(depends("kollect", "kollect-sink-git", &Value::Null), 0);
         assert_eq!(depends("kollect-model", "serde", &Value::Null), 0);
+        assert_eq!(depends("kollect-cli", "granit-parser", &Value::Null), 1);
+        assert_eq!(depends("kollect-manifest", "granit-parser", &Value::Null), 0);
         assert_eq!(depends("kollect-sink-git", "kollect-testkit", &json!("dev")), 0);
         assert_eq!(depends("kollect-sink-git", "kollect-testkit", &Value::Null), 1);
     }

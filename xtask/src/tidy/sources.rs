@@ -11,7 +11,8 @@ const SIZE_LIMIT: usize = 500;
 const HEADER_LIMIT: usize = 12;
 
 /// Folders and files that have no clock, no network and no `await`: everything comes in as a value.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
+    "crates/kollect-manifest/src/",
     "crates/kollect-model/src/",
     "crates/kollect-extract/src/",
     "crates/kollect-rules/src/",

@@ -1,0 +1,302 @@
+//! One YAML document to a JSON value: parser events in, bounded in depth, nodes and what aliases stand for.
+//!
+//! Nothing here recurses over the text, so that its nesting cannot exhaust the stack.
+
+use crate::fault::{Fault, Place, ShortKey, What};
+use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
+use crate::scalar;
+use crate::syntax;
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// What one document says.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// The root; without the elements that `elements` has.
+    pub(crate) root: Value,
+    /// The elements of a root list, or of the list `items` of a root map, as JSON: a list of many objects is never held
+    /// as one tree.
+    pub(crate) elements: Vec<(String, Place)>,
+    /// Where the root begins.
+    pub(crate) place: Place,
+    /// The root is a map with a list `items`.
+    pub(crate) has_items: bool,
+}
+
+impl Tree {
+    /// The whole document as one value.
+    pub(crate) fn into_value(self) -> Value {
+        let read = |(json, _): (String, Place)| serde_json::from_str::<Value>(&json).unwrap_or_default();
+        let Self { root, elements, has_items, .. } = self;
+        match root {
+            Value::Array(_) if !elements.is_empty() => elements.into_iter().map(read).collect(),
+            Value::Object(mut map) if has_items => {
+                map.insert(ITEMS.to_owned(), elements.into_iter().map(read).collect());
+                Value::Object(map)
+            }
+            root => root,
+        }
+    }
+}
+
+const ITEMS: &str = "items";
+
+/// Reads the one document of `text`. Places are relative to the text.
+pub(crate) fn read(text: &str) -> Result<Tree, Fault> {
+    let mut parser = Parser::new_from_str_with_options(text, syntax::options());
+    let mut builder = Builder::default();
+    let mut documents = 0;
+    while let Some(next) = parser.next_event() {
+        let (event, span) = next.map_err(|error| syntax::fault(text, &error))?;
+        let place = place_of(span.start);
+        match event {
+            Event::DocumentStart(..) if documents > 0 => return Err(Fault::new(place, What::AfterEnd)),
+            Event::DocumentStart(..) => documents += 1,
+            event => builder.take(event, place).map_err(|what| syntax::refine(text, Fault::new(place, what)))?,
+        }
+    }
+    Ok(builder.tree)
+}
+
+pub(crate) fn place_of(mark: Marker) -> Place {
+    Place { line: mark.line() as u64, column: mark.col() as u64 + 1 }
+}
+
+/// A value that an alias may ask for, and what it weighs.
+struct Anchored {
+    value: Value,
+    weight: Weight,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    bytes: usize,
+    nodes: usize,
+    depth: usize,
+}
+
+impl Weight {
+    fn of(value: &Value) -> Self {
+        let whole = |inside: &mut dyn Iterator<Item = Self>, own: usize| {
+            inside.fold(Self { bytes: own, nodes: 1, depth: 1 }, |sum, part| Self {
+                bytes: sum.bytes.saturating_add(part.bytes),
+                nodes: sum.nodes.saturating_add(part.nodes),
+                depth: sum.depth.max(part.depth + 1),
+            })
+        };
+        match value {
+            Value::String(text) => Self { bytes: text.len() + 2, nodes: 1, depth: 0 },
+            Value::Array(items) => whole(&mut items.iter().map(Self::of), 2),
+            Value::Object(map) => {
+                let keys: usize = map.keys().map(|key| key.len() + 4).sum();
+                whole(&mut map.values().map(Self::of), keys + 2)
+            }
+            _ => Self { bytes: 8, nodes: 1, depth: 0 },
+        }
+    }
+}
+
+/// A map or list whose end has not been met.
+struct Frame {
+    place: Place,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Value>),
+    Map { map: Map<String, Value>, key: Option<Key>, merges: Vec<Value> },
+}
+
+enum Key {
+    Text(String),
+    Merge,
+}
+
+#[derive(Default)]
+struct Builder {
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Anchored>,
+    nodes: usize,
+    /// What anchors and aliases stand for so far.
+    copied: Weight,
+    tree: Tree,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), What> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, tag.as_deref(), anchor, place),
+            Event::Alias(id) => {
+                let Some(anchored) = self.anchors.get(&id) else { return Err(What::RecursiveAlias) };
+                let (value, weight) = (anchored.value.clone(), anchored.weight);
+                self.charge(weight)?;
+                self.add(value, place)
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(place, anchor, Content::List(Vec::new())),
+            Event::MappingStart(_, anchor, _) => {
+                self.open(place, anchor, Content::Map { map: Map::new(), key: None, merges: Vec::new() })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), What> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES { Err(What::TooManyNodes) } else { Ok(()) }
+    }
+
+    fn charge(&mut self, weight: Weight) -> Result<(), What> {
+        self.copied.bytes = self.copied.bytes.saturating_add(weight.bytes);
+        self.copied.nodes = self.copied.nodes.saturating_add(weight.nodes);
+        if self.copied.bytes > MAX_ALIAS_BYTES || self.copied.nodes > MAX_ALIAS_NODES {
+            return Err(What::AliasesTooLarge);
+        }
+        if self.stack.len() + weight.depth > MAX_DEPTH { Err(What::TooDeep) } else { Ok(()) }
+    }
+
+    fn open(&mut self, place: Place, anchor: usize, content: Content) -> Result<(), What> {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(What::TooDeep);
+        }
+        if self.stack.is_empty() {
+            self.tree.place = place;
+        }
+        if self.at_key() {
+            return Err(What::KeyIsNoText);
+        }
+        self.count(1)?;
+        self.stack.push(Frame { place, anchor, content });
+        Ok(())
+    }
+
+    /// Whether the next node is a key of a map.
+    fn at_key(&self) -> bool {
+        matches!(self.stack.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        anchor: usize,
+        place: Place,
+    ) -> Result<(), What> {
+        self.count(1)?;
+        if self.stack.is_empty() {
+            self.tree.place = place;
+        }
+        if text == "<<"
+            && style == ScalarStyle::Plain
+            && tag.is_none()
+            && let Some(Frame { content: Content::Map { key: key @ None, .. }, .. }) = self.stack.last_mut()
+        {
+            *key = Some(Key::Merge);
+            return Ok(());
+        }
+        let value = scalar::value(text, style, tag)?;
+        self.remember(anchor, &value)?;
+        self.add(value, place)
+    }
+
+    fn remember(&mut self, anchor: usize, value: &Value) -> Result<(), What> {
+        if anchor == 0 {
+            return Ok(());
+        }
+        let weight = Weight::of(value);
+        self.copied.bytes = self.copied.bytes.saturating_add(weight.bytes);
+        self.copied.nodes = self.copied.nodes.saturating_add(weight.nodes);
+        if self.copied.bytes > MAX_ALIAS_BYTES || self.copied.nodes > MAX_ALIAS_NODES {
+            return Err(What::AliasesTooLarge);
+        }
+        self.anchors.insert(anchor, Anchored { value: value.clone(), weight });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), What> {
+        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let value = match frame.content {
+            Content::List(items) => Value::Array(items),
+            Content::Map { mut map, merges, .. } => {
+                for merged in merges {
+                    merge(&mut map, merged)?;
+                }
+                Value::Object(map)
+            }
+        };
+        self.remember(frame.anchor, &value)?;
+        self.add(value, frame.place)
+    }
+
+    /// Whether the value that is next is `items` of the root map.
+    fn items_are_next(&self) -> bool {
+        let Some(Frame { content: Content::Map { key: Some(Key::Text(key)), .. }, .. }) = self.stack.first() else {
+            return false;
+        };
+        key == ITEMS
+    }
+
+    /// Puts a complete node where it belongs.
+    fn add(&mut self, value: Value, place: Place) -> Result<(), What> {
+        let depth = self.stack.len();
+        let is_element = match self.stack.last() {
+            // A list with an anchor stays whole, because an alias may ask for it.
+            Some(Frame { content: Content::List(_), anchor: 0, .. }) => {
+                depth == 1 || (depth == 2 && self.items_are_next())
+            }
+            _ => false,
+        };
+        if is_element {
+            self.tree.elements.push((value.to_string(), place));
+            self.nodes = 0;
+            return Ok(());
+        }
+        self.tree.has_items |= depth == 1 && self.items_are_next() && !self.tree.elements.is_empty();
+        match self.stack.last_mut() {
+            None => self.tree.root = value,
+            Some(Frame { content: Content::List(items), .. }) => items.push(value),
+            Some(Frame { content: Content::Map { map, key, merges }, .. }) => match key.take() {
+                None => {
+                    let text = key_text(value)?;
+                    if map.contains_key(&text) {
+                        return Err(What::DuplicateKey(ShortKey::new(&text)));
+                    }
+                    // Its place is taken, so that a repetition is found at once; the value follows.
+                    map.insert(text.clone(), Value::Null);
+                    *key = Some(Key::Text(text));
+                }
+                Some(Key::Text(text)) => _ = map.insert(text, value),
+                Some(Key::Merge) => merges.push(value),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Keys are texts in JSON; `kubectl` writes numbers and booleans out.
+fn key_text(key: Value) -> Result<String, What> {
+    match key {
+        Value::String(text) => Ok(text),
+        Value::Bool(_) | Value::Number(_) => Ok(key.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(What::KeyIsNoText),
+    }
+}
+
+/// Adds what `map` lacks; earlier maps of a list go before later ones.
+fn merge(map: &mut Map<String, Value>, merged: Value) -> Result<(), What> {
+    match merged {
+        Value::Object(other) => {
+            for (key, value) in other {
+                map.entry(key).or_insert(value);
+            }
+            Ok(())
+        }
+        Value::Array(several) if several.iter().all(Value::is_object) => {
+            several.into_iter().try_for_each(|one| merge(map, one))
+        }
+        _ => Err(What::BadMerge),
+    }
+}

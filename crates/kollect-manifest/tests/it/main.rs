@@ -1,0 +1,54 @@
+//! Texts to objects and faults, through the public functions.
+
+mod faults;
+mod forms;
+mod limits;
+
+use kollect_manifest::{Format, Found, read_objects};
+use serde_json::Value;
+use std::io::Cursor;
+
+/// What a text holds: objects with their lines, and faults as they are printed.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    objects: Vec<(Value, u64)>,
+    faults: Vec<String>,
+}
+
+impl Read {
+    /// `Kind name` of all objects.
+    fn names(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        self.objects.iter().map(|(o, _)| format!("{} {}", text(&o["kind"]), text(&o["metadata"]["name"]))).collect()
+    }
+
+    fn lines(&self) -> Vec<u64> {
+        self.objects.iter().map(|(_, line)| *line).collect()
+    }
+}
+
+fn read(text: impl AsRef<[u8]>, format: Format) -> Read {
+    let mut all = Read::default();
+    read_objects(Cursor::new(text.as_ref()), format, &mut |found| {
+        match found {
+            Found::Object { json, place } => all.objects.push((serde_json::from_str(json).unwrap(), place.line)),
+            Found::Fault(fault) => all.faults.push(fault.to_string()),
+        }
+        true
+    })
+    .unwrap();
+    all
+}
+
+fn yaml(text: &str) -> Read {
+    read(text, Format::Yaml)
+}
+
+fn json(text: &str) -> Read {
+    read(text, Format::Json)
+}
+
+/// The only value of a YAML text.
+fn value(text: &str) -> Value {
+    kollect_manifest::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))
+}
