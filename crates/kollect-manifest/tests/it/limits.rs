@@ -5,14 +5,15 @@ use kollect_manifest::limits::{MAX_DEPTH, MAX_NODES};
 
 /// Runs on a stack as small as a spawned thread may have.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().stack_size(512 << 10).spawn(test).unwrap().join().unwrap();
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(test).expect("a thread");
+    thread.join().expect("no overflow");
 }
 
 #[test]
 fn nesting_is_limited_in_every_notation() {
     on_a_small_stack(|| {
         for levels in [MAX_DEPTH + 1, 1000, 100_000] {
-            let block: String = (0..levels.min(2000)).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+            let block: String = (0..levels.min(2000)).flat_map(|n| [" ".repeat(n), "a:\n".to_owned()]).collect();
             for text in [
                 format!("{}1{}", "[".repeat(levels), "]".repeat(levels)),
                 format!("{}1{}", "{a: ".repeat(levels), "}".repeat(levels)),
@@ -47,12 +48,15 @@ fn aliases_are_limited_by_what_they_stand_for() {
     assert!(yaml(&many).faults[0].contains("anchors and aliases"));
     let mut doubling = "a0: &a0 [x,x,x,x,x,x,x,x]\n".to_owned();
     for n in 1..60 {
-        doubling += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","));
+        doubling +=
+            &["a", &n.to_string(), ": &a", &n.to_string(), " [", &vec![format!("*a{}", n - 1); 9].join(","), "]\n"]
+                .concat();
     }
     assert!(yaml(&doubling).faults[0].contains("anchors and aliases"));
     let mut chain = format!("a0: &a0 {}1{}\n", "[".repeat(60), "]".repeat(60));
     for n in 1..5 {
-        chain += &format!("a{n}: &a{n} {}*a{}{}\n", "[".repeat(60), n - 1, "]".repeat(60));
+        let inner = format!("{}*a{}{}", "[".repeat(60), n - 1, "]".repeat(60));
+        chain += &["a", &n.to_string(), ": &a", &n.to_string(), " ", &inner, "\n"].concat();
     }
     assert!(yaml(&chain).faults[0].contains("nested deeper"));
     let merged = format!("a: &a {{k: {text}}}\nb:\n{}", "- {<<: *a}\n".repeat(3000));
