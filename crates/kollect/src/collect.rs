@@ -12,7 +12,7 @@ use tracing::Level;
 
 /// Runs the command; the result is its exit code.
 pub(crate) fn run(args: &CollectArgs) -> u8 {
-    crate::logging::start_for_people(match args.log_level {
+    crate::logging::start_for_people(match args.level() {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Info => Level::INFO,
         LogLevel::Warn => Level::WARN,

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use std::io::Write;
+use kollect_cli::terminal::print;
 
 /// Print the CustomResourceDefinitions
 #[derive(Args)]
@@ -16,19 +16,17 @@ pub(crate) struct CrdsArgs {
 }
 
 pub(crate) fn run(args: &CrdsArgs) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let mut found = false;
-    for crd in kollect_api::all_crds() {
-        if args.name.as_ref().is_some_and(|name| *name != crd.spec.names.plural) {
-            continue;
-        }
-        found = true;
-        let text = serde_saphyr::to_string(&crd).context("writing a CRD as YAML")?;
-        match write!(out, "---\n{text}") {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            result => result.context("writing to standard output")?,
-        }
+    let mut chosen = kollect_api::all_crds();
+    if let Some(name) = &args.name {
+        let plurals: Vec<String> = chosen.iter().map(|crd| crd.spec.names.plural.clone()).collect();
+        chosen.retain(|crd| crd.spec.names.plural == *name);
+        anyhow::ensure!(
+            !chosen.is_empty(),
+            "--name: no kind has the plural name {name}; there are {}",
+            plurals.join(", ")
+        );
     }
-    anyhow::ensure!(found, "no kind has that plural name; without --name all of them are printed");
-    Ok(())
+    let texts: Result<Vec<String>, _> = chosen.iter().map(serde_saphyr::to_string).collect();
+    let texts = texts.context("writing a CRD as YAML")?;
+    print(|out| texts.iter().try_for_each(|text| write!(out, "---\n{text}"))).context("writing to standard output")
 }

@@ -1,6 +1,7 @@
 //! Logs on standard error, as text for people or JSON for machines, with one set of keys.
 
 use crate::settings::LogFormat;
+use kollect_cli::terminal::LogWriter;
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -26,11 +27,14 @@ pub(crate) fn start(level: Level, format: LogFormat) {
     .iter()
     .fold(ours, |targets, name| targets.with_target(*name, level));
     let registry = tracing_subscriber::registry().with(ours);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_target(false);
     // A second start (in tests) keeps the first subscriber.
     let _ = match format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
-        LogFormat::Console => registry.with(lines.with_ansi(false)).try_init(),
+        // JSON has escapes of its own.
+        LogFormat::Json => registry
+            .with(lines.with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false))
+            .try_init(),
+        LogFormat::Console => registry.with(lines.with_writer(|| LogWriter).with_ansi(false)).try_init(),
     };
 }
 
@@ -47,7 +51,7 @@ pub(crate) fn start_for_people(level: Level) {
         // What is skipped and what fails is in the summary, once.
         .with_target("kollect_collect", if level == Level::DEBUG { LevelFilter::DEBUG } else { LevelFilter::OFF })
         .with_target("kollect_export", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_target(false).without_time();
     // A second start (in tests) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(ours).with(lines.with_ansi(false)).try_init();
 }

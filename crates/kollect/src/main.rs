@@ -14,6 +14,7 @@ mod sinks;
 mod webhook;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use kollect_cli::terminal::{ColorChoice, Screen, chain};
 use kollect_cli::{diff, eval, init, shell, validate};
 use std::process::ExitCode;
 
@@ -26,7 +27,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(
     name = "kollect",
     version,
-    after_help = "Example:\n  kollect crds | kubectl apply --server-side -f -\n  kollect operator --leader-elect"
+    after_help = "kollect COMMAND --help has examples and the exit status of each command.\n\n\
+Example:\n  kollect init --kind Deployment --namespace shop --sample web\n  \
+kollect collect --config examples/collect --from examples/manifests\n  \
+kollect crds | kubectl apply --server-side -f -\n  kollect operator --leader-elect"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -61,7 +65,7 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     shell::answer(Cli::command);
     let command = || shell::named(Cli::command(), std::env::args_os().next().as_deref());
-    let matches = command().get_matches_from(std::env::args().map(double_dash));
+    let matches = shell::parse(&command);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
     let (result, failed) = match cli.command {
         Command::Operator(args) => (operator::run(&args).map(|()| shell::OK), FAILED),
@@ -77,15 +81,10 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
+            // Nothing of it is seen but by the operator, whose log may be JSON.
             tracing::error!("{error:#}");
-            eprintln!("kollect: {error:#}");
+            Screen::new(ColorChoice::Auto).error(chain(error.as_ref()));
             ExitCode::from(failed)
         }
     }
-}
-
-/// Go programs take `-flag` as well as `--flag`; manifests in the field use both.
-fn double_dash(arg: String) -> String {
-    let long = arg.starts_with('-') && !arg.starts_with("--") && arg.len() > 2;
-    if long { format!("-{arg}") } else { arg }
 }

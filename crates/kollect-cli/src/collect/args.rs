@@ -1,11 +1,9 @@
-//! The flags of `kollect collect`.
-//!
-//! Separate from what is done with them. Nothing here decides anything but what flags go together.
+//! The flags of `kollect collect`, and which of them go together.
 
 use crate::terminal::ColorChoice;
 use clap::{Args, ValueEnum};
 use kollect_api::GoDuration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How rows are printed.
@@ -13,13 +11,15 @@ use std::time::Duration;
 pub enum PrintFormat {
     /// One table per target, for people
     Table,
-    /// One JSON record per line
+    /// One row per line, as JSON
+    Jsonl,
+    /// One record per line, as JSON: an inventory (or target) with all its rows in an envelope
     Ndjson,
     /// One indented JSON array of records
     Json,
     /// One YAML document per record
     Yaml,
-    /// One list with a header per target
+    /// One list with a header per target, for spreadsheets
     Csv,
 }
 
@@ -72,23 +72,37 @@ pub enum LogLevel {
     Error,
 }
 
-/// Collect once, from clusters or from manifests, and print or write the rows.
+const HELP: &str = "\
+Where rows go: to --output, else to the sinks of the configuration, else to standard output.
+How they are printed: --format, else a table on a terminal, else jsonl (with --output -: ndjson).
+  jsonl   one row per line: namespace, name, kind, attributes, …
+  ndjson  one record per line: where an inventory belongs, and an envelope with all its rows
+  csv     text that a spreadsheet would run as a formula begins with '; --csv-raw leaves it as it is
+-o json, like -o with any other format, means --format; a directory of that name is -o ./json.
+
+What was skipped or failed is never written as if it were empty: its last good file or rows stay.
+
+Exit status:
+  0  everything was collected and written
+  1  something was skipped or failed; the rest was written
+  2  wrong flags or configuration, the output failed, or nothing could be written
+
+Example:
+  kollect collect --config examples/collect --from examples/manifests
+  kubectl get deployments -A -o json | kollect collect --config config --from - -o jsonl
+  kollect collect --config config --context 'prod-*' --output inventory --layout perResource
+  helm template shop ./chart | kollect collect --config config --from - --namespace shop -o yaml";
+
+/// Collect once, from clusters or from manifests, and print or write the rows
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "Exit codes: 0 everything was collected and written; 1 something was skipped or failed, the rest was \
-written;\n2 wrong flags or configuration, output failed, or nothing could be written.\n\n\
-What was skipped or failed is never written as if it were empty: its last good file or rows stay.\n\n\
-Example:\n  kollect collect --config examples/collect --from examples/manifests --format table\n  \
-kubectl get deployments -A -o json | kollect collect --config config --from - --output -\n  \
-kollect collect --config config --context 'prod-*' --output inventory --layout perResource\n  \
-helm template shop ./chart | kollect collect --config config --from - --namespace shop --format yaml"
-)]
+#[command(after_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "one field per flag of the command line")]
 pub struct CollectArgs {
-    /// Directory with KollectProfile, KollectTarget and what else is needed, in .yaml, .yml and .json files
-    #[arg(long, value_name = "DIR")]
+    /// File, or directory of .yaml, .yml and .json files, with KollectProfile, KollectTarget and what else is needed
+    #[arg(long, short, value_name = "PATH")]
     pub config: PathBuf,
     /// Manifests instead of a cluster: file, directory (with those below), or - for standard input; repeatable
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, short, value_name = "PATH")]
     pub from: Vec<PathBuf>,
     /// Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config, then as in a Pod
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
@@ -97,17 +111,20 @@ pub struct CollectArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "from")]
     pub context: Vec<String>,
     /// Collect from this namespace only; with --from also the namespace of objects that name none
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Name of the cluster in what is written. Default: spec.cluster of the sink, else the context
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
-    /// Directory to write to, or - to print. Default: the sinks of the configuration
-    #[arg(long, value_name = "DIR")]
+    /// Directory to write to, - to print, or a format to print in. Default: the sinks of the configuration, else print
+    #[arg(long, short, value_name = "DIR|FORMAT")]
     pub output: Option<String>,
-    /// How to print. Default: table on a terminal, else ndjson
+    /// How to print. Default: table on a terminal, else jsonl
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<PrintFormat>,
+    /// Print CSV for programs: no quote before what a spreadsheet would run, no escapes for control characters
+    #[arg(long)]
+    pub csv_raw: bool,
     /// Files in the output directory
     #[arg(long, value_enum, value_name = "LAYOUT", default_value = "document")]
     pub layout: FileLayout,
@@ -126,9 +143,15 @@ pub struct CollectArgs {
     /// Give a cluster up after this long without progress
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub timeout: Duration,
-    /// What to log on standard error
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "info")]
-    pub log_level: LogLevel,
+    /// Show failures only, no summary
+    #[arg(long, short, conflicts_with_all = ["verbose", "log_level"])]
+    pub quiet: bool,
+    /// Name everything that the summary counts, and log in detail
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// What to log on standard error. Default: info; with --quiet error, with --verbose debug
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// When to use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
@@ -138,20 +161,94 @@ fn duration(text: &str) -> Result<Duration, String> {
     GoDuration::new(text).to_duration().map_err(|error| error.to_string())
 }
 
+/// Formats of other programs, which are hardly meant as directories.
+const FOREIGN: [&str; 14] = [
+    "wide",
+    "name",
+    "text",
+    "xml",
+    "tsv",
+    "html",
+    "markdown",
+    "parquet",
+    "toml",
+    "custom-columns",
+    "jsonpath",
+    "jsonpath-as-json",
+    "go-template",
+    "template",
+];
+
+fn formats() -> String {
+    let names = PrintFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the flags alone say that rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted<'a> {
+    /// Printed, in this format if one is named.
+    Print(Option<PrintFormat>),
+    /// Into this directory.
+    Directory(&'a str),
+    /// The configuration decides.
+    Unsaid,
+}
+
 impl CollectArgs {
+    /// What to log.
+    pub fn level(&self) -> LogLevel {
+        self.log_level.unwrap_or(match (self.quiet, self.verbose) {
+            (true, _) => LogLevel::Error,
+            (_, true) => LogLevel::Debug,
+            _ => LogLevel::Info,
+        })
+    }
+
+    /// What --output and --format say together. `-o json` is a format, as people know it from kubectl.
+    pub(super) fn wanted(&self) -> anyhow::Result<Wanted<'_>> {
+        let Some(output) = self.output.as_deref() else {
+            return Ok(if self.format.is_some() { Wanted::Print(self.format) } else { Wanted::Unsaid });
+        };
+        anyhow::ensure!(!output.is_empty(), "--output: name a directory, or - to print");
+        if output == "-" {
+            return Ok(Wanted::Print(self.format));
+        }
+        if let Ok(named) = PrintFormat::from_str(output, true) {
+            anyhow::ensure!(
+                !Path::new(output).exists(),
+                "--output {output}: is that the format or what is called {output} here? write --format {output} to \
+                 print, or --output ./{output} to write there"
+            );
+            anyhow::ensure!(
+                self.format.is_none_or(|format| format == named),
+                "--output {output} and --format name two formats: keep one, or write --output ./{output} for a directory"
+            );
+            return Ok(Wanted::Print(Some(named)));
+        }
+        let foreign = FOREIGN.iter().any(|format| output.split('=').next() == Some(format));
+        anyhow::ensure!(
+            !foreign || Path::new(output).exists(),
+            "--output {output}: there is no such format; there are {}. A directory of that name is ./{output}",
+            formats()
+        );
+        anyhow::ensure!(
+            self.format.is_none(),
+            "--format: only where rows are printed, as with --output -; files have --file-format"
+        );
+        Ok(Wanted::Directory(output))
+    }
+
     /// Refuses flags that contradict each other.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let prints = self.output.as_deref() == Some("-");
-        let directory = self.output.is_some() && !prints;
-        anyhow::ensure!(self.output.as_deref() != Some(""), "--output: name a directory, or - to print");
+        let wanted = self.wanted()?;
         anyhow::ensure!(
-            !(directory && self.format.is_some()),
-            "--format: only with --output -; files have --file-format"
-        );
-        let printed = prints || self.format.is_some();
-        anyhow::ensure!(
-            !(self.dry_run && printed),
+            !(self.dry_run && matches!(wanted, Wanted::Print(_))),
             "--dry-run: printing writes nothing anyway; remove it or name a directory"
+        );
+        anyhow::ensure!(
+            !self.csv_raw || wanted == Wanted::Print(Some(PrintFormat::Csv)),
+            "--csv-raw: only with --format csv"
         );
         let rows = self.content != FileContent::Item;
         let files = self.path_template.is_some()
@@ -159,7 +256,7 @@ impl CollectArgs {
             || self.file_format != FileFormat::Yaml
             || rows;
         anyhow::ensure!(
-            directory || !files,
+            matches!(wanted, Wanted::Directory(_)) || !files,
             "--layout, --content, --path-template and --file-format need --output with a directory"
         );
         anyhow::ensure!(

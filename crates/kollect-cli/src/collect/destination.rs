@@ -3,9 +3,10 @@
 //! Separate because it is decided before anything is contacted.
 
 use super::Hands;
-use super::args::{CollectArgs, FileContent, FileFormat, FileLayout, PrintFormat};
+use super::args::{CollectArgs, FileContent, FileFormat, FileLayout, PrintFormat, Wanted};
 use super::units::Unit;
 use crate::config::Config;
+use crate::terminal::is_shown;
 use kollect_api::SinkFamily;
 use kollect_control::registry::SinkObject;
 use kollect_export::encode::{Content, Format};
@@ -14,7 +15,6 @@ use kollect_export::layout::{
     Mode, Partitioning, PathFacts, PathTemplate,
 };
 use kollect_export::{Family, FileSink};
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,15 +46,25 @@ pub(super) struct Directory {
 
 /// Decides where rows go, or says why that is not clear.
 pub(super) fn choose(args: &CollectArgs, config: &Config, hands: &Hands, several: bool) -> anyhow::Result<Destination> {
-    let printed = args.output.as_deref() == Some("-") || (args.output.is_none() && args.format.is_some());
-    if (args.output.is_some() || printed) && !config.sinks.is_empty() {
-        anyhow::bail!("--output: the configuration has a sink already; remove one of them");
-    }
-    if printed {
-        return Ok(Destination::Print(args.format.unwrap_or_else(usual_format)));
-    }
-    if let Some(path) = &args.output {
-        return directory(args, path, hands, several).map(Destination::Directory);
+    let wanted = args.wanted()?;
+    anyhow::ensure!(
+        wanted == Wanted::Unsaid || config.sinks.is_empty(),
+        "the configuration has a sink, {}, and the flags name another destination: remove --output and --format, or \
+         the sink",
+        config.sinks.first().map(title_of).unwrap_or_default()
+    );
+    match wanted {
+        Wanted::Print(format) => return Ok(Destination::Print(format.unwrap_or_else(|| usual(PrintFormat::Ndjson)))),
+        Wanted::Directory(path) => return directory(args, path, hands, several).map(Destination::Directory),
+        Wanted::Unsaid if !names_sinks(config) => {
+            anyhow::ensure!(
+                !args.dry_run,
+                "--dry-run: the configuration has no sink, so rows are printed and nothing is written; remove it or \
+                 name a directory with --output"
+            );
+            return Ok(Destination::Print(usual(PrintFormat::Jsonl)));
+        }
+        Wanted::Unsaid => {}
     }
     sinks(config)?;
     if several {
@@ -68,8 +78,15 @@ pub(super) fn choose(args: &CollectArgs, config: &Config, hands: &Hands, several
     Ok(Destination::Sinks)
 }
 
-fn usual_format() -> PrintFormat {
-    if std::io::stdout().is_terminal() { PrintFormat::Table } else { PrintFormat::Ndjson }
+/// The format where none is named.
+fn usual(piped: PrintFormat) -> PrintFormat {
+    if is_shown() { PrintFormat::Table } else { piped }
+}
+
+/// Whether the configuration has a sink, or an inventory that names one.
+fn names_sinks(config: &Config) -> bool {
+    let refers = |family: &SinkFamily| config.inventories.iter().any(|i| !i.spec.sink_refs(*family).is_empty());
+    !config.sinks.is_empty() || SinkFamily::ALL.iter().any(refers)
 }
 
 /// `spec.cluster` of a sink; may be empty.
@@ -114,9 +131,8 @@ fn sinks(config: &Config) -> anyhow::Result<()> {
         let count = config.sinks.len();
         anyhow::ensure!(
             count == 1,
-            "the configuration has {} sinks and no inventory: use --output, have exactly one sink, or write a KollectInventory \
-             that names its sinks",
-            if count == 0 { "no".to_owned() } else { count.to_string() }
+            "the configuration has {count} sinks and no inventory: have exactly one sink, or write a KollectInventory that \
+             names its sinks"
         );
         return Ok(());
     }
@@ -129,7 +145,7 @@ fn sinks(config: &Config) -> anyhow::Result<()> {
                 let namespace = inventory.metadata.namespace.as_deref().unwrap_or_default();
                 anyhow::ensure!(
                     find(config, family, namespace, &reference.name).is_some(),
-                    "KollectInventory {name}: there is no {} {:?} in the directory; add it, or use --output",
+                    "KollectInventory {name}: there is no {} {:?} in the configuration; add it, or use --output",
                     family.kind(),
                     reference.name
                 );

@@ -7,6 +7,7 @@
 mod args;
 mod cluster;
 mod contexts;
+mod csv;
 mod destination;
 mod dry_run;
 mod export;
@@ -38,7 +39,7 @@ pub struct Hands {
 
 /// Runs the command; the result is its exit code.
 pub fn run(args: &CollectArgs, hands: &Hands) -> u8 {
-    let screen = Screen::new(args.color);
+    let screen = Screen::new(args.color).quiet(args.quiet);
     match run::run(args, hands, screen) {
         Ok(verdict) => verdict.code(),
         Err(error) => {

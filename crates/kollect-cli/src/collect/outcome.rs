@@ -1,10 +1,8 @@
 //! How the command went: the summary for people, and the exit code.
-//!
-//! Separate and pure but for saying it, so that what counts as success has one place.
 
 use super::export::Written;
 use super::source::Source;
-use crate::terminal::{Screen, plain};
+use crate::terminal::Screen;
 
 /// Exit code when nothing is of use.
 pub(super) const FAILED: u8 = 2;
@@ -33,16 +31,11 @@ impl Verdict {
     }
 }
 
-/// Says what one source gave and what it did not.
-pub(super) fn summarise(source: &Source, screen: Screen) {
-    let style = screen.style;
+/// Shows what one source gave and what it did not.
+pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
     let targets = source.planned.iter().filter(|planned| !planned.suspended).count();
-    let mut line = format!(
-        "{}: {} of {}",
-        plain(source.label()),
-        counted(source.rows(), "row"),
-        counted(targets as u64, "target")
-    );
+    let mut line =
+        format!("{}: {} of {}", source.label(), counted(source.rows(), "row"), counted(targets as u64, "target"));
     if let Some(counts) = source.counts {
         let (objects, unwanted) = (counts.objects, counts.unwanted);
         line = format!(
@@ -53,65 +46,64 @@ pub(super) fn summarise(source: &Source, screen: Screen) {
             line = format!("{line}, and {} that are no Kubernetes objects", counts.strange);
         }
     }
-    screen.say(line);
+    screen.say(&screen.line().text(line));
     for planned in source.planned.iter().filter(|planned| planned.suspended) {
-        screen.say(format_args!("  {} {}: spec.suspend is true", style.yellow("off"), plain(&planned.title)));
+        let why = format!(" {}: spec.suspend is true", planned.title);
+        screen.say(&screen.line().text("  ").yellow("off").text(why));
     }
     let stopped = source.planned.iter().filter_map(|planned| {
         let stop = planned.stop.as_ref()?;
-        Some(format!("{}: {} ({})", plain(&planned.title), stop.reason, plain(&stop.message)))
+        Some(format!("{}: {} ({})", planned.title, stop.reason, stop.message))
     });
     let skipped = source.skipped.iter().map(|skipped| {
         let place =
             if skipped.namespace.is_empty() { String::new() } else { format!(" in namespace {}", skipped.namespace) };
-        format!("{}{place}: {} ({})", plain(&skipped.target), skipped.skip.reason, plain(&skipped.skip.message))
+        format!("{}{place}: {} ({})", skipped.target, skipped.skip.reason, skipped.skip.message)
     });
-    lines(screen, &style.yellow("skipped"), stopped.chain(skipped));
+    let most = if verbose { usize::MAX } else { MOST_LINES };
+    list(most, stopped.chain(skipped), |line| screen.alarm(&screen.line().text("  ").yellow("skipped").text(line)));
+    let failed = |line: String| screen.alarm(&screen.line().text("  ").red("failed").text(line));
     let failures = source.failures.iter().map(|failure| {
-        let (target, object) = (plain(&failure.target), plain(&failure.object));
-        format!("target {target}, object {object}, uid {}: {}", plain(&failure.uid), plain(&failure.reason))
+        format!("target {}, object {}, uid {}: {}", failure.target, failure.object, failure.uid, failure.reason)
     });
-    lines(screen, &style.red("failed"), failures);
+    list(most, failures, failed);
     let unnamed = source.failure_count.saturating_sub(source.failures.len() as u64);
     if unnamed > 0 {
-        screen.say(format_args!("  {} {unnamed} more objects", style.red("failed")));
+        failed(format!(" {unnamed} more objects"));
     }
 }
 
-fn lines(screen: Screen, mark: &str, all: impl Iterator<Item = String>) {
-    let mut more = 0;
+/// Shows so many of the lines, and how many more there are.
+fn list(most: usize, all: impl Iterator<Item = String>, show: impl Fn(String)) {
+    let mut more = 0_usize;
     for (at, line) in all.enumerate() {
-        if at < MOST_LINES {
-            screen.say(format_args!("  {mark} {line}"));
+        if at < most {
+            show(format!(" {line}"));
         } else {
             more += 1;
         }
     }
     if more > 0 {
-        screen.say(format_args!("  {mark} and {more} more"));
+        show(format!(" and {more} more; -v names all"));
     }
 }
 
-/// Says what was written.
-pub(super) fn tell(written: &Written, screen: Screen) {
-    let style = screen.style;
+/// Shows what was written.
+pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
+    let (unit, destination) = (&written.unit, &written.destination);
+    let failed = |what: String| screen.alarm(&screen.line().text("  ").red("failed").text(what));
     match (&written.result, &written.intent) {
-        (Err(error), _) => {
-            screen.say(format_args!("  {} {} to {}: {error}", style.red("failed"), written.unit, written.destination));
-        }
+        (Err(error), _) => failed(format!(" {unit} to {destination}: {error}")),
         (Ok(_), Some(intent)) => {
             let (added, changed, removed) = (intent.added.len(), intent.changed.len(), intent.removed.len());
-            screen.say(format_args!(
-                "  would write {} to {}: {added} added, {changed} changed, {removed} removed",
-                written.unit, written.destination
-            ));
-            for (mark, list) in [("+", &intent.added), ("~", &intent.changed), ("-", &intent.removed)] {
-                for entry in list.iter().take(MOST_LINES) {
-                    screen.say(format_args!("    {mark} {}", plain(entry)));
-                }
-                if list.len() > MOST_LINES {
-                    screen.say(format_args!("    {mark} and {} more", list.len() - MOST_LINES));
-                }
+            screen.say(&screen.line().text(format_args!(
+                "  would write {unit} to {destination}: {added} added, {changed} changed, {removed} removed"
+            )));
+            let most = if verbose { usize::MAX } else { MOST_LINES };
+            for (mark, entries) in [("+", &intent.added), ("~", &intent.changed), ("-", &intent.removed)] {
+                list(most, entries.iter().cloned(), |entry| {
+                    screen.say(&screen.line().text(format_args!("    {mark}{entry}")));
+                });
             }
         }
         (Ok(receipt), None) => {
@@ -120,9 +112,10 @@ pub(super) fn tell(written: &Written, screen: Screen) {
             } else {
                 format!("{} written", counted(receipt.rows, "change"))
             };
-            screen.say(format_args!("  {} {} to {}: {what}", style.green("done"), written.unit, written.destination));
+            let line = screen.line().text("  ").green("done");
+            screen.say(&line.text(format_args!(" {unit} to {destination}: {what}")));
             for rejected in &receipt.rejected {
-                screen.say(format_args!("  {} row {}: {}", style.red("failed"), rejected.id, plain(&rejected.why)));
+                failed(format!(" row {}: {}", rejected.id, rejected.why));
             }
         }
     }

@@ -1,12 +1,14 @@
-//! Rows on standard output for programs: JSON, NDJSON and YAML records.
+//! Rows on standard output for programs: single rows, and records as JSON, NDJSON and YAML.
 //!
-//! Separate from tables, which are for people and spreadsheets. A record is an export with the place it came from.
+//! A record is an export with the place it came from.
 
+use super::plan::Planned;
 use super::source::Source;
 use super::units::Unit;
 use kollect_export::encode::json::Indenter;
 use kollect_export::encode::yaml;
-use kollect_model::{Envelope, fingerprint_items, write_string};
+use kollect_model::{Envelope, fingerprint_items, write_item, write_string};
+use kollect_store::View;
 use std::io::{self, Write};
 
 /// What a record says beside the rows.
@@ -35,6 +37,31 @@ pub(super) fn record(source: &Source, unit: &Unit<'_>, head: &Head<'_>, out: &mu
         Envelope { checksum: &checksum, exported_at: head.exported_at, cluster: head.cluster, ..Envelope::default() };
     envelope.write(&rows, out)?;
     out.push(b'}');
+    Ok(())
+}
+
+/// The rows of a target, one JSON object per line. With a `cluster` it is the first member of each.
+pub(super) fn write_rows(
+    source: &Source,
+    target: &Planned,
+    cluster: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut begin = b"{".to_vec();
+    if let Some(cluster) = cluster {
+        begin.extend_from_slice(b"\"cluster\":");
+        write_string(cluster, &mut begin);
+        begin.push(b',');
+    }
+    let mut item = Vec::new();
+    for row in source.store.snapshot(&View::of(target.keys.clone())) {
+        item.clear();
+        write_item(&row, &mut item);
+        item.push(b'\n');
+        out.write_all(&begin)?;
+        // An item begins with a brace, and has members.
+        out.write_all(&item[1..])?;
+    }
     Ok(())
 }
 

@@ -1,22 +1,23 @@
-//! The order of things: check, decide, collect everything at the same time, write one after the other, tell.
+//! The order of things: check, decide, collect everything at the same time, write one after the other, report.
 //!
-//! Separate from the parts, so that it reads as a list. Nothing is contacted before everything was checked.
+//! Nothing is contacted before everything was checked.
 
 use super::args::{CollectArgs, PrintFormat};
 use super::contexts::{self, Context};
 use super::destination::{Destination, choose, printed_path};
 use super::export::Exporter;
-use super::outcome::{Verdict, summarise, tell};
-use super::records::{Array, Head, RecordWriter, record};
+use super::outcome::{Verdict, report, summarise};
+use super::plan::Planned;
+use super::records::{Array, Head, RecordWriter, record, write_rows};
 use super::source::{Source, label};
 use super::units::{Unit, units};
-use super::{Hands, cluster, files, tables};
+use super::{Hands, cluster, csv, files, tables};
 use crate::config::{self, Config};
 use crate::terminal::progress::Progress;
-use crate::terminal::{Screen, Style, has_gone, width};
+use crate::terminal::{Paper, Screen, Style, is_shown, print, width};
 use anyhow::Context as _;
 use kollect_export::Clock;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -141,7 +142,7 @@ impl Finish<'_> {
                 Err(why) => {
                     verdict.degraded = true;
                     let name = label(&context, false);
-                    self.screen.say(format_args!("{name}: {} {why}", self.screen.style.red("failed:")));
+                    self.screen.alarm(&self.screen.line().text(name).text(": ").red("failed:").text(" ").text(why));
                 }
             }
         }
@@ -149,7 +150,7 @@ impl Finish<'_> {
             self.print(&sources, *format, &mut verdict)?;
         }
         for source in &sources {
-            summarise(source, self.screen);
+            summarise(source, self.screen, self.args.verbose);
             self.write(source, destination, &mut verdict).await;
         }
         Ok(verdict)
@@ -178,7 +179,7 @@ impl Finish<'_> {
                 Destination::Print(_) => Vec::new(),
             };
             for written in written {
-                tell(&written, self.screen);
+                report(&written, self.screen, self.args.verbose);
                 match &written.result {
                     Ok(receipt) => {
                         verdict.degraded |= !receipt.rejected.is_empty();
@@ -192,21 +193,15 @@ impl Finish<'_> {
     }
 
     fn print(&self, sources: &[Source], format: PrintFormat, verdict: &mut Verdict) -> anyhow::Result<()> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let printed = match format {
-            PrintFormat::Table | PrintFormat::Csv => self.lists(sources, format, verdict, &mut out),
-            PrintFormat::Ndjson => self.records(sources, RecordWriter::Ndjson, verdict, &mut out),
-            PrintFormat::Yaml => self.records(sources, RecordWriter::Yaml, verdict, &mut out),
-            PrintFormat::Json => self.records(sources, RecordWriter::Json(Array::default()), verdict, &mut out),
-        };
-        match printed.and_then(|()| out.flush()) {
-            Err(error) if has_gone(&error) => {
-                // What is left in the buffer is of no use to anybody.
-                drop(out.into_parts());
-                Ok(())
-            }
-            other => other.context("writing to standard output"),
-        }
+        print(|out| match format {
+            PrintFormat::Table => self.tables(sources, verdict, out),
+            PrintFormat::Csv => self.csv(sources, verdict, out),
+            PrintFormat::Jsonl => self.rows(sources, verdict, out),
+            PrintFormat::Ndjson => self.records(sources, RecordWriter::Ndjson, verdict, out),
+            PrintFormat::Yaml => self.records(sources, RecordWriter::Yaml, verdict, out),
+            PrintFormat::Json => self.records(sources, RecordWriter::Json(Array::default()), verdict, out),
+        })
+        .context("writing to standard output")
     }
 
     fn records(
@@ -231,39 +226,57 @@ impl Finish<'_> {
         writer.finish(out)
     }
 
-    fn lists(
-        &self,
-        sources: &[Source],
-        format: PrintFormat,
-        verdict: &mut Verdict,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let style = Style::of(self.args.color, io::stdout().is_terminal());
-        let mut first = true;
+    /// The targets of all exports, each once; what is known of each.
+    fn known_targets<'s>(&self, sources: &'s [Source]) -> Vec<(&'s Source, &'s Planned)> {
+        let mut known = Vec::new();
         for source in sources {
             let mut shown: Vec<usize> = self.known(source).iter().flat_map(|unit| unit.targets.clone()).collect();
             shown.sort_unstable();
             shown.dedup();
-            for target in shown.into_iter().map(|at| &source.planned[at]).filter(|target| is_known(source, target)) {
-                if !std::mem::take(&mut first) {
-                    out.write_all(if format == PrintFormat::Csv { b"\r\n" } else { b"\n" })?;
-                }
-                verdict.exported += 1;
-                if format == PrintFormat::Csv {
-                    tables::csv(source, target, out)?;
-                    continue;
-                }
-                let title =
-                    if self.several { format!("{} {}", source.context, target.title) } else { target.title.clone() };
-                tables::table(source, target, &title, width(), style, out)?;
+            let targets = shown.into_iter().map(|at| &source.planned[at]);
+            known.extend(targets.filter(|target| is_known(source, target)).map(|target| (source, target)));
+        }
+        known
+    }
+
+    fn tables(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+        let mut paper = Paper::new(out, Style::of(self.args.color, is_shown()));
+        for (source, target) in self.known_targets(sources) {
+            if verdict.exported > 0 {
+                paper.put(&paper.line())?;
             }
+            verdict.exported += 1;
+            let title =
+                if self.several { format!("{} {}", source.context, target.title) } else { target.title.clone() };
+            tables::table(source, target, &title, width(), &mut paper)?;
+        }
+        Ok(())
+    }
+
+    fn csv(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+        for (source, target) in self.known_targets(sources) {
+            if verdict.exported > 0 {
+                out.write_all(b"\r\n")?;
+            }
+            verdict.exported += 1;
+            csv::write(source, target, self.args.csv_raw, out)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+        for (source, target) in self.known_targets(sources) {
+            verdict.exported += 1;
+            let named = self.args.cluster.as_deref();
+            let cluster = named.or(self.several.then_some(source.context.as_str()));
+            write_rows(source, target, cluster, out)?;
         }
         Ok(())
     }
 }
 
 /// Whether anything is known of a target.
-fn is_known(source: &Source, target: &super::plan::Planned) -> bool {
+fn is_known(source: &Source, target: &Planned) -> bool {
     let parts = source.store.parts(&kollect_store::View::of(target.keys.clone()));
     parts.is_empty() || parts.iter().any(|(_, _, state)| *state == kollect_store::PartState::Synced)
 }

@@ -17,11 +17,17 @@ pub(super) struct Document {
     pub(super) value: Value,
 }
 
-/// All documents of all files directly in the directory.
+/// All documents of a file, or of all files directly in a directory.
 pub(super) fn documents(dir: &Path) -> Result<Vec<Document>, ConfigError> {
     let failed = |place: &Path, source: io::Error| ConfigError::Read { place: place.display().to_string(), source };
     let mut files: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|error| failed(dir, error))? {
+    let single = dir.is_file();
+    if single {
+        files.push(dir.to_owned());
+    }
+    for entry in
+        (!single).then(|| fs::read_dir(dir)).transpose().map_err(|error| failed(dir, error))?.into_iter().flatten()
+    {
         let path = entry.map_err(|error| failed(dir, error))?.path();
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if extension.is_some_and(|extension| FORMATS.contains(&extension.as_str())) && path.is_file() {

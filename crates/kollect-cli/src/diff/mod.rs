@@ -12,8 +12,8 @@ pub use compare::{Change, Difference, compare};
 pub use place::PlaceError;
 pub use read::{Kept, Key, Snapshot};
 
-use crate::shell::{FOUND, OK, tell};
-use crate::terminal::{ColorChoice, plain};
+use crate::shell::{FOUND, OK};
+use crate::terminal::{ColorChoice, Screen};
 use crate::validate::ReportFormat;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const NAMED: usize = 5;
 #[command(
     after_help = "A and B are files (documents, envelopes, NDJSON, rows), directories of them, git:REV or git:REV:PATH \
 of the repository --repo, or - for standard input.\n\n\
-Exit status:\n  0  done\n  1  A and B differ, with --exit-code\n  2  A or B cannot be read\n\n\
+Exit status:\n  0  done\n  1  A and B differ, with --exit-code or --quiet\n  2  A or B cannot be read\n\n\
 Example:\n  kollect diff monday.json tuesday.json\n  kollect diff --repo ./inventory git:HEAD~1 git:HEAD\n  \
 kollect diff --exit-code git:main:inventory ./inventory"
 )]
@@ -41,11 +41,14 @@ pub struct DiffArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub repo: PathBuf,
     /// Form of the differences
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, short = 'o', visible_alias = "output", value_enum, default_value_t)]
     pub format: ReportFormat,
     /// Exit with 1 when there are differences
     #[arg(long)]
     pub exit_code: bool,
+    /// Print nothing; the exit status says whether there are differences, as with --exit-code
+    #[arg(long, short)]
+    pub quiet: bool,
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: ColorChoice,
@@ -64,6 +67,7 @@ pub enum DiffError {
 
 /// Runs the command; the answer is the exit status.
 pub fn run(args: &DiffArgs) -> Result<u8, DiffError> {
+    let screen = Screen::new(args.color).quiet(args.quiet);
     // Standard input can be read once.
     let (before, after) = if args.before == "-" || args.after == "-" {
         (place::open(&args.before, &args.repo)?, place::open(&args.after, &args.repo)?)
@@ -71,14 +75,16 @@ pub fn run(args: &DiffArgs) -> Result<u8, DiffError> {
         both(args)?
     };
     for (name, snapshot) in [(&args.before, &before), (&args.after, &after)] {
-        warn(name, snapshot);
+        warn(name, snapshot, screen);
     }
     let difference = compare(before, after);
     match args.format {
+        _ if args.quiet => {}
         ReportFormat::Text => print::text(&difference, args.color)?,
         ReportFormat::Json => print::json(&difference)?,
     }
-    Ok(if args.exit_code && !difference.is_empty() { FOUND } else { OK })
+    let tells = args.exit_code || args.quiet;
+    Ok(if tells && !difference.is_empty() { FOUND } else { OK })
 }
 
 /// Reads both at once.
@@ -91,24 +97,23 @@ fn both(args: &DiffArgs) -> Result<(Snapshot, Snapshot), PlaceError> {
     })
 }
 
-fn warn(name: &str, snapshot: &Snapshot) {
+fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
     let lists = [
         (&snapshot.skipped, "files without rows of Kollect are left out"),
         (&snapshot.missing, "it is not whole; these files are missing"),
     ];
     for (files, what) in lists.into_iter().filter(|(files, _)| !files.is_empty()) {
-        let mut lines = vec![format!("warning: {name}: {what}:")];
-        lines.extend(files.iter().take(NAMED).map(|(path, why)| format!("  {}: {}", plain(path), plain(why))));
-        if files.len() > NAMED {
-            lines.push(format!("  and {} more", files.len() - NAMED));
+        screen.warning(format_args!("{name}: {what}:"));
+        for (path, why) in files.iter().take(NAMED) {
+            screen.say(&screen.line().text(format_args!("  {path}: {why}")));
         }
-        tell(&format!("{}\n", lines.join("\n")));
+        if files.len() > NAMED {
+            screen.say(&screen.line().text(format_args!("  and {} more", files.len() - NAMED)));
+        }
     }
     if snapshot.repeated > 0 {
-        tell(&format!(
-            "warning: {name}: {} rows are there more than once; the last of each counts\n",
-            snapshot.repeated
-        ));
+        let repeated = snapshot.repeated;
+        screen.warning(format_args!("{name}: {repeated} rows are there more than once; the last of each counts"));
     }
 }
 

@@ -4,33 +4,32 @@
 
 use super::compare::{Change, Difference};
 use super::read::{Kept, Key};
-use crate::shell::print;
-use crate::terminal::{ColorChoice, Style, plain};
+use crate::terminal::{ColorChoice, Line, Paper, print, print_lines};
 use serde_json::{Value, json};
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 /// Values are cut after this many characters for people.
 const SHOWN: usize = 200;
 
 /// For people.
 pub(super) fn text(difference: &Difference, colour: ColorChoice) -> io::Result<()> {
-    let style = Style::of(colour, io::stdout().is_terminal());
-    print(|out| {
+    print_lines(colour, |out| {
         for (key, row) in &difference.removed {
-            writeln!(out, "{}", style.red(format!("- {}", title(key, row))))?;
+            out.put(&out.line().red(format_args!("- {}", title(key, row))))?;
         }
         for (key, row) in &difference.added {
-            writeln!(out, "{}", style.green(format!("+ {}", title(key, row))))?;
+            out.put(&out.line().green(format_args!("+ {}", title(key, row))))?;
         }
         for (key, row, changes) in &difference.changed {
-            writeln!(out, "{}", style.yellow(format!("~ {}", title(key, row))))?;
+            out.put(&out.line().yellow(format_args!("~ {}", title(key, row))))?;
             for change in changes {
-                writeln!(out, "    {}", line(change, style))?;
+                out.put(&line(change, out))?;
             }
         }
         let Difference { added, removed, changed, unchanged } = difference;
         let (added, removed, changed) = (added.len(), removed.len(), changed.len());
-        writeln!(out, "{added} added, {removed} removed, {changed} changed, {unchanged} unchanged")
+        let summary = format!("{added} added, {removed} removed, {changed} changed, {unchanged} unchanged");
+        out.put(&out.line().text(summary))
     })
 }
 
@@ -38,19 +37,15 @@ fn title(key: &Key, row: &Kept) -> String {
     let cluster = if key.cluster.is_empty() { String::new() } else { format!("{} ", key.cluster) };
     let namespace = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
     let target = if key.target.is_empty() { String::new() } else { format!(" (target {})", key.target) };
-    plain(&format!("{cluster}{} {namespace}{}{target}", key.kind, row.name))
+    format!("{cluster}{} {namespace}{}{target}", key.kind, row.name)
 }
 
-fn line(change: &Change, style: Style) -> String {
-    let path = plain(&change.path);
+fn line(change: &Change, out: &Paper<'_>) -> Line {
+    let line = out.line().text("    ").text(&change.path).text(": ");
     match (&change.before, &change.after) {
-        (Some(before), Some(after)) => {
-            format!("{path}: {} → {}", style.red(short(before)), style.green(short(after)))
-        }
-        (Some(before), None) => format!("{path}: {} removed", style.red(short(before))),
-        (None, after) => {
-            format!("{path}: {} added", style.green(after.as_ref().map(short).unwrap_or_default()))
-        }
+        (Some(before), Some(after)) => line.red(short(before)).text(" → ").green(short(after)),
+        (Some(before), None) => line.red(short(before)).text(" removed"),
+        (None, after) => line.green(after.as_ref().map(short).unwrap_or_default()).text(" added"),
     }
 }
 

@@ -13,11 +13,10 @@ pub use measure::{Line, Outcome, evaluate};
 pub use single::{compile_copy, compile_offset, compile_one};
 
 use crate::shell::{FOUND, INVALID, OK};
-use crate::terminal::{ColorChoice, Style};
+use crate::terminal::ColorChoice;
 use crate::validate::ReportFormat;
 use clap::{ArgGroup, Args};
 use kollect_model::Gvk;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 /// Arguments of `kollect eval`.
@@ -63,7 +62,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     pub scrub_keys: Vec<String>,
     /// Form of the outcome
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, short = 'o', visible_alias = "output", value_enum, default_value_t)]
     pub format: ReportFormat,
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
@@ -83,11 +82,7 @@ pub fn run(args: &EvalArgs) -> Result<u8, EvalError> {
     let lines = evaluate(&given.profile, object.as_ref(), &args.scrub_keys);
     match args.format {
         ReportFormat::Json => print::json(&lines)?,
-        ReportFormat::Text => {
-            let out = Style::of(args.color, std::io::stdout().is_terminal());
-            let err = Style::of(args.color, std::io::stderr().is_terminal());
-            print::text(&given, &lines, out, err)?;
-        }
+        ReportFormat::Text => print::text(&given, &lines, args.color)?,
     }
     let broken = lines.iter().any(|line| matches!(line.outcome, Outcome::Broken(_)));
     let failed = |line: &Line| matches!(line.outcome, Outcome::Failed(_)) && !line.attribute.optional;

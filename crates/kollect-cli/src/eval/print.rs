@@ -4,62 +4,54 @@
 
 use super::input::{Given, path_source};
 use super::measure::{Line, Outcome};
-use crate::shell::{print, tell};
 use crate::source_map::{Report, Severity};
-use crate::terminal::{Style, plain};
+use crate::terminal::{ColorChoice, Paper, Screen, print, print_lines};
 use kollect_extract::CompileError;
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io;
 
 /// For people.
-pub(super) fn text(given: &Given, lines: &[Line], out: Style, err: Style) -> io::Result<()> {
+pub(super) fn text(given: &Given, lines: &[Line], colour: ColorChoice) -> io::Result<()> {
+    let screen = Screen::new(colour);
     for line in lines {
         if let Outcome::Broken(error) = &line.outcome {
-            tell(&format!("{}\n\n", broken(given, line, error, err != Style::PLAIN)));
+            screen.block(&format!("{}\n", broken(given, line, error, screen.style.has_colours())));
         }
     }
-    print(|to| {
-        for line in lines {
-            one(to, line, out)?;
-        }
-        Ok(())
-    })
+    print_lines(colour, |out| lines.iter().try_for_each(|line| one(out, line)))
 }
 
-fn one(to: &mut dyn Write, line: &Line, style: Style) -> io::Result<()> {
-    let name = style.bold(plain(&line.attribute.name));
-    let path = match line.attribute.path.as_str() {
-        "" => "copy of the object".to_owned(),
-        path => plain(path),
-    };
+fn one(out: &mut Paper<'_>, line: &Line) -> io::Result<()> {
+    let attribute = &line.attribute;
+    let path = if attribute.path.is_empty() { "copy of the object" } else { &attribute.path };
+    let begin = out.line().bold(&attribute.name).text("  ");
     match &line.outcome {
         Outcome::Broken(_) => Ok(()),
-        Outcome::Compiled => writeln!(to, "{name}  {}  {path}", style.green("compiles")),
-        Outcome::Failed(error) if line.attribute.optional => {
-            let why = plain(&error.message);
-            writeln!(to, "{name}  {}  {path}\n    {}: {why}\n", style.yellow("left out"), error.class.label())
-        }
+        Outcome::Compiled => out.put(&begin.green("compiles").text("  ").text(path)),
         Outcome::Failed(error) => {
-            let why = plain(&error.message);
-            writeln!(to, "{name}  {}  {path}\n    {}: {why}\n", style.red("fails"), error.class.label())
+            let begin = if attribute.optional { begin.yellow("left out") } else { begin.red("fails") };
+            out.put(&begin.text("  ").text(path))?;
+            let why = out.line().text(format_args!("    {}: {}", error.class.label(), error.message));
+            out.put(&why)?;
+            out.put(&out.line())
         }
         Outcome::Value { value, nanoseconds } => {
-            let kind = match (value, line.attribute.optional) {
+            let kind = match (value, attribute.optional) {
                 (Value::Null, true) => "null, left out",
                 _ => type_of(value),
             };
-            writeln!(to, "{name}  {kind}  {}  {path}", duration(*nanoseconds))?;
+            out.put(&begin.text(format_args!("{kind}  {}  {path}", duration(*nanoseconds))))?;
             let pretty = serde_json::to_string_pretty(value)?;
             for line in pretty.lines() {
-                writeln!(to, "    {line}")?;
+                out.put(&out.line().text("    ").text(line))?;
             }
-            writeln!(to)
+            out.put(&out.line())
         }
     }
 }
 
 fn broken(given: &Given, line: &Line, error: &CompileError, colours: bool) -> String {
-    let title = format!("attribute {}: {}", plain(&line.attribute.name), error.message);
+    let title = format!("attribute {}: {}", line.attribute.name, error.message);
     let report = Report { severity: Severity::Error, rule: "", title: &title, note: "", help: "" };
     let Some((source, document, prefix)) = &given.place else {
         let source = path_source(&line.attribute.path);

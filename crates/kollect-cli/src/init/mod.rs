@@ -15,7 +15,8 @@ pub use world::World;
 pub use write::WriteError;
 
 use crate::cluster::{AskError, ConnectError, connect};
-use crate::shell::{OK, print, tell};
+use crate::shell::OK;
+use crate::terminal::{ColorChoice, Screen, is_watched, print_lines};
 use clap::Args;
 use kollect_api::Attribute;
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub struct InitArgs {
     #[arg(long, requires = "kind")]
     pub name: Option<String>,
     /// Directory for profile.yaml and target.yaml
-    #[arg(long, value_name = "DIR", default_value = "./collect-config")]
+    #[arg(long, short = 'o', visible_alias = "output", value_name = "DIR", default_value = "./collect-config")]
     pub output_dir: PathBuf,
     /// Replace files that exist
     #[arg(long)]
@@ -101,7 +102,7 @@ pub enum InitError {
 
 /// Runs the command; the answer is the exit status.
 pub fn run(args: &InitArgs) -> Result<u8, InitError> {
-    let on_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let on_terminal = io::stdin().is_terminal() && is_watched();
     let asks = args.kind.is_none() || !args.yes;
     if asks && !on_terminal {
         return Err(InitError::NoTerminal);
@@ -113,8 +114,8 @@ pub fn run(args: &InitArgs) -> Result<u8, InitError> {
         Ok::<_, InitError>((cluster, catalog))
     })?;
     let world = Live { cluster, catalog, runtime };
-    let written = create(args, &mut Terminal, &world)?;
-    print(|out| out.write_all(written.as_bytes()))?;
+    let next = create(args, &mut Terminal(Screen::new(ColorChoice::Never)), &world)?;
+    print_lines(ColorChoice::Never, |out| next.lines().try_for_each(|line| out.put(&out.line().text(line))))?;
     Ok(OK)
 }
 
@@ -190,16 +191,16 @@ fn by_flags(args: &InitArgs, kind: &str, world: &dyn World) -> Result<Plan, Init
 }
 
 /// Questions on standard error, answers from standard input.
-struct Terminal;
+struct Terminal(Screen);
 
 impl Prompt for Terminal {
     fn say(&mut self, text: &str) {
-        tell(&format!("{text}\n"));
+        self.0.lines(text);
     }
 
     fn ask(&mut self, question: &str, default: &str) -> Option<String> {
         let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-        tell(&format!("{question}{default}: "));
+        self.0.question(format_args!("{question}{default}: "));
         let mut line = String::new();
         match io::stdin().lock().read_line(&mut line) {
             Ok(0) | Err(_) => None,

@@ -4,6 +4,7 @@
 //! the kubeconfig for names of contexts and asks no cluster.
 
 use crate::cluster::kubeconfig;
+use crate::terminal::print;
 use clap::{Args, Command, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -46,7 +47,7 @@ pub fn completion(args: &CompletionArgs) -> io::Result<u8> {
     let shell = args.shell.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let shells = Shells::builtins();
     let completer = shells.completer(&shell).ok_or_else(|| io::Error::other(format!("no script for {shell}")))?;
-    super::print(|out| completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, out))?;
+    print(|out| completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, out))?;
     Ok(super::OK)
 }
 

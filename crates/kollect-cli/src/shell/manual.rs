@@ -2,6 +2,7 @@
 //!
 //! Separate from completion; both only read the definition of the command line.
 
+use crate::terminal::print;
 use clap::{Args, Command};
 use clap_mangen::Man;
 use std::io;
@@ -38,7 +39,7 @@ pub fn manual(args: &ManArgs, command: Command) -> Result<u8, ManError> {
         Some(dir) => std::fs::create_dir_all(dir)
             .and_then(|()| clap_mangen::generate_to(command, dir))
             .map_err(|source| ManError::Directory { dir: dir.clone(), source })?,
-        None => super::print(|out| Man::new(command).render(out))?,
+        None => print(|out| Man::new(command).render(out))?,
     }
     Ok(super::OK)
 }

@@ -3,6 +3,7 @@
 //! Separate so that all commands print findings alike. It decides nothing about findings.
 
 use super::Source;
+use crate::terminal::plain;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
@@ -40,7 +41,7 @@ impl Report<'_> {
         let marked = span.start - window.start..end - window.start;
         let snippet = Snippet::source(text)
             .line_start(first_line)
-            .path(&source.name)
+            .path(plain(&source.name))
             .annotation(AnnotationKind::Primary.span(marked));
         self.print(Some(snippet.into()), colours)
     }
@@ -55,16 +56,17 @@ impl Report<'_> {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut title = level.primary_title(self.title);
+        // The renderer cleans the quoted lines and nothing else.
+        let mut title = level.primary_title(plain(self.title));
         if !self.rule.is_empty() {
             title = title.id(self.rule);
         }
         let mut group = Group::with_title(title).elements(place);
         if !self.note.is_empty() {
-            group = group.element(Level::NOTE.message(self.note));
+            group = group.element(Level::NOTE.message(plain(self.note)));
         }
         if !self.help.is_empty() {
-            group = group.element(Level::HELP.message(self.help));
+            group = group.element(Level::HELP.message(plain(self.help)));
         }
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])

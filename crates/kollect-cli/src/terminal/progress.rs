@@ -1,6 +1,6 @@
-//! A bar on standard error while something takes long; nothing at all when nobody watches.
+//! A bar on standard error while something takes long, and only where that is a terminal.
 //!
-//! Separate because it wraps the library. It must not be told values of objects.
+//! Its text is fixed: it must not show values of objects.
 
 use super::is_watched;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

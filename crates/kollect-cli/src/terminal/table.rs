@@ -1,9 +1,9 @@
 //! Tables for people: as wide as their cells, and never wider than the terminal.
 //!
-//! Separate because it knows nothing of rows. Cells must be single lines already.
+//! It knows nothing of rows. Cells are cleaned here, before their width is measured.
 
-use super::Style;
-use std::io::{self, Write};
+use super::{Line, Paper, plain};
+use std::io;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 const GAP: usize = 2;
@@ -13,24 +13,22 @@ const NARROWEST: usize = 8;
 const WIDEST_UNSEEN: usize = 48;
 
 /// Writes a table. With a `width`, cells are cut so that no line is longer.
-pub fn write(
-    out: &mut dyn Write,
-    header: &[String],
-    lines: &[Vec<String>],
-    width: Option<usize>,
-    style: Style,
-) -> io::Result<()> {
-    let widths = widths(header, lines, width);
-    // Padding is counted in columns before colours are added.
-    let bold: Vec<String> = header.iter().map(|cell| cell.to_uppercase()).collect();
-    line(out, &bold, &widths, width.is_some(), style)?;
-    for cells in lines {
-        line(out, cells, &widths, width.is_some(), Style::PLAIN)?;
+pub fn write(out: &mut Paper<'_>, header: &[String], lines: &[Vec<String>], width: Option<usize>) -> io::Result<()> {
+    let clean = |cells: &[String]| cells.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
+    let header: Vec<String> = clean(header).iter().map(|cell| cell.to_uppercase()).collect();
+    let lines: Vec<Vec<String>> = lines.iter().map(|cells| clean(cells)).collect();
+    let widths = widths(&header, &lines, width);
+    let cut = width.is_some();
+    let bold = out.line().bold(line(&header, &widths, cut));
+    out.put(&bold)?;
+    for cells in &lines {
+        let text: Line = out.line().text(line(cells, &widths, cut));
+        out.put(&text)?;
     }
     Ok(())
 }
 
-fn line(out: &mut dyn Write, cells: &[String], widths: &[usize], cut: bool, style: Style) -> io::Result<()> {
+fn line(cells: &[String], widths: &[usize], cut: bool) -> String {
     let mut text = String::new();
     for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let shown = if cut { shorten(cell, *width) } else { cell.clone() };
@@ -40,7 +38,8 @@ fn line(out: &mut dyn Write, cells: &[String], widths: &[usize], cut: bool, styl
             text.extend(std::iter::repeat_n(' ', padding));
         }
     }
-    writeln!(out, "{}", style.bold(text.trim_end()))
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn widths(header: &[String], lines: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
@@ -96,12 +95,14 @@ fn shorten(cell: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::Style;
 
     fn render(width: Option<usize>) -> String {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let lines = [row(["shop", "cart", "reg.example/team/cart:1.4.0"]), row(["a", "日本", "-"])];
         let mut out = Vec::new();
-        write(&mut out, &row(["namespace", "name", "image"]), &lines, width, Style::PLAIN).unwrap();
+        let mut paper = Paper::new(&mut out, Style::PLAIN);
+        write(&mut paper, &row(["namespace", "name", "image"]), &lines, width).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -32,10 +32,8 @@ pub enum InputError {
 /// Reads a directory, and files, directories or `-`.
 pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<Source>, InputError> {
     let mut sources = Vec::new();
-    if let Some(directory) = directory {
-        sources.extend(read_directory(directory)?);
-    }
-    for file in files {
+    // A configuration may be one file, too.
+    for file in directory.into_iter().chain(files.iter().map(PathBuf::as_path)) {
         if file.as_os_str() == "-" {
             let mut text = Vec::new();
             std::io::stdin().lock().read_to_end(&mut text).map_err(InputError::Stdin)?;

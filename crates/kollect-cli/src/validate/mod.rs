@@ -42,15 +42,21 @@ kubectl get kollecttargets -A -o yaml | kollect validate --partial -\n  \
 kollect validate --config . --format json --deny-warnings")]
 #[expect(clippy::struct_excessive_bools, reason = "one field per flag of the command line")]
 pub struct ValidateArgs {
-    /// Directory whose *.yaml, *.yml and *.json files belong together
-    #[arg(long, value_name = "DIR", required_unless_present = "files")]
+    /// File, or directory whose *.yaml, *.yml and *.json files belong together
+    #[arg(long, value_name = "PATH", required_unless_present = "files")]
     pub config: Option<PathBuf>,
     /// Files or directories; - reads standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Form of the findings
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, short = 'o', visible_alias = "output", value_enum, default_value_t)]
     pub format: ReportFormat,
+    /// Print findings only, no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Also name the objects that are not checked, because they are not of Kollect
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Exit with 1 when there are warnings
     #[arg(long)]
     pub deny_warnings: bool,
@@ -130,7 +136,7 @@ pub fn run(args: &ValidateArgs) -> Result<u8, ValidateError> {
         findings.sort_by(Finding::in_order);
     }
     match args.format {
-        ReportFormat::Text => print::text(&set, &findings, args.color)?,
+        ReportFormat::Text => print::text(&set, &findings, args)?,
         ReportFormat::Json => print::json(&findings)?,
     }
     let worst = findings.iter().map(|finding| finding.severity).min();

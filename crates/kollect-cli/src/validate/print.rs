@@ -2,36 +2,43 @@
 //!
 //! Separate so that what is found does not depend on how it is shown.
 
+use super::ValidateArgs;
 use super::finding::Finding;
 use super::set::{Object, ObjectSet};
-use crate::shell::{print, tell};
 use crate::source_map::{Report, Severity};
-use crate::terminal::{ColorChoice, Style};
-use std::io::{self, IsTerminal as _};
+use crate::terminal::{Screen, print, print_lines};
+use std::io;
 
 /// Findings on standard error; the success line on standard output.
-pub(super) fn text(set: &ObjectSet, findings: &[Finding], colour: ColorChoice) -> io::Result<()> {
-    let style = Style::of(colour, io::stderr().is_terminal());
-    let colours = style != Style::PLAIN;
+pub(super) fn text(set: &ObjectSet, findings: &[Finding], args: &ValidateArgs) -> io::Result<()> {
+    let screen = Screen::new(args.color).quiet(args.quiet);
     for finding in findings {
-        tell(&format!("{}\n\n", render(set, finding, colours)));
+        screen.block(&format!("{}\n", render(set, finding, screen.style.has_colours())));
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = findings.len() - errors;
     let ours = set.objects().filter(Object::is_ours).count();
-    let others = set.objects().count() - ours;
-    let mut looked = format!("{} in {}", count(ours, "Kollect object"), count(set.sources.len(), "file"));
-    if others > 0 {
-        looked = format!("{looked} ({} not looked into)", count(others, "other object"));
+    let others: Vec<Object<'_>> = set.objects().filter(|object| !object.is_ours()).collect();
+    if args.verbose {
+        for object in &others {
+            let (file, kind, name) = (&set.sources[object.source].name, object.kind(), object.name());
+            screen.say(&screen.line().text(format_args!("not checked: {kind} {name} in {file}")));
+        }
+    }
+    let mut checked = format!("{} in {}", count(ours, "Kollect object"), count(set.sources.len(), "file"));
+    if !others.is_empty() {
+        checked = format!("{checked} ({} not checked)", count(others.len(), "other object"));
     }
     if errors > 0 {
-        let line = format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
-        tell(&format!("{} {line} in {looked}\n", style.red("invalid:")));
+        let line = format!(" {}, {} in {checked}", count(errors, "error"), count(warnings, "warning"));
+        screen.say(&screen.line().red("invalid:").text(line));
         return Ok(());
     }
-    let style = Style::of(colour, io::stdout().is_terminal());
+    if args.quiet {
+        return Ok(());
+    }
     let line = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
-    print(|out| writeln!(out, "{} {looked}{line}", style.green("sound:")))
+    print_lines(args.color, |out| out.put(&out.line().green("sound:").text(format_args!(" {checked}{line}"))))
 }
 
 fn count(number: usize, what: &str) -> String {

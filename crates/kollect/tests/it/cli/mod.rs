@@ -3,6 +3,7 @@
 mod cluster;
 mod diff;
 mod eval;
+mod hostile;
 mod shell;
 mod validate;
 

@@ -56,11 +56,23 @@ fn wrong_flags_end_with_2_and_say_what_to_do() {
     for (args, says) in [
         (
             &["--from", "manifests", "--output", "-", "--format", "xml"][..],
-            "possible values: table, ndjson, json, yaml, csv",
+            "possible values: table, jsonl, ndjson, json, yaml, csv",
         ),
-        (&["--from", "manifests", "--output", "out", "--format", "json"], "--format: only with --output -"),
+        (
+            &["--from", "manifests", "--output", "out", "--format", "json"],
+            "--format: only where rows are printed, as with --output -",
+        ),
         (&["--from", "manifests", "--output", "-", "--dry-run"], "--dry-run"),
-        (&["--from", "manifests"], "no sinks and no inventory: use --output"),
+        (&["--from", "manifests", "--output", ""], "--output: name a directory, or - to print"),
+        (&["--from", "manifests", "--dry-run"], "--dry-run: the configuration has no sink"),
+        (&["--from", "manifests", "--csv-raw"], "--csv-raw: only with --format csv"),
+        (
+            &["--from", "manifests", "-o", "wide"],
+            "there is no such format; there are table, jsonl, ndjson, json, yaml, csv",
+        ),
+        (&["--from", "manifests", "-o", "json", "--format", "yaml"], "name two formats"),
+        (&["--from", "manifests", "--quiet", "--verbose"], "cannot be used with"),
+        (&["--from", "manifests", "--fromat", "json"], "a similar argument exists: '--format'"),
         (&["--from", "manifests", "--context", "one", "--output", "-"], "cannot be used with"),
         (&["--from", "nowhere", "--output", "-"], "cannot read nowhere"),
         (&["--from", "config/none", "--output", "-"], "cannot read config/none"),

@@ -123,65 +123,12 @@ fn cluster_targets_scopes_rules_and_suspension_are_honoured() {
     assert_eq!(rows(&records[1]), ["pay/one=1", "shop/one=1"]);
 }
 
-fn golden() -> Place {
-    let place = Place::new();
-    let attributes = [("labels", "$.metadata.labels"), ("v", "$.data.v")];
-    place.config("c", &[profile("maps", "", "ConfigMap", &attributes), target("maps", "maps", &[])]);
-    let mut one = map("shop", "one", "a, \"b\"\nc\u{1b}[31m");
-    one["metadata"]["labels"] = json!({"app": "cart"});
-    place.write("in.ndjson", &format!("{one}\n{}\n", map("pay", "two", "2")));
-    place
-}
-
-#[test]
-fn tables_are_for_people() {
-    let out = golden().run(&["--from", "in.ndjson", "--format", "table"]).ends(0).out;
-    let wanted = "team/maps (ConfigMap, 2 rows)\n\
-                  NAMESPACE  NAME  LABELS          V\n\
-                  pay        two   -               2\n\
-                  shop       one   {\"app\":\"cart\"}  a, \"b\"\\nc\\u{1b}[31m\n";
-    assert_eq!(out, wanted);
-}
-
-#[test]
-fn lists_are_for_spreadsheets() {
-    let out = golden().run(&["--from", "in.ndjson", "--format", "csv"]).ends(0).out;
-    let wanted = "context,targetNamespace,targetName,namespace,name,kind,uid,labels,v\r\n\
-                  ,team,maps,pay,two,ConfigMap,uid-pay-two,,2\r\n\
-                  ,team,maps,shop,one,ConfigMap,uid-shop-one,\"{\"\"app\"\":\"\"cart\"\"}\",\"a, \"\"b\"\"\nc\u{1b}[31m\"\r\n";
-    assert_eq!(out, wanted);
-}
-
-#[test]
-fn records_are_for_programs() {
-    let place = golden();
-    let steady = |text: &str| {
-        let (before, rest) = text.split_once("exportedAt").unwrap();
-        format!("{before}…{}", &rest[rest.find("items").unwrap()..])
-    };
-    let line = place.run(&["--from", "in.ndjson", "--format", "ndjson"]).ends(0).out;
-    assert_eq!(line.lines().count(), 1);
-    let wanted = "{\"context\":\"\",\"targetNamespace\":\"team\",\"targetName\":\"maps\",\"path\":\"inventory/team/maps.yaml\",\
-                  \"envelope\":{\"schemaVersion\":\"kollect.dev/v1alpha1\",\"checksum\":\"";
-    assert!(line.starts_with(wanted), "{line}");
-    assert!(steady(&line).contains(
-        "\"itemCount\":2,\"…items\":[{\"targetNamespace\":\"team\",\"targetName\":\"maps\",\"namespace\":\"pay\","
-    ));
-    let array: serde_json::Value =
-        serde_json::from_str(&place.run(&["--from", "in.ndjson", "--format", "json"]).ends(0).out).unwrap();
-    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(array[0]["envelope"]["items"], record["envelope"]["items"]);
-    let yaml = place.run(&["--from", "in.ndjson", "--format", "yaml"]).ends(0).out;
-    assert!(yaml.starts_with("---\ncontext: \"\"\n") || yaml.starts_with("---\ncontext: ''\n"), "{yaml}");
-    assert!(yaml.contains("\ntargetName: maps\n") && yaml.contains("\nenvelope:\n"), "{yaml}");
-}
-
 #[test]
 fn a_reader_that_goes_is_no_error() {
     let place = Place::with_maps();
     let many: Vec<String> = (0..4_000).map(|n| map("shop", &format!("m{n}"), &"x".repeat(100)).to_string()).collect();
     place.write("in.ndjson", &many.join("\n"));
-    for format in ["ndjson", "table", "json", "yaml", "csv"] {
+    for format in ["jsonl", "ndjson", "table", "json", "yaml", "csv"] {
         let mut child = place
             .command(&["--from", "in.ndjson", "--format", format])
             .stdout(Stdio::piped())

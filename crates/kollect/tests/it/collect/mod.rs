@@ -4,6 +4,7 @@ mod clusters;
 mod codes;
 mod directory;
 mod manifests;
+mod printing;
 mod secrets;
 mod sinks;
 mod stopping;

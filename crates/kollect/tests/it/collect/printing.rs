@@ -1,0 +1,212 @@
+//! What is printed: tables for people, lists for spreadsheets, rows and records for programs.
+
+use super::{Place, map, profile, rows, target, tree};
+use serde_json::{Value, json};
+use std::process::Command;
+
+fn golden() -> Place {
+    let place = Place::new();
+    let attributes = [("labels", "$.metadata.labels"), ("v", "$.data.v")];
+    place.config("c", &[profile("maps", "", "ConfigMap", &attributes), target("maps", "maps", &[])]);
+    let mut one = map("shop", "one", "a, \"b\"\nc\u{1b}[31m");
+    one["metadata"]["labels"] = json!({"app": "cart"});
+    place.write("in.ndjson", &format!("{one}\n{}\n", map("pay", "two", "2")));
+    place
+}
+
+#[test]
+fn tables_are_for_people() {
+    let out = golden().run(&["--from", "in.ndjson", "--format", "table"]).ends(0).out;
+    let wanted = "team/maps (ConfigMap, 2 rows)\n\
+                  NAMESPACE  NAME  LABELS          V\n\
+                  pay        two   -               2\n\
+                  shop       one   {\"app\":\"cart\"}  a, \"b\"\\nc\\u{1b}[31m\n";
+    assert_eq!(out, wanted);
+}
+
+#[test]
+fn lists_of_plain_values_are_shown_with_commas() {
+    let place = Place::new();
+    let attributes = [("v", "cel:[object.data.v, 'x', '1']"), ("w", "cel:[[object.data.v]]"), ("x", "cel:[]")];
+    place.config("c", &[profile("maps", "", "ConfigMap", &attributes), target("maps", "maps", &[])]);
+    place.maps(&[("shop", "one", "a")]);
+    let out = place.run(&["--from", "manifests", "--format", "table"]).ends(0).out;
+    assert_eq!(out.lines().last(), Some("shop       one   a, x, 1  [[\"a\"]]  []"), "{out}");
+}
+
+#[test]
+fn records_are_for_programs() {
+    let place = golden();
+    let steady = |text: &str| {
+        let (before, rest) = text.split_once("exportedAt").unwrap();
+        format!("{before}…{}", &rest[rest.find("items").unwrap()..])
+    };
+    let line = place.run(&["--from", "in.ndjson", "--format", "ndjson"]).ends(0).out;
+    assert_eq!(line.lines().count(), 1);
+    let wanted = "{\"context\":\"\",\"targetNamespace\":\"team\",\"targetName\":\"maps\",\"path\":\"inventory/team/maps.yaml\",\
+                  \"envelope\":{\"schemaVersion\":\"kollect.dev/v1alpha1\",\"checksum\":\"";
+    assert!(line.starts_with(wanted), "{line}");
+    assert!(steady(&line).contains(
+        "\"itemCount\":2,\"…items\":[{\"targetNamespace\":\"team\",\"targetName\":\"maps\",\"namespace\":\"pay\","
+    ));
+    let array: serde_json::Value =
+        serde_json::from_str(&place.run(&["--from", "in.ndjson", "--format", "json"]).ends(0).out).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(array[0]["envelope"]["items"], record["envelope"]["items"]);
+    let yaml = place.run(&["--from", "in.ndjson", "--format", "yaml"]).ends(0).out;
+    assert!(yaml.starts_with("---\ncontext: \"\"\n") || yaml.starts_with("---\ncontext: ''\n"), "{yaml}");
+    assert!(yaml.contains("\ntargetName: maps\n") && yaml.contains("\nenvelope:\n"), "{yaml}");
+}
+
+/// Runs the command on a terminal of its own; the answer is what is seen there.
+fn on_a_terminal(place: &Place, args: &str, columns: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_kollect");
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &format!("'{program}' collect --config config {args}"), "/dev/null"])
+        .current_dir(place.path(""))
+        .env("COLUMNS", columns)
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .output()
+        .expect("script (of util-linux) starts");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    text.replace("\r\n", "\n")
+}
+
+#[test]
+fn without_a_sink_a_terminal_gets_a_table_and_a_pipe_one_row_per_line() {
+    let place = golden();
+    let seen = on_a_terminal(&place, "--from in.ndjson", "200");
+    assert!(seen.contains("\u{1b}[1mNAMESPACE  NAME  LABELS          V\u{1b}[0m\npay        two"), "{seen:?}");
+    let seen = on_a_terminal(&place, "--from in.ndjson --color never", "30");
+    assert!(seen.contains("\nNAMESPA…  NAME  LABELS    V\n"), "{seen:?}");
+    assert!(seen.lines().all(|line| !line.starts_with("shop") || line.chars().count() <= 40), "{seen:?}");
+    assert!(on_a_terminal(&place, "--from in.ndjson", "1").contains("NAME"));
+
+    let ran = place.run(&["--from", "in.ndjson"]).ends(0).says("manifests: 2 rows of 1 target");
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let row = json!({"targetNamespace": "team", "targetName": "maps", "namespace": "pay", "name": "two", "version": "v1",
+        "kind": "ConfigMap", "uid": "uid-pay-two", "attributes": {"labels": null, "v": "2"}});
+    assert_eq!((lines.len(), &lines[0]), (2, &row));
+    assert_eq!(place.run(&["--from", "in.ndjson", "-o", "jsonl"]).ends(0).out, ran.out);
+    let named = place.run(&["--from", "in.ndjson", "--cluster", "prod"]).ends(0).out;
+    assert!(named.starts_with("{\"cluster\":\"prod\",\"targetNamespace\":\"team\","), "{named}");
+    assert_eq!(tree(&place.path("")).len(), 2, "nothing was written");
+}
+
+#[test]
+fn an_inventory_that_names_no_sink_is_printed_too() {
+    let place = golden();
+    let meta = json!({"name": "all", "namespace": "team"});
+    place.config(
+        "inventory",
+        &[json!({"apiVersion": "kollect.dev/v1alpha1", "kind": "KollectInventory", "metadata": meta, "spec": {}})],
+    );
+    let ran = place.run(&["--from", "in.ndjson"]).ends(0);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+    let refers = json!({"apiVersion": "kollect.dev/v1alpha1", "kind": "KollectInventory", "metadata": meta,
+        "spec": {"snapshotSinkRefs": ["git"]}});
+    place.config("inventory", &[refers]);
+    place.run(&["--from", "in.ndjson"]).ends(2).says("there is no KollectSnapshotSink \"git\" in the configuration");
+}
+
+#[test]
+fn output_dash_keeps_the_records_of_the_reference() {
+    let ran = golden().run(&["--from", "in.ndjson", "--output", "-"]).ends(0);
+    assert_eq!(rows(&ran.records()[0]).len(), 2);
+}
+
+#[test]
+fn a_format_after_o_is_a_format_unless_something_here_has_that_name() {
+    let place = golden();
+    for format in ["json", "yaml", "csv", "table", "ndjson"] {
+        let short = place.run(&["--from", "in.ndjson", "-o", format]).ends(0).out;
+        let long = place.run(&["--from", "in.ndjson", "--format", format]).ends(0).out;
+        let steady = |text: &str| text.lines().filter(|line| !line.contains("exportedAt")).count();
+        assert_eq!(steady(&short), steady(&long), "{format}");
+    }
+    place.run(&["--from", "in.ndjson", "-ojson"]).ends(0);
+    place.run(&["--from", "in.ndjson", "-o", "./json"]).ends(0);
+    assert!(place.path("json").is_dir());
+    let ran = place.run(&["--from", "in.ndjson", "-o", "json"]).ends(2);
+    ran.says("write --format json to print, or --output ./json to write there");
+}
+
+#[test]
+fn quiet_shows_failures_alone_and_verbose_names_everything() {
+    let place = golden();
+    let ran = place.run(&["--from", "in.ndjson", "-q"]).ends(0);
+    assert_eq!(ran.said, "");
+    let strict = [("v", "cel:object.data.nothing")];
+    place.config("c", &[profile("maps", "", "ConfigMap", &strict), target("maps", "maps", &[])]);
+    let many: Vec<String> = (0..30).map(|n| map("shop", &format!("m{n}"), "x").to_string()).collect();
+    place.write("in.ndjson", &many.join("\n"));
+    let ran = place.run(&["--from", "in.ndjson", "-q"]);
+    assert!(ran.said.lines().count() == 21 && ran.said.contains("and 10 more; -v names all"), "{}", ran.said);
+    let ran = place.run(&["--from", "in.ndjson", "-v"]);
+    assert_eq!(ran.said.lines().filter(|line| line.starts_with("  failed target")).count(), 30, "{}", ran.said);
+}
+
+#[test]
+fn the_configuration_may_be_one_file() {
+    let place = golden();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kollect"));
+    command.args(["collect", "--config", "config/c.yaml", "--from", "in.ndjson"]).current_dir(place.path(""));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
+}
+
+/// Cells of the row of an object, from CSV without line breaks in cells.
+fn csv_cells(text: &str, name: &str) -> Vec<String> {
+    let line = text.lines().find(|line| line.split(',').nth(4) == Some(name)).unwrap_or_else(|| panic!("{text}"));
+    line.split(',').map(str::to_owned).collect()
+}
+
+#[test]
+fn csv_is_for_spreadsheets_and_nothing_in_it_is_a_formula() {
+    let place = Place::new();
+    let attributes = [("-n", "cel:-5"), ("v", "$.data.v")];
+    place.config("c", &[profile("maps", "", "ConfigMap", &attributes), target("maps", "maps", &[])]);
+    let hostile =
+        ["=cmd|' /C calc'!A0", "+1", "-rf", "@SUM(1)", "\t=1", "\u{1b}[31m", "\u{202e}x", "x\u{0}y", "＝1", " =1"];
+    let maps: Vec<Value> = hostile.iter().enumerate().map(|(n, v)| map("shop", &format!("m{n}"), v)).collect();
+    place.write("in.ndjson", &maps.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"));
+    let out = place.run(&["--from", "in.ndjson", "--format", "csv"]).ends(0).out;
+    assert!(out.starts_with("context,targetNamespace,targetName,namespace,name,kind,uid,'-n,v\r\n"), "{out}");
+    let wanted = [
+        "'=cmd|' /C calc'!A0",
+        "'+1",
+        "'-rf",
+        "'@SUM(1)",
+        "\"'\t'=1\"",
+        "\\u{1b}[31m",
+        "\\u{202e}x",
+        "x\\u{0}y",
+        "'＝1",
+        "' =1",
+    ];
+    for (n, wanted) in wanted.iter().enumerate() {
+        let cells = csv_cells(&out, &format!("m{n}"));
+        assert_eq!((cells[7].as_str(), cells[8].as_str()), ("-5", *wanted));
+    }
+    let raw = place.run(&["--from", "in.ndjson", "--format", "csv", "--csv-raw"]).ends(0).out;
+    assert!(raw.starts_with("context,targetNamespace,targetName,namespace,name,kind,uid,-n,v\r\n"), "{raw}");
+    for (n, value) in hostile.iter().enumerate().filter(|(_, value)| !value.contains('\t')) {
+        assert_eq!(csv_cells(&raw, &format!("m{n}"))[8], *value);
+    }
+    let lines = place.run(&["--from", "in.ndjson", "-o", "jsonl"]).ends(0).out;
+    let values: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["attributes"]["v"].clone()).collect();
+    assert_eq!(values, hostile, "JSON has escapes of its own");
+}
+
+#[test]
+fn csv_quotes_what_has_separators() {
+    let out = golden().run(&["--from", "in.ndjson", "--format", "csv"]).ends(0).out;
+    let wanted = "context,targetNamespace,targetName,namespace,name,kind,uid,labels,v\r\n\
+                  ,team,maps,pay,two,ConfigMap,uid-pay-two,,2\r\n\
+                  ,team,maps,shop,one,ConfigMap,uid-shop-one,\"{\"\"app\"\":\"\"cart\"\"}\",\"a, \"\"b\"\"\nc\\u{1b}[31m\"\r\n";
+    assert_eq!(out, wanted);
+}
