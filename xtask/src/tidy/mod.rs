@@ -35,6 +35,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         findings.extend(sources::header(file));
         findings.extend(sources::purity(file));
         findings.extend(sources::wall_clock(file));
+        findings.extend(sources::one_writer(file));
         findings.extend(sources::private_references(file));
     }
     findings.extend(dependencies::crate_rules(&metadata));

@@ -43,6 +43,10 @@ const CLOCK_FILE: &str = "/clock.rs";
 const WALL_CLOCK: [&str; 3] = ["SystemTime::now", "Timestamp::now", "Zoned::now"];
 /// Programs for developers: no part of the operator.
 const TOOLS: [&str; 2] = ["crates/kollect-testkit/", "xtask/"];
+const COMMANDS: [&str; 2] = ["crates/kollect-cli/src/", "crates/kollect/src/"];
+/// The second writes log lines as JSON, which has escapes of its own.
+const WRITERS: [&str; 2] = ["crates/kollect-cli/src/terminal/output.rs", "crates/kollect/src/logging.rs"];
+const STREAMS: [&str; 5] = ["io::stdout", "io::stderr", "println!", "eprint!", " print!"];
 const MACHINE_PATHS: [&str; 4] = ["/home/", "/root/", "/Users/", "/work/"];
 
 /// A Rust file of the repository.
@@ -158,6 +162,15 @@ pub(crate) fn wall_clock(file: &Source) -> Vec<Finding> {
     file.each_word(&WALL_CLOCK, |word| format!("`{word}` outside the clock's file"))
 }
 
+/// Commands write to the standard streams in one place, which cleans what a terminal would obey.
+pub(crate) fn one_writer(file: &Source) -> Vec<Finding> {
+    let of_commands = COMMANDS.iter().any(|folder| file.path.starts_with(folder));
+    if file.is_test() || !of_commands || WRITERS.contains(&file.path.as_str()) {
+        return Vec::new();
+    }
+    file.each_word(&STREAMS, |word| format!("`{word}` outside {}", WRITERS[0]))
+}
+
 /// Ticket numbers and paths of one machine mean nothing to the next reader.
 pub(crate) fn private_references(file: &Source) -> Vec<Finding> {
     if file.path.ends_with("tidy/sources.rs") {
@@ -224,6 +237,15 @@ mod tests {
         assert!(purity(&source("crates/kollect-export/src/lanes.rs", text)).is_empty());
         assert_eq!(wall_clock(&source("crates/kollect/src/a.rs", "SystemTime::now()")).len(), 1);
         assert!(wall_clock(&source("crates/kollect/src/clock.rs", "SystemTime::now()")).is_empty());
+    }
+
+    #[test]
+    fn a_second_place_that_writes_to_a_terminal_is_found() {
+        let text = "//! A.\neprintln!(\"x\");\nstd::io::stdout().lock();\n";
+        let found = one_writer(&source("crates/kollect-cli/src/diff/print.rs", text));
+        assert_eq!(found.len(), 2);
+        assert!(one_writer(&source("crates/kollect-cli/src/terminal/output.rs", text)).is_empty());
+        assert!(one_writer(&source("crates/kollect-testkit/src/demo/mod.rs", text)).is_empty());
     }
 
     #[test]
