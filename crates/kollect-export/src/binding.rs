@@ -7,12 +7,15 @@ use crate::binding_compare::{Part, is_decided};
 use crate::binding_files::FileCycle;
 use crate::binding_rows::{Cursor, RowCycle};
 use crate::layout::{DocumentSpec, PathIndex};
-use crate::{Cadence, Class, ExportSettings, Landed, Moment, SinkError, backoff};
+use crate::{Cadence, Class, DependsOn, ExportSettings, Landed, Moment, SinkError, backoff};
 use kollect_model::{TargetKey, Version};
 use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A terminal failure of the backend is tried again this often when no probe says earlier that something changed.
+const RECHECK_BACKEND: Duration = Duration::from_mins(10);
 
 /// The schedule and progress of one binding.
 #[derive(Debug)]
@@ -27,7 +30,9 @@ pub struct Binding {
     index: PathIndex,
     failures: u32,
     retry_at: Option<Moment>,
-    stopped: bool,
+    stop: Option<DependsOn>,
+    /// The latest cycle was refused by the breaker.
+    refused: bool,
     running: bool,
     /// The sink or its destination changed while a cycle ran: what the cycle learned is void.
     void: bool,
@@ -78,7 +83,8 @@ impl Binding {
             index: PathIndex::default(),
             failures: 0,
             retry_at: None,
-            stopped: false,
+            stop: None,
+            refused: false,
             running: false,
             void: false,
             cycles: 0,
@@ -90,7 +96,7 @@ impl Binding {
         self.view = view;
         self.failures = 0;
         self.retry_at = None;
-        self.stopped = false;
+        self.stop = None;
         self.cadence.spec_changed(interval, now);
         if !same_sink {
             self.doubt();
@@ -100,7 +106,7 @@ impl Binding {
     /// The wanted view changed, and nothing else.
     pub fn view_changed(&mut self, view: View, now: Moment) {
         self.view = view;
-        self.cadence.changed(now);
+        self.changed(now);
     }
 
     /// Forgets how far the sink is: the next cycle compares.
@@ -109,14 +115,30 @@ impl Binding {
         self.void = self.running;
     }
 
-    /// Something of the view may have changed.
+    /// Something of the view may have changed. Ends a failure that depended on the rows; its back-off stays.
     pub fn changed(&mut self, now: Moment) {
         self.cadence.changed(now);
+        self.stop.take_if(|stop| *stop == DependsOn::Rows);
+    }
+
+    /// The backend may have changed (a probe passed, a file of another binding went): ends a failure that depended on it.
+    pub fn backend_changed(&mut self, now: Moment) {
+        if self.stop.take_if(|stop| *stop == DependsOn::Backend).is_some() {
+            self.retry_at = None;
+            self.cadence.changed(now);
+        }
+    }
+
+    /// The breaker of the sink closed: a refused binding need not wait any longer.
+    pub fn readmit(&mut self) {
+        if std::mem::take(&mut self.refused) {
+            self.retry_at = None;
+        }
     }
 
     /// When the next cycle may start; `None` while there is nothing to do or no use in trying.
     pub fn due(&self) -> Option<Moment> {
-        if self.running || self.stopped {
+        if self.running || matches!(self.stop, Some(DependsOn::Spec | DependsOn::Rows)) {
             return None;
         }
         let due = self.cadence.due()?;
@@ -141,9 +163,9 @@ impl Binding {
         self.cadence.begin();
     }
 
-    /// Whether a failure stopped the binding until its spec changes.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped
+    /// What has to change after a terminal failure.
+    pub fn stop(&self) -> Option<DependsOn> {
+        self.stop
     }
 
     /// Whether what the running cycle learns is void.
@@ -151,7 +173,7 @@ impl Binding {
         self.void
     }
 
-    /// The moment of the next retry after a transient failure.
+    /// The earliest moment of the next attempt after a failure.
     pub fn retry_at(&self) -> Option<Moment> {
         self.retry_at
     }
@@ -226,6 +248,18 @@ impl Binding {
         Ok(())
     }
 
+    /// A cycle ended without a result, by a panic or because its task was dropped: what it did is unknown.
+    pub fn abandon(&mut self, store: &Store, now: Moment, jitter: f64) {
+        if !self.running {
+            return;
+        }
+        self.index = PathIndex::default();
+        let error = SinkError::transient("panic", "the export cycle ended without a result").maybe_landed();
+        let ending = Ending { verdict: Verdict::Failed(&error), now, jitter };
+        let owed = self.owed.clone();
+        self.settle(store, (Cursor::Unknown, owed), true, ending);
+    }
+
     /// A row cycle is over.
     pub fn end_rows(&mut self, store: &Store, cycle: RowCycle, ending: Ending<'_>) {
         let touched = cycle.touched();
@@ -238,6 +272,7 @@ impl Binding {
         let void = std::mem::take(&mut self.void);
         let mut doubtful = void;
         self.running = false;
+        self.refused = false;
         match ending.verdict {
             Verdict::Done => {
                 self.owed = owed;
@@ -255,6 +290,7 @@ impl Binding {
             }
             Verdict::Refused(wait) => {
                 self.cadence.failed(ending.now);
+                self.refused = true;
                 self.retry_at = Some(ending.now + wait + Duration::from_secs(1).mul_f64(ending.jitter.clamp(0.0, 1.0)));
             }
         }
@@ -266,13 +302,20 @@ impl Binding {
     }
 
     fn fail(&mut self, error: &SinkError, now: Moment, jitter: f64) {
-        self.cadence.failed(now);
-        match error.class {
-            Class::Transient { retry_after } => {
-                self.failures = self.failures.saturating_add(1);
-                self.retry_at = Some(now + backoff(self.failures, jitter, retry_after));
-            }
-            Class::Terminal | Class::Forbidden => self.stopped = true,
+        self.failures = self.failures.saturating_add(1);
+        let wait = match (error.class, error.depends_on) {
+            (Class::Transient { retry_after }, _) => backoff(self.failures, jitter, retry_after),
+            (_, DependsOn::Backend) => RECHECK_BACKEND.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)),
+            (_, DependsOn::Rows | DependsOn::Spec) => backoff(self.failures, jitter, None),
+        };
+        self.retry_at = Some(now + wait);
+        let terminal = !matches!(error.class, Class::Transient { .. });
+        self.stop = terminal.then_some(error.depends_on);
+        if self.stop != Some(DependsOn::Rows) {
+            self.cadence.failed(now);
+        } else if self.cadence.due().is_some() {
+            // Rows changed while the cycle ran: it may not have seen them.
+            self.stop = None;
         }
     }
 }

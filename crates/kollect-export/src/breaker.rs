@@ -1,8 +1,8 @@
-//! The circuit breaker of one sink: spares an ill backend and fails its bindings fast.
+//! The circuit breaker of one sink: spares an unavailable backend and fails its bindings fast.
 //!
 //! Pure: time comes in as a value.
 
-use crate::{Class, Moment, SinkError};
+use crate::{Class, Landed, Moment, SinkError};
 use std::time::Duration;
 
 /// Transient failures in a row that open the breaker.
@@ -24,6 +24,8 @@ pub enum Breaker {
         until: Moment,
         /// An attempt is out; if it never reports back, the next may try at this moment.
         probing: bool,
+        /// The latest failure of the backend: what a refused binding reports as its cause.
+        cause: Box<SinkError>,
     },
 }
 
@@ -38,45 +40,51 @@ impl Breaker {
     pub fn admit(&mut self, now: Moment) -> Result<(), SinkError> {
         match self {
             Self::Closed { .. } => Ok(()),
-            Self::Open { until, probing } if now >= *until => {
+            Self::Open { until, probing, .. } if now >= *until => {
                 *until = now + OPEN_FOR;
                 *probing = true;
                 Ok(())
             }
-            Self::Open { until, .. } => {
+            Self::Open { until, cause, .. } => {
                 let wait = until.saturating_sub(now);
-                let mut error = SinkError::transient(
-                    "circuit breaker",
-                    format!(
-                        "sink circuit breaker open: {TRIP_AFTER} attempts failed in a row; next attempt in {} s",
-                        wait.as_secs() + 1
-                    ),
+                let message = format!(
+                    "{} (sink circuit breaker open: {TRIP_AFTER} attempts failed in a row; next attempt in {} s)",
+                    cause.message,
+                    wait.as_secs() + 1
                 );
-                error.class = Class::Transient { retry_after: Some(wait) };
-                Err(error)
+                let class = Class::Transient { retry_after: Some(wait) };
+                Err(SinkError { class, message, landed: Landed::No, local: true, ..cause.as_ref().clone() })
             }
         }
     }
 
-    /// An attempt got a definite answer from the backend: success, or a refusal that retrying does not change.
-    pub fn answered(&mut self) {
-        *self = Self::default();
+    /// Takes the result of an attempt. `true` when this closed an open breaker, so that refused bindings may try again.
+    pub fn record(&mut self, error: Option<&SinkError>, now: Moment) -> bool {
+        match error {
+            Some(error) if error.local => self.release(now),
+            Some(error) if matches!(error.class, Class::Transient { .. }) => self.failed(error, now),
+            // A definite answer: success, or a refusal that retrying does not change.
+            _ => return matches!(std::mem::take(self), Self::Open { .. }),
+        }
+        false
     }
 
     /// An attempt failed in a way that may go away by itself.
-    pub fn failed(&mut self, now: Moment) {
+    fn failed(&mut self, error: &SinkError, now: Moment) {
+        let cause = Box::new(error.clone());
         *self = match self {
             Self::Closed { failures } if *failures + 1 < TRIP_AFTER => Self::Closed { failures: *failures + 1 },
-            Self::Open { until, probing: false } => Self::Open { until: *until, probing: false },
-            _ => Self::Open { until: now + OPEN_FOR, probing: false },
+            Self::Open { until, probing: false, .. } => Self::Open { until: *until, probing: false, cause },
+            _ => Self::Open { until: now + OPEN_FOR, probing: false, cause },
         };
     }
 
-    /// Takes the result of an attempt.
-    pub fn record(&mut self, error: Option<&SinkError>, now: Moment) {
-        match error.map(|error| error.class) {
-            Some(Class::Transient { .. }) => self.failed(now),
-            _ => self.answered(),
+    /// An attempt ended without reaching the backend: if it was the probe, the next attempt may probe.
+    fn release(&mut self, now: Moment) {
+        if let Self::Open { until, probing, .. } = self
+            && std::mem::take(probing)
+        {
+            *until = now;
         }
     }
 }
@@ -125,9 +133,37 @@ mod tests {
 
     #[test]
     fn a_probe_that_never_reports_back_does_not_hold_the_breaker_open_for_ever() {
-        let mut breaker = Breaker::Open { until: at(10), probing: false };
+        let cause = Box::new(SinkError::transient("connect", "refused"));
+        let mut breaker = Breaker::Open { until: at(10), probing: false, cause };
         breaker.admit(at(10)).unwrap();
         assert!(breaker.admit(at(39)).is_err());
         breaker.admit(at(40)).unwrap();
+    }
+
+    #[test]
+    fn a_refused_attempt_reports_the_latest_failure_of_the_backend() {
+        let mut breaker = Breaker::default();
+        for second in 0..5 {
+            let error = SinkError::transient("connect", format!("refused {second}")).maybe_landed();
+            breaker.record(Some(&error), at(second));
+        }
+        let refused = breaker.admit(at(5)).unwrap_err();
+        assert_eq!((refused.stage, refused.landed), ("connect", Landed::No));
+        assert!(refused.message.starts_with("refused 4 (sink circuit breaker open"), "{refused}");
+    }
+
+    #[test]
+    fn failures_inside_this_process_neither_open_the_breaker_nor_use_up_its_probe() {
+        let mut breaker = Breaker::default();
+        let busy = SinkError::transient("pool", "every connection of the pool is in use").local();
+        for second in 0..50 {
+            breaker.record(Some(&busy), at(second));
+        }
+        assert_eq!(breaker, Breaker::default());
+        let cause = Box::new(SinkError::transient("connect", "refused"));
+        let mut breaker = Breaker::Open { until: at(10), probing: false, cause };
+        breaker.admit(at(10)).unwrap();
+        breaker.record(Some(&busy), at(11));
+        breaker.admit(at(11)).unwrap();
     }
 }

@@ -4,12 +4,12 @@
 //! The rule behind all of it: a sink says what it holds, Kollect sends the difference, and the cursor moves only after
 //! the backend acknowledged.
 
+use crate::SinkError;
 use kollect_model::{Change, Digest, RowId};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Which of the three sink kinds.
@@ -128,7 +128,7 @@ pub struct Cycle<'a> {
     pub number: u64,
     /// Fencing number of the writer; see [`WriteRight::fence`].
     pub fence: u64,
-    /// Set when the process stops or the lane's deadline passed. Check it between steps.
+    /// Cancelled when the binding changes or leaves, when the process stops, or at the deadline. Check it between steps.
     pub cancel: &'a CancellationToken,
     /// Progress of this cycle.
     pub progress: &'a Progress,
@@ -145,12 +145,12 @@ impl Cycle<'_> {
     /// Fails when this process may no longer write. Call right before every commit step.
     pub fn check_right(&self) -> Result<(), SinkError> {
         if self.cancel.is_cancelled() {
-            return Err(SinkError::transient("cancelled", "the export was stopped before it wrote"));
+            return Err(SinkError::transient("cancelled", "the export was stopped before it wrote").local());
         }
         if self.right.may_write() {
             return Ok(());
         }
-        Err(SinkError::transient("lease", "this process is no longer the leader, so it did not write"))
+        Err(SinkError::transient("lease", "this process is no longer the leader, so it did not write").local())
     }
 }
 
@@ -221,97 +221,6 @@ pub struct Rejected {
 pub struct Probe {
     /// One sentence for the condition message.
     pub message: String,
-}
-
-/// What kind of trouble; decides everything downstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Goes away by itself. Retried with back-off.
-    Transient {
-        /// The backend's own wish, if it said one.
-        retry_after: Option<Duration>,
-    },
-    /// Needs a changed spec, Secret or backend. Not retried.
-    Terminal,
-    /// Kubernetes refused access.
-    Forbidden,
-}
-
-impl Class {
-    /// The value of the `error_class` label and log key.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Transient { .. } => "transient",
-            Self::Terminal => "terminal",
-            Self::Forbidden => "forbidden",
-        }
-    }
-}
-
-/// Whether a failed attempt may have changed the backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Landed {
-    /// Certainly nothing changed.
-    No,
-    /// It may have: compare before the next write.
-    Unknown,
-}
-
-/// A failed attempt. The message must already be free of credentials and values.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{stage}: {message}")]
-pub struct SinkError {
-    /// What decides the reaction.
-    pub class: Class,
-    /// Whether something may have been written.
-    pub landed: Landed,
-    /// What was attempted, e.g. `connect`, `git push`, `commit`.
-    pub stage: &'static str,
-    /// Stable reason of a terminal error, e.g. `LayoutCollision`; `None` means `ExportTerminal`.
-    pub reason: Option<&'static str>,
-    /// What happened and what to do, in plain words.
-    pub message: String,
-    /// The destination itself is not there, so nothing is held in it.
-    pub absent: bool,
-}
-
-impl SinkError {
-    /// An error that goes away by itself; nothing landed.
-    pub fn transient(stage: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            class: Class::Transient { retry_after: None },
-            landed: Landed::No,
-            stage,
-            reason: None,
-            message: message.into(),
-            absent: false,
-        }
-    }
-    /// An error that needs a change by the user; nothing landed.
-    pub fn terminal(stage: &'static str, message: impl Into<String>) -> Self {
-        Self { class: Class::Terminal, ..Self::transient(stage, message) }
-    }
-    /// A file that is too large to be read back.
-    pub fn too_large_to_read(path: &str, size: u64) -> Self {
-        let why = "and Kollect reads back at most";
-        let advice = "delete it, or have everything in it permitted and served again, and set a smaller maxExportBytes";
-        Self::terminal("read", format!("{path} has {size} bytes {why} {LARGEST_READ}: {advice}"))
-    }
-    /// The same error with a stable reason.
-    pub fn with_reason(mut self, reason: &'static str) -> Self {
-        self.reason = Some(reason);
-        self
-    }
-    /// The same error because the destination itself is not there.
-    pub fn of_absent_destination(mut self) -> Self {
-        self.absent = true;
-        self
-    }
-    /// The same error when the attempt may have changed the backend.
-    pub fn maybe_landed(mut self) -> Self {
-        self.landed = Landed::Unknown;
-        self
-    }
 }
 
 /// A backend that takes rows.
@@ -424,7 +333,9 @@ pub trait FileSink: Send + Sync + 'static {
     /// The content of a file that [`FileSink::held`] reported in this cycle, as it is now; `None` when it is gone or not
     /// in the record. More than [`LARGEST_READ`] bytes are refused with [`SinkError::too_large_to_read`].
     async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError>;
-    /// Makes the batches of a lane durable, one result per batch in order. One bad batch must not fail its neighbours.
+    /// Makes the batches of a lane durable, one result per batch in order. Batches fail one by one: a batch that is
+    /// refused, or whose own `cycle.cancel` is cancelled before it is sent, gets an error in its place and the others are
+    /// written. Ask `check_right` of each cycle; end the whole job early only when every cycle is cancelled.
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>>;
     /// Deletes every file in the record, and the record.
     async fn forget(&self, cycle: &Cycle<'_>, batch: FileBatch) -> Result<Receipt, SinkError>;

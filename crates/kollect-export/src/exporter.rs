@@ -13,6 +13,7 @@ use kollect_store::{Store, StoreObserver};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -200,37 +201,86 @@ impl Exporter {
         }
     }
 
-    /// Removes a binding, with or without its data. After a failure to forget, the binding exports nothing any more and
-    /// this may be called again; [`Removal::Leave`] always succeeds.
-    pub async fn remove_binding(&self, id: &BindingId, removal: Removal) -> Result<Receipt, SinkError> {
-        let Some(slot) = self.slots.read().get(id).cloned() else { return Ok(Receipt::default()) };
-        let (done, answer) = oneshot::channel();
-        {
-            let mut state = slot.state.lock();
-            state.leaving = true;
-            state.removal = Some(PendingRemoval { removal, done });
-            if let Some(cancel) = &state.cancel {
+    /// Ends a binding and leaves its data where it is. It has ended when this returns: setting it again makes a new one.
+    pub fn leave_binding(&self, id: &BindingId) {
+        let known = self.slots.read().get(id).cloned();
+        if let Some(slot) = known {
+            let mut slots = self.slots.write();
+            let cancel = {
+                let mut state = slot.state.lock();
+                state.leaving = true;
+                state.removal = None;
+                state.cancel.take()
+            };
+            self.drop_slot(&mut slots, &slot);
+            drop(slots);
+            if let Some(cancel) = cancel {
                 cancel.cancel();
             }
         }
-        slot.lane.read().bell.notify_one();
-        let stopped = || SinkError::transient("remove", "the exporter stopped before the binding was removed");
-        tokio::select! {
-            answer = answer => answer.unwrap_or_else(|_| {
-                Err(SinkError::transient("remove", "the binding was set again before it was removed"))
-            }),
-            () = self.stopping.cancelled() => Err(stopped()),
+    }
+
+    /// Ends a binding, with or without its data. It exports nothing any more from the call on, whenever the returned
+    /// future is polled; setting it again brings it back. After a failure to remove the data the exporter does not have
+    /// the binding any more: to try again, set it and remove it again.
+    pub fn remove_binding(
+        &self,
+        id: &BindingId,
+        removal: Removal,
+    ) -> impl Future<Output = Result<Receipt, SinkError>> + Send + 'static {
+        let (done, answer) = oneshot::channel();
+        let known = self.slots.read().get(id).cloned();
+        match (known, removal) {
+            (None, _) => drop(done.send(Ok(Receipt::default()))),
+            (Some(_), Removal::Leave) => {
+                self.leave_binding(id);
+                drop(done.send(Ok(Receipt::default())));
+            }
+            (Some(slot), Removal::Forget) => {
+                let mut state = slot.state.lock();
+                state.leaving = true;
+                state.removal = Some(PendingRemoval { done });
+                if let Some(cancel) = &state.cancel {
+                    cancel.cancel();
+                }
+                drop(state);
+                slot.lane.read().bell.notify_one();
+            }
+        }
+        let stopping = self.stopping.clone();
+        async move {
+            tokio::select! {
+                biased;
+                answer = answer => answer.unwrap_or_else(|_| {
+                    Err(SinkError::transient("remove", "the binding was set again before it was removed").local())
+                }),
+                () = stopping.cancelled() => {
+                    Err(SinkError::transient("remove", "the exporter stopped before the binding was removed").local())
+                }
+            }
         }
     }
 
-    /// Takes a binding out of all maps.
-    pub(crate) fn drop_slot(&self, slot: &Arc<Slot>) {
+    /// Takes a binding out of all maps, unless it was set again since it began to leave.
+    pub(crate) fn drop_if_leaving(&self, slot: &Arc<Slot>) {
+        let mut slots = self.slots.write();
+        if slot.state.lock().leaving {
+            self.drop_slot(&mut slots, slot);
+        }
+    }
+
+    fn drop_slot(&self, slots: &mut HashMap<BindingId, Arc<Slot>>, slot: &Arc<Slot>) {
         let (reader, targets) = {
             let state = slot.state.lock();
             (state.binding.reader(), state.spec.view.targets.clone())
         };
-        self.slots.write().remove(&slot.id);
-        slot.lane.read().members.lock().remove(&slot.id);
+        if !slots.get(&slot.id).is_some_and(|now| Arc::ptr_eq(now, slot)) {
+            return;
+        }
+        slots.remove(&slot.id);
+        let lane = slot.lane.read().clone();
+        lane.members.lock().remove(&slot.id);
+        lane.bell.notify_one();
         self.index(slot, &targets, &[]);
         self.store.drop_reader(reader);
     }
@@ -244,13 +294,40 @@ impl Exporter {
 
     /// Compares with what the sink holds, at the next time that the cadence allows.
     pub fn compare(&self, id: &BindingId) {
-        let Some(slot) = self.slots.read().get(id).cloned() else { return };
+        let known = self.slots.read().get(id).cloned();
+        if let Some(slot) = known {
+            self.compare_slot(&slot);
+        }
+    }
+
+    pub(crate) fn compare_slot(&self, slot: &Slot) {
         {
             let mut state = slot.state.lock();
             state.binding.doubt();
             state.binding.changed(self.clock.now());
         }
         slot.lane.read().bell.notify_one();
+    }
+
+    /// A probe of the sink passed: its bindings that stopped for a fault of the backend try again.
+    pub fn probe_passed(&self, sink: &SinkKey) {
+        let now = self.clock.now();
+        self.each_slot(|slot| slot.id.sink == *sink, |state| state.binding.backend_changed(now));
+    }
+
+    /// Changes the binding of every slot that `of` chooses, and wakes its lane.
+    pub(crate) fn each_slot(&self, of: impl Fn(&Slot) -> bool, mut act: impl FnMut(&mut SlotState)) {
+        let chosen: Vec<_> = self.slots.read().values().filter(|slot| of(slot)).cloned().collect();
+        for slot in chosen {
+            act(&mut slot.state.lock());
+            slot.lane.read().bell.notify_one();
+        }
+    }
+
+    /// The bindings that are not leaving, apart from one.
+    pub(crate) fn others(&self, than: &BindingId) -> Vec<Arc<Slot>> {
+        let slots = self.slots.read();
+        slots.values().filter(|slot| slot.id != *than && !slot.state.lock().leaving).cloned().collect()
     }
 
     /// Starts the lanes.

@@ -2,8 +2,8 @@
 
 use crate::lane::LaneKey;
 use crate::{
-    Binding, BindingId, BindingSpec, BindingState, BindingStatus, Clock, ExportSettings, Moment, Receipt, Rejected,
-    Removal, SinkError,
+    Binding, BindingId, BindingSpec, BindingState, BindingStatus, Clock, DependsOn, ExportSettings, Moment, Receipt,
+    Rejected, SinkError,
 };
 use kollect_model::RowId;
 use kollect_store::Store;
@@ -45,15 +45,15 @@ pub(crate) struct SlotState {
     /// Cancels the running cycle.
     pub(crate) cancel: Option<CancellationToken>,
     pub(crate) removal: Option<PendingRemoval>,
-    /// It does not export any more: it is being removed, or was told to forget and could not.
+    /// Its data is being removed: it does not export any more.
     pub(crate) leaving: bool,
     /// The current wait was reported as debounced.
     pub(crate) told: bool,
 }
 
+/// What waits for the data of a binding to be removed.
 #[derive(Debug)]
 pub(crate) struct PendingRemoval {
-    pub(crate) removal: Removal,
     pub(crate) done: oneshot::Sender<Result<Receipt, SinkError>>,
 }
 
@@ -186,7 +186,9 @@ impl SlotState {
     fn state(&self, store: &Store, settings: &ExportSettings, clock: &Clock) -> BindingState {
         let now = clock.now();
         if let Some((error, since)) = &self.report.failure {
-            let retry = self.binding.retry_at().filter(|_| !self.binding.is_stopped());
+            // A failure that depends on the rows or on a spec has no time of its own.
+            let timed = matches!(self.binding.stop(), None | Some(DependsOn::Backend));
+            let retry = self.binding.retry_at().filter(|_| timed);
             let retry_at = retry.map(|at| clock.wall() + at.saturating_sub(now));
             return BindingState::Failed { error: error.clone(), since: *since, retry_at };
         }

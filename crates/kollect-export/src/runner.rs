@@ -4,8 +4,8 @@ use crate::exporter_slot::{Lane, PendingRemoval, Slot, Tally};
 use crate::lane::{Due, due};
 use crate::runner_watch::watched;
 use crate::{
-    Cycle, Ending, Exporter, Moment, Outcome, OutcomeResult, Progress, Receipt, Removal, Sink, SinkError, Verdict,
-    binding_files, runner_files, runner_rows,
+    Cycle, Ending, Exporter, Moment, Outcome, OutcomeResult, Progress, Receipt, Round, Shared, Sink, SinkError,
+    Verdict, binding_files, runner_files, runner_rows, shared,
 };
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -149,29 +149,67 @@ impl Trouble {
 }
 
 /// Asks the breaker of the slot's sink.
-pub(crate) fn admit(exporter: &Exporter, slot: &Slot) -> Result<(), Trouble> {
-    let now = exporter.clock.now();
-    exporter.with_breaker(&slot.id.sink, |breaker| breaker.admit(now)).map_err(Trouble::Refused)
+pub(crate) fn admit(exporter: &Exporter, round: &mut Round, slot: &Slot) -> Result<(), Trouble> {
+    let (now, sink) = (exporter.clock.now(), &slot.id.sink);
+    exporter.with_breaker(sink, |breaker| round.admit(sink, breaker, now)).map_err(Trouble::Refused)
+}
+
+/// Brings a cycle to an end whatever happens: dropped without [`Running::conclude`], the binding tries again later
+/// instead of waiting for a cycle that nothing runs any more.
+pub(crate) struct Running {
+    exporter: Arc<Exporter>,
+    slot: Arc<Slot>,
+    concluded: bool,
+}
+
+impl Running {
+    pub(crate) fn new(exporter: &Arc<Exporter>, slot: &Arc<Slot>) -> Self {
+        Self { exporter: exporter.clone(), slot: slot.clone(), concluded: false }
+    }
+
+    /// See [`conclude`].
+    pub(crate) fn conclude(
+        mut self,
+        round: &mut Round,
+        result: Result<Tally, Trouble>,
+        (touched, started): (bool, Moment),
+        end: impl FnOnce(&mut crate::Binding, Ending<'_>),
+    ) {
+        conclude(&self.exporter, round, &self.slot, result, (touched, started), end);
+        self.concluded = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.concluded {
+            let mut state = self.slot.state.lock();
+            state.cancel = None;
+            state.binding.abandon(&self.exporter.store, self.exporter.clock.now(), fastrand::f64());
+        }
+    }
 }
 
 /// Writes down what came of a cycle and tells it. `end` gives the cycle back to the binding.
-pub(crate) fn conclude(
+fn conclude(
     exporter: &Exporter,
+    round: &mut Round,
     slot: &Slot,
     result: Result<Tally, Trouble>,
     (touched, started): (bool, Moment),
     end: impl FnOnce(&mut crate::Binding, Ending<'_>),
 ) {
     let now = exporter.clock.now();
+    let mut closed = false;
     let outcome = {
         let mut guard = slot.state.lock();
         let state = &mut *guard;
         state.cancel = None;
         // The binding left or got another sink while the cycle ran.
         let superseded = state.leaving || state.binding.is_void();
-        if touched && !superseded {
-            let error = result.as_ref().err().map(Trouble::error);
-            exporter.with_breaker(&slot.id.sink, |breaker| breaker.record(error, now));
+        if touched && !superseded && !matches!(result, Err(Trouble::Refused(_))) {
+            let (error, sink) = (result.as_ref().err().map(Trouble::error), &slot.id.sink);
+            closed = exporter.with_breaker(sink, |breaker| round.record(sink, breaker, error, now));
         }
         let verdict = match &result {
             Ok(_) => Verdict::Done,
@@ -207,6 +245,9 @@ pub(crate) fn conclude(
     if let Some(outcome) = outcome {
         exporter.tell(&outcome);
     }
+    if closed {
+        exporter.each_slot(|other| other.id.sink == slot.id.sink, |state| state.binding.readmit());
+    }
     // The binding may have moved to another lane meanwhile.
     slot.lane.read().bell.notify_one();
 }
@@ -229,16 +270,32 @@ pub(crate) fn not_ready(exporter: &Exporter, slot: &Slot, why: String) {
 }
 
 async fn remove(exporter: &Arc<Exporter>, slot: &Arc<Slot>, removal: PendingRemoval) {
-    let PendingRemoval { removal, done } = removal;
-    let result = match removal {
-        Removal::Leave => Ok(Receipt::default()),
-        Removal::Forget => forget(exporter, slot).await,
+    let result = forget_unless_shared(exporter, slot).await;
+    // Also after a failure: a binding that nothing removes again would keep its tombstones for ever.
+    exporter.drop_if_leaving(slot);
+    // The caller may not wait for the answer.
+    let _ = removal.done.send(result);
+}
+
+/// Removes the data of a binding, unless a binding that stays owns the same rows.
+async fn forget_unless_shared(exporter: &Arc<Exporter>, slot: &Arc<Slot>) -> Result<Receipt, SinkError> {
+    let spec = slot.state.lock().spec.clone();
+    let concerned = |of: &[Shared]| {
+        let mut others = exporter.others(&slot.id);
+        others.retain(|other| of.contains(&shared(&spec, &other.state.lock().spec)));
+        others
     };
-    if result.is_ok() && slot.state.lock().leaving {
-        exporter.drop_slot(slot);
+    let owners = concerned(&[Shared::Rows]);
+    let result = if owners.is_empty() { forget(exporter, slot).await } else { Ok(Receipt::default()) };
+    // Asked again: a binding may have come while the sink was busy.
+    for other in concerned(&[Shared::Rows, Shared::Perhaps]) {
+        exporter.compare_slot(&other);
     }
-    // Nobody listening any more is fine.
-    let _ = done.send(result);
+    for other in concerned(&[Shared::Paths]) {
+        other.state.lock().binding.backend_changed(exporter.clock.now());
+        other.lane.read().bell.notify_one();
+    }
+    result
 }
 
 async fn forget(exporter: &Arc<Exporter>, slot: &Arc<Slot>) -> Result<Receipt, SinkError> {

@@ -1,16 +1,18 @@
 //! Drives the due file bindings of a lane: each is planned by itself, then all are written together.
 
 use crate::exporter_slot::{Slot, Tally};
-use crate::runner::{Trouble, admit, conclude, not_ready};
+use crate::runner::{Running, Trouble, admit, not_ready};
 use crate::runner_watch::watched;
 use crate::{
-    Cycle, Exporter, FileBatch, FileCycle, FileSink, FileStep, Moment, Progress, Receipt, Sink, SinkError, kill_point,
+    Cycle, Exporter, FileBatch, FileCycle, FileSink, FileStep, Moment, Progress, Receipt, Round, Sink, SinkError,
+    kill_point,
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// One binding of the lane on its way through a cycle.
 struct Member {
+    running: Running,
     slot: Arc<Slot>,
     sink: Arc<dyn FileSink>,
     files: FileCycle,
@@ -32,10 +34,10 @@ impl Member {
         }
     }
 
-    fn conclude(self, exporter: &Exporter, result: Result<Tally, Trouble>) {
+    fn conclude(self, exporter: &Exporter, round: &mut Round, result: Result<Tally, Trouble>) {
         let touched = self.files.touched();
         let result = result.map(|tally| Tally { checksum: self.files.checksum().map(str::to_owned), ..tally });
-        conclude(exporter, &self.slot, result, (touched, self.started), |binding, ending| {
+        self.running.conclude(round, result, (touched, self.started), |binding, ending| {
             binding.end_files(&exporter.store, self.files, ending);
         });
     }
@@ -43,21 +45,21 @@ impl Member {
 
 /// Runs one cycle of every due binding.
 pub(crate) async fn cycles(exporter: &Arc<Exporter>, slots: Vec<Arc<Slot>>) {
-    let mut ready = Vec::new();
+    let (mut ready, mut round) = (Vec::new(), Round::default());
     for slot in slots {
         let Some(member) = begin(exporter, slot) else { continue };
-        match plan(exporter, member).await {
+        match plan(exporter, &mut round, member).await {
             (member, Ok(Some(batch))) => ready.push((member, batch)),
-            (member, Ok(None)) => member.conclude(exporter, Ok(Tally::default())),
-            (member, Err(trouble)) => member.conclude(exporter, Err(trouble)),
+            (member, Ok(None)) => member.conclude(exporter, &mut round, Ok(Tally::default())),
+            (member, Err(trouble)) => member.conclude(exporter, &mut round, Err(trouble)),
         }
     }
     if !ready.is_empty() {
-        write(exporter, ready).await;
+        write(exporter, &mut round, ready).await;
     }
 }
 
-fn begin(exporter: &Exporter, slot: Arc<Slot>) -> Option<Member> {
+fn begin(exporter: &Arc<Exporter>, slot: Arc<Slot>) -> Option<Member> {
     let cancel = exporter.abort.child_token();
     let begun = {
         let mut guard = slot.state.lock();
@@ -76,13 +78,18 @@ fn begin(exporter: &Exporter, slot: Arc<Slot>) -> Option<Member> {
         }
         Ok((files, sink, number)) => {
             let started = exporter.clock.now();
-            Some(Member { slot, sink, files, number, cancel, progress: Progress::default(), started })
+            let running = Running::new(exporter, &slot);
+            Some(Member { running, slot, sink, files, number, cancel, progress: Progress::default(), started })
         }
     }
 }
 
 /// Reads the record if needed and says what to write; `None` when nothing is to be written.
-async fn plan(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<Option<FileBatch>, Trouble>) {
+async fn plan(
+    exporter: &Arc<Exporter>,
+    round: &mut Round,
+    mut member: Member,
+) -> (Member, Result<Option<FileBatch>, Trouble>) {
     let mut admitted = false;
     loop {
         let planned = step(exporter, member).await;
@@ -93,7 +100,7 @@ async fn plan(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<O
             Ok(step) => step,
         };
         if !admitted {
-            if let Err(refused) = admit(exporter, &member.slot) {
+            if let Err(refused) = admit(exporter, round, &member.slot) {
                 return (member, Err(refused));
             }
             admitted = true;
@@ -115,7 +122,9 @@ async fn step(exporter: &Arc<Exporter>, mut member: Member) -> (Member, Result<F
     let planned = tokio::task::spawn_blocking(move || {
         let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| member.files.step(&store)));
         let step = step.unwrap_or_else(|_| {
-            Err(SinkError::transient("panic", "planning the files panicked; see the log for the place").maybe_landed())
+            Err(SinkError::transient("panic", "planning the files panicked; see the log for the place")
+                .maybe_landed()
+                .local())
         });
         (member, step)
     });
@@ -151,16 +160,24 @@ async fn read_file(exporter: &Exporter, member: &mut Member, path: &str) -> Resu
     Ok(())
 }
 
-async fn write(exporter: &Arc<Exporter>, ready: Vec<(Member, FileBatch)>) {
+async fn write(exporter: &Arc<Exporter>, round: &mut Round, ready: Vec<(Member, FileBatch)>) {
     let (members, batches): (Vec<Member>, Vec<FileBatch>) = ready.into_iter().unzip();
     let sink = members[0].sink.clone();
-    // One binding that is cancelled must not take its neighbours along, so the write has a token of its own.
+    // A member that is cancelled fails alone. The lane's own token ends the whole write: at the deadline and at the stop.
     let cancel = exporter.abort.child_token();
     let results = {
         let lane = members.iter().map(|member| member.cycle(exporter)).zip(batches).collect::<Vec<_>>();
         let work = async {
             kill_point("sent");
-            let results = sink.apply(lane).await;
+            let mut apply = sink.apply(lane);
+            let results = tokio::select! {
+                biased;
+                results = &mut apply => results,
+                () = cancel.cancelled() => {
+                    members.iter().for_each(|member| member.cancel.cancel());
+                    apply.await
+                }
+            };
             kill_point("acked");
             results
         };
@@ -181,6 +198,6 @@ async fn write(exporter: &Arc<Exporter>, ready: Vec<(Member, FileBatch)>) {
             tally.add(receipt);
             tally
         });
-        member.conclude(exporter, result);
+        member.conclude(exporter, round, result);
     }
 }

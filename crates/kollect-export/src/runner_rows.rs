@@ -1,9 +1,9 @@
 //! Drives one cycle of a row binding against its sink.
 
 use crate::exporter_slot::{Slot, Tally};
-use crate::runner::{Trouble, admit, conclude, not_ready};
+use crate::runner::{Running, Trouble, admit, not_ready};
 use crate::runner_watch::watched;
-use crate::{Cycle, Exporter, Progress, RowBatch, RowCycle, RowSink, RowStep, Sink, SinkError, kill_point};
+use crate::{Cycle, Exporter, Progress, Round, RowBatch, RowCycle, RowSink, RowStep, Sink, SinkError, kill_point};
 use kollect_model::RowId;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,16 +26,17 @@ pub(crate) async fn cycle(exporter: &Arc<Exporter>, slot: &Arc<Slot>) {
         Ok(begun) => begun,
         Err(wait) => return not_ready(exporter, slot, wait.why),
     };
-    let progress = Progress::default();
+    let running = Running::new(exporter, slot);
+    let (progress, mut round) = (Progress::default(), Round::default());
     let cycle =
         Cycle { of: &slot.id, number, fence, cancel: &cancel, progress: &progress, right: exporter.right.as_ref() };
     let work = Drive { exporter, slot, sink: sink.as_ref(), cycle, rejected: rejected.into_iter().collect() };
-    let driven = work.run(&mut rows);
+    let driven = work.run(&mut rows, &mut round);
     let result =
         watched(&exporter.clock, exporter.settings.export_timeout, &|| progress.ticks(), &cancel, driven).await;
     let result = result.unwrap_or_else(|error| Err(Trouble::Failed(error)));
     let touched = rows.touched();
-    conclude(exporter, slot, result, (touched, started), |binding, ending| {
+    running.conclude(&mut round, result, (touched, started), |binding, ending| {
         binding.end_rows(&exporter.store, rows, ending);
     });
 }
@@ -49,21 +50,21 @@ struct Drive<'a> {
 }
 
 impl Drive<'_> {
-    async fn run(&self, rows: &mut RowCycle) -> Result<Tally, Trouble> {
+    async fn run(&self, rows: &mut RowCycle, round: &mut Round) -> Result<Tally, Trouble> {
         let store = &*self.exporter.store;
         let mut tally = Tally::default();
         let mut admitted = false;
         loop {
             let step = rows.step(store);
             if !admitted && !matches!(step, RowStep::Done) {
-                admit(self.exporter, self.slot)?;
+                admit(self.exporter, round, self.slot)?;
                 admitted = true;
             }
             match step {
                 RowStep::Done => return Ok(tally),
                 RowStep::Outrun => {
                     let message = "changes come faster than the sink can be compared; the next attempt starts again";
-                    return Err(Trouble::Failed(SinkError::transient("compare", message)));
+                    return Err(Trouble::Failed(SinkError::transient("compare", message).local()));
                 }
                 RowStep::CheckIntact => {
                     let intact = self.sink.intact(&self.cycle).await.map_err(Trouble::Failed)?;

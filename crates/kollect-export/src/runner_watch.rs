@@ -28,7 +28,7 @@ pub(crate) async fn watched<T>(
         tokio::select! {
             biased;
             result = &mut work => return result.map_err(|panic| panicked(panic.as_ref())),
-            () = cancel.cancelled() => break SinkError::transient("cancelled", "the export was stopped"),
+            () = cancel.cancelled() => break SinkError::transient("cancelled", "the export was stopped").local(),
             () = clock.sleep_until(look_again) => {}
         }
         let moved = ticks();
@@ -50,5 +50,5 @@ fn panicked(panic: &(dyn Any + Send)) -> SinkError {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("unknown"), "an export cycle panicked");
     // The text of a panic may quote row values, so it stays out of statuses.
-    SinkError::transient("panic", "the export cycle panicked; see the log for the place").maybe_landed()
+    SinkError::transient("panic", "the export cycle panicked; see the log for the place").maybe_landed().local()
 }

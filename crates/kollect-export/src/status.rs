@@ -83,7 +83,7 @@ pub enum BindingState {
         error: SinkError,
         /// Since when attempts fail.
         since: SystemTime,
-        /// The next attempt; `None` when only a changed spec helps.
+        /// The next attempt without a change of what the failure depends on; `None` when there is none.
         retry_at: Option<SystemTime>,
     },
 }

@@ -176,7 +176,7 @@ impl Control {
         // The reference names a sink of another namespace now: what the old one holds is left there.
         let known = self.inventories.get(key).and_then(|state| state.bindings.get(name));
         if let Some(old) = known.map(|known| known.id.clone()).filter(|old| *old != spec.id) {
-            self.leave_binding(old);
+            self.exporter.leave_binding(&old);
         }
         let state = self.inventories.entry(key.clone()).or_default();
         if state.leaving.iter().any(|(other, place)| other == name || *place == spec.destination) {
@@ -214,15 +214,7 @@ impl Control {
         let Some(state) = self.inventories.get_mut(key) else { return };
         if let Some(spec) = state.bindings.remove(name) {
             state.resting.insert(name.to_owned(), spec);
-            self.leave_binding(id.clone());
+            self.exporter.leave_binding(id);
         }
-    }
-
-    fn leave_binding(&self, id: BindingId) {
-        let exporter = self.exporter.clone();
-        tokio::spawn(async move {
-            // Leaving never fails: it only ends the binding's task.
-            let _ = exporter.remove_binding(&id, kollect_export::Removal::Leave).await;
-        });
     }
 }

@@ -118,16 +118,10 @@ impl Control {
     }
 
     /// Ends bindings of an inventory object that is already gone; what they exported stays.
-    pub(crate) fn leave(&self, key: &NamespacedName, bindings: Vec<BindingSpec>) {
-        let exporter = self.exporter.clone();
-        let key = key.clone();
-        tokio::spawn(async move {
-            for spec in bindings {
-                if let Err(error) = exporter.remove_binding(&spec.id, Removal::Leave).await {
-                    tracing::warn!(inventory = %key, sink = %spec.id.sink, %error, "binding not ended cleanly");
-                }
-            }
-        });
+    pub(crate) fn leave<'b>(&self, bindings: impl Iterator<Item = &'b BindingSpec>) {
+        for spec in bindings {
+            self.exporter.leave_binding(&spec.id);
+        }
     }
 
     fn start_cleanup(

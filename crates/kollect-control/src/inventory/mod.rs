@@ -58,7 +58,7 @@ impl Control {
         self.note_cleanups(object);
         let Some(inventory) = self.find_inventory(&key) else {
             if let Some(state) = self.inventories.remove(&key) {
-                self.leave(&key, state.bindings.into_values().collect());
+                self.leave(state.bindings.values());
             }
             return self.gone(object);
         };

@@ -29,7 +29,7 @@ pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 
 use crate::encode::manifest::copy_of;
 use crate::encode::{Content, Format};
-use crate::{Body, FileChange, HeldFile, InventoryKey, SinkError};
+use crate::{Body, DependsOn, FileChange, HeldFile, InventoryKey, SinkError};
 use kollect_model::{Change, Digest, Row, canonical_cmp};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -228,9 +228,10 @@ impl LayoutError {
         }
     }
 
-    /// As the outcome of a cycle: terminal, and nothing landed.
+    /// As the outcome of a cycle: terminal until the rows change, and nothing landed.
     pub fn into_sink_error(self) -> SinkError {
-        SinkError { reason: self.reason(), ..SinkError::terminal("layout", self.to_string()) }
+        let error = SinkError::terminal("layout", self.to_string()).depending_on(DependsOn::Rows);
+        SinkError { reason: self.reason(), ..error }
     }
 }
 

@@ -5,4 +5,5 @@
 mod bench;
 mod carried;
 mod files;
+mod healing;
 mod rows;

@@ -150,7 +150,8 @@ async fn a_terminal_failure_stops_the_binding_until_its_configuration_changes() 
     bench.exporter.set_binding(spec.clone());
     bench.store.upsert(row("a", "one", "u0", 9));
     let status = bench.exporter.status(&spec.id).unwrap();
-    assert!(matches!(status.state, BindingState::Failed { retry_at: None, .. }), "{status:?}");
+    let soon = std::time::SystemTime::now() + Duration::from_mins(5);
+    assert!(matches!(status.state, BindingState::Failed { retry_at: Some(at), .. } if at > soon), "{status:?}");
     assert_eq!(rows_in(&memory).len(), 0);
     spec.config_version = 2;
     bench.exporter.set_binding(spec);
@@ -223,6 +224,7 @@ async fn a_removed_binding_forgets_its_rows_or_leaves_them() {
     bench.store.upsert(row("a", "one", "u0", 9));
     bench.exported().await;
     assert_eq!(one.counts().0, 5, "a binding that could not forget exports nothing any more");
+    bench.exporter.set_binding(rows_to("one", sink(&faulty), Duration::ZERO));
     assert_eq!(bench.exporter.remove_binding(&first, Removal::Forget).await.unwrap().rows, 5);
     bench.exporter.remove_binding(&second, Removal::Leave).await.unwrap();
     assert_eq!((rows_in(&one).len(), rows_in(&two).len()), (0, 5));
