@@ -2,6 +2,7 @@
 //!
 //! Separate as the one way from an object to the attributes of a row. It must not decide which objects are collected.
 
+use crate::budget::{self, StopSwitch};
 use crate::error::{CompileError, ErrorClass, EvalError, ExtractError, PathError};
 use crate::expression::{Expression, Input, Written};
 use crate::helm::Wanted;
@@ -33,10 +34,37 @@ struct Attribute {
     expression: Expression,
 }
 
-/// Memory that is used again for the next object.
-#[derive(Debug, Default)]
+/// Memory that is used again for the next object, and the limits of the work on each.
+#[derive(Debug)]
 pub struct Scratch {
     out: Vec<u8>,
+    max_row_bytes: usize,
+    switch: StopSwitch,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new(budget::DEFAULT_MAX_ROW_BYTES)
+    }
+}
+
+impl Scratch {
+    /// For rows of at most `max_row_bytes`.
+    pub fn new(max_row_bytes: usize) -> Self {
+        Self { out: Vec::new(), max_row_bytes, switch: StopSwitch::default() }
+    }
+
+    /// Stops what is evaluated with this scratch, from another thread.
+    pub fn stop_switch(&self) -> StopSwitch {
+        self.switch.clone()
+    }
+
+    /// Starts the work on an object for one target: predicates, then [`Extractor::extract_matched`], share its budget.
+    ///
+    /// All of it runs on the thread that calls this.
+    pub fn begin(&mut self) {
+        budget::begin(&self.switch, self.max_row_bytes);
+    }
 }
 
 /// Scratch memory larger than this is given back.
@@ -109,6 +137,12 @@ impl Extractor {
 
     /// The attributes of `object` as canonical JSON.
     pub fn extract(&self, object: &Value, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
+        scratch.begin();
+        self.extract_matched(object, scratch)
+    }
+
+    /// As [`Extractor::extract`], with what predicates have left of the budget since [`Scratch::begin`].
+    pub fn extract_matched(&self, object: &Value, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
         let visible = self.visibility.of_object(object, self.copy_reached);
         let input = Input::new(object, &visible, &self.keys, &self.helm);
         let out = &mut scratch.out;

@@ -1,0 +1,208 @@
+//! What the work on one object may cost, whichever expression language spends it.
+//!
+//! Kept per thread, because the CEL interpreter passes no context to its functions; an evaluation never leaves its
+//! thread. Steps are granted in small portions, so that spending costs one subtraction and the stop switch is read
+//! once per portion.
+
+use crate::error::{ErrorClass, EvalError};
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Steps per object and target. A step is at most about 100 ns of a release build, so all of them are below 250 ms.
+pub(crate) const MAX_STEPS: u64 = 1_000_000;
+/// Steps between two looks at the stop switch.
+const PORTION: u64 = 4096;
+/// Bytes that cost as much as one step when they are copied or searched once.
+const BYTES_PER_STEP: usize = 64;
+/// Most bytes that one CEL expression may build, what it drops again included.
+pub(crate) const MAX_BUILT: usize = 4 << 20;
+/// Most bytes of the attributes of one row, unless `--max-row-bytes` says otherwise.
+pub const DEFAULT_MAX_ROW_BYTES: usize = 1 << 20;
+
+/// A limit that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Exceeded {
+    #[error("the object takes more than {MAX_STEPS} steps; read less of it, loop less or search shorter texts")]
+    Steps,
+    #[error("the expression builds more than {MAX_BUILT} bytes; build less, or read less of the object")]
+    Built,
+    #[error("the row is larger than {0} bytes; read less of the object, or raise --max-row-bytes")]
+    Row(usize),
+    #[error("the evaluation was stopped because it took too long; read less of the object")]
+    Stopped,
+}
+
+impl From<Exceeded> for EvalError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::new(ErrorClass::Limit, Cow::Owned(exceeded.to_string()))
+    }
+}
+
+/// Stops an evaluation from another thread, for a watchdog with a clock.
+///
+/// Evaluations are numbered; a number that is stopped too late names one that is over, and stops nothing.
+#[derive(Clone, Debug, Default)]
+pub struct StopSwitch(Arc<Runs>);
+
+#[derive(Debug, Default)]
+struct Runs {
+    current: AtomicU64,
+    stopped: AtomicU64,
+}
+
+impl StopSwitch {
+    /// The number of the evaluation that runs, or ran last. It changes with every object and target.
+    pub fn current(&self) -> u64 {
+        self.0.current.load(Ordering::Relaxed)
+    }
+
+    /// Has the evaluation fail as one that met a limit, within about a millisecond, if it still runs.
+    pub fn stop(&self, evaluation: u64) {
+        self.0.stopped.store(evaluation, Ordering::Relaxed);
+    }
+
+    fn next(&self) -> u64 {
+        // Only the thread of the evaluation counts.
+        let next = self.0.current.load(Ordering::Relaxed) + 1;
+        self.0.current.store(next, Ordering::Relaxed);
+        next
+    }
+
+    fn stops(&self, evaluation: u64) -> bool {
+        self.0.stopped.load(Ordering::Relaxed) == evaluation
+    }
+}
+
+thread_local! {
+    /// Steps left of the portion.
+    static LEFT: Cell<u64> = const { Cell::new(0) };
+    /// Steps left beside the portion.
+    static RESERVE: Cell<u64> = const { Cell::new(MAX_STEPS) };
+    static BUILT: Cell<usize> = const { Cell::new(0) };
+    static MAX_ROW: Cell<usize> = const { Cell::new(DEFAULT_MAX_ROW_BYTES) };
+    static EXCEEDED: Cell<Option<Exceeded>> = const { Cell::new(None) };
+    static SWITCH: RefCell<Option<(StopSwitch, u64)>> = const { RefCell::new(None) };
+}
+
+/// Starts the work on an object for one target.
+pub(crate) fn begin(switch: &StopSwitch, max_row: usize) {
+    let evaluation = switch.next();
+    SWITCH.with_borrow_mut(|kept| match kept {
+        Some((known, number)) if Arc::ptr_eq(&known.0, &switch.0) => *number = evaluation,
+        _ => *kept = Some((switch.clone(), evaluation)),
+    });
+    MAX_ROW.set(max_row);
+    reset();
+}
+
+/// Gives back all steps.
+pub(crate) fn reset() {
+    LEFT.set(0);
+    RESERVE.set(MAX_STEPS);
+    BUILT.set(0);
+    EXCEEDED.set(None);
+}
+
+/// Spends `steps`, or fails when there are not enough left.
+pub(crate) fn charge(steps: usize) -> Result<(), Exceeded> {
+    let (left, steps) = (LEFT.get(), steps as u64);
+    if steps <= left {
+        LEFT.set(left - steps);
+        return Ok(());
+    }
+    next_portion(steps - left)
+}
+
+#[cold]
+fn next_portion(more: u64) -> Result<(), Exceeded> {
+    LEFT.set(0);
+    check()?;
+    let reserve = RESERVE.get();
+    if more > reserve {
+        return Err(fail(Exceeded::Steps));
+    }
+    if SWITCH.with_borrow(|kept| kept.as_ref().is_some_and(|(switch, evaluation)| switch.stops(*evaluation))) {
+        return Err(fail(Exceeded::Stopped));
+    }
+    let portion = (reserve - more).min(PORTION);
+    RESERVE.set(reserve - more - portion);
+    LEFT.set(portion);
+    Ok(())
+}
+
+/// Spends what it takes to copy or search `bytes` once.
+pub(crate) fn charge_bytes(bytes: usize) -> Result<(), Exceeded> {
+    charge(1 + bytes / BYTES_PER_STEP)
+}
+
+/// Starts an expression that builds values.
+pub(crate) fn start_building() {
+    BUILT.set(0);
+}
+
+/// Spends `bytes` of what an expression may build, before it is built.
+pub(crate) fn build(bytes: usize) -> Result<(), Exceeded> {
+    let built = BUILT.get().saturating_add(bytes);
+    BUILT.set(built);
+    if built > MAX_BUILT { Err(fail(Exceeded::Built)) } else { charge_bytes(bytes) }
+}
+
+/// Fails when the row has become too large.
+pub(crate) fn check_row(written: usize) -> Result<(), Exceeded> {
+    let most = MAX_ROW.get();
+    if written > most { Err(fail(Exceeded::Row(most))) } else { Ok(()) }
+}
+
+/// Fails when a limit was met, also where an expression has caught the error.
+pub(crate) fn check() -> Result<(), Exceeded> {
+    EXCEEDED.get().map_or(Ok(()), Err)
+}
+
+/// From here on nothing can be spent.
+#[cold]
+fn fail(exceeded: Exceeded) -> Exceeded {
+    LEFT.set(0);
+    RESERVE.set(0);
+    EXCEEDED.set(Some(exceeded));
+    exceeded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_budget_stays_spent_until_the_next_object() {
+        begin(&StopSwitch::default(), 10);
+        assert_eq!(charge(MAX_STEPS as usize), Ok(()));
+        assert_eq!(charge(1), Err(Exceeded::Steps));
+        assert_eq!((charge(1), check()), (Err(Exceeded::Steps), Err(Exceeded::Steps)));
+        begin(&StopSwitch::default(), 10);
+        assert_eq!((charge(usize::MAX), charge(1)), (Err(Exceeded::Steps), Err(Exceeded::Steps)));
+        begin(&StopSwitch::default(), 10);
+        assert_eq!((check_row(10), check_row(11)), (Ok(()), Err(Exceeded::Row(10))));
+        begin(&StopSwitch::default(), 10);
+        assert_eq!((build(MAX_BUILT), build(1)), (Ok(()), Err(Exceeded::Built)));
+    }
+
+    #[test]
+    fn another_thread_stops_the_evaluation_that_it_means_and_no_other() {
+        let switch = StopSwitch::default();
+        begin(&switch, 10);
+        let first = switch.current();
+        begin(&switch, 10);
+        let spend = || (0..10).try_for_each(|_| charge(PORTION as usize));
+        let stop = |evaluation| {
+            let switch = switch.clone();
+            std::thread::spawn(move || switch.stop(evaluation)).join().unwrap();
+        };
+        stop(first);
+        assert_eq!(spend(), Ok(()), "the first is over");
+        stop(switch.current());
+        assert_eq!(spend(), Err(Exceeded::Stopped));
+        begin(&switch, 10);
+        assert_eq!(spend(), Ok(()));
+    }
+}
