@@ -8,6 +8,7 @@ mod cluster;
 mod collect;
 mod connection_test;
 mod crash;
+mod hostile_load;
 mod isolation;
 mod leader;
 mod lifecycle;
