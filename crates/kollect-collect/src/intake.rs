@@ -9,7 +9,7 @@ use crate::feed::{CLUSTER_SCOPED_HOME, Entry, Feed, Table};
 use crate::matching::{Head, Lazy};
 use crate::namespaces::{FactsCell, NamespaceFacts};
 use crate::observe::{CollectErrorClass, CollectObserver};
-use kollect_extract::Scratch;
+use kollect_extract::{Scratch, StopSwitch};
 use kollect_model::{Cause, ObjectKey, Row, RowId, Uid};
 use kollect_store::Store;
 use serde_json::Value;
@@ -22,12 +22,11 @@ pub(crate) struct Intake {
     observer: Arc<dyn CollectObserver>,
     scratch: Scratch,
     ceiling: Option<Arc<Ceiling>>,
-    stop: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Intake {
     pub(crate) fn new(store: Arc<Store>, facts: Arc<FactsCell>, observer: Arc<dyn CollectObserver>) -> Self {
-        Self { store, facts, observer, scratch: Scratch::default(), ceiling: None, stop: Arc::default() }
+        Self { store, facts, observer, scratch: Scratch::default(), ceiling: None }
     }
 
     /// Keeps to a limit of memory.
@@ -35,9 +34,9 @@ impl Intake {
         Self { ceiling: Some(ceiling), ..self }
     }
 
-    /// Set from outside, it ends the evaluation that is under way as one that exceeds its limits.
-    pub(crate) fn stop_flag(&self) -> Arc<std::sync::atomic::AtomicBool> {
-        self.stop.clone()
+    /// Ends the evaluation that is under way, from another thread, as one that exceeds its limits.
+    pub(crate) fn stop_switch(&self) -> StopSwitch {
+        self.scratch.stop_switch()
     }
 
     /// An object that exists.

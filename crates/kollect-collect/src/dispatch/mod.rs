@@ -76,7 +76,7 @@ impl Dispatcher {
         for number in 0..workers {
             let (sender, jobs) = mpsc::channel(queue.div_ceil(workers).max(1));
             let intake = intake();
-            let pulse = Arc::new(Pulse::new(intake.stop_flag()));
+            let pulse = Arc::new(Pulse::new(intake.stop_switch()));
             let worker = Worker { intake, pulse: pulse.clone(), shared: shared.clone() };
             worker.start(number, jobs, Handle::current(), cancel.clone(), tasks.token())?;
             queues.push(sender);

@@ -3,57 +3,31 @@
 //! The budget of the expressions ends an evaluation long before; this is for what the budget does not foresee. It counts
 //! processor time, so that a slow or busy machine never makes a sound object fail.
 
-use parking_lot::Mutex;
+use kollect_extract::StopSwitch;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Processor time that one object may take, over all its targets.
+/// Processor time that one object may take for one target.
 const LIMIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What a worker is doing.
+/// What the watchdog knows of a worker.
 pub(super) struct Pulse {
-    /// Ends the evaluation that is under way.
-    stop: Arc<AtomicBool>,
+    switch: StopSwitch,
     /// The kernel's number of the thread; 0 before it runs.
     thread: AtomicI32,
-    job: Mutex<Job>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Job {
-    number: u64,
-    busy: bool,
 }
 
 impl Pulse {
-    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { stop, thread: AtomicI32::new(0), job: Mutex::default() }
+    pub(super) fn new(switch: StopSwitch) -> Self {
+        Self { switch, thread: AtomicI32::new(0) }
     }
 
+    /// Called on the worker's thread.
     pub(super) fn begin_thread(&self) {
         self.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Release);
-    }
-
-    pub(super) fn begin_job(&self) {
-        let mut job = self.job.lock();
-        job.number += 1;
-        job.busy = true;
-        self.stop.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn end_job(&self) {
-        self.job.lock().busy = false;
-    }
-
-    /// Stops the job of that number, unless it has ended.
-    fn stop(&self, number: u64) {
-        let job = self.job.lock();
-        if job.busy && job.number == number {
-            self.stop.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Processor time of the thread so far; real time where the kernel does not tell.
@@ -65,9 +39,9 @@ impl Pulse {
     }
 }
 
-/// The job that a worker was last seen with, and the processor time of its thread at that moment.
+/// The evaluation that a worker was last seen with, and the processor time of its thread at that moment.
 struct Seen {
-    number: u64,
+    evaluation: u64,
     spent: Duration,
 }
 
@@ -86,49 +60,44 @@ pub(super) async fn run(pulses: Vec<Arc<Pulse>>) {
 }
 
 fn check(pulse: &Pulse, seen: &mut Option<Seen>, began: Instant, limit: Duration) {
-    let job = *pulse.job.lock();
-    if !job.busy {
-        *seen = None;
-        return;
-    }
-    let spent = pulse.spent(began);
+    let evaluation = pulse.switch.current();
     match seen {
-        Some(before) if before.number == job.number => {
-            if spent.saturating_sub(before.spent) >= limit {
-                pulse.stop(job.number);
+        Some(before) if before.evaluation == evaluation => {
+            // A worker that waits spends nothing.
+            if pulse.spent(began).saturating_sub(before.spent) >= limit {
+                pulse.switch.stop(evaluation);
             }
         }
-        _ => *seen = Some(Seen { number: job.number, spent }),
+        _ => *seen = Some(Seen { evaluation, spent: pulse.spent(began) }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kollect_extract::Scratch;
 
     const SHORT: Duration = Duration::from_millis(50);
 
     #[test]
-    fn only_the_job_that_takes_the_processor_for_too_long_is_stopped() {
-        let stop = Arc::new(AtomicBool::new(false));
-        let pulse = Pulse::new(stop.clone());
+    fn only_an_evaluation_that_takes_the_processor_for_too_long_is_stopped() {
+        let mut scratch = Scratch::default();
+        let pulse = Pulse::new(scratch.stop_switch());
         let (began, mut seen) = (Instant::now(), None);
         pulse.begin_thread();
-        pulse.begin_job();
+        scratch.begin();
         check(&pulse, &mut seen, began, SHORT);
         std::thread::sleep(2 * SHORT);
         check(&pulse, &mut seen, began, SHORT);
-        assert!(!stop.load(Ordering::Relaxed), "waiting is not working");
+        assert!(!scratch.is_stopped(), "waiting is not working");
         let until = pulse.spent(began) + SHORT;
         while pulse.spent(began) < until {
             std::hint::black_box(began);
         }
         check(&pulse, &mut seen, began, SHORT);
-        assert!(stop.load(Ordering::Relaxed));
-        pulse.end_job();
-        pulse.begin_job();
-        assert!(!stop.load(Ordering::Relaxed), "the next job begins afresh");
-        pulse.stop(1);
-        assert!(!stop.load(Ordering::Relaxed), "a job that has ended cannot be stopped any more");
+        assert!(scratch.is_stopped());
+        scratch.begin();
+        check(&pulse, &mut seen, began, SHORT);
+        assert!(!scratch.is_stopped(), "the next evaluation begins afresh");
     }
 }

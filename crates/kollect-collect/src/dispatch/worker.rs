@@ -53,9 +53,7 @@ impl Worker {
                 Job::Barrier(done) => drop(done.try_send(())),
                 Job::Object { feed, deleted, raw, _room } => {
                     let began = Instant::now();
-                    self.pulse.begin_job();
                     self.take(&feed, deleted, &raw);
-                    self.pulse.end_job();
                     let depth = self.shared.depth.fetch_sub(1, Ordering::Relaxed) - 1;
                     self.shared.observer.queue_depth(depth);
                     self.shared.observer.dispatched(began.elapsed());
