@@ -63,6 +63,11 @@ impl StopSwitch {
         self.0.stopped.store(evaluation, Ordering::Relaxed);
     }
 
+    /// Whether the evaluation that runs, or ran last, was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stops(self.current())
+    }
+
     fn next(&self) -> u64 {
         // Only the thread of the evaluation counts.
         let next = self.0.current.load(Ordering::Relaxed) + 1;

@@ -89,15 +89,15 @@ mod tests {
         check(&pulse, &mut seen, began, SHORT);
         std::thread::sleep(2 * SHORT);
         check(&pulse, &mut seen, began, SHORT);
-        assert!(!scratch.is_stopped(), "waiting is not working");
+        assert!(!pulse.switch.is_stopped(), "waiting is not working");
         let until = pulse.spent(began) + SHORT;
         while pulse.spent(began) < until {
             std::hint::black_box(began);
         }
         check(&pulse, &mut seen, began, SHORT);
-        assert!(scratch.is_stopped());
+        assert!(pulse.switch.is_stopped());
         scratch.begin();
         check(&pulse, &mut seen, began, SHORT);
-        assert!(!scratch.is_stopped(), "the next evaluation begins afresh");
+        assert!(!pulse.switch.is_stopped(), "the next evaluation begins afresh");
     }
 }
