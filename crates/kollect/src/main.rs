@@ -27,7 +27,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(
     name = "kollect",
     version,
-    after_help = "kollect COMMAND --help has examples and the exit status of each command.\n\n\
+    after_help = "kollect COMMAND --help has examples and options.\n\n\
+Exit status:\n  0  done\n  1  something was found or left out, as the command's --help says; operator: it cannot run\n  \
+2  wrong arguments or input, or nothing could be done\n\n\
 Example:\n  kollect init --kind Deployment --namespace shop --sample web\n  \
 kollect collect --config examples/collect --from examples/manifests\n  \
 kollect crds | kubectl apply --server-side -f -\n  kollect operator --leader-elect"
@@ -81,9 +83,13 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            // Nothing of it is seen but by the operator, whose log may be JSON.
-            tracing::error!("{error:#}");
-            Screen::new(ColorChoice::Auto).error(chain(error.as_ref()));
+            let why = chain(error.as_ref());
+            // Where a log was started, it may be JSON for a program.
+            if tracing::dispatcher::has_been_set() {
+                tracing::error!("{why}");
+            } else {
+                Screen::new(ColorChoice::Auto).error(why);
+            }
             ExitCode::from(failed)
         }
     }

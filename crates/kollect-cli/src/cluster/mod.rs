@@ -2,14 +2,15 @@
 //!
 //! Separate from collecting, which watches. It must not write to a cluster or keep anything of it.
 
+use crate::terminal::chain;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kollect_model::Gvk;
 use kube::api::{ApiResource, DynamicObject, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiCapabilities, Discovery, Scope};
 use kube::{Api, Client, Config};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Time for a connection.
@@ -34,20 +35,23 @@ pub struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The kubeconfig.
-    #[error("reading the kubeconfig{}: {source}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
-    Kubeconfig {
-        /// The file, when one was named.
-        path: Option<PathBuf>,
-        /// Why not.
-        source: kube::config::KubeconfigError,
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
+    /// A context that the kubeconfig lacks.
+    #[error("--context: the kubeconfig has no context {context:?}; it has {known}")]
+    Unknown {
+        /// Which.
+        context: String,
+        /// What is there.
+        known: String,
     },
     /// The context.
-    #[error("context {context:?} of the kubeconfig: {source}")]
+    #[error("context {context:?} of the kubeconfig: {why}")]
     Context {
         /// Which.
         context: String,
         /// Why not.
-        source: kube::config::KubeconfigError,
+        why: String,
     },
     /// The client.
     #[error("making a client for context {context:?}: {source}")]
@@ -76,17 +80,37 @@ pub fn kubeconfig(path: Option<&Path>) -> Result<Kubeconfig, ConnectError> {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
     };
-    read.map_err(|source| ConnectError::Kubeconfig { path: path.map(Path::to_owned), source })
+    read.map_err(|error| ConnectError::Kubeconfig(why(&error)))
+}
+
+/// What is wrong with a kubeconfig, and what to do. Nothing of its content is repeated: it holds credentials.
+pub fn why(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, path) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("there is no file {}; name another with --kubeconfig or $KUBECONFIG", path.display())
+        }
+        KubeconfigError::ReadConfig(error, path) => format!("reading {}: {error}", path.display()),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(place) => format!("line {}, column {}: it is no kubeconfig in YAML", place.line(), place.column()),
+            None => "it is no kubeconfig in YAML".to_owned(),
+        },
+        other => chain(other),
+    }
 }
 
 /// Connects by a context, the current one when none is named.
 pub async fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Cluster, ConnectError> {
     let file = kubeconfig(path)?;
     let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
+    let known: Vec<&str> = file.contexts.iter().map(|context| context.name.as_str()).collect();
+    if !known.contains(&name.as_str()) {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(ConnectError::Unknown { context: name, known });
+    }
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(file, &options)
         .await
-        .map_err(|source| ConnectError::Context { context: name.clone(), source })?;
+        .map_err(|error| ConnectError::Context { context: name.clone(), why: why(&error) })?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());

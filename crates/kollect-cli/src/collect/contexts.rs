@@ -2,8 +2,9 @@
 //!
 //! Separate because it contacts nobody.
 
+use crate::cluster::why;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,8 +15,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Clusters that cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ContextError {
-    #[error("--kubeconfig: {place}: {source}")]
-    Kubeconfig { place: String, source: kube::config::KubeconfigError },
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
     #[error("--context: the kubeconfig has no context {name:?}; it has {known}")]
     Unknown { name: String, known: String },
     #[error("--context: no context matches {patterns}; the kubeconfig has {known}")]
@@ -26,8 +27,8 @@ pub(super) enum ContextError {
     Nowhere,
     #[error("the kubeconfig has no current context: choose one with --context")]
     NoCurrent,
-    #[error("context {name:?}: {source}")]
-    Unusable { name: String, source: kube::config::KubeconfigError },
+    #[error("context {name:?} of the kubeconfig: {why}")]
+    Unusable { name: String, why: String },
 }
 
 /// One cluster to collect from.
@@ -58,7 +59,7 @@ pub(super) async fn find(
     for name in names {
         let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
-        let config = config.map(tuned).map_err(|source| ContextError::Unusable { name: name.clone(), source });
+        let config = config.map(tuned).map_err(|error| ContextError::Unusable { name: name.clone(), why: why(&error) });
         contexts.push(Context { name, config });
     }
     Ok((contexts, unmatched))
@@ -73,17 +74,16 @@ fn tuned(mut config: Config) -> Config {
 
 /// The kubeconfig; `None` when there is none and none is needed.
 fn read(named: Option<&Path>, needed: bool) -> Result<Option<Kubeconfig>, ContextError> {
+    let failed = |error: KubeconfigError| ContextError::Kubeconfig(why(&error));
     if let Some(path) = named {
-        let place = path.display().to_string();
-        return Kubeconfig::read_from(path).map(Some).map_err(|source| ContextError::Kubeconfig { place, source });
+        return Kubeconfig::read_from(path).map(Some).map_err(failed);
     }
     let set = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
     let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     if !set && !needed && !usual.is_some_and(|path| path.is_file()) {
         return Ok(None);
     }
-    let place = if set { "$KUBECONFIG" } else { "~/.kube/config" }.to_owned();
-    Kubeconfig::read().map(Some).map_err(|source| ContextError::Kubeconfig { place, source })
+    Kubeconfig::read().map(Some).map_err(failed)
 }
 
 /// Names that are wanted, sorted and once each, and the patterns without a match.

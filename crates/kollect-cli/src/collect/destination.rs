@@ -168,6 +168,7 @@ fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> an
             "--path-template: with several contexts it must contain {{cluster}}, else they would share files"
         );
     }
+    anyhow::ensure!(!Path::new(path).is_file(), "--output: {path} is a file; name a directory, or - to print");
     let given = args.path_template.as_deref();
     let (of_document, of_rows) = if mode == Mode::Document { (given, None) } else { (None, given) };
     let parse = |text: &str, grammar| {

@@ -28,6 +28,11 @@ pub(super) async fn collect(
 ) -> anyhow::Result<Source> {
     let (paths, home, cancel) = (paths.to_vec(), namespace.unwrap_or(HOME).to_owned(), cancel.clone());
     let inputs = tokio::task::spawn_blocking(move || Inputs::open(&paths, &mut io::stdin().lock())).await??;
+    // What a program in front of the pipe would have written is not known to be nothing.
+    anyhow::ensure!(
+        inputs.progress().1 > 0,
+        "--from: there is not one byte to read: if a program should have written it, that one failed"
+    );
     let inputs = Arc::new(inputs);
     let reading = inputs.clone();
     let mut task = tokio::task::spawn_blocking(move || read(&reading, &config, &home, &cancel));

@@ -47,6 +47,10 @@ pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
         }
     }
     screen.say(&screen.line().text(line));
+    if source.rows() == 0 && source.counts.is_some_and(|counts| counts.objects + counts.unwanted > 0) {
+        let why = " no object is one that a target collects: compare kinds, namespaces, labels and rules";
+        screen.say(&screen.line().text("  ").yellow("note").text(why));
+    }
     for planned in source.planned.iter().filter(|planned| planned.suspended) {
         let why = format!(" {}: spec.suspend is true", planned.title);
         screen.say(&screen.line().text("  ").yellow("off").text(why));

@@ -68,7 +68,9 @@ pub enum DiffError {
 /// Runs the command; the answer is the exit status.
 pub fn run(args: &DiffArgs) -> Result<u8, DiffError> {
     let screen = Screen::new(args.color).quiet(args.quiet);
-    // Standard input can be read once.
+    if args.before == "-" && args.after == "-" {
+        return Err(PlaceError::BothStandardInput.into());
+    }
     let (before, after) = if args.before == "-" || args.after == "-" {
         (place::open(&args.before, &args.repo)?, place::open(&args.after, &args.repo)?)
     } else {
@@ -110,6 +112,9 @@ fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
         if files.len() > NAMED {
             screen.say(&screen.line().text(format_args!("  and {} more", files.len() - NAMED)));
         }
+    }
+    if snapshot.rows.is_empty() {
+        screen.warning(format_args!("{name}: there are no rows in it"));
     }
     if snapshot.repeated > 0 {
         let repeated = snapshot.repeated;

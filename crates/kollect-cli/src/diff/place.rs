@@ -26,15 +26,18 @@ pub enum PlaceError {
         /// Why.
         why: String,
     },
+    /// Standard input for both.
+    #[error("A and B cannot both be standard input, which can be read once; write one to a file")]
+    BothStandardInput,
     /// A revision.
-    #[error("reading {place} of the repository {}: {}", repo.display(), source.message())]
+    #[error("reading {place} of the repository {}: {}; --repo names another", repo.display(), error.message())]
     Git {
         /// Which.
         place: String,
         /// Of which repository.
         repo: PathBuf,
-        /// Why not.
-        source: git2::Error,
+        /// Why not. Not a source: its own words are the same ones and numbers.
+        error: git2::Error,
     },
 }
 
@@ -42,10 +45,10 @@ pub enum PlaceError {
 pub(super) fn open(place: &str, repo: &Path) -> Result<Snapshot, PlaceError> {
     let mut snapshot = Snapshot::default();
     if let Some(revision) = place.strip_prefix("git:") {
-        read_revision(&mut snapshot, revision, repo).map_err(|source| PlaceError::Git {
+        read_revision(&mut snapshot, revision, repo).map_err(|error| PlaceError::Git {
             place: place.to_owned(),
             repo: repo.to_owned(),
-            source,
+            error,
         })?;
     } else if place == "-" {
         let mut bytes = Vec::new();

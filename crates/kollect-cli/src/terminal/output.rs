@@ -42,7 +42,7 @@ impl Screen {
 
     /// Shows a line about a failure.
     pub fn alarm(self, line: &Line) {
-        write_error(&format!("{line}\n"));
+        write_error(&format!("{}\n", without_numbers(&line.to_string())));
     }
 
     /// Shows why the command fails. Further lines of the message are indented, so that none looks like one of ours.
@@ -58,7 +58,7 @@ impl Screen {
     }
 
     fn labelled(self, label: Line, message: impl Display) {
-        let message = without_numbers(&message.to_string());
+        let message = message.to_string();
         let mut lines = message.trim_end().lines();
         self.alarm(&label.text(" ").text(lines.next().unwrap_or_default()));
         for line in lines {

@@ -21,6 +21,9 @@ pub enum InputError {
     /// Standard input.
     #[error("reading standard input: {0}")]
     Stdin(std::io::Error),
+    /// Standard input without a text.
+    #[error("standard input is empty: the program that should write to it has failed, or - is not meant")]
+    NoInput,
     /// A directory without manifests.
     #[error("{}: no *.yaml, *.yml or *.json file is in this directory", path.display())]
     Empty {
@@ -37,6 +40,9 @@ pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<So
         if file.as_os_str() == "-" {
             let mut text = Vec::new();
             std::io::stdin().lock().read_to_end(&mut text).map_err(InputError::Stdin)?;
+            if text.iter().all(u8::is_ascii_whitespace) {
+                return Err(InputError::NoInput);
+            }
             sources.push(source("<stdin>".to_owned(), &text));
         } else if file.is_dir() {
             sources.extend(read_directory(file)?);

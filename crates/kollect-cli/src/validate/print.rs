@@ -38,7 +38,10 @@ pub(super) fn text(set: &ObjectSet, findings: &[Finding], args: &ValidateArgs) -
         return Ok(());
     }
     let line = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
-    print_lines(args.color, |out| out.put(&out.line().green("sound:").text(format_args!(" {checked}{line}"))))
+    print_lines(args.color, |out| {
+        let begin = if ours == 0 { out.line().yellow("nothing to check:") } else { out.line().green("sound:") };
+        out.put(&begin.text(format_args!(" {checked}{line}")))
+    })
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -119,6 +119,6 @@ fn an_output_that_cannot_be_written_ends_with_2() {
     let place = Place::with_maps();
     place.maps(&[("shop", "one", "1")]);
     place.write("out", "a file");
-    place.run(&["--from", "manifests", "--output", "out"]).ends(2).says("failed team/maps to out");
+    place.run(&["--from", "manifests", "--output", "out"]).ends(2).says("--output: out is a file; name a directory");
     assert_eq!(place.read("out"), "a file");
 }

@@ -58,20 +58,12 @@ fn records_are_for_programs() {
     assert!(yaml.contains("\ntargetName: maps\n") && yaml.contains("\nenvelope:\n"), "{yaml}");
 }
 
-/// Runs the command on a terminal of its own; the answer is what is seen there.
+/// Runs the command on a terminal; the answer is what is seen there.
 fn on_a_terminal(place: &Place, args: &str, columns: &str) -> String {
-    let program = env!("CARGO_BIN_EXE_kollect");
-    let output = Command::new("script")
-        .args(["--quiet", "--return", "--command", &format!("'{program}' collect --config config {args}"), "/dev/null"])
-        .current_dir(place.path(""))
-        .env("COLUMNS", columns)
-        .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
-        .output()
-        .expect("script (of util-linux) starts");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    text.replace("\r\n", "\n")
+    let line = format!("'{}' collect --config config {args}", env!("CARGO_BIN_EXE_kollect"));
+    let seen = crate::terminal::on_a_terminal(&place.path(""), &line, &[("COLUMNS", columns)], "");
+    assert_eq!(seen.status, 0, "{}", seen.text);
+    seen.text
 }
 
 #[test]
