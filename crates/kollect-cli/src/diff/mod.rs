@@ -113,8 +113,8 @@ fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
             screen.say(&screen.line().text(format_args!("  and {} more", files.len() - NAMED)));
         }
     }
-    if snapshot.rows.is_empty() {
-        screen.warning(format_args!("{name}: there are no rows in it"));
+    if snapshot.has_no_files() {
+        screen.warning(format_args!("{name}: no .json, .ndjson, .yaml or .yml file is in it"));
     }
     if snapshot.repeated > 0 {
         let repeated = snapshot.repeated;

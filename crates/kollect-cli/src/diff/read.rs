@@ -163,6 +163,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether not one file was found.
+    pub fn has_no_files(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Names what an index or manifest says belongs to the snapshot and is not there. One that knows none of the files
     /// speaks of another folder.
     pub fn note_what_is_missing(&mut self) {

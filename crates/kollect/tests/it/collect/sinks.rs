@@ -41,7 +41,7 @@ async fn git_gets_one_commit_per_difference() {
     run(&[]).ends(0).says("unchanged");
     assert_eq!(commits(), "1");
     place.run_with(&["--from", "manifests"], &[("T", "wrong")], "").ends(2).says("failed team/daily");
-    run(&["--output", "-"]).ends(2).says("the configuration has a sink already");
+    run(&["--output", "-"]).ends(2).says("the configuration has a sink, KollectSnapshotSink git");
 }
 
 #[tokio::test(flavor = "multi_thread")]
