@@ -346,6 +346,7 @@ impl Control {
             // Addresses are checked when they are dialed.
             allow_private_sinks: true,
             allow_loopback_sinks: true,
+            ..kollect_rules::RuleSettings::default()
         };
         let Ok(object) = serde_json::to_value(object) else { return Vec::new() };
         let review = kollect_rules::review(&object, &settings, &kollect_rules::Facts::default());

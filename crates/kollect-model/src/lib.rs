@@ -19,7 +19,7 @@ pub use envelope::{
     EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes,
     write_item,
 };
-pub use guard::{Denied, Guard};
+pub use guard::{Cidr, Denied, Guard, NotACidr};
 pub use gvk::Gvk;
 pub use intern::Interner;
 pub use item::{Item, NotAnObject};

@@ -1,7 +1,7 @@
 //! Opens TCP connections to addresses that the guard allows.
 //!
-//! Separate because the check must see the very address that is dialled: a name that resolves differently a moment
-//! later must not get past it. No proxies.
+//! The check sees the very address that is dialled, so a name that resolves differently a moment later does not get
+//! past it. No proxies.
 
 use crate::{Guard, NetError};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Resolves, checks every address, and connects to a checked one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct GuardedDialer {
     guard: Guard,
 }
@@ -22,8 +22,13 @@ impl GuardedDialer {
     }
 
     /// The guard, for clients that must dial themselves.
-    pub fn guard(&self) -> Guard {
-        self.guard
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Whether what the server at the other end says may be repeated. Not known is no.
+    pub fn may_quote(&self, stream: &TcpStream) -> bool {
+        stream.peer_addr().is_ok_and(|peer| self.guard.may_quote(peer.ip()))
     }
 
     /// Addresses of `host`, all of them allowed; one denied address denies the host.
@@ -49,6 +54,17 @@ impl GuardedDialer {
     pub async fn connect(&self, host: &str, port: u16, deadline: Duration) -> Result<TcpStream, NetError> {
         let end = Instant::now() + deadline;
         let addresses = self.resolve(host, port, deadline).await?;
+        let quotable = addresses.iter().all(|address| self.guard.may_quote(address.ip()));
+        self.connect_to(host, &addresses, end, deadline).await.map_err(|error| error.withheld(host, quotable))
+    }
+
+    async fn connect_to(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        end: Instant,
+        deadline: Duration,
+    ) -> Result<TcpStream, NetError> {
         let mut last = NetError::Timeout { what: "connecting", after: deadline };
         for (at, address) in addresses.iter().enumerate() {
             // Each address gets its share of what is left, so that a dead first one cannot use up everything.

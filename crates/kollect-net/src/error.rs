@@ -1,6 +1,6 @@
 //! What can go wrong between here and a server, sorted by whether trying again can help.
 //!
-//! Separate so that every sink maps network trouble to the same class. Messages carry host names, never credentials.
+//! Every sink maps network trouble to the same class by it. Messages carry host names, never credentials.
 
 use kollect_model::Denied;
 use rustls::AlertDescription;
@@ -32,6 +32,16 @@ pub enum NetError {
         host: String,
         /// What the system said.
         why: String,
+    },
+    /// A server at a private address did not give a usable answer. The sentence is the same whatever happened: whoever
+    /// chooses the address must not learn from it what listens where. The operator's log has the cause.
+    #[error(
+        "no usable answer from {host}, which has a private address; check host, port, path, credentials and TLS \
+         settings, and that the server is up (the operator's log has the cause)"
+    )]
+    PrivateServer {
+        /// Host as configured.
+        host: String,
     },
     /// A step took longer than its deadline.
     #[error("{what} made no progress for {after:?}")]
@@ -109,6 +119,24 @@ impl NetError {
         )
     }
 
+    /// The error as the person who chose the address may read it. See [`Self::PrivateServer`].
+    #[must_use]
+    pub fn withheld(self, host: &str, quotable: bool) -> Self {
+        let ours = matches!(
+            self,
+            Self::Denied { .. }
+                | Self::Resolve { .. }
+                | Self::TlsConfig { .. }
+                | Self::Request { .. }
+                | Self::PrivateServer { .. }
+        );
+        if quotable || ours {
+            return self;
+        }
+        tracing::info!(host, cause = %self, "no usable answer from a server at a private address");
+        Self::PrivateServer { host: host.to_owned() }
+    }
+
     /// Sorts an error of a connection that may speak TLS, by the typed causes inside it.
     pub fn from_connection(host: &str, error: &(dyn Error + 'static)) -> Self {
         let host = host.to_owned();
@@ -168,6 +196,23 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_happens_at_a_private_address_reads_the_same() {
+        let host = || "10.0.0.1".to_owned();
+        let errors = [
+            NetError::Connect { host: host(), why: "connection refused".into() },
+            NetError::Timeout { what: "connecting", after: Duration::from_secs(1) },
+            NetError::Broken { host: host(), why: "invalid HTTP version parsed".into() },
+            NetError::Tls { host: host(), why: "not TLS".into() },
+            NetError::TlsVerify { host: host(), why: "expired".into() },
+            NetError::TooLarge { host: host(), limit: 1 },
+        ];
+        let texts = errors.map(|error| error.withheld("10.0.0.1", false).to_string());
+        assert!(texts.iter().all(|text| *text == texts[0] && text.contains("private address")), "{texts:?}");
+        let kept = NetError::Connect { host: host(), why: "refused".into() }.withheld("git.example", true);
+        assert!(matches!(kept, NetError::Connect { .. }), "{kept}");
+    }
 
     #[test]
     fn a_refused_certificate_is_found_inside_io_errors_and_is_terminal() {

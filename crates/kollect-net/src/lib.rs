@@ -13,7 +13,7 @@ mod tls;
 
 pub use dial::GuardedDialer;
 pub use error::NetError;
-pub use kollect_model::{Denied, Guard};
+pub use kollect_model::{Cidr, Denied, Guard};
 pub use scrub::scrub;
 pub use secret::SecretString;
 pub use tls::{ClientCert, TlsSpec, handshake};

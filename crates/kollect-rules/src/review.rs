@@ -15,9 +15,10 @@ use kollect_api::{
     KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectInventory,
     KollectProfile, KollectScope, KollectTarget, SinkFamily,
 };
-use kollect_model::Gvk;
+use kollect_model::{Cidr, Gvk};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// What the operator was told that bears on rules.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct RuleSettings {
     pub allow_private_sinks: bool,
     /// Sinks at loopback addresses are allowed.
     pub allow_loopback_sinks: bool,
+    /// Ranges of addresses where no sink may be, whatever else is allowed.
+    pub denied_sink_cidrs: Arc<[Cidr]>,
 }
 
 impl Default for RuleSettings {
@@ -39,6 +42,7 @@ impl Default for RuleSettings {
             tenant_mode: false,
             allow_private_sinks: false,
             allow_loopback_sinks: false,
+            denied_sink_cidrs: Arc::default(),
         }
     }
 }

@@ -73,6 +73,10 @@ pub(crate) struct OperatorArgs {
     /// Allow sinks on this machine's loopback address; for demos and tests only
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub allow_loopback_sinks: bool,
+    /// Ranges of addresses where no sink may be, comma-separated or repeated, for example the Pod and Service networks;
+    /// wins over --allow-private-sinks. The address of the API server is always denied
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub denied_sink_cidrs: Vec<kollect_model::Cidr>,
     /// Namespaces, besides a sink's own and the operator's, whose Secrets a sink may use
     #[arg(long, value_delimiter = ',')]
     pub allowed_secret_namespaces: Vec<String>,

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &CollectArgs) -> u8 {
 /// Whoever runs a command on a machine may reach what that machine can reach.
 fn registry() -> Registry {
     Registry {
-        guard: Guard { allow_private: true, allow_loopback: true },
+        guard: Guard::open(),
         pools: kollect_sink_postgres::Pools::default(),
         mirror_root: crate::operator::mirror_root(),
         force_basic_auth: crate::operator::force_basic_auth(),

@@ -14,10 +14,11 @@ use kollect_control::metrics::Metrics;
 use kollect_control::observe::Observer;
 use kollect_control::shared::dirty::Dirty;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
-use kollect_net::Guard;
+use kollect_net::{Cidr, Guard};
 use kollect_read_api::Held;
 use kollect_rules::RuleSettings;
 use kollect_store::Store;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -273,11 +274,25 @@ impl Work {
 
 fn registry(args: &OperatorArgs) -> Registry {
     Registry {
-        guard: Guard { allow_private: args.allow_private_sinks, allow_loopback: args.allow_loopback_sinks },
+        guard: Guard {
+            allow_private: args.allow_private_sinks,
+            allow_loopback: args.allow_loopback_sinks,
+            quote_private: false,
+            denied: denied_sink_cidrs(args),
+        },
         pools: kollect_sink_postgres::Pools::default(),
         mirror_root: mirror_root(),
         force_basic_auth: force_basic_auth(),
     }
+}
+
+/// The ranges of the flag, and the API server as Pods reach it: a tenant's sink has nothing to ask it.
+fn denied_sink_cidrs(args: &OperatorArgs) -> Arc<[Cidr]> {
+    let server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let server = server.and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+    // A server on this machine, as in a demo, is what --allow-loopback-sinks is about.
+    let server = server.filter(|address| !address.is_loopback()).map(Cidr::from);
+    args.denied_sink_cidrs.iter().copied().chain(server).collect()
 }
 
 /// `KOLLECT_GIT_FORCE_BASIC_AUTH`.
@@ -306,6 +321,7 @@ fn rule_settings(args: &OperatorArgs) -> RuleSettings {
         tenant_mode: args.tenant_mode,
         allow_private_sinks: args.allow_private_sinks,
         allow_loopback_sinks: args.allow_loopback_sinks,
+        denied_sink_cidrs: denied_sink_cidrs(args),
     }
 }
 

@@ -151,7 +151,7 @@ impl Registry {
         config.force_basic_auth = git.force_basic_auth.unwrap_or(self.force_basic_auth);
         config.tls = tls;
         config.depth = u32::try_from(git.clone_depth.unwrap_or(1)).unwrap_or(1).max(1);
-        config.guard = self.guard;
+        config.guard = self.guard.clone();
         config.cluster = spec.common.cluster.clone().unwrap_or_default();
         let sink = GitSink::new(config)?;
         let destination = sink.destination();
@@ -186,7 +186,7 @@ impl Registry {
         };
         config.cluster = spec.common.cluster.clone().unwrap_or_default();
         config.tls = tls;
-        config.guard = self.guard;
+        config.guard = self.guard.clone();
         if let Some(text) = spec.common.options.get("statement_timeout") {
             config.statement_timeout = option_duration("statement_timeout", text)?;
         }

@@ -96,6 +96,7 @@ impl ValidateArgs {
             tenant_mode: self.tenant_mode,
             allow_private_sinks: self.allow_private_sinks,
             allow_loopback_sinks: self.allow_loopback_sinks,
+            ..RuleSettings::default()
         }
     }
 }

@@ -71,7 +71,7 @@ impl Client {
             match self.exchange(connection, request, progress).await {
                 Ok(response) => return Ok(response),
                 Err(Failed { unsent: Some(returned), .. }) => request = *returned,
-                Err(Failed { error: error @ NetError::Broken { .. }, .. }) => match again {
+                Err(Failed { error, broken: true, .. }) => match again {
                     Some(copy) => request = copy,
                     None => return Err(error),
                 },
@@ -90,19 +90,26 @@ impl Client {
         progress: &(dyn Fn() + Sync),
     ) -> Result<Response, Failed> {
         let patience = self.config.idle_timeout;
-        let moved = connection.moved.clone();
+        let (moved, quotable) = (connection.moved.clone(), connection.quotable);
         let sending = connection.sender.try_send_request(request);
         match while_moving(sending, "the request", patience, &moved, progress).await {
-            Err(error) => Err(Failed { error, unsent: None }),
+            Err(error) => {
+                let error = error.withheld(&connection.origin.host, quotable);
+                Err(Failed { error, unsent: None, broken: false })
+            }
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message().map(Box::new);
-                Err(Failed { error: NetError::from_connection(&connection.origin.host, failed.error()), unsent })
+                let host = &connection.origin.host;
+                let error = NetError::from_connection(host, failed.error());
+                let broken = matches!(error, NetError::Broken { .. });
+                Err(Failed { error: error.withheld(host, quotable), unsent, broken })
             }
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
                 Ok(Response {
                     status: head.status,
                     headers: head.headers,
+                    quotable,
                     body,
                     patience,
                     host: connection.origin.host.clone(),
@@ -117,6 +124,8 @@ impl Client {
 struct Failed {
     error: NetError,
     unsent: Option<Box<Request<Upload>>>,
+    /// The connection ended, as a kept one may.
+    broken: bool,
 }
 
 /// An answer whose body has not been read yet. Dropping it early closes the connection.
@@ -125,6 +134,8 @@ pub struct Response {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
+    /// Whether its content may be repeated in an error.
+    pub quotable: bool,
     body: Incoming,
     patience: Duration,
     host: String,
@@ -144,7 +155,8 @@ impl Response {
         loop {
             let Some(connection) = &self.connection else { return Ok(None) };
             let moved = connection.moved.clone();
-            match while_moving(self.body.frame(), "the answer", self.patience, &moved, &|| {}).await? {
+            let frame = while_moving(self.body.frame(), "the answer", self.patience, &moved, &|| {}).await;
+            match frame.map_err(|error| self.withheld(error))? {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
@@ -154,7 +166,7 @@ impl Response {
                 }
                 Some(Err(error)) => {
                     self.connection = None;
-                    return Err(NetError::from_connection(&self.host, &error));
+                    return Err(self.withheld(NetError::from_connection(&self.host, &error)));
                 }
                 None => {
                     if let Some(mut connection) = self.connection.take() {
@@ -165,6 +177,10 @@ impl Response {
                 }
             }
         }
+    }
+
+    fn withheld(&self, error: NetError) -> NetError {
+        error.withheld(&self.host, self.quotable)
     }
 
     /// The whole body, if it is not longer than `limit` bytes.

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection: dialled, wrapped in TLS if wanted, and watched for progress.
 //!
-//! Separate because the deadline is about bytes that move on the socket, whoever moves them.
+//! The deadline is about bytes that move on the socket, whichever side moves them.
 
 use super::body::Upload;
 use super::client::ClientConfig;
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) origin: Origin,
     pub(super) sender: SendRequest<Upload>,
     pub(super) moved: Arc<AtomicU64>,
+    /// What the server says may be repeated.
+    pub(super) quotable: bool,
     pub(super) idle_since: Instant,
     driver: JoinHandle<()>,
 }
@@ -45,29 +47,32 @@ impl Connection {
     pub(super) async fn open(origin: Origin, config: &ClientConfig) -> Result<Self, NetError> {
         let end = Instant::now() + config.connect_timeout;
         let tcp = config.dialer.connect(&origin.host, origin.port, config.connect_timeout).await?;
+        let quotable = config.dialer.may_quote(&tcp);
         let moved = Arc::new(AtomicU64::new(0));
         let tcp = Watched { inner: tcp, moved: moved.clone() };
         if !origin.tls {
-            return Self::over(origin, tcp, moved).await;
+            return Self::over(origin, tcp, moved, quotable).await;
         }
         let name = config.server_name.as_deref().unwrap_or(&origin.host);
         let left = end.saturating_duration_since(Instant::now());
-        let tls = handshake(config.tls.clone(), name, tcp, left).await?;
-        Self::over(origin, tls, moved).await
+        let tls = handshake(config.tls.clone(), name, tcp, left)
+            .await
+            .map_err(|error| error.withheld(&origin.host, quotable))?;
+        Self::over(origin, tls, moved, quotable).await
     }
 
-    async fn over<S>(origin: Origin, stream: S, moved: Arc<AtomicU64>) -> Result<Self, NetError>
+    async fn over<S>(origin: Origin, stream: S, moved: Arc<AtomicU64>, quotable: bool) -> Result<Self, NetError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| NetError::from_connection(&origin.host, &error))?;
-        // Its errors reach the request that is under way; afterwards nobody is interested.
+            .map_err(|error| NetError::from_connection(&origin.host, &error).withheld(&origin.host, quotable))?;
+        // Its errors reach the request that is under way; without one they do not matter.
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(Self { origin, sender, moved, idle_since: Instant::now(), driver })
+        Ok(Self { origin, sender, moved, quotable, idle_since: Instant::now(), driver })
     }
 }
 

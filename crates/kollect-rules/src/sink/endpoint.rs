@@ -8,7 +8,7 @@ use crate::violation::Findings;
 use kollect_api::{EventSinkType, KollectEventSinkSpec, KollectSnapshotSinkSpec};
 use kollect_model::Guard;
 
-pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec, guard: Guard) {
+pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec, guard: &Guard) {
     let Some(endpoint) = spec.common.endpoint.as_deref() else { return };
     let endpoint = endpoint.trim();
     let scheme = scheme(endpoint);
@@ -19,7 +19,7 @@ pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec, gua
     }
 }
 
-pub(super) fn event(found: &mut Findings, spec: &KollectEventSinkSpec, guard: Guard) {
+pub(super) fn event(found: &mut Findings, spec: &KollectEventSinkSpec, guard: &Guard) {
     if let Some(nats) = spec.nats.as_ref().filter(|_| spec.type_ == EventSinkType::Nats) {
         let (field, url) = match &nats.url {
             Some(url) if !url.trim().is_empty() => ("spec.nats.url", Some(url)),
@@ -36,7 +36,7 @@ pub(super) fn event(found: &mut Findings, spec: &KollectEventSinkSpec, guard: Gu
     }
 }
 
-fn check(found: &mut Findings, field: &str, text: &str, scp_like: bool, guard: Guard) {
+fn check(found: &mut Findings, field: &str, text: &str, scp_like: bool, guard: &Guard) {
     if scheme(text).as_deref() == Some("file") {
         return found.say(&K8, field, "file:", "files of the operator's own machine are no destination");
     }

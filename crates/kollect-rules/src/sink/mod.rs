@@ -72,7 +72,7 @@ pub(crate) fn review_snapshot(
 ) {
     snapshot::judge(found, spec);
     check_floor(found, &spec.common, facts);
-    endpoint::snapshot(found, spec, guard(settings));
+    endpoint::snapshot(found, spec, &guard(settings));
     warnings::snapshot(found, spec);
 }
 
@@ -90,12 +90,17 @@ pub(crate) fn review_event(
 ) {
     event::judge(found, spec);
     check_floor(found, &spec.common, facts);
-    endpoint::event(found, spec, guard(settings));
+    endpoint::event(found, spec, &guard(settings));
     warnings::event(found, spec);
 }
 
 fn guard(settings: &RuleSettings) -> Guard {
-    Guard { allow_private: settings.allow_private_sinks, allow_loopback: settings.allow_loopback_sinks }
+    Guard {
+        allow_private: settings.allow_private_sinks,
+        allow_loopback: settings.allow_loopback_sinks,
+        denied: settings.denied_sink_cidrs.clone(),
+        ..Guard::default()
+    }
 }
 
 fn check_floor(found: &mut Findings, common: &SinkCommon, facts: &Facts<'_>) {

@@ -5,6 +5,7 @@
 use crate::error::{Trouble, local};
 use crate::ledger::Ledger;
 use crate::mirror::Mirror;
+use crate::mirror_quota::make_room;
 use crate::place::{Seen, Tip};
 use crate::push::Writer;
 use crate::remote;
@@ -91,9 +92,11 @@ impl Writer<'_> {
         };
         let present = mirror.present()?;
         let route = self.route;
-        let tip = remote::fetch(mirror.repo()?, &line, self.pulse, &route.reference, route.depth, present)?;
-        if present.is_none() {
-            mirror.fetched();
+        let limits = route.endpoint.limits;
+        let room = || make_room(&route.mirror_root, &route.mirror_name, &limits);
+        let tip = remote::fetch(mirror.repo()?, &line, self.pulse, &route.reference, route.depth, present, room)?;
+        if present != tip {
+            mirror.fetched(present.is_none(), limits.mirror)?;
         }
         self.state.tip = tip.map_or(Tip::Empty, Tip::At);
         let last = std::mem::replace(&mut self.state.last, self.state.tip);
@@ -143,11 +146,7 @@ impl Writer<'_> {
 
     pub(crate) fn start_over(&mut self, why: &Trouble) -> Result<(), Trouble> {
         tracing::info!(cluster = self.route.cluster, branch = self.route.reference, error = %why, "the git mirror is fetched anew");
-        self.state.tip = Tip::Unknown;
-        match &mut self.state.mirror {
-            Some(mirror) => mirror.delete(),
-            None => Ok(()),
-        }
+        self.state.drop_mirror()
     }
 
     /// When the record was last seen in order, if somebody else moved the branch after that.

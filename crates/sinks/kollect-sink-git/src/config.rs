@@ -4,6 +4,7 @@
 
 use crate::error::Trouble;
 use crate::remote_url::{RemoteUrl, Scheme};
+use crate::transport::Limits;
 use kollect_net::{Guard, SecretString, TlsSpec};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -72,6 +73,8 @@ pub struct Config {
     pub cluster: String,
     /// How long a connection may stand still.
     pub stall: Duration,
+    /// How much a server may send.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -89,6 +92,7 @@ impl Config {
             mirror_root: mirror_root.into(),
             cluster: String::new(),
             stall: Duration::from_mins(1),
+            limits: Limits::DEFAULT,
         }
     }
 }

@@ -22,14 +22,20 @@ pub(crate) enum Trouble {
     Auth(String),
     #[error("{0}")]
     Net(#[source] NetError),
-    #[error("the server answered {status}{words}{advice}")]
-    Status { status: u16, words: String, advice: &'static str, retry_after: Option<Duration> },
+    #[error("the server answered {status}{advice}")]
+    Status { status: u16, advice: &'static str, retry_after: Option<Duration> },
     #[error("{0}")]
     Protocol(String),
     #[error("{0}")]
     HostKey(String),
     #[error("ssh: {0}")]
     Ssh(String),
+    /// The server sends more than a repository of inventories needs.
+    #[error("the repository holds {0}; give the inventories a repository or a branch of their own")]
+    TooMuch(String),
+    /// The server is too slow to be worth the wait.
+    #[error("the server answers too slowly: the conversation waited {0:?} for it")]
+    Slow(Duration),
     /// The server refused the update, in its own words.
     #[error("{0}")]
     Rejected(String),
@@ -51,6 +57,10 @@ pub(crate) enum Trouble {
     Record { path: String, why: String },
     #[error("the mirror directory {path} cannot be used: {why}")]
     MirrorRoot { path: PathBuf, why: String },
+    #[error(
+        "the mirrors of all repositories take {used} bytes, and {limit} are allowed; give the operator fewer or smaller repositories"
+    )]
+    Full { used: u64, limit: u64 },
     /// A local step of libgit2 failed, so the mirror may be damaged.
     #[error("the local mirror failed: {0}")]
     Mirror(String),
@@ -72,9 +82,12 @@ impl Trouble {
             Self::Auth(_) => SinkError::terminal(stage, format!("git auth failed: {self}")),
             Self::Rejected(_) => SinkError::terminal(stage, format!("git push rejected: {self}")),
             Self::Collision { .. } => SinkError::terminal(stage, self.to_string()).with_reason("LayoutCollision"),
-            Self::Config(_) | Self::HostKey(_) | Self::Path { .. } | Self::Body { .. } | Self::Record { .. } => {
-                SinkError::terminal(stage, format!("git: {self}"))
-            }
+            Self::Config(_)
+            | Self::HostKey(_)
+            | Self::TooMuch(_)
+            | Self::Path { .. }
+            | Self::Body { .. }
+            | Self::Record { .. } => SinkError::terminal(stage, format!("git: {self}")),
             Self::MirrorRoot { .. } => SinkError::terminal(stage, self.to_string()),
             Self::Net(ref net) if net.is_terminal() => SinkError::terminal(stage, format!("git transport: {self}")),
             Self::Status { retry_after, .. } => {
@@ -84,6 +97,8 @@ impl Trouble {
             Self::Disturbed => SinkError::transient(stage, format!("git: {self}")).maybe_landed(),
             Self::Cancelled
             | Self::Net(_)
+            | Self::Slow(_)
+            | Self::Full { .. }
             | Self::Protocol(_)
             | Self::Ssh(_)
             | Self::Moved(_)
@@ -101,7 +116,11 @@ fn transport(stage: &str) -> &'static str {
 /// An error of a libgit2 step without network. Steps with network ask the connection first.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 pub(crate) fn local(error: git2::Error) -> Trouble {
-    Trouble::Mirror(kollect_net::scrub(error.message(), &[]))
+    local_message(error.message())
+}
+
+pub(crate) fn local_message(message: &str) -> Trouble {
+    Trouble::Mirror(kollect_net::scrub(message, &[]))
 }
 
 /// An error of the disk under the mirror.

@@ -1,8 +1,8 @@
 //! Files in a Git branch: one commit per inventory, many inventories in one push.
 //!
-//! Separate so that only this crate compiles libgit2 and an SSH client. libgit2 does what has no network in it (objects,
-//! trees, packs, the smart protocol); every byte on the wire goes through our own transport and so through the address
-//! guard. The mirror on disk is only a cache: losing it at any time costs one shallow fetch.
+//! libgit2 does what has no network in it (objects, trees, packs, the smart protocol); every byte on the wire goes
+//! through our own transport, and so through the address guard and the limits of what a server may send. The mirror on
+//! disk is only a cache: losing it at any time costs one shallow fetch.
 //! It must not know what the files mean, nor read Kubernetes or the environment.
 
 mod blobs;
@@ -12,6 +12,7 @@ mod error;
 mod job;
 mod ledger;
 mod mirror;
+mod mirror_quota;
 mod place;
 mod push;
 mod remote;
@@ -23,3 +24,4 @@ mod tree;
 
 pub use config::{Auth, Config, PushPolicy};
 pub use sink::GitSink;
+pub use transport::Limits;

@@ -1,7 +1,7 @@
-//! The bare repository on disk that libgit2 works in. A cache: whoever deletes it costs one shallow fetch.
+//! The bare repository on disk that libgit2 works in. A cache: when it is deleted, the next job fetches it anew.
 //!
-//! Separate so that everything about directories is in one place: who may own them, that two processes do not share
-//! one, how large they may grow, and what to do with a damaged one.
+//! Who may own its directory, that two processes do not share one, how large it may grow, and what to do with a damaged
+//! one.
 
 use crate::error::{Trouble, disk, local};
 use git2::{Oid, Repository};
@@ -82,16 +82,28 @@ impl Mirror {
         }
     }
 
-    /// Remembers the size after a fetch.
-    pub(crate) fn fetched(&mut self) {
-        self.fetched_size = size_of(&self.dir);
-        self.pushes = 0;
+    /// Checks the size after a fetch. `first`: the mirror was empty before.
+    pub(crate) fn fetched(&mut self, first: bool, limit: u64) -> Result<(), Trouble> {
+        let size = size_of(&self.dir);
+        if first {
+            (self.fetched_size, self.pushes) = (size, 0);
+        }
+        if size <= limit {
+            return Ok(());
+        }
+        self.delete()?;
+        Err(if first {
+            Trouble::TooMuch(format!("{size} bytes on disk, and {limit} are allowed"))
+        } else {
+            Trouble::Mirror(format!("it grew to {size} bytes"))
+        })
     }
 
     /// Counts a push, and starts over when many pushes left too much behind.
-    pub(crate) fn pushed(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn pushed(&mut self, limit: u64) -> Result<(), Trouble> {
         self.pushes += 1;
-        if self.pushes.is_multiple_of(LOOK_EVERY) && size_of(&self.dir) > SMALL.max(GROWTH * self.fetched_size) {
+        let most = SMALL.max(GROWTH * self.fetched_size).min(limit);
+        if self.pushes.is_multiple_of(LOOK_EVERY) && size_of(&self.dir) > most {
             self.delete()?;
         }
         Ok(())
@@ -127,7 +139,7 @@ fn check_root(root: &Path) -> Result<(), Trouble> {
 }
 
 /// `None`: another process holds it.
-fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
+pub(crate) fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
     let path = root.join(format!("{name}.lock"));
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(disk)?;
     match file.try_lock() {
@@ -159,7 +171,7 @@ fn sweep(root: &Path, keep: &str) {
 }
 
 /// Disk space below `dir`. Bounded: a repository is not deep.
-fn size_of(dir: &Path) -> u64 {
+pub(crate) fn size_of(dir: &Path) -> u64 {
     let mut total = 0;
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
@@ -219,19 +231,32 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_above_its_limit_is_removed_after_the_fetch() {
+        let root = tempfile::tempdir().unwrap();
+        let mut mirror = Mirror::take(root.path(), NAME).unwrap();
+        for (first, word) in [(true, "are allowed"), (false, "grew")] {
+            mirror.repo().unwrap();
+            fs::write(mirror.dir.join("objects/junk"), vec![1; 200_000]).unwrap();
+            let refused = mirror.fetched(first, 100_000).unwrap_err();
+            assert!(refused.to_string().contains(word) && refused.is_local() != first, "{refused}");
+            assert!(!mirror.dir.exists());
+        }
+    }
+
+    #[test]
     fn a_mirror_that_grew_much_larger_than_what_was_fetched_is_dropped() {
         let root = tempfile::tempdir().unwrap();
         let mut mirror = Mirror::take(root.path(), NAME).unwrap();
         mirror.repo().unwrap();
-        mirror.fetched();
+        mirror.fetched(true, u64::MAX).unwrap();
         for _ in 0..LOOK_EVERY {
-            mirror.pushed().unwrap();
+            mirror.pushed(u64::MAX).unwrap();
         }
         assert!(mirror.dir.exists(), "small mirrors stay");
         let size = usize::try_from(SMALL).unwrap() + 1;
         fs::write(mirror.dir.join("objects/junk"), vec![1; size]).unwrap();
         for _ in 0..LOOK_EVERY {
-            mirror.pushed().unwrap();
+            mirror.pushed(u64::MAX).unwrap();
         }
         assert!(!mirror.dir.exists());
     }

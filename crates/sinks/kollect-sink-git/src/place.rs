@@ -3,10 +3,12 @@
 //! Separate because sinks come and go with their specs and Secrets while the branch stays: everybody who writes to it,
 //! with whatever credentials, takes turns here.
 
+use crate::error::Trouble;
 use crate::mirror::Mirror;
 use git2::Oid;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 /// Knowledge about one branch. Held by one job at a time, so that nothing else touches the mirror.
@@ -44,19 +46,39 @@ pub(crate) struct Seen {
     pub(crate) entry: Option<Oid>,
 }
 
-pub(crate) type Place = Arc<tokio::sync::Mutex<State>>;
+impl State {
+    /// Removes the mirror, as if the disk had been lost.
+    pub(crate) fn drop_mirror(&mut self) -> Result<(), Trouble> {
+        self.tip = Tip::Unknown;
+        self.mirror.as_mut().map_or(Ok(()), Mirror::delete)
+    }
+}
 
-/// The place for a destination: one per process for as long as somebody uses it.
-pub(crate) fn place(key: &str) -> Place {
-    static PLACES: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<State>>>> = Mutex::new(BTreeMap::new());
+pub(crate) type Place = Arc<tokio::sync::Mutex<State>>;
+type Key = (PathBuf, String);
+
+/// The places in use, by directory and name of their mirrors.
+static PLACES: Mutex<BTreeMap<Key, Weak<tokio::sync::Mutex<State>>>> = Mutex::new(BTreeMap::new());
+
+fn key(root: &Path, mirror: &str) -> Key {
+    (root.to_owned(), mirror.to_owned())
+}
+
+/// The place for a destination: one per process for as long as a sink uses it.
+pub(crate) fn place(root: &Path, mirror: &str) -> Place {
     let mut places = PLACES.lock();
     places.retain(|_, place| place.strong_count() > 0);
-    if let Some(found) = places.get(key).and_then(Weak::upgrade) {
+    if let Some(found) = places.get(&key(root, mirror)).and_then(Weak::upgrade) {
         return found;
     }
     let new = Place::default();
-    places.insert(key.to_owned(), Arc::downgrade(&new));
+    places.insert(key(root, mirror), Arc::downgrade(&new));
     new
+}
+
+/// The place that a mirror belongs to, if this process uses it.
+pub(crate) fn find(root: &Path, mirror: &str) -> Option<Place> {
+    PLACES.lock().get(&key(root, mirror)).and_then(Weak::upgrade)
 }
 
 #[cfg(test)]
@@ -65,8 +87,12 @@ mod tests {
 
     #[test]
     fn a_destination_has_one_place_while_it_is_used() {
-        let one = place("test a");
-        assert!(Arc::ptr_eq(&one, &place("test a")));
-        assert!(!Arc::ptr_eq(&one, &place("test b")));
+        let root = Path::new("/tests");
+        let one = place(root, "a");
+        assert!(Arc::ptr_eq(&one, &place(root, "a")));
+        assert!(!Arc::ptr_eq(&one, &place(root, "b")));
+        assert!(Arc::ptr_eq(&one, &find(root, "a").unwrap()));
+        drop(one);
+        assert!(find(root, "a").is_none());
     }
 }

@@ -7,7 +7,6 @@ use crate::branch::still_in_order;
 use crate::config::PushPolicy;
 use crate::error::Trouble;
 use crate::job::Pulse;
-use crate::mirror::Mirror;
 use crate::place::{State, Tip};
 use crate::remote::{self, Pushed};
 use crate::transport::{Endpoint, OpenLine};
@@ -166,7 +165,8 @@ impl Writer<'_> {
                 self.state.tip = Tip::At(commit);
                 self.state.last = Tip::At(commit);
                 // The push is done; a mirror that cannot be tidied shows at its next use.
-                let _ = self.state.mirror.as_mut().map(Mirror::pushed);
+                let limit = self.route.endpoint.limits.mirror;
+                let _ = self.state.mirror.as_mut().map(|mirror| mirror.pushed(limit));
                 Ok(())
             }
             Ok(Pushed::Moved) => Err(Stop::Moved),

@@ -12,6 +12,8 @@ use std::cell::RefCell;
 
 /// The commit that is about to be pushed.
 const NEXT: &str = "refs/kollect/next";
+/// The room on disk is checked again after so many bytes.
+const ROOM_EVERY: usize = 16 << 20;
 /// What is kept of a server's own words.
 const MAX_WORDS: usize = 800;
 
@@ -34,7 +36,7 @@ pub(crate) fn list(remote: &mut Remote<'_>, line: &OpenLine, reference: &str) ->
     Ok(heads.iter().find(|head| head.name() == reference).map(git2::RemoteHead::oid))
 }
 
-/// Looks where the branch is and fetches it unless `present` is that commit.
+/// Looks where the branch is and fetches it unless `present` is that commit. `room` fails when the disk is full.
 pub(crate) fn fetch(
     repo: &Repository,
     line: &OpenLine,
@@ -42,6 +44,7 @@ pub(crate) fn fetch(
     reference: &str,
     depth: u32,
     present: Option<Oid>,
+    room: impl Fn() -> Result<(), Trouble>,
 ) -> Result<Option<Oid>, Trouble> {
     let mut remote = repo.remote_anonymous(&line.url()).map_err(local)?;
     let tip = list(&mut remote, line, reference)?;
@@ -54,10 +57,17 @@ pub(crate) fn fetch(
     if present == tip {
         return Ok(tip);
     }
+    room()?;
+    let (mut checked, full) = (0, RefCell::new(None));
     let mut callbacks = RemoteCallbacks::new();
-    callbacks.transfer_progress(|_| {
+    callbacks.transfer_progress(|progress| {
         pulse.tick();
-        pulse.check().is_ok()
+        let received = progress.received_bytes() / ROOM_EVERY;
+        if received > checked {
+            checked = received;
+            *full.borrow_mut() = room().err();
+        }
+        full.borrow().is_none() && pulse.check().is_ok()
     });
     callbacks.sideband_progress(|_| pulse.check().is_ok());
     let mut options = FetchOptions::new();
@@ -67,7 +77,12 @@ pub(crate) fn fetch(
         .update_fetchhead(false)
         .download_tags(AutotagOption::None);
     let spec = format!("+{reference}:{TIP}");
-    remote.fetch(&[spec], Some(&mut options), None).map_err(|error| line.explain(&error))?;
+    let fetched = remote.fetch(&[spec], Some(&mut options), None);
+    drop(options);
+    if let Some(full) = full.into_inner() {
+        return Err(full);
+    }
+    fetched.map_err(|error| line.explain(&error))?;
     let fetched = repo.refname_to_id(TIP).map_err(local)?;
     if fetched != wanted {
         return Err(Trouble::Protocol("the server sent another commit than it had announced".to_owned()));
@@ -125,10 +140,7 @@ pub(crate) fn push(
                 repo.reference(TIP, commit, true, "").map_err(local)?;
                 Ok(Pushed::Done)
             }
-            Some(why) => {
-                let said = String::from_utf8_lossy(&words.into_inner()).into_owned();
-                Ok(Pushed::Refused(line.scrub(&format!("{why}; {said}")).trim_end_matches([';', ' ']).to_owned()))
-            }
+            Some(why) => Ok(Pushed::Refused(line.quote(&why, &words.into_inner()))),
         },
     }
 }

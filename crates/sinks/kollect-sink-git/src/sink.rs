@@ -10,7 +10,7 @@ use crate::place::{Place, State, place};
 use crate::push::{Route, Writer};
 use crate::remote;
 use crate::remote_url::Scheme;
-use crate::transport::{Endpoint, HttpEndpoint, OpenLine};
+use crate::transport::{self, Endpoint, HttpEndpoint, OpenLine};
 use crate::tree::Item;
 use kollect_export::{
     AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileSink, HeldFile, InventoryKey, Knowledge, Probe, Progress,
@@ -46,6 +46,7 @@ impl GitSink {
     /// Checks the settings. Connects to nothing.
     pub fn new(config: Config) -> Result<Self, SinkError> {
         let build = || -> Result<(Target, Option<HttpEndpoint>), Trouble> {
+            transport::prepare()?;
             let target = Target::check(&config)?;
             let http = match target.url.scheme {
                 Scheme::Ssh => None,
@@ -57,12 +58,13 @@ impl GitSink {
         let url = target.url.to_string();
         let mirror_name = hex(&Sha256::digest(format!("{url}\0{}", target.branch))[..16]);
         let key = format!("{url}#{} {}", target.branch, target.auth_digest);
-        let place = place(&format!("{}\0{mirror_name}", config.mirror_root.display()));
+        let place = place(&config.mirror_root, &mirror_name);
         let endpoint = Endpoint {
             target: Arc::new(target),
             http: http.map(Arc::new),
-            dialer: GuardedDialer::new(config.guard),
+            dialer: GuardedDialer::new(config.guard.clone()),
             stall: config.stall,
+            limits: config.limits,
         };
         let route = Route {
             reference: endpoint.target.reference(),
@@ -130,7 +132,7 @@ impl GitSink {
 
 fn http_endpoint(config: &Config, target: &Target) -> Result<HttpEndpoint, Trouble> {
     let client = Client::new(ClientConfig {
-        dialer: GuardedDialer::new(config.guard),
+        dialer: GuardedDialer::new(config.guard.clone()),
         tls: config.tls.client_config().map_err(Trouble::Net)?,
         server_name: config.tls.server_name.clone(),
         connect_timeout: config.stall.min(CONNECT),

@@ -35,7 +35,7 @@ impl Opener {
         let tls = dsn.tls.client_config().map_err(|error| from_net_error("tls", &error))?;
         Ok(Self {
             tls: MakeRustlsConnect::new((*tls).clone()),
-            dialer: GuardedDialer::new(config.guard),
+            dialer: GuardedDialer::new(config.guard.clone()),
             connect_timeout: dsn.driver.get_connect_timeout().copied().unwrap_or(config.connect_timeout),
             statement_timeout: config.statement_timeout,
             dsn,

@@ -1,7 +1,6 @@
 //! Git's smart protocol over HTTP: one request per action.
 //!
-//! Separate from ssh because every action is its own request and its own answer. Small requests are sent whole; a pack
-//! larger than a buffer streams out while libgit2 makes it.
+//! Small requests are sent whole; a pack larger than a buffer streams out while libgit2 makes it.
 
 use super::{HttpEndpoint, Line, service};
 use crate::error::Trouble;
@@ -10,12 +9,14 @@ use git2::transport::Service;
 use http::{StatusCode, header};
 use kollect_net::NetError;
 use kollect_net::http::{Response, Upload};
+use std::future::Future;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Up to here a request is sent with its length, as `git` does it; servers behind a buffering proxy like that better.
 const WHOLE: usize = 1 << 20;
@@ -23,8 +24,6 @@ const WHOLE: usize = 1 << 20;
 const IN_FLIGHT: usize = 8;
 const PIECE: usize = 64 * 1024;
 const MAX_REDIRECTS: usize = 3;
-/// What is kept of an error page.
-const MAX_WORDS: usize = 600;
 
 /// One action: first written, then read.
 pub(super) struct Exchange {
@@ -66,18 +65,21 @@ impl Exchange {
     /// Hands full pieces, or at the end everything, to the request under way. `false`: the answer came early.
     fn hand_over(&mut self, everything: bool) -> Result<bool, Trouble> {
         let State::Streaming { pieces, buffer, .. } = &mut self.state else { return Ok(true) };
-        while buffer.len() >= PIECE || (everything && !buffer.is_empty()) {
+        // The last bytes stay here until the right to write was asked: without them the server cannot finish.
+        while buffer.len() > PIECE || (everything && !buffer.is_empty()) {
             let piece: Vec<u8> = buffer.drain(..buffer.len().min(PIECE)).collect();
-            self.line.pulse.tick();
+            let (since, length) = (Instant::now(), piece.len());
             if self.line.pulse.wait(pieces.send(Ok(piece.into())))?.is_err() {
                 return Ok(false);
             }
+            self.line.uploaded(since, length)?;
         }
         Ok(true)
     }
 
     /// Waits for the answer of what was written.
     fn finish(&mut self) -> Result<(), Trouble> {
+        self.line.next_request(self.action)?;
         if self.action == Service::ReceivePack {
             self.line.about_to_push()?;
         }
@@ -90,16 +92,23 @@ impl Exchange {
                     return Ok(());
                 };
                 drop(pieces);
-                self.line.pulse.wait(answer)?.map_err(|_| Trouble::Task)?.map_err(Trouble::Net)?
+                self.answer(answer)?.map_err(|_| Trouble::Task)?.map_err(Trouble::Net)?
             }
             other => {
                 self.state = other;
                 return Ok(());
             }
         };
-        let response = self.accepted(response)?;
+        self.line.quotable.store(response.quotable, Ordering::Relaxed);
+        let response = self.accepted(&response).map(|()| response)?;
         self.state = State::Reading { response: Box::new(response), rest: Bytes::new() };
         Ok(())
+    }
+
+    /// Waits for the head of an answer; what follows it has limits of its own.
+    fn answer<T>(&self, step: impl Future<Output = T>) -> Result<T, Trouble> {
+        let patience = self.line.endpoint.limits.patience;
+        self.line.pulse.wait(timeout(patience, step))?.map_err(|_| Trouble::Slow(patience))
     }
 
     fn ask(&self, body: &[u8]) -> Result<Response, Trouble> {
@@ -107,7 +116,8 @@ impl Exchange {
             let upload = if body.is_empty() { Upload::Empty } else { Upload::Bytes(Bytes::copy_from_slice(body)) };
             let request = self.endpoint.request(self.action, upload)?;
             let tick = || self.line.pulse.tick();
-            let response = self.line.pulse.wait(self.endpoint.send(request, &tick))?.map_err(Trouble::Net)?;
+            let response = self.answer(self.endpoint.send(request, &tick))?.map_err(Trouble::Net)?;
+            self.line.quotable.store(response.quotable, Ordering::Relaxed);
             let followed = response.status.is_redirection()
                 && matches!(self.action, Service::UploadPackLs | Service::ReceivePackLs)
                 && response
@@ -122,8 +132,9 @@ impl Exchange {
         Err(Trouble::Protocol("the server redirects too often".to_owned()))
     }
 
-    /// Turns every answer that is not Git's into an error with the server's words.
-    fn accepted(&self, mut response: Response) -> Result<Response, Trouble> {
+    /// Turns every answer that is not Git's into an error. Its content is not read: no Git server says there what
+    /// happened, and any other server may hold what the person who chose the address may not see.
+    fn accepted(&self, response: &Response) -> Result<(), Trouble> {
         let status = response.status;
         let kind = match self.action {
             Service::UploadPackLs | Service::ReceivePackLs => "advertisement",
@@ -132,51 +143,51 @@ impl Exchange {
         let wanted = format!("application/x-{}-{kind}", service(self.action));
         let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if status == StatusCode::OK && content_type == Some(&*wanted) {
-            return Ok(response);
+            return Ok(());
         }
         if status.is_client_error() {
             // Refused before it was taken. A gateway's 5xx says nothing about the server behind it.
             self.line.sent.store(false, Ordering::Relaxed);
-        }
-        if status == StatusCode::OK {
-            return Err(Trouble::Protocol(
-                "the server does not speak Git's smart protocol at this URL; check the path".to_owned(),
-            ));
         }
         let retry_after = response
             .headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
-        let plain = content_type.is_some_and(|kind| kind.starts_with("text/plain"));
-        let page = self.line.pulse.wait(response.collect(1 << 16))?.unwrap_or_default();
-        let words = if plain { self.words(&page) } else { String::new() };
+        if !response.quotable && !asks_for_credentials(response) {
+            let why = format!("it answered {} without a word of Git", status.as_u16());
+            return Err(self.line.net(NetError::Broken { host: self.line.endpoint.target.url.host.clone(), why }));
+        }
+        if status == StatusCode::OK {
+            return Err(Trouble::Protocol(
+                "the server does not speak Git's smart protocol at this URL; check the path".to_owned(),
+            ));
+        }
         let limited = status == StatusCode::FORBIDDEN && retry_after.is_some();
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !limited => {
-                Trouble::Auth(format!("the server answered {}{words}", status.as_u16()))
+                Trouble::Auth(format!("the server answered {}", status.as_u16()))
             }
             StatusCode::NOT_FOUND => Trouble::Status {
                 status: 404,
-                words,
                 advice: "; check that the repository exists and that the credentials may see it",
                 retry_after,
             },
             StatusCode::PAYLOAD_TOO_LARGE => Trouble::Status {
                 status: 413,
-                words,
                 advice: "; raise the size of a request that the server or the proxy before it takes",
                 retry_after,
             },
-            _ => Trouble::Status { status: status.as_u16(), words, advice: "", retry_after },
+            _ => Trouble::Status { status: status.as_u16(), advice: "", retry_after },
         })
     }
+}
 
-    fn words(&self, page: &[u8]) -> String {
-        let text = String::from_utf8_lossy(&page[..page.len().min(MAX_WORDS)]);
-        let text = self.line.scrub(&text);
-        if text.is_empty() { text } else { format!(": {text}") }
-    }
+/// A server that takes a user and a password, as Git servers do and those of the cluster do not.
+fn asks_for_credentials(response: &Response) -> bool {
+    let challenge = response.headers.get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    response.status == StatusCode::UNAUTHORIZED
+        && challenge.is_some_and(|text| text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")))
 }
 
 impl Write for Exchange {
@@ -220,12 +231,12 @@ impl Read for Exchange {
         }
         let State::Reading { response, rest } = &mut self.state else { return Ok(0) };
         if rest.is_empty() {
-            match line.pulse.wait(response.chunk()).and_then(|chunk| chunk.map_err(Trouble::Net)) {
-                Ok(Some(chunk)) => *rest = chunk,
-                Ok(None) => return Ok(0),
-                Err(trouble) => return Err(line.fail(trouble)),
-            }
-            line.pulse.tick();
+            let since = Instant::now();
+            let chunk = line.pulse.wait(response.chunk()).and_then(|chunk| chunk.map_err(Trouble::Net));
+            let chunk = chunk.map_err(|trouble| line.fail(trouble))?;
+            let Some(chunk) = chunk else { return Ok(0) };
+            line.received(since, &chunk).map_err(|trouble| line.fail(trouble))?;
+            *rest = chunk;
         }
         let count = rest.len().min(into.len());
         rest.copy_to_slice(&mut into[..count]);

@@ -4,25 +4,38 @@
 //! another's host. One scheme, `kollect://<number>/`, is registered once; the number finds the line of one operation.
 //! libgit2 keeps only the text of our errors, so the typed error waits in the line.
 
+mod download;
 mod http;
 mod http_endpoint;
 mod known_hosts;
+mod limits;
+mod pack_check;
 mod ssh;
 
 pub(crate) use http_endpoint::HttpEndpoint;
+pub use limits::Limits;
 
 use crate::config::Target;
 use crate::error::Trouble;
 use crate::job::Pulse;
+use download::Download;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
+use kollect_net::NetError;
+use limits::Pace;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SCHEME: &str = "kollect";
+/// Of pack files, libgit2 maps this much at once …
+const PACK_WINDOW: usize = 8 << 20;
+/// … and this much altogether, where it would map whole packs.
+const PACKS_MAPPED: usize = 32 << 20;
+/// Of objects, it keeps this much in memory.
+const OBJECT_CACHE: isize = 16 << 20;
 
 /// Lines of the operations under way, by number.
 #[derive(Clone, Default)]
@@ -36,6 +49,7 @@ pub(crate) struct Endpoint {
     pub(crate) http: Option<Arc<HttpEndpoint>>,
     pub(crate) dialer: kollect_net::GuardedDialer,
     pub(crate) stall: Duration,
+    pub(crate) limits: Limits,
 }
 
 /// One operation's connection settings, and what became of it.
@@ -45,6 +59,10 @@ pub(crate) struct Line {
     trouble: Mutex<Option<Trouble>>,
     /// The server may have received a push.
     sent: AtomicBool,
+    /// What the server says may be repeated: it is at a public address.
+    quotable: AtomicBool,
+    download: Mutex<Download>,
+    upload: Mutex<Pace>,
 }
 
 impl Line {
@@ -62,8 +80,33 @@ impl Line {
         Ok(())
     }
 
-    fn scrub(&self, text: &str) -> String {
-        kollect_net::scrub(text.trim(), &self.endpoint.target.auth.secrets())
+    /// The server's own words without our credentials; nothing from a server at a private address.
+    fn quote(&self, words: &[u8]) -> Option<String> {
+        let text = String::from_utf8_lossy(words);
+        let text = kollect_net::scrub(text.trim(), &self.endpoint.target.auth.secrets());
+        (self.quotable.load(Ordering::Relaxed) && !text.is_empty()).then_some(text)
+    }
+
+    /// An error of the network under this conversation.
+    fn net(&self, error: NetError) -> Trouble {
+        Trouble::Net(error.withheld(&self.endpoint.target.url.host, self.quotable.load(Ordering::Relaxed)))
+    }
+
+    fn next_request(&self, action: Service) -> Result<(), Trouble> {
+        let pushing = matches!(action, Service::ReceivePackLs | Service::ReceivePack);
+        self.download.lock().next_request(pushing)
+    }
+
+    /// The next bytes of the server, for which this waited since `since`.
+    fn received(&self, since: Instant, bytes: &[u8]) -> Result<(), Trouble> {
+        self.pulse.tick();
+        self.download.lock().take(since.elapsed(), bytes)
+    }
+
+    /// So many bytes were sent, for which this waited since `since`.
+    fn uploaded(&self, since: Instant, bytes: usize) -> Result<(), Trouble> {
+        self.pulse.tick();
+        self.upload.lock().add(since.elapsed(), bytes, &self.endpoint.limits)
     }
 }
 
@@ -80,7 +123,16 @@ impl OpenLine {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let exchange = exchange()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let line = Arc::new(Line { endpoint, pulse, trouble: Mutex::default(), sent: AtomicBool::new(false) });
+        let download = Mutex::new(Download::new(endpoint.limits));
+        let line = Arc::new(Line {
+            endpoint,
+            pulse,
+            trouble: Mutex::default(),
+            sent: AtomicBool::new(false),
+            quotable: AtomicBool::new(false),
+            download,
+            upload: Mutex::default(),
+        });
         exchange.0.lock().insert(number, line.clone());
         Ok(Self { number, line, exchange })
     }
@@ -95,10 +147,13 @@ impl OpenLine {
         if let Some(trouble) = self.line.trouble.lock().take() {
             return trouble;
         }
-        let words = self.line.scrub(error.message());
         match error.class() {
-            git2::ErrorClass::Net | git2::ErrorClass::Http | git2::ErrorClass::Ssh => Trouble::Protocol(words),
-            _ => Trouble::Mirror(words),
+            // libgit2 puts the server's words into its own.
+            git2::ErrorClass::Net | git2::ErrorClass::Http | git2::ErrorClass::Ssh => {
+                let words = self.line.quote(error.message().as_bytes());
+                Trouble::Protocol(words.unwrap_or_else(|| "the server does not keep to Git's protocol".to_owned()))
+            }
+            _ => crate::error::local_message(error.message()),
         }
     }
 
@@ -107,9 +162,25 @@ impl OpenLine {
         self.line.sent.load(Ordering::Relaxed)
     }
 
-    /// Third-party text without our credentials.
-    pub(crate) fn scrub(&self, text: &str) -> String {
-        self.line.scrub(text)
+    /// What the server says of a refused push. From a private address only what Git itself says in such a case.
+    pub(crate) fn quote(&self, why: &str, messages: &[u8]) -> String {
+        const GITS_OWN: [&str; 8] = [
+            "pre-receive hook declined",
+            "update hook declined",
+            "hook declined",
+            "protected branch hook declined",
+            "non-fast-forward",
+            "failed to update ref",
+            "cannot lock ref",
+            "unpacker error",
+        ];
+        let both = [why.as_bytes(), b"; ", messages].concat();
+        if let Some(words) = self.line.quote(&both) {
+            return words.trim_end_matches([';', ' ']).to_owned();
+        }
+        let known = GITS_OWN.iter().find(|known| why.contains(**known));
+        let known = known.map(|known| format!("{known}; ")).unwrap_or_default();
+        format!("{known}what else the server said is not repeated, because it has a private address")
     }
 }
 
@@ -119,13 +190,17 @@ impl Drop for OpenLine {
     }
 }
 
-/// Registers the scheme at the first call.
+/// Sets libgit2 up at the first call, which must come before any other use of it.
+pub(crate) fn prepare() -> Result<(), Trouble> {
+    exchange().map(|_| ())
+}
+
 fn exchange() -> Result<Exchange, Trouble> {
     static EXCHANGE: OnceLock<Result<Exchange, String>> = OnceLock::new();
     EXCHANGE.get_or_init(register).clone().map_err(Trouble::Protocol)
 }
 
-#[expect(unsafe_code, reason = "libgit2 takes new transports only through a call that must not run concurrently")]
+#[expect(unsafe_code, reason = "libgit2 takes transports and limits through calls that must not run concurrently")]
 fn register() -> Result<Exchange, String> {
     let exchange = Exchange::default();
     let found = exchange.clone();
@@ -139,8 +214,14 @@ fn register() -> Result<Exchange, String> {
         let stateless = line.endpoint.http.is_some();
         Transport::smart(remote, stateless, Subtransport { line })
     };
-    // SAFETY: runs once, inside a OnceLock, and every use of a transport of ours passes that lock first.
-    unsafe { git2::transport::register(SCHEME, factory) }.map_err(|error| error.message().to_owned())?;
+    // SAFETY: runs once, inside a OnceLock that every new sink passes, so before any use of libgit2.
+    let set = unsafe {
+        git2::transport::register(SCHEME, factory)
+            .and_then(|()| git2::opts::set_mwindow_size(PACK_WINDOW))
+            .and_then(|()| git2::opts::set_mwindow_mapped_limit(PACKS_MAPPED))
+            .and_then(|()| git2::opts::set_cache_max_size(OBJECT_CACHE))
+    };
+    set.map_err(|error| error.message().to_owned())?;
     Ok(exchange)
 }
 

@@ -1,6 +1,6 @@
 //! Git's smart protocol over SSH: one connection, one remote command, both directions.
 //!
-//! Separate from http because here the conversation is one stream. The key comes from memory; no agent, no files.
+//! The conversation is one stream. The key comes from memory; no agent, no files.
 
 use super::known_hosts::{KnownHosts, Verdict};
 use super::{Line, service};
@@ -17,6 +17,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tokio::time::timeout;
 
 /// What is kept of the server's error output.
@@ -41,10 +43,12 @@ pub(super) struct Session {
 impl Session {
     /// Connects, checks the host key, logs in and starts the command.
     pub(super) fn open(line: Arc<Line>, action: Service) -> Result<Self, Trouble> {
+        line.next_request(action)?;
         let pulse = line.pulse.clone();
         let patience = line.endpoint.stall;
         let opened = pulse.wait(async { timeout(patience, connect(&line, action)).await })?;
-        let (handle, channel) = opened.map_err(|_| stalled("logging in with ssh", &line))??;
+        let opened = opened.map_err(|_| stalled("logging in with ssh", &line))?;
+        let (handle, channel) = opened.map_err(|trouble| withheld(trouble, &line))?;
         line.pulse.tick();
         Ok(Self {
             line,
@@ -66,7 +70,8 @@ impl Session {
         waited.map_err(|_| stalled(what, &self.line))
     }
 
-    fn send_buffered(&mut self) -> Result<(), Trouble> {
+    /// Sends everything, and before the end of a push asks for the right to write.
+    fn send_all(&mut self) -> Result<(), Trouble> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -74,17 +79,21 @@ impl Session {
             self.pushing = true;
             self.line.about_to_push()?;
         }
-        let piece = Bytes::from(std::mem::take(&mut self.buffer));
-        let sent = self.within("sending over ssh", self.channel.data_bytes(piece))?;
-        self.line.pulse.tick();
+        let rest = std::mem::take(&mut self.buffer);
+        self.send(rest)
+    }
+
+    fn send(&mut self, piece: Vec<u8>) -> Result<(), Trouble> {
+        let (since, length) = (Instant::now(), piece.len());
+        let sent = self.within("sending over ssh", self.channel.data_bytes(Bytes::from(piece)))?;
         match sent {
-            Ok(()) => Ok(()),
+            Ok(()) => self.line.uploaded(since, length),
             // The server closed the channel; what it said before explains it better.
             Err(error) => {
                 while !self.ended {
                     self.next()?;
                 }
-                Err(self.why_it_ended().unwrap_or_else(|| Trouble::Ssh(self.line.scrub(&error.to_string()))))
+                Err(self.why_it_ended().unwrap_or_else(|| ssh(error)))
             }
         }
     }
@@ -92,19 +101,22 @@ impl Session {
     /// Takes the next message of the server.
     fn next(&mut self) -> Result<(), Trouble> {
         let patience = self.line.endpoint.stall;
+        let since = Instant::now();
         let waited = self.line.pulse.clone().wait(timeout(patience, self.channel.wait()))?;
         match waited.map_err(|_| stalled("the answer over ssh", &self.line))? {
             Some(ChannelMsg::Data { data }) => {
+                self.line.received(since, &data)?;
                 self.rest = data;
                 self.received = true;
             }
             Some(ChannelMsg::ExtendedData { data, .. }) => {
+                self.line.download.lock().messages(since.elapsed(), data.len())?;
                 let room = MAX_WORDS.saturating_sub(self.words.len());
                 self.words.extend_from_slice(&data[..data.len().min(room)]);
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => self.exit = Some(exit_status),
             Some(ChannelMsg::Close | ChannelMsg::Failure) | None => self.ended = true,
-            Some(_) => {}
+            Some(_) => self.line.download.lock().messages(since.elapsed(), 1)?,
         }
         self.line.pulse.tick();
         Ok(())
@@ -112,23 +124,36 @@ impl Session {
 
     fn why_it_ended(&self) -> Option<Trouble> {
         let failed = self.exit != Some(0) || !self.received;
-        let words = self.line.scrub(&String::from_utf8_lossy(&self.words));
-        let words = if words.is_empty() { "nothing, and closed the connection".to_owned() } else { words };
-        failed.then(|| Trouble::Ssh(format!("{} on the server said: {words}", service(self.action))))
+        let command = service(self.action);
+        let words = match self.line.quote(&self.words) {
+            Some(words) => format!("{command} on the server said: {words}"),
+            None => format!("{command} on the server failed; check that the repository exists and what the key may do"),
+        };
+        failed.then_some(Trouble::Ssh(words))
     }
 }
 
 fn stalled(what: &'static str, line: &Line) -> Trouble {
-    Trouble::Net(NetError::Timeout { what, after: line.endpoint.stall })
+    line.net(NetError::Timeout { what, after: line.endpoint.stall })
+}
+
+/// Before the login every error tells what listens at the address.
+fn withheld(trouble: Trouble, line: &Line) -> Trouble {
+    match trouble {
+        Trouble::Ssh(why) => line.net(NetError::Broken { host: line.endpoint.target.url.host.clone(), why }),
+        other => other,
+    }
 }
 
 impl Write for Session {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(PIECE);
         self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() >= PIECE {
+        // The last bytes stay here until the server is waited for: without them it cannot finish a push.
+        if self.buffer.len() > PIECE {
+            let piece = self.buffer.drain(..PIECE).collect();
             let line = self.line.clone();
-            self.send_buffered().map_err(|trouble| line.fail(trouble))?;
+            self.send(piece).map_err(|trouble| line.fail(trouble))?;
         }
         Ok(count)
     }
@@ -141,7 +166,7 @@ impl Write for Session {
 impl Read for Session {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let line = self.line.clone();
-        self.send_buffered().map_err(|trouble| line.fail(trouble))?;
+        self.send_all().map_err(|trouble| line.fail(trouble))?;
         while self.rest.is_empty() && !self.ended {
             self.next().map_err(|trouble| line.fail(trouble))?;
         }
@@ -180,14 +205,14 @@ async fn connect(line: &Arc<Line>, action: Service) -> Result<(Handle<HostCheck>
         )
     })?;
     let stream = line.endpoint.dialer.connect(&url.host, url.port, line.endpoint.stall).await.map_err(Trouble::Net)?;
+    line.quotable.store(line.endpoint.dialer.may_quote(&stream), Ordering::Relaxed);
     line.pulse.tick();
     let known = known_hosts.as_deref().map(|text| KnownHosts::of(text, &url.host, url.port));
     let config = client::Config { preferred: preferred(known.as_ref()), nodelay: true, ..client::Config::default() };
     let refused = Arc::new(Mutex::new(None));
     let check = HostCheck { known, host: url.host.clone(), refused: refused.clone() };
     let connected = client::connect_stream(Arc::new(config), stream, check).await;
-    let mut handle = connected
-        .map_err(|error| refused.lock().take().unwrap_or_else(|| Trouble::Ssh(line.scrub(&error.to_string()))))?;
+    let mut handle = connected.map_err(|error| refused.lock().take().unwrap_or_else(|| ssh(error)))?;
     line.pulse.tick();
     log_in(&mut handle, user, key).await?;
     let channel = handle.channel_open_session().await.map_err(ssh)?;

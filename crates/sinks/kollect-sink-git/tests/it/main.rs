@@ -6,6 +6,7 @@ mod bench;
 mod conflicts;
 mod conformance;
 mod failures;
+mod hostile;
 mod kills;
 mod ownership;
 mod pushes;
