@@ -33,6 +33,8 @@ pub struct NamespaceMeta {
     pub annotations: BTreeMap<String, String>,
     /// The API server refuses to show them: what is here is the name label, or what could be read earlier.
     pub unread: bool,
+    /// The namespace is being deleted.
+    pub terminating: bool,
 }
 
 /// Every namespace that may be collected from.
@@ -86,7 +88,7 @@ impl Outlets {
     fn trouble(&self, message: String) {
         let shown = message.clone();
         if self.error.send_if_modified(|error| error.replace(message).is_none()) {
-            tracing::warn!(message = shown, error_class = "transient", "namespaces are not kept up to date");
+            tracing::warn!(error = shown, error_class = "transient", "namespaces are not kept up to date");
         }
     }
 }
@@ -162,12 +164,15 @@ struct NamespaceObject {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct NamespaceHead {
     name: Arc<str>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    deletion_timestamp: Option<String>,
 }
 
 fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
@@ -175,7 +180,8 @@ fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
     let mut annotations = head.annotations;
     // May be large, and nothing selects by it.
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations, unread: false })))
+    let terminating = head.deletion_timestamp.is_some();
+    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations, unread: false, terminating })))
 }
 
 impl Receiver for All {
@@ -266,7 +272,7 @@ fn learn(
         Err(RequestError::Forbidden(message)) => {
             let before = known.get(name).map_or_else(|| only_named(name), |meta| NamespaceMeta::clone(meta));
             if !before.unread {
-                tracing::info!(namespace = %name, message, "the labels may not be read; only the name counts");
+                tracing::info!(namespace = %name, why = message, "the labels may not be read; only the name counts");
             }
             Arc::new(NamespaceMeta { unread: true, ..before })
         }

@@ -15,6 +15,7 @@ use crate::registry::SinkRegistry;
 use crate::shared::conditions::{Wanted, merge};
 use crate::shared::dirty::Dirty;
 use crate::shared::events::{Events, Note};
+use crate::shared::finalizers::FinalizerWrites;
 use crate::shared::secrets::Secrets;
 use crate::shared::status::{Desired, StatusWriter};
 use crate::sink::SinkState;
@@ -28,7 +29,7 @@ use kollect_store::Store;
 use kube::api::ObjectMeta;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,7 +118,7 @@ pub struct Control {
     pub(crate) connection_tests: HashMap<ObjectRef, TestRun>,
     pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
     /// Objects whose finalizers are being changed.
-    pub(crate) finalizing: Arc<Mutex<HashSet<ObjectRef>>>,
+    pub(crate) finalizing: FinalizerWrites,
     events: Events,
     /// The main reason of each object with the uid that it is about.
     reasons: HashMap<ObjectRef, (Option<String>, String)>,
@@ -168,7 +169,7 @@ impl Control {
             counted: HashMap::new(),
             inventories: HashMap::new(),
             cleanups: Arc::default(),
-            finalizing: Arc::default(),
+            finalizing: FinalizerWrites::default(),
             reasons: HashMap::new(),
             started: Arc::default(),
             decided: Arc::default(),

@@ -3,16 +3,16 @@
 //! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
 //! was *sent*, and every write carries when the leadership began as a fence. It must not know what is written.
 
-use crate::clock::{boot_time, fence_of, precise_timestamp};
+use crate::clock::{boot_time, fence_of, precise_timestamp, time_of};
+pub use crate::write_permit::WritePermit;
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kollect_export::WriteRight;
+use kollect_export::WriteRight as _;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::runtime::watcher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,34 +42,6 @@ pub enum LeaseError {
     /// Another process holds the lease, or it could not be renewed in time.
     #[error("leader election lost: {0}")]
     Lost(String),
-}
-
-/// The right to write of this process. Cheap to ask.
-#[derive(Debug, Default)]
-pub struct WritePermit {
-    /// Boot time in milliseconds at which the right ends; 0 = none.
-    until_ms: AtomicU64,
-    fence: AtomicU64,
-}
-
-impl WritePermit {
-    fn grant(&self, until: Duration, fence: u64) {
-        self.fence.store(fence, Ordering::SeqCst);
-        self.until_ms.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
-
-    fn end(&self) {
-        self.until_ms.store(0, Ordering::SeqCst);
-    }
-}
-
-impl WriteRight for WritePermit {
-    fn may_write(&self) -> bool {
-        boot_time().as_millis() < u128::from(self.until_ms.load(Ordering::SeqCst))
-    }
-    fn fence(&self) -> u64 {
-        self.fence.load(Ordering::SeqCst)
-    }
 }
 
 /// What was last seen of the Lease, and when.
@@ -131,6 +103,12 @@ impl Leadership {
         });
         Self { began: earliest.map_or(now, |earliest| earliest.max(now)), transitions }
     }
+
+    /// The same leadership with a fence above one that a backend holds.
+    fn above(self, held: Option<u64>) -> Self {
+        let above = held.and_then(|held| time_of(held.checked_add(1)?));
+        Self { began: above.map_or(self.began, |above| above.max(self.began)), ..self }
+    }
 }
 
 /// The next item of a stream, not asked for before `when`.
@@ -168,6 +146,7 @@ impl Election {
         let mut watch_again = Instant::now();
         self.refresh().await;
         let mut next = Instant::now();
+        let permit = self.permit.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
@@ -192,6 +171,8 @@ impl Election {
                     Some(Err(_)) => watch_again = Instant::now() + self.settings.retry_period,
                     None => watching = false,
                 },
+                // The renewal proves that this process still leads; a former leader is told so by its failure.
+                () = permit.wait_outranked(), if *self.leading.borrow() => next = self.renew().await?,
                 () = tokio::time::sleep_until(next) => {
                     next = if *self.leading.borrow() { self.renew().await? } else { self.try_acquire().await };
                 }
@@ -261,9 +242,20 @@ impl Election {
         let Some(ours) = self.leadership else {
             return Err(LeaseError::Lost("this process never held the Lease".to_owned()));
         };
-        // Also when somebody has deleted it: the same leadership goes on.
-        match self.put(ours, &self.settings.identity.clone()).await {
-            Ok(()) => Ok(Instant::now() + self.settings.lease_duration / 4),
+        let next = ours.above(self.permit.outranked_by());
+        // Also when the Lease was deleted: the same leadership goes on.
+        match self.put(next, &self.settings.identity.clone()).await {
+            Ok(()) => {
+                if next != ours {
+                    tracing::warn!(
+                        fence = fence_of(next.began),
+                        "a sink holds a higher fence than this leadership: was the \
+                        clock set back? continuing above it"
+                    );
+                }
+                self.leadership = Some(next);
+                Ok(Instant::now() + self.settings.lease_duration / 4)
+            }
             Err(error) => {
                 tracing::warn!(%error, error_class = "transient", "lease not renewed");
                 self.refresh().await;
@@ -344,20 +336,6 @@ mod tests {
     }
 
     #[test]
-    fn a_right_ends_with_the_clock_and_when_it_is_taken_away() {
-        let permit = WritePermit::default();
-        assert!(!permit.may_write());
-        permit.grant(boot_time() + Duration::from_mins(1), 7);
-        assert!(permit.may_write());
-        assert_eq!(permit.fence(), 7);
-        permit.grant(boot_time().saturating_sub(Duration::from_millis(5)), 7);
-        assert!(!permit.may_write());
-        permit.grant(boot_time() + Duration::from_mins(1), 8);
-        permit.end();
-        assert!(!permit.may_write());
-    }
-
-    #[test]
     fn a_new_leadership_begins_after_every_one_before_even_without_a_lease() {
         let at = |micros: i64| Timestamp::from_microsecond(1_800_000_000_000_000 + micros).unwrap();
         let held = |holder: &str, began: i64, transitions: i32| LeaseSpec {
@@ -376,6 +354,18 @@ mod tests {
         let (first, second) = (after(None, 5), after(Some(held("me", 5, 0)), 5));
         assert!(fence_of(first.began) < fence_of(second.began));
         assert!(fence_of(second.began) < fence_of(after(None, 1_000).began), "the Lease was deleted");
+    }
+
+    #[test]
+    fn a_leadership_whose_clock_was_set_back_continues_one_above_the_fence_of_a_backend() {
+        let now = Timestamp::from_microsecond(1_800_000_000_000_000).unwrap();
+        let ours = Leadership { began: now, transitions: 3 };
+        let own = fence_of(now);
+        assert_eq!(ours.above(None), ours);
+        assert_eq!(ours.above(Some(own - 5)), ours);
+        assert_eq!(fence_of(ours.above(Some(own)).began), own + 1);
+        assert_eq!(fence_of(ours.above(Some(own + 3_600_000_000)).began), own + 3_600_000_001);
+        assert_eq!(ours.above(Some(u64::MAX)), ours);
     }
 
     #[tokio::test]

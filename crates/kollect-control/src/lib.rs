@@ -19,3 +19,4 @@ pub mod shared;
 pub mod sink;
 pub mod target;
 pub mod world;
+mod write_permit;

@@ -100,6 +100,8 @@ pub struct DocumentContext {
     pub max_bytes: u64,
     /// What happens to larger ones.
     pub partitioning: Partitioning,
+    /// The inventory exports to an `s3` or `gcs` sink as well, so large documents have a place.
+    pub object_store: bool,
     /// Name of the sink object.
     pub sink_name: Arc<str>,
 }

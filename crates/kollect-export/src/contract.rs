@@ -85,8 +85,13 @@ impl fmt::Display for BindingId {
 pub trait WriteRight: Send + Sync {
     /// `true` while this process is the leader and its last renewal is young enough.
     fn may_write(&self) -> bool;
-    /// Fencing number: `leaseTransitions` of the Lease, 0 without leader election.
+    /// Fencing number: grows with every leadership, so that a backend can refuse the writer of an earlier one.
     fn fence(&self) -> u64;
+    /// A backend refused [`WriteRight::fence`] because it holds the higher `held`. A writer that proves to be the newest
+    /// all the same (its clock was set back) continues with a higher fence in later cycles.
+    fn outranked(&self, held: u64) {
+        let _ = held;
+    }
 }
 
 /// Always allowed: for the command line and for runs without leader election.

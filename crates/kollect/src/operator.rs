@@ -1,13 +1,14 @@
 //! `kollect operator`: puts the parts together, leads or stands by, and stops in order.
 
 use crate::args::OperatorArgs;
-use crate::http::{self, Ready};
+use crate::http;
+use crate::only_one::OnlyOne;
+use crate::readiness::{Phase, Phases, readiness};
 use crate::settings::{LeaderElection, Settings};
 use crate::sinks::Registry;
 use anyhow::Context;
 use kollect_admission::certs::Serving;
 use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
-use kollect_control::clock::{fence_of, precise_timestamp};
 use kollect_control::control::{Control, ControlSettings, Parts};
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
@@ -21,11 +22,11 @@ use kollect_store::Store;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// In-flight exports may finish for this long after a stop was asked for.
@@ -33,9 +34,8 @@ const EXPORT_GRACE: Duration = Duration::from_secs(5);
 const RELEASE_GRACE: Duration = Duration::from_secs(2);
 const REVIEW_GRACE: Duration = Duration::from_secs(2);
 
-const STANDBY: u8 = 0;
-const STARTING: u8 = 1;
-const LEADING: u8 = 2;
+/// Pause between two looks at whether the first lists are complete.
+const SETTLE_POLL: Duration = Duration::from_millis(200);
 
 /// Runs until a signal or until leadership is lost.
 pub(crate) fn run(args: &OperatorArgs) -> anyhow::Result<()> {
@@ -54,11 +54,11 @@ pub(crate) fn run(args: &OperatorArgs) -> anyhow::Result<()> {
 async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
-    let phase = Arc::new(AtomicU8::new(STANDBY));
+    let phases = Phases::new();
     let reviewing = settings.webhook.as_ref().map(|_| Serving::new());
     let mut servers = JoinSet::new();
     if let Some(address) = settings.health_address {
-        servers.spawn(http::serve_probes(address, readiness(phase.clone(), reviewing.clone()), stop.clone()));
+        servers.spawn(http::serve_probes(address, readiness(phases.clone(), reviewing.clone()), stop.clone()));
     }
     if let Some(address) = settings.metrics_address {
         servers.spawn(http::serve_metrics(address, metrics.clone(), stop.clone()));
@@ -74,7 +74,7 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
     if let Some(read_api) = settings.read_api.clone() {
         servers.spawn(crate::read_api::serve(read_api, client.clone(), readers, stop.clone()));
     }
-    let process = Process { client, metrics, phase, held };
+    let process = Process { client, metrics, phases, held };
     let outcome = tokio::select! {
         outcome = lead_when_elected(args, &settings, process, stop.clone()) => outcome,
         failed = server_failed(&mut servers) => Err(failed),
@@ -88,26 +88,11 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
 
 /// A server that ends before it is told to is a failure of the process.
 async fn server_failed(servers: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
-    loop {
-        match servers.join_next().await {
-            Some(Ok(Err(error))) => return error,
-            Some(Err(error)) => return anyhow::Error::new(error).context("a server task ended"),
-            Some(Ok(Ok(()))) => {}
-            None => std::future::pending().await,
-        }
-    }
-}
-
-fn readiness(phase: Arc<AtomicU8>, reviewing: Option<Arc<Serving>>) -> Ready {
-    let reviews = move || reviewing.as_ref().map_or(Ok(()), |serving| serving.ready());
-    Arc::new(move || reviews().and_then(|()| leads(&phase)))
-}
-
-fn leads(phase: &AtomicU8) -> Result<String, String> {
-    match phase.load(Ordering::Relaxed) {
-        STANDBY => Ok("standing by".to_owned()),
-        STARTING => Err("reading the Kollect objects".to_owned()),
-        _ => Ok("leading".to_owned()),
+    match servers.join_next().await {
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => anyhow::Error::new(error).context("a server task ended"),
+        Some(Ok(Ok(()))) => anyhow::anyhow!("a server ended although the process goes on"),
+        None => std::future::pending().await,
     }
 }
 
@@ -115,7 +100,7 @@ fn leads(phase: &AtomicU8) -> Result<String, String> {
 struct Process {
     client: kube::Client,
     metrics: Arc<Metrics>,
-    phase: Arc<AtomicU8>,
+    phases: Phases,
     /// Tells readers what the leader holds.
     held: watch::Sender<Option<Arc<Held>>>,
 }
@@ -126,12 +111,12 @@ async fn lead_when_elected(
     process: Process,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Process { client, metrics, phase, held } = process;
+    let Process { client, metrics, phases, held } = process;
     let released = CancellationToken::new();
     let (right, mut leading, mut election): (Arc<dyn WriteRight>, _, _) = match &settings.leader_election {
         None => {
             let (_always, signal) = watch::channel(true);
-            (Arc::new(OnlyOne { fence: fence_of(precise_timestamp()) }), signal, None)
+            (Arc::new(OnlyOne::new()), signal, None)
         }
         Some(wanted) => {
             let (election, permit, signal) = Election::new(client.clone(), lease_settings(settings, wanted));
@@ -158,37 +143,23 @@ async fn lead_when_elected(
         lost = ended.as_mut() => return lost,
         _ = elected => {}
     }
-    phase.store(STARTING, Ordering::Relaxed);
-    let work = Work::start(args, settings, client, metrics, right, stop.clone())?;
+    phases.set(Phase::Reading);
+    let mut work = Work::start(args, settings, client, metrics, right, stop.clone())?;
     held.send_replace(Some(work.held.clone()));
-    phase.store(LEADING, Ordering::Relaxed);
-    let outcome = tokio::select! {
-        () = signalled() => Ok(()),
-        lost = ended.as_mut() => lost.and(Err(anyhow::anyhow!("the leader election ended"))),
+    let (outcome, still_leads) = tokio::select! {
+        () = signalled() => (Ok(()), true),
+        lost = ended.as_mut() => (lost.and(Err(anyhow::anyhow!("the leader election ended"))), false),
+        failed = work.failed(&phases) => (Err(failed), true),
     };
     tracing::info!("stopping: no new objects are taken in; running exports may finish");
     stop.cancel();
     work.stop().await;
     released.cancel();
-    if outcome.is_ok() && settings.leader_election.is_some() {
-        within(RELEASE_GRACE, ended).await?;
+    if still_leads && settings.leader_election.is_some() {
+        let released = within(RELEASE_GRACE, ended).await;
+        return outcome.and(released);
     }
     outcome
-}
-
-/// Without leader election this process is taken to be the only writer, and the newest.
-struct OnlyOne {
-    fence: u64,
-}
-
-impl WriteRight for OnlyOne {
-    fn may_write(&self) -> bool {
-        true
-    }
-
-    fn fence(&self) -> u64 {
-        self.fence
-    }
 }
 
 async fn within(grace: Duration, end: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -220,6 +191,9 @@ struct Work {
     exporter: Arc<Exporter>,
     collector: Arc<Collector>,
     held: Arc<Held>,
+    control: JoinHandle<()>,
+    /// The first decisions about all Kollect objects were made.
+    decided: Arc<AtomicBool>,
     /// Ends its watch when it is dropped.
     _namespaces: NamespaceWatch,
 }
@@ -261,14 +235,42 @@ impl Work {
         };
         let control = Control::new(parts, stop);
         let held = Arc::new(Held::new(store, control.world(), control.started()));
-        tokio::spawn(control.run());
-        Ok(Self { exporter, collector, held, _namespaces: namespaces })
+        let decided = control.decided();
+        let control = tokio::spawn(control.run());
+        Ok(Self { exporter, collector, held, decided, control, _namespaces: namespaces })
+    }
+
+    /// Keeps `phases` up to date, and ends only with the control loops: without them the process would hold the Lease
+    /// and do nothing.
+    async fn failed(&mut self, phases: &Phases) -> anyhow::Error {
+        let Self { control, collector, decided, .. } = self;
+        let settled = async {
+            until(|| decided.load(Ordering::Acquire)).await;
+            phases.set(Phase::Listing);
+            until(|| collector.settled()).await;
+            phases.set(Phase::Leading);
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        let ended = tokio::select! {
+            ended = control => ended,
+            never = settled => match never {},
+        };
+        match ended {
+            Err(panic) => anyhow::Error::new(panic).context("the control loops ended"),
+            Ok(()) => anyhow::anyhow!("the control loops ended: the watch of namespaces is gone"),
+        }
     }
 
     /// Intake first, so that what is still exported is a state that the cluster had.
     async fn stop(self) {
         self.collector.stop().await;
         self.exporter.stop(EXPORT_GRACE).await;
+    }
+}
+
+async fn until(reached: impl Fn() -> bool) {
+    while !reached() {
+        tokio::time::sleep(SETTLE_POLL).await;
     }
 }
 

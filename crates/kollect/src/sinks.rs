@@ -269,7 +269,9 @@ fn document(spec: &KollectSnapshotSinkSpec, context: &DocumentContext) -> Result
         backend_limit: None,
         partitioning: match context.partitioning {
             kollect_api::Partitioning::Auto => Partitioning::Auto,
-            kollect_api::Partitioning::Disabled => Partitioning::Disabled { spill_limit: Some(SPILL_BYTES) },
+            kollect_api::Partitioning::Disabled => {
+                Partitioning::Disabled { spill_limit: (!context.object_store).then_some(SPILL_BYTES) }
+            }
         },
         commit: commit(spec),
         author: author(spec),

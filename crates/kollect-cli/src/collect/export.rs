@@ -224,6 +224,7 @@ impl<'a> Exporter<'a> {
             generation: unit.generation(),
             max_bytes: u64::try_from(max).unwrap_or(0),
             partitioning: unit.partitioning(),
+            object_store: false,
             sink_name: reference.name.as_str().into(),
         };
         Ok(self.hands.registry.document(object, &context)?.map(Arc::new))

@@ -85,6 +85,7 @@ fn meta_of(object: &PartialObjectMeta<Namespace>) -> NamespaceMeta {
         labels: object.metadata.labels.clone().unwrap_or_default(),
         annotations: object.metadata.annotations.clone().unwrap_or_default(),
         unread: false,
+        terminating: object.metadata.deletion_timestamp.is_some(),
     }
 }
 

@@ -69,7 +69,11 @@ impl Findings {
     fn look(&mut self, peek: &Peek<'_>) {
         match (&*peek.api_version, &*peek.kind) {
             ("v1", "Namespace") => {
-                let meta = NamespaceMeta { labels: peek.labels(), annotations: peek.annotations(), unread: false };
+                let meta = NamespaceMeta {
+                    labels: peek.labels(),
+                    annotations: peek.annotations(),
+                    ..NamespaceMeta::default()
+                };
                 self.spoken.insert((&*peek.metadata.name).into(), meta);
             }
             (version, "CustomResourceDefinition") if version.starts_with("apiextensions.k8s.io/") => {

@@ -6,6 +6,7 @@ pub mod decide;
 
 use crate::clock::{timestamp, to_timestamp, wall_time};
 use crate::control::{Control, health_of};
+use crate::inventory::binding::sink_key;
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::metrics::TypeResult;
 use crate::registry::{BuiltSink, SinkObject};
@@ -113,6 +114,9 @@ impl Control {
         let owner = (test.spec.owner_sink != Some(false)).then(|| owner_patch(test, sink)).flatten();
         let (client, object, dirty) = (self.client.clone(), object.clone(), self.dirty.clone());
         let (metrics, sink_type, backend) = (self.metrics.clone(), sink.sink_type(), built.sink.clone());
+        let sink_name = sink.meta().name.as_deref().unwrap_or_default();
+        let sink_ref = sink_key(&ObjectRef::new(sink.kind(), &NamespacedName::new(&object.namespace, sink_name)));
+        let exporter = self.exporter.clone();
         tokio::spawn(async move {
             if let Some(patch) = owner {
                 let (api, params) = (api_of(&client, &object), PatchParams::apply("kollect").force());
@@ -128,6 +132,9 @@ impl Control {
             let latency = Some(started.elapsed());
             let label = if result.is_ok() { "success" } else { "failure" }.to_owned();
             metrics.connection_test.get_or_create(&TypeResult { r#type: sink_type.to_owned(), result: label }).inc();
+            if result.is_ok() {
+                exporter.probe_passed(&sink_ref);
+            }
             let result = result.map_err(|error| ("ConnectionTestFailed", error.to_string()));
             *outcome.lock() = Some((Ended { result, latency }, wall_time()));
             dirty.mark(object);

@@ -13,15 +13,6 @@ use kollect_store::View;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// The family of a reference list as the export engine calls it.
-fn family_of(family: SinkFamily) -> Family {
-    match family {
-        SinkFamily::Snapshot => Family::Snapshot,
-        SinkFamily::Database => Family::Database,
-        SinkFamily::Event => Family::Event,
-    }
-}
-
 /// The sink kind of a family.
 pub fn kind_of(family: SinkFamily) -> Kind {
     match family {
@@ -31,12 +22,19 @@ pub fn kind_of(family: SinkFamily) -> Kind {
     }
 }
 
+/// The key under which the exporter knows a sink object.
+pub fn sink_key(sink: &ObjectRef) -> SinkKey {
+    let family = match sink.kind {
+        Kind::SnapshotSink => Family::Snapshot,
+        Kind::DatabaseSink => Family::Database,
+        _ => Family::Event,
+    };
+    SinkKey { family, namespace: sink.namespace.clone(), name: sink.name.clone() }
+}
+
 /// The key of a binding.
 pub fn binding_id(inventory: &NamespacedName, family: SinkFamily, sink: &NamespacedName) -> BindingId {
-    BindingId {
-        inventory: export_key(inventory),
-        sink: SinkKey { family: family_of(family), namespace: sink.namespace.clone(), name: sink.name.clone() },
-    }
+    BindingId { inventory: export_key(inventory), sink: sink_key(&ObjectRef::new(kind_of(family), sink)) }
 }
 
 /// Why a binding cannot exist, in the words of a condition.
@@ -136,7 +134,7 @@ impl Control {
         );
         let document = self.document(key, inventory, reference, &sink)?;
         let mut version = DefaultHasher::new();
-        (state.config_version, inventory.generation(), interval).hash(&mut version);
+        (state.config_version, inventory.generation(), interval, self.object_store_bound(inventory)).hash(&mut version);
         Ok(BindingSpec {
             id: binding_id(key, family, &sink_key),
             view: view.clone(),
@@ -147,6 +145,15 @@ impl Control {
             cluster: built.cluster,
             sink_type: sink.sink_type(),
             destination: built.destination,
+        })
+    }
+
+    /// Whether one of the inventory's sinks that can be used is an object store.
+    fn object_store_bound(&self, inventory: &InventoryObject) -> bool {
+        inventory.all_refs().filter(|(family, _)| *family == SinkFamily::Snapshot).any(|(family, reference)| {
+            let (kind, key) = (kind_of(family), inventory.sink_key(reference));
+            let usable = self.sinks.get(&ObjectRef::new(kind, &key)).is_some_and(|sink| sink.built.is_ok());
+            usable && crate::sink::find(self, kind, &key).is_some_and(|sink| matches!(sink.sink_type(), "s3" | "gcs"))
         })
     }
 
@@ -163,6 +170,7 @@ impl Control {
             generation: inventory.generation(),
             max_bytes: u64::try_from(max.unwrap_or(self.settings.max_export_bytes)).unwrap_or(0),
             partitioning: inventory.partitioning(),
+            object_store: self.object_store_bound(inventory),
             sink_name: reference.name.as_str().into(),
         };
         self.registry
@@ -188,7 +196,7 @@ impl Control {
         let same =
             known.is_some_and(|k| k.config_version == spec.config_version && k.view == spec.view && k.id == spec.id);
         let id = spec.id.clone();
-        if !same {
+        if !same || self.exporter.status(&id).is_none() {
             self.exporter.set_binding(spec.clone());
             state.bindings.insert(name.to_owned(), spec);
         }

@@ -1,49 +1,85 @@
 //! What happens to exported data when an inventory or one of its sink references goes away.
 //!
-//! Credentials still in memory are used if the sink or its Secret went first. What cannot be cleaned up is said in an
-//! event, and never holds back a deletion.
+//! Level-triggered: every round ends the bindings that must end and have not, and an inventory is let go when none is
+//! left. Credentials still in memory are used if the sink or its Secret went first. What cannot be cleaned up is named
+//! in an event, and holds back a deletion for a limited time only.
 
 use crate::control::Control;
+use crate::inventory::InventoryState;
 use crate::inventory::binding::{binding_id, kind_of};
+use crate::inventory::decide::State;
+use crate::inventory::ending::{removal, remove};
 use crate::inventory::object::{InventoryObject, reference};
 use crate::kinds::{NamespacedName, ObjectRef};
-use crate::shared::finalizers;
-use kollect_api::{DeletionPolicy, SinkFamily, SinkRef};
-use kollect_export::{BindingSpec, Class, Removal, SinkError};
+use crate::shared::{finalizers, supervise};
+use crate::sink::Unusable;
+use kollect_api::{SinkFamily, SinkRef};
+use kollect_export::{BindingSpec, Removal, SinkError};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_mins(1);
-/// After this many transient failures a deletion goes on without the clean-up.
-const ATTEMPTS: u32 = 8;
-/// Stands for every binding of an inventory that is being deleted.
-pub const ALL: &str = "*";
+/// Why a binding cannot be rebuilt for its clean-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// Its sink is not known yet; it will be.
+    NotYet,
+    /// Only a user could change that.
+    Unusable(String),
+}
+
+/// What came of the attempt to end a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Begun,
+    /// Nothing can be done; that was announced.
+    LeftBehind,
+    /// Tried again when its sink is known, at this time at the latest.
+    Waits(Instant),
+}
+
+impl InventoryState {
+    /// Bindings that this process or the status knows and that have not ended.
+    fn unended(&self, inventory: &InventoryObject) -> BTreeSet<String> {
+        let exported = inventory.sink_exports().iter().map(|entry| &entry.name);
+        let known = self.bindings.keys().chain(self.resting.keys()).chain(exported);
+        known.filter(|name| !self.leaving.contains_key(*name) && !self.left.contains(*name)).cloned().collect()
+    }
+}
 
 impl Control {
-    /// Ends the bindings whose references left the spec.
+    /// Ends the bindings whose references left the spec. `wanted` are those that stay.
     pub(crate) fn forget_removed(
         &mut self,
-        key: &NamespacedName,
+        object: &ObjectRef,
         inventory: &InventoryObject,
-        names: &BTreeSet<String>,
+        wanted: &[(String, Result<BindingSpec, State>)],
     ) {
-        let exported: BTreeSet<String> = inventory.sink_exports().iter().map(|e| e.name.clone()).collect();
+        let key = object.key();
+        let exported: BTreeSet<&str> = inventory.sink_exports().iter().map(|e| e.name.as_str()).collect();
         let state = self.inventories.entry(key.clone()).or_default();
         // The status may list a binding for a while after its clean-up.
-        state.left.retain(|name| exported.contains(name));
-        let known: BTreeSet<String> =
-            state.bindings.keys().chain(state.resting.keys()).cloned().chain(exported).collect();
-        let gone = |n: &String| !names.contains(n) && !state.leaving.contains_key(n) && !state.left.contains(n);
-        let removed: Vec<String> = known.into_iter().filter(gone).collect();
+        state.left.retain(|name| exported.contains(name.as_str()));
+        let mut removed = state.unended(inventory);
+        removed.retain(|name| !wanted.iter().any(|(other, _)| other == name));
+        state.postponed.retain(|name| removed.contains(name));
+        if removed.is_empty() {
+            return;
+        }
+        let stay: Vec<BindingSpec> = wanted
+            .iter()
+            .filter_map(|(name, binding)| binding.as_ref().ok().or_else(|| state.resting.get(name)).cloned())
+            .collect();
+        // A reference whose sink is not known yet may lead to the same rows.
+        let undecided = wanted.iter().any(|(_, binding)| matches!(binding, Err(State::Waiting(_))));
         for name in removed {
-            if let Some(spec) = self.last_binding(key, inventory, &name) {
-                if let Some(state) = self.inventories.get_mut(key) {
-                    state.leaving.insert(name.clone(), spec.destination.clone());
-                }
-                self.start_cleanup(key, inventory, vec![(name, spec)], false);
+            let state = self.inventories.entry(key.clone()).or_default();
+            if undecided && let Some(until) = state.postponed.until(&name, Instant::now()) {
+                self.dirty.mark_at(object.clone(), until);
+                continue;
+            }
+            if let Ended::Waits(until) = self.end_binding(object, inventory, &name, &stay) {
+                self.dirty.mark_at(object.clone(), until);
             }
         }
     }
@@ -54,43 +90,76 @@ impl Control {
             return;
         }
         let key = object.key();
-        let state = self.inventories.entry(key.clone()).or_default();
-        if state.leaving.contains_key(ALL) {
-            return;
-        }
-        state.leaving.insert(ALL.to_owned(), String::new());
-        let exported = inventory.sink_exports().iter().map(|e| e.name.clone());
-        let mut names: BTreeSet<String> =
-            state.bindings.keys().chain(state.resting.keys()).cloned().chain(exported).collect();
-        names.retain(|name| !state.left.contains(name));
-        let mut bindings = Vec::new();
-        for name in names {
-            match self.last_binding(&key, inventory, &name) {
-                Some(spec) => bindings.push((name, spec)),
-                None => self.left_behind(object, inventory, &name, "its sink is gone or cannot be used"),
+        for name in self.inventories.entry(key.clone()).or_default().unended(inventory) {
+            if let Ended::Waits(until) = self.end_binding(object, inventory, &name, &[]) {
+                self.dirty.mark_at(object.clone(), until);
             }
         }
-        self.start_cleanup(&key, inventory, bindings, true);
+        let state = self.inventories.entry(key).or_default();
+        if state.leaving.is_empty() && state.unended(inventory).is_empty() {
+            // Each round asks again until the object is gone: this may fail any number of times.
+            self.set_finalizer(object, inventory.meta(), inventory.finalizer(), false);
+        }
     }
 
-    /// A binding as it ran last, or as it would run now; with the newest credentials where it does not run.
-    fn last_binding(&mut self, key: &NamespacedName, inventory: &InventoryObject, name: &str) -> Option<BindingSpec> {
-        let state = self.inventories.get_mut(key);
-        let (bound, rested) = state.map_or((None, None), |s| (s.bindings.remove(name), s.resting.remove(name)));
-        bound.or_else(|| self.rebuild(key, inventory, name)).or(rested)
+    fn end_binding(
+        &mut self,
+        object: &ObjectRef,
+        inventory: &InventoryObject,
+        name: &str,
+        stay: &[BindingSpec],
+    ) -> Ended {
+        let key = object.key();
+        let known = self.inventories.get(&key).and_then(|state| state.bindings.get(name)).cloned();
+        let built = known.map_or_else(|| self.rebuild(&key, inventory, name), Ok);
+        let state = self.inventories.entry(key.clone()).or_default();
+        if matches!(built, Err(Obstacle::NotYet))
+            && let Some(until) = state.postponed.until(name, Instant::now())
+        {
+            return Ended::Waits(until);
+        }
+        state.postponed.done(name);
+        state.bindings.remove(name);
+        let rested = state.resting.remove(name);
+        match built.or_else(|obstacle| rested.ok_or(obstacle)) {
+            Ok(spec) => {
+                state.leaving.insert(name.to_owned(), spec.destination.clone());
+                let removal = removal(inventory.deletion_policy(), &spec, &stay.iter().collect::<Vec<_>>());
+                self.start_cleanup(&key, name.to_owned(), spec, removal);
+                Ended::Begun
+            }
+            Err(obstacle) => {
+                state.left.insert(name.to_owned());
+                let why = match obstacle {
+                    Obstacle::NotYet => "its sink's Secrets could not be read in 5 minutes".to_owned(),
+                    Obstacle::Unusable(why) => why,
+                };
+                self.left_behind(object, inventory, name, &why);
+                Ended::LeftBehind
+            }
+        }
     }
 
     /// A binding that this process has not given to the exporter, made from what is there.
-    fn rebuild(&self, key: &NamespacedName, inventory: &InventoryObject, name: &str) -> Option<BindingSpec> {
-        let (family, sink) = name.split_once('/')?;
-        let family = SinkFamily::ALL.into_iter().find(|f| f.as_str() == family)?;
+    fn rebuild(&self, key: &NamespacedName, inventory: &InventoryObject, name: &str) -> Result<BindingSpec, Obstacle> {
+        let unusable = |why: &str| Obstacle::Unusable(why.to_owned());
+        let unknown = || unusable("its entry in status.sinkExports names no sink");
+        let (family, sink) = name.split_once('/').ok_or_else(unknown)?;
+        let family = SinkFamily::ALL.into_iter().find(|f| f.as_str() == family).ok_or_else(unknown)?;
         let kind = kind_of(family);
         let reference = Self::left_reference(inventory, name, sink);
         let sink_key = inventory.sink_key(&reference);
-        let object = crate::sink::find(self, kind, &sink_key)?;
-        let built = self.sinks.get(&ObjectRef::new(kind, &sink_key))?.built.as_ref().ok()?.clone();
-        let document = self.document(key, inventory, &reference, &object).ok()?;
-        Some(BindingSpec {
+        let object = crate::sink::find(self, kind, &sink_key).ok_or_else(|| unusable("its sink does not exist"))?;
+        let built = match self.sinks.get(&ObjectRef::new(kind, &sink_key)).map(|sink| &sink.built) {
+            None | Some(Err(Unusable::Waiting)) => return Err(Obstacle::NotYet),
+            Some(Err(Unusable::Fault { fault, .. })) => return Err(unusable(&fault.message)),
+            Some(Ok(built)) => built.clone(),
+        };
+        let document = self.document(key, inventory, &reference, &object).map_err(|state| match state {
+            State::Failed { message, .. } => Obstacle::Unusable(message),
+            _ => unusable("its sink cannot be used"),
+        })?;
+        Ok(BindingSpec {
             id: binding_id(key, family, &sink_key),
             view: self.selection_of(key, inventory).view,
             sink: built.sink,
@@ -114,45 +183,38 @@ impl Control {
 
     fn left_behind(&self, object: &ObjectRef, inventory: &InventoryObject, name: &str, why: &str) {
         let message = format!("{name}: what was exported stays there, because {why}; delete it by hand if it must go");
+        tracing::warn!(inventory = %object.key(), sink = name, why, error_class = "terminal", "exported data left behind");
         self.warn(object, inventory.meta().uid.clone(), "CleanupTerminal", &message);
     }
 
-    /// Ends bindings of an inventory object that is already gone; what they exported stays.
-    pub(crate) fn leave<'b>(&self, bindings: impl Iterator<Item = &'b BindingSpec>) {
-        for spec in bindings {
+    /// Ends the bindings of an inventory object that does not exist any more; what they exported stays. Clean-ups on
+    /// their way stay known, so that a new object of the same name waits for them.
+    pub(crate) fn detach_inventory(&mut self, key: &NamespacedName) {
+        let Some(state) = self.inventories.remove(key) else { return };
+        for spec in state.bindings.values() {
             self.exporter.leave_binding(&spec.id);
+        }
+        if !state.leaving.is_empty() {
+            let leaving = InventoryState { leaving: state.leaving, ..InventoryState::default() };
+            self.inventories.insert(key.clone(), leaving);
         }
     }
 
-    fn start_cleanup(
-        &self,
-        key: &NamespacedName,
-        inventory: &InventoryObject,
-        bindings: Vec<(String, BindingSpec)>,
-        last: bool,
-    ) {
-        let removal = match inventory.deletion_policy() {
-            DeletionPolicy::Delete => Removal::Forget,
-            DeletionPolicy::Retain => Removal::Leave,
-        };
-        let object = reference(key);
-        let done = self.cleanups.clone();
-        let exporter = self.exporter.clone();
-        let dirty = self.dirty.clone();
-        let key = key.clone();
+    fn start_cleanup(&self, key: &NamespacedName, name: String, spec: BindingSpec, removal: Removal) {
+        let (done, dirty, key) = (self.cleanups.clone(), self.dirty.clone(), key.clone());
+        let destination = spec.destination.clone();
+        // The binding stops before this returns.
+        let ending = remove(self.exporter.clone(), spec, removal);
         tokio::spawn(async move {
-            for (name, spec) in bindings {
-                let failed = remove(&exporter, &spec, removal).await.err();
-                done.lock().push(Finished { inventory: key.clone(), name, failed, last: false });
-            }
-            if last {
-                done.lock().push(Finished { inventory: key.clone(), name: ALL.to_owned(), failed: None, last: true });
-            }
-            dirty.mark(object);
+            let ended = supervise::caught(ending).await;
+            let failed =
+                ended.unwrap_or_else(|panicked| Err(SinkError::terminal("cleanup", panicked.to_string()))).err();
+            done.lock().push(Finished { inventory: key.clone(), name, destination, failed });
+            dirty.mark(reference(&key));
         });
     }
 
-    /// Takes note of finished clean-ups: their entries leave the status, and a deleted inventory may go.
+    /// Takes note of finished clean-ups: their entries leave the status, and what waits for their place may begin.
     pub(crate) fn note_cleanups(&mut self, object: &ObjectRef) {
         let key = object.key();
         let finished: Vec<Finished> = {
@@ -161,23 +223,21 @@ impl Control {
             *all = others;
             ours
         };
-        let Some(inventory) = self.find_inventory(&key) else { return };
+        let inventory = self.find_inventory(&key);
         for end in finished {
             if let Some(error) = &end.failed {
                 tracing::warn!(inventory = %key, sink = %end.name, %error, error_class = error.class.label(),
                     "inventory cleanup failed");
-                self.left_behind(object, &inventory, &end.name, &error.to_string());
+                if let Some(inventory) = &inventory {
+                    self.left_behind(object, inventory, &end.name, &error.to_string());
+                }
             }
-            if let Some(state) = self.inventories.get_mut(&key) {
-                state.leaving.remove(&end.name);
-                state.left.insert(end.name.clone());
+            let Some(state) = self.inventories.get_mut(&key) else { continue };
+            state.leaving.remove(&end.name);
+            for stays in state.bindings.values().filter(|stays| stays.destination == end.destination) {
+                self.exporter.compare(&stays.id);
             }
-            if end.last {
-                self.inventories.remove(&key);
-                self.set_finalizer(object, inventory.meta(), inventory.finalizer(), false);
-                // Until the API server has let it go, nothing must start again.
-                self.inventories.entry(key.clone()).or_default().leaving.insert(ALL.to_owned(), String::new());
-            }
+            state.left.insert(end.name);
         }
     }
 }
@@ -186,30 +246,6 @@ impl Control {
 pub struct Finished {
     inventory: NamespacedName,
     name: String,
+    destination: String,
     failed: Option<SinkError>,
-    last: bool,
-}
-
-async fn remove(
-    exporter: &Arc<kollect_export::Exporter>,
-    spec: &BindingSpec,
-    removal: Removal,
-) -> Result<(), SinkError> {
-    let mut pause = FIRST_RETRY;
-    let mut attempt = 1;
-    loop {
-        if exporter.status(&spec.id).is_none() {
-            exporter.set_binding(spec.clone());
-        }
-        match exporter.remove_binding(&spec.id, removal).await {
-            Ok(_) => return Ok(()),
-            Err(error) if matches!(error.class, Class::Transient { .. }) && attempt < ATTEMPTS => {
-                tracing::warn!(binding = %spec.id, %error, error_class = "transient", "cleanup failed; trying again");
-                tokio::time::sleep_until(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
-                pause = (pause * 2).min(LAST_RETRY);
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -6,6 +6,7 @@
 pub mod binding;
 pub mod cleanup;
 pub mod decide;
+mod ending;
 pub mod object;
 mod shards;
 pub mod status;
@@ -15,23 +16,27 @@ use crate::control::Control;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::shared::finalizers;
 use decide::Facts;
-use kollect_api::SinkFamily;
+use ending::Postponed;
+use kollect_api::{DeletionPolicy, SinkFamily};
 use kollect_export::BindingSpec;
 use object::InventoryObject;
 use shards::Shards;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the operator holds of one inventory.
 #[derive(Default)]
 pub struct InventoryState {
+    /// The object that this is about; another one of the same name starts anew.
+    pub uid: Option<String>,
     /// Bindings that the exporter has, by `family/name`, as they were last given to it.
     pub bindings: BTreeMap<String, BindingSpec>,
     /// Bindings that cannot run at the moment, as they last ran: their credentials may be needed for a clean-up.
     pub resting: BTreeMap<String, BindingSpec>,
     /// Bindings whose clean-up is running, and where they wrote.
     pub leaving: BTreeMap<String, String>,
+    /// Bindings whose clean-up waits for their sink.
+    pub postponed: Postponed,
     /// Bindings whose clean-up has ended, while the status still lists them.
     pub left: BTreeSet<String>,
     /// Rows of the view at the last look.
@@ -57,21 +62,22 @@ impl Control {
         let key = object.key();
         self.note_cleanups(object);
         let Some(inventory) = self.find_inventory(&key) else {
-            if let Some(state) = self.inventories.remove(&key) {
-                self.leave(state.bindings.values());
-            }
+            self.detach_inventory(&key);
             return self.gone(object);
         };
         let meta = inventory.meta();
+        if self.inventories.get(&key).is_some_and(|known| known.uid != meta.uid) {
+            self.detach_inventory(&key);
+        }
+        self.inventories.entry(key.clone()).or_default().uid.clone_from(&meta.uid);
         if meta.deletion_timestamp.is_some() {
             return self.clean_up_inventory(object, &inventory);
         }
         if !finalizers::has(meta, inventory.finalizer()) {
             self.set_finalizer(object, meta, inventory.finalizer(), true);
         }
-        // An inventory of the same name may have been deleted a moment ago.
-        if let Some(state) = self.inventories.get_mut(&key) {
-            state.leaving.remove(cleanup::ALL);
+        if self.leaves_with_its_namespace(&key, &inventory) {
+            return self.pause_all(&key);
         }
         let selection = self.selection_of(&key, &inventory);
         let mut facts = Facts {
@@ -82,9 +88,8 @@ impl Control {
             ..Facts::default()
         };
         let wanted = self.wanted_bindings(&key, &inventory, &selection.view);
-        let names: BTreeSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
         // Before anything new is bound: a new reference may lead to the place that an old one leaves.
-        self.forget_removed(&key, &inventory, &names);
+        self.forget_removed(object, &inventory, &wanted);
         self.look_at_counts(&key, facts.items);
         let halted = facts.suspended || facts.blocked.is_some();
         for (name, binding) in wanted {
@@ -105,6 +110,28 @@ impl Control {
             facts.bindings.push(decide::Binding { name, state });
         }
         self.report_inventory(object, &inventory, &selection, facts);
+    }
+
+    /// Whether the end of its namespace is the end of the inventory, whose data is retained. The targets and objects
+    /// there are deleted first, and no such deletion may reach a sink.
+    fn leaves_with_its_namespace(&self, key: &NamespacedName, inventory: &InventoryObject) -> bool {
+        inventory.deletion_policy() == DeletionPolicy::Retain
+            && self
+                .namespaces
+                .borrow()
+                .as_ref()
+                .is_some_and(|facts| facts.get(&key.namespace).is_some_and(|namespace| namespace.terminating))
+    }
+
+    fn pause_all(&mut self, key: &NamespacedName) {
+        let bound = self.inventories.get(key).map(|state| state.bindings.clone()).unwrap_or_default();
+        if !bound.is_empty() {
+            tracing::info!(inventory = %key, "nothing is exported any more: the namespace is being deleted, and \
+                deletionPolicy is Retain");
+        }
+        for (name, spec) in bound {
+            self.pause(key, &name, &spec.id);
+        }
     }
 
     /// Why nothing of the inventory can be exported, as reason and message.
@@ -145,33 +172,7 @@ impl Control {
         }
     }
 
-    /// Removes or adds our finalizer in the background; the change comes back as an event.
-    pub(crate) fn set_finalizer(
-        &self,
-        object: &ObjectRef,
-        meta: &kube::api::ObjectMeta,
-        name: &'static str,
-        wanted: bool,
-    ) {
-        if !self.finalizing.lock().insert(object.clone()) {
-            return;
-        }
-        let (client, object, meta, dirty) = (self.client.clone(), object.clone(), meta.clone(), self.dirty.clone());
-        let finalizing = self.finalizing.clone();
-        tokio::spawn(async move {
-            let outcome = finalizers::set(&client, &object, &meta, name, wanted).await;
-            finalizing.lock().remove(&object);
-            let Err(error) = outcome else { return };
-            if error.is_conflict() {
-                tracing::debug!(object = %object, "finalizer not changed yet: somebody else changed the object");
-            } else {
-                tracing::warn!(object = %object, %error, error_class = "transient", "finalizer not changed; trying again");
-            }
-            dirty.mark_at(object, tokio::time::Instant::now() + Duration::from_secs(2));
-        });
-    }
-
-    /// Shares one allocation of a view's inventory names.
+    /// The sinks that the inventories of a namespace reference.
     pub(crate) fn inventory_refs_sinks(&self, namespace: &str) -> Vec<(SinkFamily, Arc<str>)> {
         let world = self.world.read();
         crate::world::in_namespace(&world.inventories, namespace)

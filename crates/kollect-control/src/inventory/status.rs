@@ -82,8 +82,10 @@ impl Control {
             all.push(entry);
         }
         // A binding that is being cleaned up keeps its entry until that is done.
-        let leaving = self.inventories.get(&key).map(|s| s.leaving.clone()).unwrap_or_default();
-        let gone = before.sink_exports.iter().filter(|e| leaving.contains_key(&e.name));
+        let state = self.inventories.get(&key);
+        let leaves =
+            |name: &str| state.is_some_and(|state| state.leaving.contains_key(name) || state.postponed.contains(name));
+        let gone = before.sink_exports.iter().filter(|e| leaves(&e.name));
         all.extend(gone.filter(|e| !facts.bindings.iter().any(|b| b.name == e.name)).cloned());
         rejected.truncate(10);
         facts.rejected = rejected;

@@ -51,8 +51,9 @@ impl Control {
                 let labels = target.metadata.labels.clone().unwrap_or_default();
                 kollect_rules::exports_target(&inventory.spec, &key.name, &labels)
             })
-            .filter_map(|(key, _)| match self.targets.get(key) {
+            .filter_map(|(key, target)| match self.targets.get(key) {
                 Some(state) => state.in_view.then(|| state.key.clone()),
+                None if target.metadata.deletion_timestamp.is_some() => None,
                 // Not looked at yet: it stays in, because a view without it would delete its rows.
                 None => Some(Arc::new(TargetKey::namespaced(&key.namespace, &key.name))),
             })
@@ -78,6 +79,8 @@ impl Control {
             let fresh;
             let state = if let Some(state) = self.cluster_targets.get(key) {
                 state
+            } else if target.metadata.deletion_timestamp.is_some() {
+                continue;
             } else {
                 fresh = self.decide_cluster_target(target);
                 &fresh

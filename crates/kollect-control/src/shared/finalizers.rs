@@ -1,32 +1,38 @@
-//! Adds and removes our finalizer by a metadata-only patch, so that nobody's spec is ever rewritten.
+//! Adds and removes our finalizer by a metadata-only patch, which rewrites no spec.
 
+use crate::control::Control;
 use crate::kinds::ObjectRef;
 use crate::shared::status::api_of;
+use crate::shared::supervise;
 use kube::api::{ObjectMeta, Patch, PatchParams};
+use parking_lot::Mutex;
 use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const DEADLINE: Duration = Duration::from_secs(15);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// A finalizer that could not be changed.
 #[derive(Debug, thiserror::Error)]
-pub enum FinalizerError {
+enum FinalizerError {
     /// The API server refused or could not be reached.
     #[error("changing the finalizers of {object}: {source}")]
-    Patch {
-        /// The object.
-        object: ObjectRef,
-        /// Why.
-        source: Box<kube::Error>,
-    },
+    Patch { object: ObjectRef, source: Box<kube::Error> },
     /// No answer in time.
     #[error("changing the finalizers of {0}: the API server did not answer in 15 s")]
     Timeout(ObjectRef),
+    /// A defect.
+    #[error("changing the finalizers of {0}: {1}")]
+    Panicked(ObjectRef, supervise::Panicked),
 }
 
 impl FinalizerError {
-    /// Somebody else changed the object in between.
-    pub fn is_conflict(&self) -> bool {
+    /// Another writer changed the object in between.
+    fn is_conflict(&self) -> bool {
         matches!(self, Self::Patch { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 409))
     }
 }
@@ -36,8 +42,88 @@ pub fn has(meta: &ObjectMeta, finalizer: &str) -> bool {
     meta.finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == finalizer))
 }
 
-/// Adds (`wanted`) or removes the finalizer. A conflict with another writer is an error: the next round has fresh data.
-pub async fn set(
+#[derive(Debug, Default)]
+struct Attempts {
+    running: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// Whether a change of an object's finalizers may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Permission {
+    Begin,
+    /// Too early after a failure.
+    At(Instant),
+    /// One is on its way; its end marks the object.
+    Running,
+}
+
+/// The finalizer changes under way: one at a time per object, and later and later after failures.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FinalizerWrites(Arc<Mutex<HashMap<ObjectRef, Attempts>>>);
+
+impl FinalizerWrites {
+    fn begin(&self, object: &ObjectRef, now: Instant) -> Permission {
+        let mut all = self.0.lock();
+        let attempts = all.entry(object.clone()).or_default();
+        match attempts.not_before {
+            _ if attempts.running => Permission::Running,
+            Some(when) if when > now => Permission::At(when),
+            _ => {
+                attempts.running = true;
+                Permission::Begin
+            }
+        }
+    }
+
+    /// Takes note of the end of a change; says when the object must be reconciled again.
+    fn ended(&self, object: &ObjectRef, succeeded: bool, jitter: f64, now: Instant) -> Instant {
+        let mut all = self.0.lock();
+        if succeeded {
+            all.remove(object);
+            // What was asked while the change was on its way is decided again.
+            return now + FIRST_RETRY;
+        }
+        let attempts = all.entry(object.clone()).or_default();
+        attempts.running = false;
+        let pause = FIRST_RETRY.saturating_mul(1 << attempts.failures.min(6)).min(LAST_RETRY);
+        attempts.failures = attempts.failures.saturating_add(1);
+        let when = now + pause.mul_f64(0.75 + jitter / 4.0);
+        attempts.not_before = Some(when);
+        when
+    }
+}
+
+impl Control {
+    /// Adds (`wanted`) or removes our finalizer in the background. A failure marks the object for a later round, whose
+    /// decision repeats this call.
+    pub(crate) fn set_finalizer(&self, object: &ObjectRef, meta: &ObjectMeta, name: &'static str, wanted: bool) {
+        match self.finalizing.begin(object, Instant::now()) {
+            Permission::Begin => {}
+            Permission::At(when) => return self.dirty.mark_at(object.clone(), when),
+            Permission::Running => return,
+        }
+        let (client, object, meta, dirty) = (self.client.clone(), object.clone(), meta.clone(), self.dirty.clone());
+        let finalizing = self.finalizing.clone();
+        tokio::spawn(async move {
+            let change = supervise::caught(set(&client, &object, &meta, name, wanted)).await;
+            let outcome = change.unwrap_or_else(|panicked| Err(FinalizerError::Panicked(object.clone(), panicked)));
+            if let Err(error) = &outcome {
+                if error.is_conflict() {
+                    tracing::debug!(object = %object, "finalizer not changed yet: the object changed meanwhile");
+                } else {
+                    tracing::warn!(object = %object, %error, error_class = "transient", "finalizer not changed; trying again");
+                }
+            }
+            let again = finalizing.ended(&object, outcome.is_ok(), fastrand::f64(), Instant::now());
+            dirty.mark_at(object, again);
+        });
+    }
+}
+
+/// A conflict with another writer is an error: the next round has fresh data.
+async fn set(
     client: &kube::Client,
     object: &ObjectRef,
     meta: &ObjectMeta,
@@ -59,5 +145,28 @@ pub async fn set(
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
         Ok(Err(source)) => Err(FinalizerError::Patch { object: object.clone(), source: Box::new(source) }),
         Err(_) => Err(FinalizerError::Timeout(object.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{Kind, NamespacedName};
+
+    #[test]
+    fn a_failed_change_is_repeated_however_often_it_fails_and_never_twice_at_once() {
+        let (writes, mut now) = (FinalizerWrites::default(), Instant::now());
+        let object = ObjectRef::new(Kind::Inventory, &NamespacedName::new("team", "all"));
+        for _ in 0..20 {
+            assert_eq!(writes.begin(&object, now), Permission::Begin);
+            assert_eq!(writes.begin(&object, now), Permission::Running);
+            let again = writes.ended(&object, false, 0.5, now);
+            assert!(again > now && again <= now + LAST_RETRY);
+            assert_eq!(writes.begin(&object, now), Permission::At(again), "asked too early, by another change");
+            now = again;
+        }
+        assert_eq!(writes.begin(&object, now), Permission::Begin);
+        writes.ended(&object, true, 0.5, now);
+        assert_eq!(writes.begin(&object, now), Permission::Begin, "the next change starts anew");
     }
 }

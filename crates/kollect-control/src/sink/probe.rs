@@ -1,12 +1,13 @@
 //! Connection tests of sinks: once per configuration, again after a failure, and once per annotation.
 
 use crate::control::Control;
+use crate::inventory::binding::sink_key;
 use crate::kinds::ObjectRef;
 use crate::registry::SinkObject;
 use crate::shared::status::api_of;
 use crate::shared::supervise;
 use kollect_api::names::annotation;
-use kollect_export::SinkError;
+use kollect_export::{Exporter, SinkError};
 use kube::api::{Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -47,11 +48,10 @@ impl ProbeState {
             return Step::Nothing;
         }
         match (&self.outcome, self.next) {
-            (None, _) => Step::Probe,
             (Some(_), Some(next)) if next > now => Step::WaitUntil(next),
-            (Some(_), Some(_)) => Step::Probe,
-            (Some(Ok(_)), None) if !probes => Step::Probe,
-            (Some(_), None) => Step::Nothing,
+            (Some(Err(_)), None) => Step::Nothing,
+            (Some(Ok(_)), None) if probes => Step::Nothing,
+            _ => Step::Probe,
         }
     }
 
@@ -92,6 +92,7 @@ impl Control {
             dirty: self.dirty.clone(),
             metrics: self.metrics.clone(),
             client: self.client.clone(),
+            exporter: self.exporter.clone(),
         };
         tokio::spawn(task.run());
     }
@@ -123,6 +124,7 @@ struct ProbeTask {
     dirty: crate::shared::dirty::Dirty,
     metrics: Arc<crate::metrics::Metrics>,
     client: kube::Client,
+    exporter: Arc<Exporter>,
 }
 
 impl ProbeTask {
@@ -134,8 +136,11 @@ impl ProbeTask {
         if let Err(error) = &outcome {
             let class = error.class.label();
             tracing::warn!(sink = %self.object, error_class = class, %error, "sink connection test failed");
-        } else if self.one_shot {
-            self.remove_annotation().await;
+        } else {
+            self.exporter.probe_passed(&sink_key(&self.object));
+            if self.one_shot {
+                self.remove_annotation().await;
+            }
         }
         self.state.lock().ended(outcome, self.one_shot, fastrand::f64(), Instant::now());
         self.dirty.mark(self.object);

@@ -79,8 +79,8 @@ impl Control {
         }
     }
 
-    /// Several targets may use one profile: each adds its own rows to the profile's gauge. Says whether the number is
-    /// another one than before.
+    /// Each target adds its own rows to the gauges of its profile and of all. Says whether the number is another one than
+    /// before.
     pub(crate) fn count_rows(&mut self, key: &NamespacedName, now: Option<(crate::metrics::ProfileGvk, i64)>) -> bool {
         let before = match now.clone() {
             Some(now) => self.counted.insert(key.clone(), now),
@@ -90,9 +90,11 @@ impl Control {
         let changed = rows(&before) != rows(&now);
         if let Some((labels, rows)) = before {
             self.metrics.collected_objects.get_or_create(&labels).dec_by(rows);
+            self.metrics.collect_items.dec_by(rows);
         }
         if let Some((labels, rows)) = now {
             self.metrics.collected_objects.get_or_create(&labels).inc_by(rows);
+            self.metrics.collect_items.inc_by(rows);
         }
         changed
     }
@@ -172,7 +174,6 @@ impl Control {
             self.mark_inventories(&object.key());
         }
         let Some(state) = self.targets.get(&object.key()) else { return };
-        self.metrics.collect_items.set(i64::try_from(self.store.rows()).unwrap_or(i64::MAX));
         let wanted = decide::conditions(&facts);
         let present = serde_json::to_value(&target.status).unwrap_or_default();
         let base =

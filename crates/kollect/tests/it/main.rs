@@ -16,6 +16,7 @@ mod lists;
 mod outage;
 mod read_api;
 mod readme;
+mod removal;
 mod restart;
 mod revocation;
 mod secrets;

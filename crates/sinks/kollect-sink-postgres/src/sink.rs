@@ -8,7 +8,7 @@ use crate::pool::{Lease, Pool, Pools};
 use crate::rows::Sorted;
 use crate::schema::{self, Shape};
 use crate::statements::Statements;
-use crate::write::{Way, Writing, another_leader};
+use crate::write::{Way, Writing, outranked};
 use futures_util::TryStreamExt as _;
 use kollect_export::{
     BindingId, Cycle, HeldRow, InventoryKey, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
@@ -148,7 +148,10 @@ impl PostgresSink {
         let parameters: [&(dyn ToSql + Sync); 5] = [&key[0], &key[1], &key[2], &self.config.table, &fence];
         match step.run("fence", lease.client.query_opt(&statement, &parameters)).await? {
             Some(_) => Ok(()),
-            None => Err(another_leader().into()),
+            None => {
+                let names = [key[0], key[1], key[2], &self.config.table];
+                Err(outranked(step, &lease.client, &self.statements, names).await.into())
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Statements {
     pub(crate) merge: String,
     /// Deletes every row of the inventory.
     pub(crate) forget_rows: String,
+    /// The fence that is there (`$4` is the destination's name).
+    pub(crate) held_fence: String,
     /// Deletes the fence (`$4` is the destination's name).
     pub(crate) forget_fence: String,
 }
@@ -92,6 +94,7 @@ impl Statements {
             copy: format!("COPY {STAGING} ({SENT}) FROM STDIN BINARY"),
             merge: format!("{insert} {STAGING} {conflict}"),
             forget_rows: format!("DELETE FROM {table} WHERE {SAME_INVENTORY}"),
+            held_fence: format!("SELECT fence FROM {writer} WHERE {SAME_INVENTORY} AND table_name = $4"),
             forget_fence: format!("DELETE FROM {writer} WHERE {SAME_INVENTORY} AND table_name = $4"),
         }
     }

@@ -159,7 +159,8 @@ impl Writing<'_> {
         let (opened, own, deleted, upserted) = self.step.run("write rows", all).await?;
         opened.map_err(|error| Failure::refused("begin", error))?;
         if !own.map_err(|error| Failure::refused("fence", error))? {
-            return Err(another_leader().into());
+            let names = [key[0], key[1], key[2], &self.config.table];
+            return Err(outranked(&self.step, client, self.statements, names).await.into());
         }
         let deleted = deleted.map_err(|error| Failure::refused("delete rows", error))?;
         Ok(deleted + upserted.map_err(|error| Failure::refused("write rows", error))?)
@@ -287,7 +288,18 @@ fn key_columns<'a>(keys: &[&'a RowId]) -> (Vec<&'a str>, Vec<String>) {
     (keys.iter().map(|id| &*id.target.name).collect(), keys.iter().map(|id| id.uid.to_string()).collect())
 }
 
-/// The error when a higher fence is in the table.
-pub(crate) fn another_leader() -> SinkError {
+/// The error when a higher fence is in the table. The right to write learns of that fence: it may continue above it.
+pub(crate) async fn outranked(
+    step: &Step<'_>,
+    client: &tokio_postgres::Client,
+    statements: &Statements,
+    names: [&str; 4],
+) -> SinkError {
+    let parameters = names.each_ref().map(|name| name as &(dyn ToSql + Sync));
+    if let Ok(Some(row)) = step.run("fence", client.query_opt(&statements.held_fence, &parameters)).await
+        && let Ok(held) = row.try_get::<_, i64>(0)
+    {
+        step.cycle.right.outranked(u64::try_from(held).unwrap_or(0));
+    }
     SinkError::transient("fence", "another leader writes these rows now, so nothing was written")
 }
