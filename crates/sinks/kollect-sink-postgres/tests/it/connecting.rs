@@ -33,7 +33,7 @@ async fn the_probe_says_what_works_and_what_does_not() {
         (changed(dsn.replace("verify-full", "disable")), "login"),
         (Config { tls: TlsSpec::default(), ..good.clone() }, "certificate was not accepted"),
         (Config { tls: TlsSpec { ca_pem: Some(other_ca), ..TlsSpec::default() }, ..good.clone() }, "certificate"),
-        (Config { guard: Guard { allow_private: true, allow_loopback: false }, ..good.clone() }, "not allowed"),
+        (Config { guard: Guard { allow_private: true, ..Guard::default() }, ..good.clone() }, "not allowed"),
     ];
     for (config, says) in terminal {
         let error = probe(config).await.unwrap_err();
