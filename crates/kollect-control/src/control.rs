@@ -20,6 +20,7 @@ use crate::shared::secrets::Secrets;
 use crate::shared::status::{Desired, StatusWriter};
 use crate::sink::SinkState;
 use crate::target::TargetState;
+use crate::target::listing::FailingLists;
 use crate::world::World;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kollect_api::DeletionPolicy;
@@ -119,6 +120,7 @@ pub struct Control {
     pub(crate) cleanups: Arc<Mutex<Vec<Finished>>>,
     /// Objects whose finalizers are being changed.
     pub(crate) finalizing: FinalizerWrites,
+    pub(crate) failing_lists: FailingLists,
     events: Events,
     /// The main reason of each object with the uid that it is about.
     reasons: HashMap<ObjectRef, (Option<String>, String)>,
@@ -170,6 +172,7 @@ impl Control {
             inventories: HashMap::new(),
             cleanups: Arc::default(),
             finalizing: FinalizerWrites::default(),
+            failing_lists: FailingLists::default(),
             reasons: HashMap::new(),
             started: Arc::default(),
             decided: Arc::default(),

@@ -218,6 +218,12 @@ impl Operator {
         HealthProbe { port: self.health }
     }
 
+    /// Whether `/readyz` answers 200 now, and its sentence.
+    pub async fn readiness(&self) -> anyhow::Result<(bool, String)> {
+        let (status, text) = fetch(self.health, "/readyz").await?;
+        Ok((status.is_success(), text))
+    }
+
     /// `/metrics`, as text.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         get(self.metrics, "/metrics").await
@@ -306,6 +312,12 @@ pub fn usage(pid: u32) -> anyhow::Result<Usage> {
 }
 
 async fn get(port: u16, path: &str) -> anyhow::Result<String> {
+    let (status, text) = fetch(port, path).await?;
+    anyhow::ensure!(status.is_success(), "{path} answered {status}: {text}");
+    Ok(text)
+}
+
+async fn fetch(port: u16, path: &str) -> anyhow::Result<(http::StatusCode, String)> {
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
@@ -314,7 +326,5 @@ async fn get(port: u16, path: &str) -> anyhow::Result<String> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     driver.abort();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    anyhow::ensure!(status.is_success(), "{path} answered {status}: {text}");
-    Ok(text)
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

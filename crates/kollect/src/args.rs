@@ -101,19 +101,19 @@ pub(crate) struct OperatorArgs {
     /// Rows in one inventory from which a document sink gets a shard warning
     #[arg(long, default_value_t = 1800)]
     pub export_shard_warn_rows: u64,
-    /// Targets reconciled at the same time
+    /// Accepted for compatibility and without effect; one task decides for all objects
     #[arg(long, default_value_t = 5)]
     pub max_concurrent_reconciles_target: u32,
-    /// Inventories reconciled at the same time
+    /// Accepted for compatibility and without effect; one task decides for all objects
     #[arg(long, default_value_t = 3)]
     pub max_concurrent_reconciles_inventory: u32,
-    /// Cluster targets reconciled at the same time
+    /// Accepted for compatibility and without effect; one task decides for all objects
     #[arg(long, default_value_t = 2)]
     pub max_concurrent_reconciles_cluster_target: u32,
-    /// Cluster inventories reconciled at the same time
+    /// Accepted for compatibility and without effect; one task decides for all objects
     #[arg(long, default_value_t = 2)]
     pub max_concurrent_reconciles_cluster_inventory: u32,
-    /// First pause after a failed reconcile; 0 = 5ms
+    /// Accepted for compatibility and without effect; every retry has a back-off of its own
     #[arg(long, default_value = "0", value_parser = duration)]
     pub reconcile_rate_limit: Duration,
     /// Longest age of `status.collectedCount`
@@ -144,13 +144,13 @@ pub(crate) struct OperatorArgs {
     /// 0 = no limit; default: 70 % of the container's memory limit
     #[arg(long, value_parser = crate::memory_limit::parse)]
     pub max_store_bytes: Option<u64>,
-    /// Accepted for compatibility; a full queue always blocks its reader
+    /// Accepted for compatibility and without effect; a full queue always blocks its reader
     #[arg(long, default_value = "25ms", value_parser = duration)]
     pub collect_dispatch_enqueue_wait: Duration,
-    /// Accepted for compatibility; there is no resync because nothing is cached
+    /// Accepted for compatibility and without effect; there is no resync because nothing is cached
     #[arg(long, default_value = "12h", value_parser = duration)]
     pub informer_resync_period: Duration,
-    /// Least time between refreshes of profile metrics
+    /// Accepted for compatibility and without effect; metrics follow every change
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub collect_metrics_sample_interval: Duration,
     /// Human-readable logs on by default, as in earlier releases

@@ -77,7 +77,7 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
     let process = Process { client, metrics, phases, held };
     let outcome = tokio::select! {
         outcome = lead_when_elected(args, &settings, process, stop.clone()) => outcome,
-        failed = server_failed(&mut servers) => Err(failed),
+        failed = server_failed(&mut servers, &stop) => Err(failed),
     };
     stop.cancel();
     // Reviews under way end; a write that waits for one would be refused.
@@ -87,12 +87,15 @@ async fn serve(args: &OperatorArgs, settings: Settings) -> anyhow::Result<()> {
 }
 
 /// A server that ends before it is told to is a failure of the process.
-async fn server_failed(servers: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
-    match servers.join_next().await {
-        Some(Ok(Err(error))) => error,
-        Some(Err(error)) => anyhow::Error::new(error).context("a server task ended"),
-        Some(Ok(Ok(()))) => anyhow::anyhow!("a server ended although the process goes on"),
-        None => std::future::pending().await,
+async fn server_failed(servers: &mut JoinSet<anyhow::Result<()>>, stop: &CancellationToken) -> anyhow::Error {
+    loop {
+        match servers.join_next().await {
+            Some(Ok(Err(error))) => return error,
+            Some(Err(error)) => return anyhow::Error::new(error).context("a server task ended"),
+            Some(Ok(Ok(()))) if stop.is_cancelled() => {}
+            Some(Ok(Ok(()))) => return anyhow::anyhow!("a server ended although the process goes on"),
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl Control {
 
     fn drop_cluster_target(&mut self, object: &ObjectRef) {
         self.count_rows(&object.key(), None);
+        self.failing_lists.forget(object);
         if self.cluster_targets.remove(&object.key()).is_some() {
             self.targets_changed = true;
             self.mark_dependents(object);
@@ -196,6 +197,8 @@ impl Control {
     fn report_cluster_target(&mut self, object: &ObjectRef, target: &KollectClusterTarget) {
         let Some(state) = self.cluster_targets.get(&object.key()) else { return };
         let status = total(state.keys.values().filter_map(|key| self.collector.status(key)));
+        let list_error = self.long_list_error(object, &status);
+        let Some(state) = self.cluster_targets.get(&object.key()) else { return };
         let reference = &target.spec.profile_ref;
         let profile = format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name);
         let rows = state.keys.values().map(|key| self.store.target_rows(key)).sum();
@@ -213,11 +216,12 @@ impl Control {
                 .keys
                 .is_empty()
                 .then(|| "it selects no namespace that exists and that the KollectClusterScope permits".to_owned()),
+            list_error,
             ..Facts::default()
         };
         facts.forbidden.sort();
         facts.forbidden.dedup();
-        if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() {
+        if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() && facts.list_error.is_none() {
             // Nothing to look at is a healthy, empty target.
             facts.collected_namespaces = 1;
         }

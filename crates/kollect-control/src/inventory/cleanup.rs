@@ -13,7 +13,7 @@ use crate::inventory::object::{InventoryObject, reference};
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::shared::{finalizers, supervise};
 use crate::sink::Unusable;
-use kollect_api::{SinkFamily, SinkRef};
+use kollect_api::{DeletionPolicy, SinkFamily, SinkRef};
 use kollect_export::{BindingSpec, Removal, SinkError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,8 +32,8 @@ enum Obstacle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Begun,
-    /// Nothing can be done; that was announced.
-    LeftBehind,
+    /// Its data stays: it is retained, or it cannot be removed, which was announced.
+    Done,
     /// Tried again when its sink is known, at this time at the latest.
     Waits(Instant),
 }
@@ -110,6 +110,10 @@ impl Control {
         stay: &[BindingSpec],
     ) -> Ended {
         let key = object.key();
+        if inventory.deletion_policy() == DeletionPolicy::Retain {
+            self.retain(&key, name);
+            return Ended::Done;
+        }
         let known = self.inventories.get(&key).and_then(|state| state.bindings.get(name)).cloned();
         let built = known.map_or_else(|| self.rebuild(&key, inventory, name), Ok);
         let state = self.inventories.entry(key.clone()).or_default();
@@ -124,7 +128,7 @@ impl Control {
         match built.or_else(|obstacle| rested.ok_or(obstacle)) {
             Ok(spec) => {
                 state.leaving.insert(name.to_owned(), spec.destination.clone());
-                let removal = removal(inventory.deletion_policy(), &spec, &stay.iter().collect::<Vec<_>>());
+                let removal = removal(&spec, stay);
                 self.start_cleanup(&key, name.to_owned(), spec, removal);
                 Ended::Begun
             }
@@ -135,9 +139,20 @@ impl Control {
                     Obstacle::Unusable(why) => why,
                 };
                 self.left_behind(object, inventory, name, &why);
-                Ended::LeftBehind
+                Ended::Done
             }
         }
+    }
+
+    /// Ends a binding whose data stays, which needs no sink.
+    fn retain(&mut self, key: &NamespacedName, name: &str) {
+        let state = self.inventories.entry(key.clone()).or_default();
+        if let Some(spec) = state.bindings.remove(name) {
+            self.exporter.leave_binding(&spec.id);
+        }
+        state.resting.remove(name);
+        state.postponed.done(name);
+        state.left.insert(name.to_owned());
     }
 
     /// A binding that this process has not given to the exporter, made from what is there.

@@ -1,7 +1,6 @@
 //! How one binding ends: whether its data goes with it, how long that may wait, and how often it is tried.
 
-use kollect_api::DeletionPolicy;
-use kollect_export::{BindingSpec, Class, Exporter, Receipt, Removal, Sink, SinkError};
+use kollect_export::{BindingSpec, Class, Exporter, Receipt, Removal, Shared, SinkError, shared};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,15 +41,9 @@ impl Postponed {
     }
 }
 
-/// What a removed reference does with the data: another reference of the same inventory may own the same rows.
-pub(super) fn removal(policy: DeletionPolicy, ends: &BindingSpec, stay: &[&BindingSpec]) -> Removal {
-    let rows = matches!(ends.sink, Sink::Rows(_));
-    let shared = |other: &&BindingSpec| other.destination == ends.destination && other.cluster == ends.cluster;
-    match policy {
-        DeletionPolicy::Delete if rows && stay.iter().any(shared) => Removal::Leave,
-        DeletionPolicy::Delete => Removal::Forget,
-        DeletionPolicy::Retain => Removal::Leave,
-    }
+/// What the end of a binding does with its rows: a binding of the same inventory that stays may own them as well.
+pub(super) fn removal(ends: &BindingSpec, stay: &[BindingSpec]) -> Removal {
+    if stay.iter().any(|other| shared(ends, other) == Shared::Rows) { Removal::Leave } else { Removal::Forget }
 }
 
 /// Removes a binding with or without its data. The first attempt begins before this returns.
@@ -91,6 +84,7 @@ fn begin_removal(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kollect_export::Sink;
     use kollect_export::memory::MemoryRows;
     use kollect_export::{BindingId, Family, InventoryKey, SinkKey};
     use kollect_store::View;
@@ -114,12 +108,10 @@ mod tests {
     #[test]
     fn rows_that_another_reference_of_the_inventory_writes_as_well_are_left() {
         let (ends, same, other) = (binding("pg", "t"), binding("pg2", "t"), binding("pg3", "u"));
-        assert_eq!(removal(DeletionPolicy::Delete, &ends, &[&other, &same]), Removal::Leave);
-        assert_eq!(removal(DeletionPolicy::Delete, &ends, &[&other]), Removal::Forget);
-        assert_eq!(removal(DeletionPolicy::Delete, &ends, &[]), Removal::Forget);
-        assert_eq!(removal(DeletionPolicy::Retain, &ends, &[]), Removal::Leave);
-        let elsewhere = BindingSpec { cluster: "west".into(), ..same };
-        assert_eq!(removal(DeletionPolicy::Delete, &ends, &[&elsewhere]), Removal::Forget);
+        assert_eq!(removal(&ends, &[other.clone(), same.clone()]), Removal::Leave);
+        assert_eq!(removal(&ends, &[other]), Removal::Forget);
+        assert_eq!(removal(&ends, &[]), Removal::Forget);
+        assert_eq!(removal(&ends, &[BindingSpec { cluster: "west".into(), ..same }]), Removal::Forget);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const DEADLINE: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
+/// Conflicts that are answered at once by reading the object again.
+const CONFLICTS: u32 = 4;
 
 /// A finalizer that could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +124,37 @@ impl Control {
     }
 }
 
-/// A conflict with another writer is an error: the next round has fresh data.
+/// Another writer may change the object at any time, first of all our own status write: after a conflict the object is
+/// read again. An inventory must not export for long without its finalizer.
 async fn set(
+    client: &kube::Client,
+    object: &ObjectRef,
+    meta: &ObjectMeta,
+    finalizer: &str,
+    wanted: bool,
+) -> Result<(), FinalizerError> {
+    let mut meta = meta.clone();
+    for _ in 0..CONFLICTS {
+        match patch(client, object, &meta, finalizer, wanted).await {
+            Err(error) if error.is_conflict() => {}
+            ended => return ended,
+        }
+        let api = api_of(client, object);
+        match tokio::time::timeout(DEADLINE, api.get_metadata_opt(&object.name)).await {
+            Ok(Ok(Some(now))) if now.metadata.uid == meta.uid => meta = now.metadata,
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(source)) => return Err(FinalizerError::Patch { object: object.clone(), source: Box::new(source) }),
+            Err(_) => return Err(FinalizerError::Timeout(object.clone())),
+        }
+        // A deleted object takes no new finalizer.
+        if has(&meta, finalizer) == wanted || (wanted && meta.deletion_timestamp.is_some()) {
+            return Ok(());
+        }
+    }
+    patch(client, object, &meta, finalizer, wanted).await
+}
+
+async fn patch(
     client: &kube::Client,
     object: &ObjectRef,
     meta: &ObjectMeta,

@@ -34,6 +34,8 @@ pub struct Facts {
     pub extraction_failures: u64,
     /// Newest extraction error, without values.
     pub last_extraction_error: Option<String>,
+    /// Why a list or watch has failed for minutes.
+    pub list_error: Option<String>,
     /// Sinks bound by the inventories of the namespace; `None` = none bound.
     pub sinks: Sinks,
 }
@@ -96,6 +98,10 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
     if !facts.forbidden.is_empty() && facts.collected_namespaces == 0 {
         return stopped("Forbidden", &denied);
     }
+    let unlisted = "InformerRegistrationFailed";
+    if let Some(why) = facts.list_error.as_ref().filter(|_| facts.collected_namespaces == 0) {
+        return stopped(unlisted, why);
+    }
     let mut collecting = format!("profile {}: {} objects collected", facts.profile, facts.rows);
     if let Some(why) = &facts.selects_none {
         collecting = format!("{collecting}; {why}");
@@ -107,6 +113,8 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
             Wanted::is_true("Synced", "ScopeForbidden", denied.clone()),
             Wanted::is_true("Degraded", "Forbidden", denied),
         ];
+    } else if let Some(why) = &facts.list_error {
+        all.push(Wanted::is_true("Degraded", unlisted, why.clone()));
     } else if facts.extraction_failures > 0 {
         let newest = facts.last_extraction_error.as_deref().unwrap_or("unknown");
         let message =
@@ -149,6 +157,15 @@ mod tests {
         );
         let suspended = Facts { suspended: true, ..stopped };
         assert_eq!(table(&suspended), ["Ready=False/Suspended", "Synced=False/Suspended"]);
+        let unlisted = Facts { list_error: Some("no answer".into()), ..healthy.clone() };
+        assert_eq!(
+            table(&unlisted),
+            ["Ready=True/Collecting", "Synced=True/Collecting", "Degraded=True/InformerRegistrationFailed"]
+        );
+        let none_listed = Facts { collected_namespaces: 0, ..unlisted };
+        let failed =
+            ["Ready=False", "Synced=False", "Degraded=True"].map(|c| format!("{c}/InformerRegistrationFailed"));
+        assert_eq!(table(&none_listed), failed);
         let ill_sink = Facts { sinks: Sinks::Trouble("SinkNotFound", "gone".into()), ..healthy };
         assert_eq!(table(&ill_sink), ["Ready=True/Collecting", "Synced=True/Collecting"]);
     }

@@ -1,6 +1,7 @@
 //! Targets: which objects to collect with which profile, and how that goes.
 
 pub mod decide;
+pub(crate) mod listing;
 pub(crate) mod spec;
 
 use crate::clock::timestamp;
@@ -73,6 +74,7 @@ impl Control {
 
     fn drop_target(&mut self, object: &ObjectRef) {
         self.count_rows(&object.key(), None);
+        self.failing_lists.forget(object);
         if self.targets.remove(&object.key()).is_some() {
             self.targets_changed = true;
             self.mark_inventories(&object.key());
@@ -147,6 +149,8 @@ impl Control {
     fn report_target(&mut self, object: &ObjectRef, target: &KollectTarget) {
         let Some(state) = self.targets.get(&object.key()) else { return };
         let status = self.collector.status(&state.key).unwrap_or_default();
+        let list_error = self.long_list_error(object, &status);
+        let Some(state) = self.targets.get(&object.key()) else { return };
         let mut facts = Facts {
             suspended: target.spec.suspend,
             stop: state.stop.clone().or_else(|| stop_of(&status)),
@@ -159,9 +163,10 @@ impl Control {
             sinks: self.sinks_of(&object.namespace),
             forbidden: status.forbidden.iter().map(|(ns, _)| decide::namespace_name(ns)).collect(),
             selects_none: state.collect.as_ref().and_then(|spec| self.selects_none(spec)),
+            list_error,
         };
         facts.forbidden.sort();
-        if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() {
+        if status.synced == 0 && status.pending == 0 && facts.forbidden.is_empty() && facts.list_error.is_none() {
             // Nothing to look at (no namespace matches) is a healthy, empty target.
             facts.collected_namespaces = 1;
         }

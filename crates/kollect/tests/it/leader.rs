@@ -222,3 +222,30 @@ async fn a_deleted_lease_does_not_shut_the_next_leader_out_of_its_sinks() -> any
     change(&stage, "fourth").await?;
     arrives(&stage, "fourth").await
 }
+
+#[tokio::test]
+async fn a_leader_whose_clock_was_set_back_writes_again_with_a_fence_above_the_one_in_postgres() -> anyhow::Result<()> {
+    const HOUR: i64 = 3_600_000_000;
+    let stage = stage().await?;
+    let mut operator = stage.operator().await?;
+    arrives(&stage, "first").await?;
+    let acquired = async || {
+        let lease = stage.objects("Lease", SERVICE_ACCOUNT.0).get(LEASE).await?;
+        let text = lease.data["spec"]["acquireTime"].as_str().unwrap_or_default().to_owned();
+        anyhow::Ok(text.parse::<jiff::Timestamp>()?.as_microsecond())
+    };
+    let began = acquired().await?;
+    // As if the one before had led with a clock an hour ahead, and its Lease was deleted.
+    let ahead = format!("UPDATE kollect_writer SET fence = fence + {HOUR} RETURNING fence");
+    let held: i64 = stage.database().await?.query_one(&ahead, &[]).await?.get(0);
+    change(&stage, "second").await?;
+    arrives(&stage, "second").await?;
+    let now: i64 = stage.database().await?.query_one("SELECT fence FROM kollect_writer", &[]).await?.get(0);
+    ensure!(now == held + 1, "the fence is {now} after {held}");
+    ensure!(acquired().await? == began + HOUR + 1, "the Lease does not say so");
+    // Whoever leads next begins above it.
+    operator.terminate(Duration::from_secs(8)).await?;
+    let _next = stage.operator_as("pod-b", &[]).await?;
+    change(&stage, "third").await?;
+    arrives(&stage, "third").await
+}

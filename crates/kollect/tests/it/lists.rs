@@ -59,3 +59,23 @@ async fn failed_lists_of_the_operators_own_kinds_are_counted_and_repeated_with_p
     stage.shows("KollectTarget", TEAM, "more", &["Ready=True/Collecting", "!Degraded"]).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_leader_is_ready_only_when_the_first_lists_are_complete() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    stage.grant_everywhere().await?;
+    stage.namespace_with("work", &["one"]).await?;
+    stage.pipeline(TEAM, &["work"]).await?;
+    let proxy = HttpProxy::start(&stage.api).await?;
+    let stalled = proxy.add(HttpRule::new(["/configmaps?"], HttpAction::Stall));
+    let mut operator = stage.spawn_through(&proxy)?;
+    wait_for("the operator asks for ConfigMaps", SOON, async || {
+        Ok(proxy.requests().iter().any(|request| request.resource == "configmaps"))
+    })
+    .await?;
+    let (ready, why) = operator.readiness().await?;
+    ensure!(!ready && why.contains("listing what the targets collect"), "ready without a list: {why}");
+    proxy.remove(stalled);
+    operator.wait_ready(SOON).await?;
+    stage.rows_become(TEAM, "all", &["work/one"]).await
+}

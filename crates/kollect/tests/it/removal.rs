@@ -33,6 +33,15 @@ async fn in_sync(team: &str) -> anyhow::Result<Stage> {
     Ok(stage)
 }
 
+/// Waits until the operator holds back the deletion of the inventory `all`.
+async fn held_back(stage: &Stage, team: &str) -> anyhow::Result<()> {
+    wait_for("the inventory has its finalizer", SOON, async || {
+        let inventory = stage.objects("KollectInventory", team).get("all").await?;
+        Ok(inventory.metadata.finalizers.is_some_and(|all| !all.is_empty()))
+    })
+    .await
+}
+
 fn refs(databases: &[&str]) -> Value {
     json!({"spec": {"databaseSinkRefs": databases.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()}})
 }
@@ -49,6 +58,7 @@ async fn an_inventory_goes_although_the_removal_of_its_finalizer_is_refused_at_f
     rows(&stage, team, &["a", "b"]).await?;
     stage.inventory_shows(team, &EXPORTED).await?;
     for (code, refused) in [(409, 1), (500, 2)] {
+        held_back(&stage, team).await?;
         proxy.forget_requests();
         let patch =
             HttpRule { method: Some("PATCH"), ..HttpRule::new(["/kollectinventories/all?"], HttpAction::Answer(code)) };
@@ -79,6 +89,7 @@ async fn an_inventory_deleted_while_no_operator_runs_takes_its_rows_along_afterw
     rows(&stage, team, &["a", "b"]).await?;
     stage.files_become(team, 2).await?;
     stage.inventory_shows(team, &EXPORTED).await?;
+    held_back(&stage, team).await?;
     operator.terminate(Duration::from_secs(8)).await?;
     stage.delete("KollectInventory", team, "all").await?;
 
