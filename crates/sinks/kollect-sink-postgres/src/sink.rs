@@ -146,13 +146,11 @@ impl PostgresSink {
         let key = self.key(&step.cycle.of.inventory);
         let fence = i64::try_from(step.cycle.fence).unwrap_or(i64::MAX);
         let parameters: [&(dyn ToSql + Sync); 5] = [&key[0], &key[1], &key[2], &self.config.table, &fence];
-        match step.run("fence", lease.client.query_opt(&statement, &parameters)).await? {
-            Some(_) => Ok(()),
-            None => {
-                let names = [key[0], key[1], key[2], &self.config.table];
-                Err(outranked(step, &lease.client, &self.statements, names).await.into())
-            }
+        if step.run("fence", lease.client.query_opt(&statement, &parameters)).await?.is_some() {
+            return Ok(());
         }
+        let names = [key[0], key[1], key[2], &self.config.table];
+        Err(outranked(step, &lease.client, &self.statements, names).await.into())
     }
 
     async fn compare(
