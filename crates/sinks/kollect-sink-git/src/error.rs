@@ -3,7 +3,7 @@
 //! Separate so that the class is decided once, from typed causes. libgit2 hands errors of our own transport back as
 //! text; the typed original waits in the connection and wins.
 
-use kollect_export::{Class, SinkError};
+use kollect_export::{Class, DependsOn, SinkError};
 use kollect_net::NetError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,9 +15,9 @@ pub(crate) enum Trouble {
     Config(String),
     #[error("the export was stopped")]
     Cancelled,
-    /// This process may not write any more; the answer of the right to write.
-    #[error("{0}")]
-    NoRight(SinkError),
+    /// A cycle of the push may not write any more. The push is repeated without it.
+    #[error("a part of the push was stopped")]
+    LeftOut,
     #[error("{0}; check the credentials in the Secret and what they are allowed to do")]
     Auth(String),
     #[error("{0}")]
@@ -78,16 +78,16 @@ impl Trouble {
     /// The error for the engine. `sent`: the server may have taken the push.
     pub(crate) fn into_sink_error(self, stage: &'static str, sent: bool) -> SinkError {
         let error = match self {
-            Self::NoRight(error) => error,
             Self::Auth(_) => SinkError::terminal(stage, format!("git auth failed: {self}")),
             Self::Rejected(_) => SinkError::terminal(stage, format!("git push rejected: {self}")),
             Self::Collision { .. } => SinkError::terminal(stage, self.to_string()).with_reason("LayoutCollision"),
-            Self::Config(_)
-            | Self::HostKey(_)
-            | Self::TooMuch(_)
-            | Self::Path { .. }
-            | Self::Body { .. }
-            | Self::Record { .. } => SinkError::terminal(stage, format!("git: {self}")),
+            Self::Config(_) | Self::HostKey(_) => {
+                SinkError::terminal(stage, format!("git: {self}")).depending_on(DependsOn::Spec)
+            }
+            Self::Path { .. } | Self::Body { .. } => {
+                SinkError::terminal(stage, format!("git: {self}")).depending_on(DependsOn::Rows)
+            }
+            Self::TooMuch(_) | Self::Record { .. } => SinkError::terminal(stage, format!("git: {self}")),
             Self::MirrorRoot { .. } => SinkError::terminal(stage, self.to_string()),
             Self::Net(ref net) if net.is_terminal() => SinkError::terminal(stage, format!("git transport: {self}")),
             Self::Status { retry_after, .. } => {
@@ -95,15 +95,12 @@ impl Trouble {
                 SinkError { class, ..SinkError::transient(stage, format!("{}: {self}", transport(stage))) }
             }
             Self::Disturbed => SinkError::transient(stage, format!("git: {self}")).maybe_landed(),
-            Self::Cancelled
-            | Self::Net(_)
-            | Self::Slow(_)
-            | Self::Full { .. }
-            | Self::Protocol(_)
-            | Self::Ssh(_)
-            | Self::Moved(_)
-            | Self::Mirror(_)
-            | Self::Task => SinkError::transient(stage, format!("{}: {self}", transport(stage))),
+            Self::Cancelled | Self::LeftOut | Self::Full { .. } | Self::Task => {
+                SinkError::transient(stage, format!("{}: {self}", transport(stage))).local()
+            }
+            Self::Net(_) | Self::Slow(_) | Self::Protocol(_) | Self::Ssh(_) | Self::Mirror(_) | Self::Moved(_) => {
+                SinkError::transient(stage, format!("{}: {self}", transport(stage)))
+            }
         };
         if sent { error.maybe_landed() } else { error }
     }

@@ -1,10 +1,11 @@
 //! The bridge between the async engine and libgit2, which blocks.
 //!
-//! Separate because every blocking step needs the same three things: to say that it moves, to stop when told, and to ask
-//! for the right to write at the last moment. A job runs on a blocking thread; its future forwards progress.
+//! A job runs on a blocking thread for one or more cycles. Its future forwards progress, and answers for each cycle
+//! whether it may still write: a cycle that is cancelled leaves the job, and the others go on.
 
 use crate::error::Trouble;
 use kollect_export::{Cycle, SinkError};
+use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +17,17 @@ use tokio_util::sync::CancellationToken;
 /// How often progress is forwarded.
 const LOOK: Duration = Duration::from_millis(100);
 
-type Question = oneshot::Sender<Result<(), SinkError>>;
+type Question = oneshot::Sender<()>;
 
-/// What a blocking step holds of the cycle it works for.
+/// What a blocking step holds of the cycles it works for.
 pub(crate) struct Pulse {
     ticks: AtomicU64,
+    /// Ends the whole job.
     cancel: CancellationToken,
+    /// Why each cycle may not write any more.
+    refused: Mutex<Vec<Option<SinkError>>>,
+    /// The cycles whose commits are being pushed.
+    pushing: Mutex<Vec<usize>>,
     questions: mpsc::Sender<Question>,
     runtime: Handle,
 }
@@ -48,18 +54,32 @@ impl Pulse {
         })
     }
 
-    /// Asks whether this process may still write.
+    /// Why a cycle may not write any more, if so.
+    pub(crate) fn refusal(&self, cycle: usize) -> Option<SinkError> {
+        self.refused.lock().get(cycle).cloned().flatten()
+    }
+
+    /// The commits of these cycles are pushed next.
+    pub(crate) fn pushes(&self, cycles: Vec<usize>) {
+        *self.pushing.lock() = cycles;
+    }
+
+    /// Asks whether every cycle of the push may still write.
     pub(crate) fn may_write(&self) -> Result<(), Trouble> {
         let (answer, wait) = oneshot::channel();
         self.wait(async {
-            let asked = self.questions.send(answer).await;
-            if asked.is_err() {
-                return None;
-            }
+            self.questions.send(answer).await.ok()?;
             wait.await.ok()
         })?
-        .ok_or(Trouble::Cancelled)?
-        .map_err(Trouble::NoRight)
+        .ok_or(Trouble::Cancelled)?;
+        let refused = self.pushing.lock().iter().any(|cycle| self.refusal(*cycle).is_some());
+        if refused { Err(Trouble::LeftOut) } else { Ok(()) }
+    }
+
+    fn refuse(&self, cycle: usize, why: SinkError) {
+        if let Some(place) = self.refused.lock().get_mut(cycle) {
+            place.get_or_insert(why);
+        }
     }
 
     /// Starts a task that may outlive one step.
@@ -79,7 +99,14 @@ pub(crate) async fn run<T: Send + 'static>(
     let cancel = CancellationToken::new();
     let _stop_when_dropped = cancel.clone().drop_guard();
     let (questions, mut asked) = mpsc::channel::<Question>(1);
-    let pulse = Arc::new(Pulse { ticks: AtomicU64::new(0), cancel, questions, runtime: Handle::current() });
+    let pulse = Arc::new(Pulse {
+        ticks: AtomicU64::new(0),
+        cancel,
+        refused: Mutex::new(vec![None; cycles.len()]),
+        pushing: Mutex::default(),
+        questions,
+        runtime: Handle::current(),
+    });
     let seen = pulse.clone();
     let mut work = tokio::task::spawn_blocking(move || job(pulse));
     let mut forwarded = 0;
@@ -89,8 +116,13 @@ pub(crate) async fn run<T: Send + 'static>(
             biased;
             done = &mut work => return done.map_err(|_| Trouble::Task),
             Some(answer) = asked.recv() => {
+                for (at, cycle) in cycles.iter().enumerate() {
+                    if let Err(why) = cycle.check_right() {
+                        seen.refuse(at, why);
+                    }
+                }
                 // A job that gave up no longer listens.
-                let _ = answer.send(cycles.iter().try_for_each(Cycle::check_right));
+                let _ = answer.send(());
             }
             _ = look.tick() => {
                 let now = seen.ticks.load(Ordering::Relaxed);
@@ -100,10 +132,17 @@ pub(crate) async fn run<T: Send + 'static>(
                         cycle.progress.tick();
                     }
                 }
-                if cycles.iter().any(|cycle| cycle.cancel.is_cancelled()) {
+                if all_cancelled(cycles) {
                     seen.cancel.cancel();
+                }
+                for (at, _) in cycles.iter().enumerate().filter(|(_, cycle)| cycle.cancel.is_cancelled()) {
+                    seen.refuse(at, Trouble::Cancelled.into_sink_error("cancelled", false));
                 }
             }
         }
     }
+}
+
+pub(crate) fn all_cancelled(cycles: &[Cycle<'_>]) -> bool {
+    cycles.iter().all(|cycle| cycle.cancel.is_cancelled())
 }

@@ -46,6 +46,8 @@ enum Stop {
     Moved,
     /// Try again with a new mirror.
     Damaged(Trouble),
+    /// Try again without the items whose cycles may not write any more.
+    LeftOut,
     /// The server refused; one commit may be to blame.
     Refused(SinkError),
     Failed(SinkError),
@@ -63,7 +65,7 @@ impl Writer<'_> {
                 items.iter().flat_map(|item| self.write(std::slice::from_ref(item))).collect()
             }
             Stop::Refused(error) | Stop::Failed(error) => items.iter().map(|_| Err(error.clone())).collect(),
-            Stop::Moved | Stop::Damaged(_) => {
+            Stop::Moved | Stop::Damaged(_) | Stop::LeftOut => {
                 let error = self.failed(Trouble::Moved(self.route.reference.clone()), false);
                 items.iter().map(|_| Err(error.clone())).collect()
             }
@@ -71,16 +73,20 @@ impl Writer<'_> {
     }
 
     fn together(&mut self, items: &[Item]) -> Result<Vec<Outcome>, Stop> {
-        let mut damaged = false;
-        for attempt in 0..ATTEMPTS {
+        let (mut damaged, mut attempt) = (false, 0);
+        while attempt < ATTEMPTS {
             match self.attempt(items) {
+                // At least one item less is pushed, so this ends.
+                Err(Stop::LeftOut) => {}
                 Err(Stop::Moved) => {
                     self.state.tip = Tip::Unknown;
                     self.pause(attempt).map_err(|trouble| Stop::Failed(self.failed(trouble, false)))?;
+                    attempt += 1;
                 }
                 Err(Stop::Damaged(trouble)) if damaged => return Err(Stop::Failed(self.failed(trouble, false))),
                 Err(Stop::Damaged(trouble)) => {
                     damaged = true;
+                    attempt += 1;
                     self.start_over(&trouble).map_err(|trouble| Stop::Failed(self.failed(trouble, false)))?;
                 }
                 done => return done,
@@ -91,6 +97,9 @@ impl Writer<'_> {
 
     fn attempt(&mut self, items: &[Item]) -> Result<Vec<Outcome>, Stop> {
         let built = self.build_all(items).map_err(|trouble| self.stop(trouble, false))?;
+        let pushed =
+            items.iter().zip(&built).filter(|(_, built)| built.as_ref().is_ok_and(|built| built.commit.is_some()));
+        self.pulse.pushes(pushed.map(|(item, _)| item.cycle).collect());
         let newest = built.iter().rev().find_map(|built| built.as_ref().ok()?.commit);
         let mut revision = match self.state.tip {
             Tip::At(tip) => Some(tip),
@@ -126,6 +135,10 @@ impl Writer<'_> {
         let (repo, mut base) = self.base()?;
         for (item, outdated) in items.iter().zip(known) {
             pulse.check()?;
+            if let Some(why) = pulse.refusal(item.cycle) {
+                results.push(Err(why));
+                continue;
+            }
             let path = &item.batch.record;
             let checked = match outdated {
                 Some(seen) => still_in_order(repo, base.map(|(_, tree)| tree), path, seen),
@@ -195,6 +208,9 @@ impl Writer<'_> {
     }
 
     fn stop(&mut self, trouble: Trouble, sent: bool) -> Stop {
+        if matches!(trouble, Trouble::LeftOut) {
+            return Stop::LeftOut;
+        }
         // A connection that ended after the pack was sent is not the mirror's fault.
         if trouble.is_local() && !sent { Stop::Damaged(trouble) } else { Stop::Failed(self.failed(trouble, sent)) }
     }

@@ -109,7 +109,7 @@ impl GitSink {
                     for cycle in cycles {
                         cycle.progress.tick();
                     }
-                    if cycles.iter().any(|cycle| cycle.cancel.is_cancelled()) {
+                    if job::all_cancelled(cycles) {
                         return Err(Trouble::Cancelled);
                     }
                 }
@@ -172,12 +172,13 @@ impl FileSink for GitSink {
 
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>> {
         let (cycles, batches): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
-        let items = batches.into_iter().map(|batch| Item { batch, forget: false }).collect();
+        let items = batches.into_iter().enumerate();
+        let items = items.map(|(cycle, batch)| Item { batch, cycle, forget: false }).collect();
         self.write(&cycles, items).await
     }
 
     async fn forget(&self, cycle: &Cycle<'_>, batch: FileBatch) -> Result<Receipt, SinkError> {
-        let mut outcomes = self.write(&[*cycle], vec![Item { batch, forget: true }]).await;
+        let mut outcomes = self.write(&[*cycle], vec![Item { batch, cycle: 0, forget: true }]).await;
         outcomes.pop().unwrap_or_else(|| Err(Trouble::Task.into_sink_error("push", true)))
     }
 

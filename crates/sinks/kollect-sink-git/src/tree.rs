@@ -19,6 +19,8 @@ const MAX_PATH: usize = 4096;
 /// What to do for one binding.
 pub(crate) struct Item {
     pub(crate) batch: FileBatch,
+    /// Which of the job's cycles it belongs to.
+    pub(crate) cycle: usize,
     /// Delete every file in the record, and the record.
     pub(crate) forget: bool,
 }

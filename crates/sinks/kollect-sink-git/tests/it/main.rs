@@ -8,6 +8,7 @@ mod conformance;
 mod failures;
 mod hostile;
 mod kills;
+mod members;
 mod ownership;
 mod pushes;
 mod scale;

@@ -1,6 +1,7 @@
 //! The same over a real sshd.
 
-use crate::bench::{Bench, REPO, apply, batch, held, put};
+use crate::bench::{Bench, REPO, Turn, apply, batch, held, put};
+use crate::members::asked_late;
 use kollect_export::{FileSink as _, Landed};
 use kollect_sink_git::{Auth, Config, GitSink};
 use kollect_testkit::servers::SshGit;
@@ -28,6 +29,25 @@ async fn a_key_from_memory_pushes_and_reads_back() {
     bench.repos().refuse_pushes(REPO, Some("frozen")).unwrap();
     let error = apply(&sink, batch("inv", [put("a.yaml", "a3")])).await.unwrap_err();
     assert!(error.message.contains("git push rejected") && error.message.contains("frozen"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_write_is_asked_before_the_end_of_a_long_push_over_ssh_and_over_http() {
+    let bench = Bench::start().await;
+    let ssh = SshGit::start(bench.repos().clone()).await.unwrap();
+    let over_ssh = config(&bench, &ssh, ssh.user_key().unwrap(), Some(ssh.known_hosts().unwrap()));
+    // Does not compress.
+    let noise = (0..400_000_u64).map(|n| kollect_model::Digest::of(&n.to_be_bytes()).to_string()).collect::<String>();
+    for config in [over_ssh, bench.config()] {
+        let (right, asked) = asked_late(&bench, 2 << 20);
+        let turn = Turn { right, ..Turn::new("inv") };
+        let sink = GitSink::new(config).unwrap();
+        let lane = vec![(turn.cycle(), batch("inv", [put("big.txt", &noise)]))];
+        let error = sink.apply(lane).await.pop().unwrap().unwrap_err();
+        assert_eq!((error.stage, error.landed), ("lease", Landed::No), "{error}");
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert!(bench.repos().git(REPO, ["rev-parse", "main"]).is_err());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
