@@ -107,15 +107,21 @@ impl Record {
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, RecordError> {
         let mut record = Self::default();
         for (suffix, bytes) in files {
-            record.sharded |= !suffix.is_empty();
-            for (at, text) in bytes.split(|c| *c == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
-                let bad = || RecordError { suffix: suffix.to_owned(), line: at + 1 };
-                let line: Line<'_> = serde_json::from_slice(text).map_err(|_| bad())?;
-                let digest = Digest::parse(&line.digest).ok_or_else(bad)?;
-                record.insert(line.path.as_ref().into(), Entry { digest, tag: line.tag.into() });
-            }
+            record.read(suffix, bytes)?;
         }
         Ok(record)
+    }
+
+    /// Reads one more file of the record.
+    pub fn read(&mut self, suffix: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        self.sharded |= !suffix.is_empty();
+        for (at, text) in bytes.split(|c| *c == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
+            let bad = || RecordError { suffix: suffix.to_owned(), line: at + 1 };
+            let line: Line<'_> = serde_json::from_slice(text).map_err(|_| bad())?;
+            let digest = Digest::parse(&line.digest).ok_or_else(bad)?;
+            self.insert(line.path.as_ref().into(), Entry { digest, tag: line.tag.into() });
+        }
+        Ok(())
     }
 
     /// Number of paths.

@@ -72,12 +72,8 @@ impl Writer<'_> {
         if !owned {
             return Ok(Content::Absent);
         }
-        let (size, _) = repo.odb().and_then(|objects| objects.read_header(id)).map_err(local)?;
-        let content = if size as u64 > LARGEST_READ {
-            Content::TooLarge(size as u64)
-        } else {
-            Content::Whole(snapshot.content(id)?)
-        };
+        let size = snapshot.size(id)?;
+        let content = if size > LARGEST_READ { Content::TooLarge(size) } else { Content::Whole(snapshot.content(id)?) };
         pulse.tick();
         Ok(content)
     }

@@ -55,6 +55,11 @@ pub(crate) enum Trouble {
         "the record {path} in the repository cannot be read ({why}); repair it, or delete it together with its files"
     )]
     Record { path: String, why: String },
+    #[error(
+        "the record {path} lists more files than fit into {limit} bytes; split the inventory with spec.targetRefs, or \
+         delete the record together with its files if something else wrote it"
+    )]
+    RecordSize { path: String, limit: u64 },
     #[error("the mirror directory {path} cannot be used: {why}")]
     MirrorRoot { path: PathBuf, why: String },
     #[error(
@@ -84,7 +89,7 @@ impl Trouble {
             Self::Config(_) | Self::HostKey(_) => {
                 SinkError::terminal(stage, format!("git: {self}")).depending_on(DependsOn::Spec)
             }
-            Self::Path { .. } | Self::Body { .. } => {
+            Self::Path { .. } | Self::Body { .. } | Self::RecordSize { .. } => {
                 SinkError::terminal(stage, format!("git: {self}")).depending_on(DependsOn::Rows)
             }
             Self::TooMuch(_) | Self::Record { .. } => SinkError::terminal(stage, format!("git: {self}")),

@@ -1,7 +1,5 @@
-//! The ownership record inside a Git tree, read no further than needed.
-//!
-//! Separate because a large record is 256 files of which a small change needs one. What a record means and how its
-//! files look is decided in the export crate; this file finds them in a tree.
+//! The ownership record inside a Git tree, read no further than needed: a large record is 256 files of which a small
+//! change needs one. What a record means and how its files look is decided in the export crate.
 
 use crate::error::{Trouble, local};
 use crate::snapshot::{Found, Snapshot};
@@ -12,6 +10,9 @@ use std::collections::BTreeMap;
 
 /// A record with so many of its 256 files in place is surely large; below, reading it whole is cheap.
 const SURELY_LARGE: usize = 240;
+/// Bytes of a record, enough for some 400,000 paths: it is read into memory to compare, and whoever may write to the
+/// repository could make it larger.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// A binding's record as it stands in one tree.
 pub(crate) struct Ledger {
@@ -24,7 +25,14 @@ pub(crate) struct Ledger {
 enum Form {
     Whole(Record),
     /// Every file on its own, read when first asked for.
-    Apart(BTreeMap<u8, Record>),
+    Apart(Apart),
+}
+
+/// A large record.
+struct Apart {
+    shards: BTreeMap<u8, Record>,
+    /// Bytes of each file.
+    sizes: BTreeMap<u8, u64>,
 }
 
 impl Ledger {
@@ -33,7 +41,7 @@ impl Ledger {
         let (entry, form) = match found {
             Found::Absent | Found::Blocked => (None, Form::Whole(Record::default())),
             Found::Tree(id) if snapshot.repo.find_tree(id).map_err(local)?.len() >= SURELY_LARGE => {
-                (Some(id), Form::Apart(BTreeMap::new()))
+                (Some(id), Form::Apart(Apart::open(snapshot, path, id)?))
             }
             Found::Blob(id) | Found::Tree(id) => (Some(id), Form::Whole(whole(snapshot, path, &found)?)),
             Found::Other => return Err(unreadable(path, "it is neither a file nor a folder")),
@@ -45,7 +53,7 @@ impl Ledger {
     pub(crate) fn get(&mut self, snapshot: &mut Snapshot<'_>, path: &str) -> Result<Option<Entry>, Trouble> {
         match &mut self.form {
             Form::Whole(record) => Ok(record.get(path).cloned()),
-            Form::Apart(shards) => Ok(shard(shards, snapshot, &self.path, shard_of(path))?.get(path).cloned()),
+            Form::Apart(apart) => Ok(apart.shard(snapshot, &self.path, shard_of(path))?.get(path).cloned()),
         }
     }
 
@@ -66,10 +74,47 @@ impl Ledger {
         snapshot: &mut Snapshot<'_>,
         changes: Vec<RecordChange>,
     ) -> Result<RecordFiles, Trouble> {
-        let shards = match &mut self.form {
-            Form::Whole(record) => return Ok(record.apply(changes)),
-            Form::Apart(shards) => shards,
+        let files = match &mut self.form {
+            Form::Whole(record) => record.apply(changes),
+            Form::Apart(apart) => return apart.apply(snapshot, &self.path, changes),
         };
+        check_size(&self.path, files.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum())?;
+        Ok(files)
+    }
+}
+
+impl Apart {
+    fn open(snapshot: &Snapshot<'_>, path: &str, tree: Oid) -> Result<Self, Trouble> {
+        let mut sizes = BTreeMap::new();
+        for entry in &snapshot.repo.find_tree(tree).map_err(local)? {
+            let number = entry.name().ok().and_then(|name| u8::from_str_radix(name, 16).ok());
+            let number = number.ok_or_else(|| unreadable(path, "a file in it is not a part of a record"))?;
+            sizes.insert(number, snapshot.size(entry.id())?);
+        }
+        Ok(Self { shards: BTreeMap::new(), sizes })
+    }
+
+    fn shard(&mut self, snapshot: &mut Snapshot<'_>, record: &str, number: u8) -> Result<&mut Record, Trouble> {
+        use std::collections::btree_map::Entry as Slot;
+        match self.shards.entry(number) {
+            Slot::Occupied(slot) => Ok(slot.into_mut()),
+            Slot::Vacant(slot) => {
+                let path = format!("{record}/{number:02x}");
+                let mut shard = Record::default();
+                if let Found::Blob(id) = snapshot.find(&path)? {
+                    read(snapshot, &mut shard, &path, "", id, 0)?;
+                }
+                Ok(slot.insert(shard))
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        record: &str,
+        changes: Vec<RecordChange>,
+    ) -> Result<RecordFiles, Trouble> {
         let mut by_shard: BTreeMap<u8, Vec<RecordChange>> = BTreeMap::new();
         for change in changes {
             let (RecordChange::Put { path, .. } | RecordChange::Delete { path }) = &change;
@@ -77,16 +122,20 @@ impl Ledger {
         }
         let mut files = RecordFiles::default();
         for (number, changes) in by_shard {
-            // A shard is a small record of one file, as long as it stays below the size that splits a record.
-            let change = shard(shards, snapshot, &self.path, number)?.apply(changes);
-            if change.writes.len() > 1 {
-                // Enormous: leave it to the rules of a whole record.
-                return Err(unreadable(&self.path, "one of its 256 files holds more than 1,000 paths"));
+            let shard = self.shard(snapshot, record, number)?;
+            if shard.apply(changes) == RecordFiles::default() {
+                continue;
             }
+            // All its paths belong to one file, whatever form a record of its size has by itself.
+            let written = shard.to_files().pop();
             let suffix = format!("/{number:02x}");
-            files.writes.extend(change.writes.into_iter().map(|(_, bytes)| (suffix.clone(), bytes)));
-            files.deletes.extend(change.deletes.into_iter().map(|_| suffix.clone()));
+            self.sizes.insert(number, written.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64));
+            match written {
+                Some((_, bytes)) => files.writes.push((suffix, bytes)),
+                None => files.deletes.push(suffix),
+            }
         }
+        check_size(record, self.sizes.values().sum())?;
         Ok(files)
     }
 }
@@ -95,42 +144,42 @@ fn shard_of(path: &str) -> u8 {
     Sha256::digest(path.as_bytes())[0]
 }
 
-fn shard<'s>(
-    shards: &'s mut BTreeMap<u8, Record>,
-    snapshot: &mut Snapshot<'_>,
-    record: &str,
-    number: u8,
-) -> Result<&'s mut Record, Trouble> {
-    use std::collections::btree_map::Entry as Slot;
-    match shards.entry(number) {
-        Slot::Occupied(slot) => Ok(slot.into_mut()),
-        Slot::Vacant(slot) => {
-            let path = format!("{record}/{number:02x}");
-            let bytes = match snapshot.find(&path)? {
-                Found::Blob(id) => snapshot.content(id)?,
-                _ => Vec::new(),
-            };
-            let parsed = Record::parse([("", &*bytes)]).map_err(|error| unreadable(&path, &error.to_string()))?;
-            Ok(slot.insert(parsed))
-        }
-    }
-}
-
 fn whole(snapshot: &Snapshot<'_>, path: &str, found: &Found) -> Result<Record, Trouble> {
-    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut record = Record::default();
     match found {
-        Found::Blob(id) => files.push((String::new(), snapshot.content(*id)?)),
+        Found::Blob(id) => {
+            read(snapshot, &mut record, path, "", *id, 0)?;
+        }
         Found::Tree(id) => {
             let tree = snapshot.repo.find_tree(*id).map_err(local)?;
+            let mut total = 0;
             for entry in &tree {
                 let name = entry.name().map_err(|_| unreadable(path, "a file name in it is not UTF-8"))?;
-                files.push((format!("/{name}"), snapshot.content(entry.id())?));
+                total = read(snapshot, &mut record, path, &format!("/{name}"), entry.id(), total)?;
             }
         }
         _ => {}
     }
-    Record::parse(files.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())))
-        .map_err(|error| unreadable(path, &error.to_string()))
+    Ok(record)
+}
+
+/// Reads one file of a record, of which `before` bytes were read already; returns how many that makes.
+fn read(
+    snapshot: &Snapshot<'_>,
+    record: &mut Record,
+    path: &str,
+    suffix: &str,
+    id: Oid,
+    before: u64,
+) -> Result<u64, Trouble> {
+    let total = before.saturating_add(snapshot.size(id)?);
+    check_size(path, total)?;
+    record.read(suffix, &snapshot.content(id)?).map_err(|error| unreadable(path, &error.to_string()))?;
+    Ok(total)
+}
+
+fn check_size(path: &str, bytes: u64) -> Result<(), Trouble> {
+    if bytes <= MOST_BYTES { Ok(()) } else { Err(Trouble::RecordSize { path: path.to_owned(), limit: MOST_BYTES }) }
 }
 
 fn unreadable(path: &str, why: &str) -> Trouble {
@@ -154,5 +203,67 @@ mod tests {
             let own = Record::parse([("", &*bytes)]).unwrap();
             assert!(own.iter().all(|(path, _)| format!("/{:02x}", shard_of(path)) == suffix));
         }
+    }
+
+    fn put(path: &str, content: &[u8]) -> RecordChange {
+        RecordChange::Put { path: path.into(), entry: Entry { digest: Digest::of(content), tag: "t".into() } }
+    }
+
+    /// Writes the record's files into a repository as they are.
+    fn commit(repo: &git2::Repository, files: &[(String, Vec<u8>)]) -> Oid {
+        let mut folder = repo.treebuilder(None).unwrap();
+        for (suffix, bytes) in files {
+            folder.insert(&suffix[1..], repo.blob(bytes).unwrap(), 0o100_644).unwrap();
+        }
+        let mut root = repo.treebuilder(None).unwrap();
+        root.insert("r", folder.write().unwrap(), 0o040_000).unwrap();
+        root.write().unwrap()
+    }
+
+    #[test]
+    fn a_file_of_a_large_record_may_hold_more_paths_than_a_small_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = git2::Repository::init_bare(dir.path()).unwrap();
+        // 1,001 paths in one of the files, and one in each of the others.
+        let paths = (0..).map(|n| format!("a/{n}.yaml"));
+        let full: Vec<_> = paths.filter(|path| shard_of(path) == 7).take(1001).collect();
+        let mut record = Record::default();
+        record.apply(full.iter().map(|path| put(path, b"x")));
+        record.apply((0..3000).map(|n| put(&format!("b/{n}.yaml"), b"x")));
+        let tree = commit(&repo, &record.to_files());
+        let mut snapshot = Snapshot::open(&repo, Some(tree)).unwrap();
+        let one_more = (0..).map(|n| format!("c/{n}.yaml")).find(|path| shard_of(path) == 7).unwrap();
+        for change in
+            [put(&full[3], b"y"), put(&one_more, b"y"), RecordChange::Delete { path: full[0].as_str().into() }]
+        {
+            let ledger = Ledger::open(&mut snapshot, "r").unwrap();
+            assert!(matches!(ledger.form, Form::Apart(_)));
+            let files = ledger.apply(&mut snapshot, vec![change.clone()]).unwrap();
+            // The same as the export crate does with the whole record.
+            assert_eq!(files, record.clone().apply([change]));
+            assert_eq!((files.writes.len(), files.deletes.len()), (1, 0));
+        }
+        // Emptied, its file goes.
+        let all = Ledger::open(&mut snapshot, "r").unwrap().all(&mut snapshot).unwrap();
+        let of_seven = all.iter().filter(|(path, _)| shard_of(path) == 7);
+        let gone = of_seven.map(|(path, _)| RecordChange::Delete { path: path.clone() }).collect();
+        let files = Ledger::open(&mut snapshot, "r").unwrap().apply(&mut snapshot, gone).unwrap();
+        assert_eq!((files.writes, files.deletes), (Vec::new(), vec!["/07".to_owned()]));
+    }
+
+    #[test]
+    fn a_record_above_the_limit_is_neither_read_nor_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = git2::Repository::init_bare(dir.path()).unwrap();
+        let spaces = vec![b'\n'; usize::try_from(MOST_BYTES / 2 + 1).unwrap()];
+        let tree = commit(&repo, &[("/00".into(), spaces.clone()), ("/01".into(), spaces)]);
+        let mut snapshot = Snapshot::open(&repo, Some(tree)).unwrap();
+        let error = Ledger::open(&mut snapshot, "r").err().unwrap();
+        assert!(error.to_string().contains("targetRefs"), "{error}");
+        let mut empty = Snapshot::open(&repo, None).unwrap();
+        let ledger = Ledger::open(&mut empty, "r").unwrap();
+        let long = "x".repeat(1 << 20);
+        let error = ledger.apply(&mut empty, (0..65).map(|n| put(&format!("{long}{n}"), b"x")).collect()).unwrap_err();
+        assert!(matches!(error, Trouble::RecordSize { .. }), "{error}");
     }
 }

@@ -1,6 +1,4 @@
 //! What stands at a path of a tree.
-//!
-//! Separate because the record, the compare and the build all ask it, thousands of times in a row.
 
 use crate::error::{Trouble, local};
 use git2::{FileMode, ObjectType, Oid, Repository, Tree};
@@ -18,19 +16,24 @@ pub(crate) enum Found {
     Blocked,
 }
 
+/// Files of kept folders; some 50 bytes each.
+const MOST_ENTRIES: usize = 500_000;
+
 /// A tree with the folders that were looked into. libgit2 does not keep large trees, so that looking up every file of a
 /// large folder would read it again each time.
 pub(crate) struct Snapshot<'r> {
     pub(crate) repo: &'r Repository,
     root: Option<Tree<'r>>,
     folders: HashMap<Box<str>, Result<Tree<'r>, Found>>,
+    /// Files in `folders`, which bounds its memory.
+    entries: usize,
 }
 
 impl<'r> Snapshot<'r> {
     /// `None`: the empty tree.
     pub(crate) fn open(repo: &'r Repository, tree: Option<Oid>) -> Result<Self, Trouble> {
         let root = tree.map(|id| repo.find_tree(id)).transpose().map_err(local)?;
-        Ok(Self { repo, root, folders: HashMap::new() })
+        Ok(Self { repo, root, folders: HashMap::new(), entries: 0 })
     }
 
     pub(crate) fn find(&mut self, path: &str) -> Result<Found, Trouble> {
@@ -40,6 +43,11 @@ impl<'r> Snapshot<'r> {
             Some(folder) => {
                 if !self.folders.contains_key(folder) {
                     let tree = self.folder(folder)?;
+                    self.entries += 1 + tree.as_ref().map_or(0, Tree::len);
+                    if self.entries > MOST_ENTRIES {
+                        self.folders.clear();
+                        self.entries = 0;
+                    }
                     self.folders.insert(folder.into(), tree);
                 }
                 match &self.folders[folder] {
@@ -73,6 +81,12 @@ impl<'r> Snapshot<'r> {
             tree = self.repo.find_tree(id).map_err(local)?;
         }
         Ok(Ok(tree))
+    }
+
+    /// Bytes of an object.
+    pub(crate) fn size(&self, id: Oid) -> Result<u64, Trouble> {
+        let (size, _) = self.repo.odb().and_then(|objects| objects.read_header(id)).map_err(local)?;
+        Ok(size as u64)
     }
 
     pub(crate) fn content(&self, id: Oid) -> Result<Vec<u8>, Trouble> {
