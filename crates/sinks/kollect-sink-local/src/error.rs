@@ -1,7 +1,6 @@
-//! What can go wrong in a directory, as the export engine wants to hear it.
-//!
-//! Separate so that every place says the same for the same trouble. Messages name paths, never contents.
+//! What can go wrong in a directory, as errors of the export engine. Messages name paths, never contents.
 
+use crate::folder::Trouble;
 use kollect_export::{Class, SinkError};
 use std::io;
 use std::path::Path;
@@ -25,7 +24,19 @@ pub(crate) fn failed(stage: &'static str, doing: &str, path: &Path, error: &io::
     SinkError { class, ..SinkError::transient(stage, message) }
 }
 
-/// A path that is somebody else's.
+/// The same for a path below the directory.
+pub(crate) fn trouble(stage: &'static str, doing: &str, root: &Path, path: &str, why: Trouble) -> SinkError {
+    match why {
+        Trouble::Io(error) => failed(stage, doing, &root.join(path), &error),
+        Trouble::Link(at) => {
+            let advice = "Kollect follows no links below its directory; remove the link, or choose another directory";
+            SinkError::terminal(stage, format!("{path} leads through the symbolic link {at}: {advice}"))
+                .with_reason("LayoutCollision")
+        }
+    }
+}
+
+/// A path that another owner has.
 pub(crate) fn collision(path: &str, owner: &str) -> SinkError {
     let advice = "choose another directory or path template, or move the file away";
     SinkError::terminal("write", format!("{path} is owned by {owner}: {advice}")).with_reason("LayoutCollision")

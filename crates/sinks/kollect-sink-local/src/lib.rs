@@ -1,10 +1,10 @@
 //! A directory as a file sink: the layouts of Git, without Git.
 //!
-//! Separate from the other sinks like each of them. It owns exactly the paths of its ownership records, never writes
-//! through a symbolic link, and knows no rows.
+//! It owns exactly the paths of its ownership records, follows no symbolic link below its directory, and knows no rows.
 #![warn(missing_docs)]
 
 mod error;
+mod folder;
 mod place;
 mod sink;
 mod write;

@@ -1,15 +1,14 @@
 //! The directory as it is: what a record lists, who owns a path, what a file holds. Reads only.
 //!
-//! Separate from writing so that a dry run can ask the same questions. Paths of files are checked here, before anything
-//! is made of them.
+//! Paths of files are checked here, before anything is made of them.
 
-use crate::error::{collision, failed};
+use crate::error::{collision, failed, trouble};
+use crate::folder::{Folder, Trouble, split};
 use kollect_export::SinkError;
 use kollect_export::layout::Record;
 use kollect_model::Digest;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 
 /// Top folder of the ownership records, and of files that are being written.
 pub(crate) const RECORDS: &str = ".kollect";
@@ -22,63 +21,62 @@ pub(crate) struct Place {
     pub(crate) root: PathBuf,
 }
 
+/// Fails for a path that leaves the directory or goes into the records.
+pub(crate) fn check_path(path: &str) -> Result<(), SinkError> {
+    let plain = !path.is_empty()
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && !segment.contains(['\0', '\\']))
+        && !path.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(RECORDS));
+    if plain {
+        return Ok(());
+    }
+    Err(SinkError::terminal("write", format!("{path:?} is not a path for a file: {RECORDS} keeps the records")))
+}
+
 impl Place {
-    /// Where a file of a layout is. Refuses what leaves the directory or goes into the records.
-    pub(crate) fn file(&self, path: &str) -> Result<PathBuf, SinkError> {
-        let plain = !path.is_empty()
-            && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && !segment.contains(['\0', '\\']))
-            && !path.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(RECORDS));
-        if plain {
-            return Ok(self.root.join(path));
+    /// The directory; `None` when it does not exist.
+    pub(crate) fn open(&self) -> Result<Option<Folder>, SinkError> {
+        match Folder::root(&self.root) {
+            Ok(root) => Ok(Some(root)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", "opening", &self.root, &error)),
         }
-        Err(SinkError::terminal("write", format!("{path:?} is not a path for a file: {RECORDS} keeps the records")))
     }
 
-    /// Refuses a path that leads through a symbolic link, which could lead anywhere.
-    pub(crate) fn check_links(&self, path: &str) -> Result<(), SinkError> {
-        let mut at = self.root.clone();
-        for segment in path.split('/') {
-            at.push(segment);
-            match fs::symlink_metadata(&at) {
-                Ok(meta) if meta.file_type().is_symlink() => {
-                    let what = at.strip_prefix(&self.root).unwrap_or(&at).display().to_string();
-                    return Err(collision(path, &format!("whoever made the symbolic link {what}")));
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        Ok(())
+    /// Says what was attempted on which path.
+    pub(crate) fn failed(&self, stage: &'static str, doing: &str, path: &str, why: Trouble) -> SinkError {
+        trouble(stage, doing, &self.root, path, why)
     }
 
     /// Reads a record: one file, or a folder of files as other sinks write them.
-    pub(crate) fn record(&self, record: &str) -> Result<Record, SinkError> {
-        let path = self.root.join(record);
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        match fs::read(&path) {
-            Ok(bytes) => files.push((String::new(), bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.reachable(&path)?,
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                for name in names(&path).map_err(|error| failed("record", "reading", &path, &error))? {
-                    let shard = path.join(&name);
-                    let bytes = fs::read(&shard).map_err(|error| failed("record", "reading", &shard, &error))?;
-                    files.push((format!("/{name}"), bytes));
+    pub(crate) fn record(&self, path: &str) -> Result<Record, SinkError> {
+        let Some(root) = self.open()? else { return Ok(Record::default()) };
+        let failed = |why| self.failed("record", "reading", path, why);
+        let mut record = Record::default();
+        let (above, name) = split(path);
+        let folder = match root.open(above) {
+            Ok(folder) => folder,
+            Err(why) if why.is_absent() => return Ok(record),
+            Err(why) => return Err(failed(why)),
+        };
+        let mut files = Vec::new();
+        match folder.kind(name).map_err(failed)? {
+            None => return Ok(record),
+            Some(kind) if kind.is_symlink() => return Err(failed(Trouble::Link(path.to_owned()))),
+            Some(kind) if kind.is_dir() => {
+                let shards = folder.open(name).map_err(failed)?;
+                for shard in shards.names().map_err(failed)? {
+                    let bytes = shards.read(&shard).map_err(failed)?;
+                    files.push((format!("/{shard}"), bytes.unwrap_or_default()));
                 }
             }
-            Err(error) => return Err(failed("record", "reading", &path, &error)),
+            Some(_) => files.push((String::new(), folder.read(name).map_err(failed)?.unwrap_or_default())),
         }
-        Record::parse(files.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())))
-            .map_err(|error| SinkError::terminal("record", format!("{}: {error}", path.display())))
-    }
-
-    /// "Not found" proves an empty record only if the directory itself can be looked at.
-    fn reachable(&self, path: &Path) -> Result<(), SinkError> {
-        match fs::metadata(&self.root) {
-            Ok(meta) if meta.is_dir() => Ok(()),
-            Ok(_) => Err(failed("record", "reading", path, &io::ErrorKind::NotADirectory.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed("record", "reading", path, &error)),
+        for (suffix, bytes) in files {
+            let read = record.read(&suffix, &bytes);
+            let at = self.root.join(path);
+            read.map_err(|error| SinkError::terminal("record", format!("{}: {error}", at.display())))?;
         }
+        Ok(record)
     }
 
     /// The name of a file's content; `None` when there is no such file.
@@ -88,82 +86,74 @@ impl Place {
 
     /// Content of a file; more than `limit` bytes are refused.
     pub(crate) fn content(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SinkError> {
-        let file = self.file(path)?;
-        match fs::metadata(&file) {
-            Ok(meta) if !meta.is_file() => return Ok(None),
-            Ok(meta) if meta.len() > limit => return Err(SinkError::too_large_to_read(path, meta.len())),
-            Ok(_) => {}
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(failed("read", "reading", &file, &error)),
+        check_path(path)?;
+        let Some(root) = self.open()? else { return Ok(None) };
+        let (above, name) = split(path);
+        let mut file = match root.open(above).and_then(|folder| folder.file(name)) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            // A link is not the file that was written.
+            Err(Trouble::Link(_)) => return Ok(None),
+            Err(why) if why.is_absent() => return Ok(None),
+            Err(why) => return Err(self.failed("read", "reading", path, why)),
+        };
+        let failed = |error: io::Error| self.failed("read", "reading", path, error.into());
+        let length = file.metadata().map_err(failed)?.len();
+        if length > limit {
+            return Err(SinkError::too_large_to_read(path, length));
         }
-        match fs::read(&file) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(failed("read", "reading", &file, &error)),
-        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(bytes))
     }
 
-    /// Fails when something is at the path that the record does not list.
+    /// Fails when something is at the path that the record does not list, or a link on the way.
     pub(crate) fn check_owner(&self, own: &Record, path: &str) -> Result<(), SinkError> {
-        let file = self.file(path)?;
-        self.check_links(path)?;
-        if own.get(path).is_some() {
-            return Ok(());
-        }
-        match fs::symlink_metadata(&file) {
-            // A folder at the path is told when the file is put there, unless our own deletions empty it.
-            Ok(meta) if meta.is_dir() => Ok(()),
-            Ok(_) => {
-                let owner = self.owner_of(path);
-                Err(collision(path, owner.as_deref().unwrap_or("somebody other than Kollect (no record lists it)")))
-            }
-            Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(failed("write", "looking at", &file, &error)),
-        }
-    }
-
-    /// The record that lists the path.
-    fn owner_of(&self, path: &str) -> Option<String> {
-        let mut folders = vec![self.root.join(RECORDS)];
-        while let Some(folder) = folders.pop() {
-            for name in names(&folder).ok()?.into_iter().filter(|name| !name.starts_with(UNFINISHED)) {
-                let entry = folder.join(name);
-                if entry.is_dir() {
-                    folders.push(entry);
-                } else if let Ok(bytes) = fs::read(&entry)
-                    && Record::parse([("", bytes.as_slice())]).is_ok_and(|record| record.get(path).is_some())
-                {
-                    return Some(entry.strip_prefix(&self.root).unwrap_or(&entry).display().to_string());
-                }
+        check_path(path)?;
+        let Some(root) = self.open()? else { return Ok(()) };
+        let failed = |why| self.failed("write", "looking at", path, why);
+        let (above, name) = split(path);
+        let kind = match root.open(above).and_then(|folder| folder.kind(name)) {
+            Ok(kind) => kind,
+            Err(why) if why.is_absent() => return Ok(()),
+            Err(why) => return Err(failed(why)),
+        };
+        match kind {
+            None => Ok(()),
+            Some(kind) if kind.is_symlink() => Err(failed(Trouble::Link(path.to_owned()))),
+            Some(_) if own.get(path).is_some() => Ok(()),
+            // A folder at the path fails when the file is put there, unless our own deletions empty it.
+            Some(kind) if kind.is_dir() => Ok(()),
+            Some(_) => {
+                let owner = owner_of(&root, path);
+                Err(collision(path, owner.as_deref().unwrap_or("something other than Kollect (no record lists it)")))
             }
         }
-        None
     }
 }
 
-/// The name of a content: tells whether somebody else changed the file.
+/// The record that lists the path.
+fn owner_of(root: &Folder, path: &str) -> Option<String> {
+    let mut folders = vec![RECORDS.to_owned()];
+    while let Some(at) = folders.pop() {
+        let folder = root.open(&at).ok()?;
+        for name in folder.names().ok()?.into_iter().filter(|name| !name.starts_with(UNFINISHED)) {
+            let entry = format!("{at}/{name}");
+            if folder.kind(&name).ok().flatten().is_some_and(|kind| kind.is_dir()) {
+                folders.push(entry);
+            } else if let Ok(Some(bytes)) = folder.read(&name)
+                && Record::parse([("", bytes.as_slice())]).is_ok_and(|record| record.get(path).is_some())
+            {
+                return Some(entry);
+            }
+        }
+    }
+    None
+}
+
+/// The name of a content, by which a changed file is noticed.
 pub(crate) fn tag_of(content: &[u8]) -> String {
     Digest::of(content).to_string()
-}
-
-/// Nothing is there; also when a file is where a folder would be.
-pub(crate) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Names in a folder, sorted; none when there is no such folder.
-pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort_unstable();
-    Ok(names)
 }
 
 #[cfg(test)]
@@ -172,10 +162,9 @@ mod tests {
 
     #[test]
     fn paths_stay_in_the_directory_and_out_of_the_records() {
-        let place = Place { root: PathBuf::from("out") };
-        assert_eq!(place.file("a/b.yaml").unwrap(), Path::new("out/a/b.yaml"));
+        assert!(check_path("a/b.yaml").is_ok());
         for bad in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", ".kollect/x", ".Kollect/x", "a\\b", "a\0"] {
-            assert!(place.file(bad).is_err(), "{bad:?}");
+            assert!(check_path(bad).is_err(), "{bad:?}");
         }
     }
 }

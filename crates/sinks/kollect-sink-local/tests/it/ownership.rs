@@ -40,12 +40,62 @@ async fn nothing_is_written_through_a_symbolic_link() {
 }
 
 #[tokio::test]
+async fn records_are_neither_written_nor_read_through_a_symbolic_link() {
+    for link in [".kollect", ".kollect/east", ".kollect/east/shop/daily", RECORD] {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(outside.path().join(".tmp-1")).unwrap();
+        fs::write(outside.path().join("mine.txt"), "mine\n").unwrap();
+        let at = root.path().join(link);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        symlink(outside.path(), &at).unwrap();
+        let sink = LocalSink::new(root.path());
+        let parts = cycle_parts(Family::Snapshot, "shop", "daily");
+        let cycle = parts.cycle(1);
+        let errors = [
+            apply(&sink, vec![put("a.yaml", "ours\n")]).await.map(|_| ()).unwrap_err(),
+            sink.held(&cycle, RECORD, &mut |_| ()).await.map(|_| ()).unwrap_err(),
+            sink.forget(&cycle, batch(Vec::new())).await.map(|_| ()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.class, error.reason), (Class::Terminal, Some("LayoutCollision")), "{link}: {error}");
+            assert!(error.message.contains(&format!("the symbolic link {link}")), "{link}: {error}");
+        }
+        assert_eq!(read_tree(outside.path()).unwrap().into_keys().collect::<Vec<_>>(), ["mine.txt"]);
+        assert!(outside.path().join(".tmp-1").exists());
+        assert!(!root.path().join("a.yaml").exists());
+    }
+}
+
+#[tokio::test]
+async fn files_that_became_links_are_not_held_and_left_alone() {
+    let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sink = LocalSink::new(root.path());
+    apply(&sink, vec![put("a/one.yaml", "1\n"), put("b/two.yaml", "2\n")]).await.unwrap();
+    // The same contents, but elsewhere.
+    fs::rename(root.path().join("a"), outside.path().join("a")).unwrap();
+    symlink(outside.path().join("a"), root.path().join("a")).unwrap();
+    fs::rename(root.path().join("b/two.yaml"), outside.path().join("two.yaml")).unwrap();
+    symlink(outside.path().join("two.yaml"), root.path().join("b/two.yaml")).unwrap();
+    let parts = cycle_parts(Family::Snapshot, "shop", "daily");
+    let mut held = Vec::new();
+    sink.held(&parts.cycle(2), RECORD, &mut |file: HeldFile| held.push(file.digest)).await.unwrap();
+    assert_eq!(held, [None, None]);
+    for change in [put("a/one.yaml", "new\n"), put("b/two.yaml", "new\n")] {
+        assert!(apply(&sink, vec![change]).await.is_err());
+    }
+    for path in ["a/one.yaml", "b/two.yaml"] {
+        assert!(apply(&sink, vec![FileChange::Delete { path: path.into() }]).await.is_err());
+    }
+    assert_eq!(read_tree(outside.path()).unwrap().into_values().collect::<Vec<_>>(), [b"1\n", b"2\n"]);
+}
+
+#[tokio::test]
 async fn one_refused_file_leaves_everything_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("theirs.yaml"), "theirs\n").unwrap();
     let sink = LocalSink::new(root.path());
     let error = apply(&sink, vec![put("ours.yaml", "ours\n"), put("theirs.yaml", "ours\n")]).await.unwrap_err();
-    assert!(error.message.contains("theirs.yaml is owned by somebody other than Kollect"), "{error}");
+    assert!(error.message.contains("theirs.yaml is owned by something other than Kollect"), "{error}");
     assert_eq!(read_tree(root.path()).unwrap().into_keys().collect::<Vec<_>>(), ["theirs.yaml"]);
 }
 
