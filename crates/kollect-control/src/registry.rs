@@ -85,8 +85,8 @@ pub struct BuiltSink {
     pub destination: String,
     /// `spec.cluster`.
     pub cluster: Arc<str>,
-    /// The server's certificate is not verified.
-    pub insecure: bool,
+    /// Why its connection is not safe, if so: reason and message of `TLSInsecure`.
+    pub insecure: Option<(&'static str, &'static str)>,
 }
 
 /// What the layout of one binding depends on besides the sink.

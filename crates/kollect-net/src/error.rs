@@ -33,8 +33,8 @@ pub enum NetError {
         /// What the system said.
         why: String,
     },
-    /// A server at a private address did not give a usable answer. The sentence is the same whatever happened: whoever
-    /// chooses the address must not learn from it what listens where. The operator's log has the cause.
+    /// A server at a private address did not give a usable answer. The sentence is the same whatever happened: a
+    /// tenant who chooses addresses must not learn from it what listens where. The operator's log has the cause.
     #[error(
         "no usable answer from {host}, which has a private address; check host, port, path, credentials and TLS \
          settings, and that the server is up (the operator's log has the cause)"

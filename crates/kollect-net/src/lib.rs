@@ -7,12 +7,14 @@
 mod dial;
 mod error;
 pub mod http;
+mod insecure;
 mod scrub;
 mod secret;
 mod tls;
 
 pub use dial::GuardedDialer;
 pub use error::NetError;
+pub use insecure::Insecure;
 pub use kollect_model::{Cidr, Denied, Guard};
 pub use scrub::scrub;
 pub use secret::SecretString;

@@ -31,6 +31,7 @@ fn registry() -> Registry {
         pools: kollect_sink_postgres::Pools::default(),
         mirror_root: crate::operator::mirror_root(),
         force_basic_auth: crate::operator::force_basic_auth(),
+        max_document: kollect_export::LARGEST_READ,
     }
 }
 

@@ -288,6 +288,7 @@ fn registry(args: &OperatorArgs) -> Registry {
         pools: kollect_sink_postgres::Pools::default(),
         mirror_root: mirror_root(),
         force_basic_auth: force_basic_auth(),
+        max_document: u64::try_from(max_export_bytes(args)).unwrap_or(0),
     }
 }
 

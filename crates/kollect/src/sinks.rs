@@ -12,7 +12,7 @@ use kollect_export::layout::{
     GroupInPath, Mode, Partitioning, PathTemplate,
 };
 use kollect_export::{Sink, SinkError};
-use kollect_net::{ClientCert, Guard, SecretString, TlsSpec};
+use kollect_net::{ClientCert, Guard, Insecure, SecretString, TlsSpec};
 use kollect_sink_git::{Auth, GitSink, PushPolicy};
 use kollect_sink_postgres::{Pools, PostgresSink};
 use std::path::PathBuf;
@@ -30,12 +30,17 @@ const GITLAB_SUBJECT: &str = "kollect: export inventory";
 /// Documents above this need an object store where splitting is disabled.
 const SPILL_BYTES: u64 = 1 << 20;
 
+/// A sink, where it writes, and why its connection is not safe.
+type Built = (Sink, String, Option<Insecure>);
+
 /// Builds the sinks of this release.
 pub(crate) struct Registry {
     pub guard: Guard,
     pub pools: Pools,
     pub mirror_root: PathBuf,
     pub force_basic_auth: bool,
+    /// Bytes of the largest document that an inventory may write.
+    pub max_document: u64,
 }
 
 impl SinkRegistry for Registry {
@@ -63,8 +68,7 @@ impl SinkRegistry for Registry {
     fn build(&self, sink: &SinkObject, secrets: &SecretBundle) -> Result<BuiltSink, SinkError> {
         let common = sink.common();
         let tls = tls(common, secrets)?;
-        let insecure = tls.insecure_skip_verify;
-        let (built, destination) = match sink {
+        let (built, destination, insecure) = match sink {
             SinkObject::Snapshot(s) => match s.spec.type_ {
                 SnapshotSinkType::Git | SnapshotSinkType::Gitlab => self.git(&s.spec, secrets, tls)?,
                 SnapshotSinkType::S3 | SnapshotSinkType::Gcs => return Err(not_here(sink)),
@@ -76,6 +80,7 @@ impl SinkRegistry for Registry {
             SinkObject::Event(_) => return Err(not_here(sink)),
         };
         let cluster = common.cluster.as_deref().unwrap_or_default().into();
+        let insecure = insecure.map(|why| (why.reason(), why.message()));
         Ok(BuiltSink { sink: built, destination, cluster, insecure })
     }
 
@@ -120,12 +125,7 @@ fn secret_text(data: &SecretData, keys: &[&str]) -> Option<SecretString> {
 }
 
 impl Registry {
-    fn git(
-        &self,
-        spec: &KollectSnapshotSinkSpec,
-        secrets: &SecretBundle,
-        tls: TlsSpec,
-    ) -> Result<(Sink, String), SinkError> {
+    fn git(&self, spec: &KollectSnapshotSinkSpec, secrets: &SecretBundle, tls: TlsSpec) -> Result<Built, SinkError> {
         let endpoint = spec.common.endpoint.as_deref().filter(|e| !e.trim().is_empty());
         let endpoint = endpoint.ok_or_else(|| invalid("spec.endpoint: a git sink needs the URL of its repository"))?;
         let git = spec.git.clone().unwrap_or_default();
@@ -152,10 +152,14 @@ impl Registry {
         config.tls = tls;
         config.depth = u32::try_from(git.clone_depth.unwrap_or(1)).unwrap_or(1).max(1);
         config.guard = self.guard.clone();
+        // What is written must be accepted when it is fetched back.
+        let document = self.max_document.saturating_mul(2);
+        config.limits.object = config.limits.object.max(document);
+        config.limits.parsed_object = config.limits.parsed_object.max(document);
         config.cluster = spec.common.cluster.clone().unwrap_or_default();
         let sink = GitSink::new(config)?;
-        let destination = sink.destination();
-        Ok((Sink::Files(Arc::new(sink)), destination))
+        let (destination, insecure) = (sink.destination(), sink.insecure());
+        Ok((Sink::Files(Arc::new(sink)), destination, insecure))
     }
 
     fn postgres(
@@ -163,7 +167,7 @@ impl Registry {
         spec: &KollectDatabaseSinkSpec,
         secrets: &SecretBundle,
         mut tls: TlsSpec,
-    ) -> Result<(Sink, String), SinkError> {
+    ) -> Result<Built, SinkError> {
         let settings = spec.postgres.as_ref().ok_or_else(|| invalid("spec.postgres is missing"))?;
         let data = secrets
             .get(POSTGRES_REF)
@@ -191,8 +195,8 @@ impl Registry {
             config.statement_timeout = option_duration("statement_timeout", text)?;
         }
         let sink = PostgresSink::new(config, &self.pools)?;
-        let destination = sink.destination();
-        Ok((Sink::Rows(Arc::new(sink)), destination))
+        let (destination, insecure) = (sink.destination(), sink.insecure());
+        Ok((Sink::Rows(Arc::new(sink)), destination, insecure))
     }
 }
 

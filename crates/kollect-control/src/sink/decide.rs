@@ -38,8 +38,8 @@ pub struct Facts {
     pub probed: Probed,
     /// Whether the operator probes by itself.
     pub probes: bool,
-    /// Verification of the server's certificate is off.
-    pub insecure: bool,
+    /// Why the connection is not safe, if so: reason and message.
+    pub insecure: Option<(&'static str, &'static str)>,
 }
 
 /// The conditions of a sink.
@@ -77,12 +77,8 @@ pub fn conditions(facts: &Facts) -> Vec<Wanted> {
             "connectionTest is false; annotate kollect.dev/test-connection=true to probe once",
         )),
     }
-    if facts.insecure {
-        all.push(Wanted::is_true(
-            "TLSInsecure",
-            "InsecureSkipVerify",
-            "the server's certificate is not verified; use a CA bundle outside of development",
-        ));
+    if let Some((reason, message)) = facts.insecure {
+        all.push(Wanted::is_true("TLSInsecure", reason, message));
     }
     all
 }
@@ -92,7 +88,7 @@ mod tests {
     use super::*;
 
     fn table(fault: Option<Fault>, outcome: Probed, probes: bool) -> Vec<String> {
-        conditions(&Facts { fault, waiting: false, probed: outcome, probes, insecure: false })
+        conditions(&Facts { fault, waiting: false, probed: outcome, probes, insecure: None })
             .into_iter()
             .map(|c| format!("{}={}/{}", c.kind, if c.status { "True" } else { "False" }, c.reason))
             .collect()

@@ -184,7 +184,7 @@ impl Control {
             waiting: matches!(state.built, Err(Unusable::Waiting)),
             probed: state.probed(),
             probes: sink.probes() || asks_for_probe(sink),
-            insecure: state.built.as_ref().is_ok_and(|b| b.insecure),
+            insecure: state.built.as_ref().ok().and_then(|b| b.insecure),
         };
         let wanted = decide::conditions(&facts);
         let present = match sink {

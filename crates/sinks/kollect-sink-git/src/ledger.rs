@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// A record with so many of its 256 files in place is surely large; below, reading it whole is cheap.
 const SURELY_LARGE: usize = 240;
-/// Bytes of a record, enough for some 400,000 paths: it is read into memory to compare, and whoever may write to the
-/// repository could make it larger.
+/// Bytes of a record, enough for some 400,000 paths: it is read into memory to compare, and it comes from a
+/// server that is not trusted.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// A binding's record as it stands in one tree.

@@ -17,7 +17,7 @@ use kollect_export::{
     Receipt, SinkError, SinkKey,
 };
 use kollect_net::http::{Client, ClientConfig};
-use kollect_net::{GuardedDialer, NetError};
+use kollect_net::{GuardedDialer, Insecure, NetError};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,7 @@ pub struct GitSink {
     route: Arc<Route>,
     place: Place,
     key: String,
+    skips_verification: bool,
 }
 
 impl std::fmt::Debug for GitSink {
@@ -75,13 +76,21 @@ impl GitSink {
             mirror_name,
             cluster: config.cluster,
         };
-        Ok(Self { route: Arc::new(route), place, key })
+        let skips_verification = config.tls.insecure_skip_verify;
+        Ok(Self { route: Arc::new(route), place, key, skips_verification })
     }
 
     /// Canonical URL and branch, without credentials: the destination that a status may show.
     pub fn destination(&self) -> String {
         let target = &self.route.endpoint.target;
         format!("{}#branch={}", target.url, target.branch)
+    }
+
+    /// Why the connection is not safe, if so.
+    pub fn insecure(&self) -> Option<Insecure> {
+        let target = &self.route.endpoint.target;
+        let plain = target.url.scheme == Scheme::Http && !target.auth.secrets().is_empty();
+        if plain { Some(Insecure::Plaintext) } else { self.skips_verification.then_some(Insecure::SkipVerify) }
     }
 
     /// Runs a job that has the branch for itself.

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::dsn::{Dsn, Place};
 use crate::error::{Failure, describe, from_net_error, timed_out};
 use kollect_export::{Cycle, SinkError};
-use kollect_net::GuardedDialer;
+use kollect_net::{GuardedDialer, Insecure, NetError};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -52,6 +52,11 @@ impl Opener {
         kollect_model::hex(&hash.finalize()[..4])
     }
 
+    /// Why the connections are not safe, if so.
+    pub(crate) fn insecure(&self) -> Option<Insecure> {
+        self.dsn.insecure
+    }
+
     /// Opens a connection to the first server that takes one.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         let mut last = SinkError::transient("connect", "the connection string names no server");
@@ -71,10 +76,18 @@ impl Opener {
             .connect(&place.dial, place.port, self.connect_timeout)
             .await
             .map_err(|error| from_net_error("connect", &error))?;
+        let quotable = self.dialer.may_quote(&stream);
         let name = self.dsn.tls.server_name.as_deref().unwrap_or(&place.name);
         let tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut self.tls.clone(), name)
             .map_err(|_| SinkError::terminal("connect", "the connection string names no valid host"))?;
-        let refused = |error: tokio_postgres::Error| describe("connect", &error);
+        // Without a code, the error says what listens at the address, and that it is not PostgreSQL.
+        let refused = |error: tokio_postgres::Error| match error.code() {
+            None if !quotable => {
+                let cause = NetError::from_connection(&place.dial, &error);
+                from_net_error("connect", &cause.withheld(&place.dial, false))
+            }
+            _ => describe("connect", &error),
+        };
         let (client, io) = self.dsn.driver.connect_raw(stream, tls).await.map_err(refused)?;
         // Its end shows as a closed client; whoever uses the client then gets the error.
         let driver = tokio::spawn(async move {

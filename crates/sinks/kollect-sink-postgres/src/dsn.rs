@@ -4,7 +4,7 @@
 //! not read. Errors here never repeat any part of the string.
 
 use kollect_export::SinkError;
-use kollect_net::TlsSpec;
+use kollect_net::{Insecure, TlsSpec};
 use std::net::IpAddr;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
@@ -19,6 +19,8 @@ pub(crate) struct Dsn {
     pub(crate) read_write: bool,
     /// How to verify the server.
     pub(crate) tls: TlsSpec,
+    /// Why the connection is not safe, if so.
+    pub(crate) insecure: Option<Insecure>,
 }
 
 /// One server address.
@@ -100,13 +102,20 @@ impl Dsn {
             }
         }
         let mut driver = read(base, &kept)?;
+        let skips = tls.insecure_skip_verify;
         let tls = ssl.apply(&mut driver, tls)?;
+        let insecure = match driver.get_ssl_mode() {
+            SslMode::Disable => Some(Insecure::Plaintext),
+            _ if skips => Some(Insecure::SkipVerify),
+            SslMode::Require if !tls.insecure_skip_verify => None,
+            _ => Some(Insecure::Unverified),
+        };
         if driver.get_user().is_none() {
             return Err(refused("it names no user"));
         }
         let places = places(&driver)?;
         let read_write = driver.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
-        Ok(Self { driver, places, read_write, tls })
+        Ok(Self { driver, places, read_write, tls, insecure })
     }
 }
 
@@ -379,5 +388,27 @@ mod tests {
     fn a_root_certificate_that_the_sink_already_has_is_accepted() {
         assert!(Dsn::parse("host=h user=u sslrootcert=PEM", &with_ca()).is_ok());
         assert!(Dsn::parse("host=h user=u sslrootcert=system", &TlsSpec::default()).is_ok());
+    }
+
+    #[test]
+    fn a_connection_string_that_asks_for_no_verified_server_is_not_safe() {
+        let (plain, ca) = (TlsSpec::default(), TlsSpec { ca_pem: Some(b"x".to_vec()), ..TlsSpec::default() });
+        let skip = TlsSpec { insecure_skip_verify: true, ..TlsSpec::default() };
+        for (mode, tls, expected) in [
+            ("", &plain, Some(Insecure::Unverified)),
+            ("?sslmode=prefer", &plain, Some(Insecure::Unverified)),
+            ("?sslmode=allow", &ca, Some(Insecure::Unverified)),
+            ("?sslmode=require", &plain, Some(Insecure::Unverified)),
+            ("?sslmode=disable", &plain, Some(Insecure::Plaintext)),
+            ("?sslmode=disable", &skip, Some(Insecure::Plaintext)),
+            ("?sslmode=verify-full", &skip, Some(Insecure::SkipVerify)),
+            ("?sslmode=verify-full", &plain, None),
+            ("?sslmode=verify-ca", &plain, None),
+            ("?sslmode=require", &ca, None),
+            ("", &ca, None),
+        ] {
+            let dsn = Dsn::parse(&format!("postgres://u:p@db.example/d{mode}"), tls).unwrap();
+            assert_eq!(dsn.insecure, expected, "{mode} {tls:?}");
+        }
     }
 }

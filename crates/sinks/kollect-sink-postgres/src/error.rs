@@ -89,6 +89,9 @@ pub(crate) fn from_net_error(stage: &'static str, error: &NetError) -> SinkError
         NetError::Denied { why, .. } => format!("the address in the connection string is not allowed: {why}"),
         NetError::Resolve { .. } => "the host name in the connection string could not be resolved".to_owned(),
         NetError::Connect { why, .. } => format!("could not connect to the database server: {why}"),
+        NetError::PrivateServer { .. } => "no usable answer from the database server, which has a private address; check \
+             host, port, sslmode, spec.tls and the password, and that the server is up (the operator's log has the cause)"
+            .to_owned(),
         NetError::TlsVerify { .. } => {
             "the server's TLS certificate was not accepted; check spec.tls and the host name".to_owned()
         }

@@ -4,6 +4,7 @@ use kollect_export::{HeldRow, InventoryKey};
 use kollect_model::{Digest, Interner, RowId, TargetKey, TargetScope, Uid};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Namespace that stands for cluster inventories, whose rows come from cluster targets only.
 const CLUSTER_INVENTORIES: &str = "cluster";
@@ -34,5 +35,45 @@ impl Decoder {
             object_namespace: self.namespaces.get(row.try_get(4)?),
             digest: digest.and_then(|bytes| bytes.try_into().ok()).map(Digest),
         })
+    }
+}
+
+/// How many rows are asked for at once: so many that the server needs a small part of its time limit for them.
+pub(crate) struct Piece {
+    pub(crate) rows: i32,
+    limit: Duration,
+}
+
+impl Piece {
+    const LEAST: i32 = 16;
+    const MOST: i32 = 16 * 1024;
+
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { rows: 128, limit }
+    }
+
+    /// Adjusts the next piece by what the last one took.
+    pub(crate) fn took(&mut self, time: Duration) {
+        if time < self.limit / 20 {
+            self.rows = (self.rows * 4).min(Self::MOST);
+        } else if time > self.limit / 5 {
+            self.rows = (self.rows / 4).max(Self::LEAST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_grow_while_the_server_is_quick_and_shrink_when_it_is_not() {
+        let mut piece = Piece::new(Duration::from_secs(10));
+        (0..9).for_each(|_| piece.took(Duration::from_millis(3)));
+        assert_eq!(piece.rows, Piece::MOST);
+        piece.took(Duration::from_secs(1));
+        assert_eq!(piece.rows, Piece::MOST);
+        (0..9).for_each(|_| piece.took(Duration::from_secs(3)));
+        assert_eq!(piece.rows, Piece::LEAST);
     }
 }

@@ -1,16 +1,16 @@
 //! A few connections per server, shared by every sink that connects in the same way.
 //!
-//! Separate so that a hundred sinks with one connection string do not open hundreds of connections. A connection comes
-//! back only when its user says that it is clean.
+//! A hundred sinks with one connection string do not open hundreds of connections. A connection comes back only when its
+//! user says that it is clean.
 
 use crate::config::Config;
 use crate::connection::{Connection, Opener};
-use crate::error::timed_out;
 use kollect_export::SinkError;
+use kollect_net::Insecure;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// A connection that idled longer than this is replaced; firewalls forget it.
 const MAX_IDLE: Duration = Duration::from_mins(4);
+/// How often the wait for a free connection is reported.
+const WAIT_TICK: Duration = Duration::from_secs(1);
 /// The driver keeps the room of the largest message it ever sent until the connection is closed. So a connection that
 /// sent more than this at once is closed as soon as no bulk followed for a while.
 const BULK_BYTES: usize = 64 << 10;
@@ -109,6 +111,11 @@ impl Pool {
         })
     }
 
+    /// See [`Opener::insecure`].
+    pub(crate) fn insecure(&self) -> Option<Insecure> {
+        self.opener.insecure()
+    }
+
     /// See [`Opener::server`].
     pub(crate) fn server(&self) -> String {
         self.opener.server()
@@ -119,10 +126,18 @@ impl Pool {
         self.opener.open().await
     }
 
-    /// An idle connection or a new one.
-    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, SinkError> {
-        let waiting = tokio::time::timeout(self.wait, self.free.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = waiting else { return Err(timed_out("waiting for a free connection", self.wait)) };
+    /// An idle connection or a new one, first come, first served. `waiting` is called while all are in use: that says
+    /// nothing about the server.
+    pub(crate) async fn lease(self: &Arc<Self>, waiting: impl Fn()) -> Result<Lease, SinkError> {
+        let mut free = std::pin::pin!(self.free.clone().acquire_owned());
+        let give_up = Instant::now() + self.wait;
+        let permit = loop {
+            match tokio::time::timeout(WAIT_TICK, &mut free).await {
+                Ok(Ok(permit)) => break permit,
+                Err(_) if Instant::now() < give_up => waiting(),
+                Ok(Err(_)) | Err(_) => return Err(busy(self.wait)),
+            }
+        };
         let known = {
             let mut idle = self.idle.lock();
             idle.retain(Idle::is_usable);
@@ -140,6 +155,11 @@ impl Pool {
     }
 }
 
+fn busy(after: Duration) -> SinkError {
+    let why = format!("all connections to the database were in use by other inventories for {after:?}");
+    SinkError::transient("connect", why).local()
+}
+
 /// A connection in use. Dropped, it is closed; [`Lease::give_back`] keeps it.
 pub(crate) struct Lease {
     connection: Connection,
@@ -152,6 +172,12 @@ impl Deref for Lease {
     type Target = Connection;
     fn deref(&self) -> &Connection {
         &self.connection
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 }
 

@@ -3,21 +3,20 @@
 use crate::config::{Config, Mode};
 use crate::connection::Step;
 use crate::error::{Failure, timed_out};
-use crate::held::Decoder;
+use crate::held::{Decoder, Piece};
 use crate::pool::{Lease, Pool, Pools};
 use crate::rows::Sorted;
 use crate::schema::{self, Shape};
 use crate::statements::Statements;
 use crate::write::{Way, Writing, outranked};
-use futures_util::TryStreamExt as _;
 use kollect_export::{
     BindingId, Cycle, HeldRow, InventoryKey, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
 };
+use kollect_net::Insecure;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
@@ -64,10 +63,17 @@ impl PostgresSink {
         format!("{schema}.{table} (database {}, cluster {cluster:?})", self.pool.server())
     }
 
+    /// Why the connection is not safe, if so.
+    pub fn insecure(&self) -> Option<Insecure> {
+        self.pool.insecure()
+    }
+
     async fn lease(&self, cycle: &Cycle<'_>) -> Result<Lease, SinkError> {
         tokio::select! {
-            lease = self.pool.lease() => lease,
-            () = cycle.cancel.cancelled() => Err(SinkError::transient("cancelled", "the export was stopped")),
+            lease = self.pool.lease(|| cycle.progress.tick()) => lease,
+            () = cycle.cancel.cancelled() => {
+                Err(SinkError::transient("cancelled", "the export was stopped").local())
+            }
         }
     }
 
@@ -155,7 +161,7 @@ impl PostgresSink {
 
     async fn compare(
         &self,
-        lease: &Lease,
+        lease: &mut Lease,
         step: &Step<'_>,
         each: &mut (dyn FnMut(HeldRow) + Send),
     ) -> Result<(), Failure> {
@@ -173,21 +179,35 @@ impl PostgresSink {
         Ok(())
     }
 
+    /// Reads in pieces. The time limit of a statement is one of each piece, so a large inventory takes as long as it
+    /// needs while the server keeps answering.
     async fn read_held(
         &self,
-        lease: &Lease,
+        lease: &mut Lease,
         step: &Step<'_>,
         each: &mut (dyn FnMut(HeldRow) + Send),
     ) -> Result<(), Failure> {
+        const STAGE: &str = "read rows";
         let inventory = &step.cycle.of.inventory;
         let statement = lease.prepared(step, &self.statements.held).await?;
-        let rows = step.run("read rows", lease.client.query_raw(&statement, self.key(inventory))).await?;
-        let mut rows = pin!(rows);
+        let transaction = step.run(STAGE, lease.client.transaction()).await?;
+        let [cluster, namespace, name] = self.key(inventory);
+        let key: [&(dyn ToSql + Sync); 3] = [&cluster, &namespace, &name];
+        let portal = step.run(STAGE, transaction.bind(&statement, &key)).await?;
         let mut decoder = Decoder::new(inventory);
-        while let Some(row) = step.run("read rows", rows.try_next()).await? {
-            each(decoder.decode(&row).map_err(|error| Failure::refused("read rows", error))?);
+        let mut piece = Piece::new(self.config.statement_timeout);
+        loop {
+            let since = Instant::now();
+            let rows = step.run(STAGE, transaction.query_portal(&portal, piece.rows)).await?;
+            for row in &rows {
+                each(decoder.decode(row).map_err(|error| Failure::refused(STAGE, error))?);
+            }
+            if rows.len() < usize::try_from(piece.rows).unwrap_or(usize::MAX) {
+                break;
+            }
+            piece.took(since.elapsed());
         }
-        Ok(())
+        step.run(STAGE, transaction.commit()).await
     }
 
     async fn write(&self, lease: &Lease, step: Step<'_>, sorted: &Sorted<'_>) -> Result<Receipt, Failure> {
@@ -227,8 +247,8 @@ impl PostgresSink {
 impl RowSink for PostgresSink {
     async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
         let step = self.step(cycle);
-        let lease = self.lease(cycle).await?;
-        match self.compare(&lease, &step, each).await {
+        let mut lease = self.lease(cycle).await?;
+        match self.compare(&mut lease, &step, each).await {
             Ok(()) => {
                 lease.give_back();
                 Ok(Knowledge::Complete)

@@ -1,6 +1,5 @@
-//! A repository behind HTTP: its address, its credentials, and where the server says it really is.
-//!
-//! Separate from the exchange because it outlives it: the connection and a redirect are remembered.
+//! A repository behind HTTP: its address, its credentials, and where the server says it really is. The connection and a
+//! redirect are remembered between exchanges.
 
 use super::service;
 use crate::config::{Credentials, Target};
@@ -62,7 +61,8 @@ impl HttpEndpoint {
         request.body(body).map_err(|error| Trouble::Config(format!("the repository URL cannot be requested: {error}")))
     }
 
-    /// Follows a redirect of the first request, as `git` does: same host, never from https to http.
+    /// Follows a redirect of the first request, as `git` does: same host, never from https to http, and from http to
+    /// https only at the same or the usual port. The credentials go along.
     pub(super) fn follow(&self, location: &str, action: Service) -> bool {
         let mut base = self.base.lock();
         let Ok(from) = url::Url::parse(&format!("{base}/info/refs")) else { return false };
@@ -70,7 +70,10 @@ impl HttpEndpoint {
         let same = to.host_str() == from.host_str()
             && match (from.scheme(), to.scheme()) {
                 (a, b) if a == b => to.port_or_known_default() == from.port_or_known_default(),
-                ("http", "https") => true,
+                ("http", "https") => {
+                    let port = to.port_or_known_default();
+                    port == Some(443) || port == from.port_or_known_default()
+                }
                 _ => false,
             };
         let wanted = format!("/info/refs?service={}", service(action));
@@ -113,6 +116,14 @@ mod tests {
             ("https://git.example/a", format!("/a.git/{query}"), Some("https://git.example/a.git")),
             ("https://git.example/a", format!("https://git.example/b/{query}"), Some("https://git.example/b")),
             ("http://git.example/a", format!("https://git.example/a/{query}"), Some("https://git.example/a")),
+            (
+                "http://git.example:8080/a",
+                format!("https://git.example:8080/a/{query}"),
+                Some("https://git.example:8080/a"),
+            ),
+            ("http://git.example:8080/a", format!("https://git.example/a/{query}"), Some("https://git.example/a")),
+            ("http://git.example/a", format!("https://git.example:6443/a/{query}"), None),
+            ("http://git.example/a", format!("http://git.example:6443/a/{query}"), None),
             ("https://git.example/a", format!("http://git.example/a/{query}"), None),
             ("https://git.example/a", format!("https://other.example/a/{query}"), None),
             ("https://git.example/a", format!("https://git.example:444/a/{query}"), None),

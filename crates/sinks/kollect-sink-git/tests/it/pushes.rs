@@ -3,7 +3,8 @@
 use crate::bench::{Bench, Turn, apply, apply_all, basic, batch, delete, held, put, record};
 use kollect_export::{FileSink as _, Landed};
 use kollect_model::Digest;
-use kollect_sink_git::{Config, GitSink};
+use kollect_net::Insecure;
+use kollect_sink_git::{Auth, Config, GitSink};
 use kollect_testkit::servers::{Certs, GitHttpOptions};
 use std::sync::Arc;
 
@@ -131,6 +132,20 @@ async fn https_with_a_private_ca_and_a_token_works_and_other_trust_does_not() {
     let sink = GitSink::new(Config { tls: unverified, ..good }).unwrap();
     apply(&sink, batch("inv", [put("a.yaml", "b")])).await.unwrap();
     assert_eq!(bench.show("a.yaml").as_deref(), Some("b"));
+}
+
+#[test]
+fn credentials_over_http_and_a_server_that_is_not_verified_are_reported() {
+    let mirrors = tempfile::tempdir().unwrap();
+    let insecure = |url: &str, auth: Auth, skip: bool| {
+        let mut config = Config { auth, ..Config::new(url, mirrors.path()) };
+        config.tls.insecure_skip_verify = skip;
+        GitSink::new(config).unwrap().insecure()
+    };
+    assert_eq!(insecure("http://git.example/r", basic("t"), false), Some(Insecure::Plaintext));
+    assert_eq!(insecure("http://git.example/r", Auth::None, false), None);
+    assert_eq!(insecure("https://git.example/r", basic("t"), false), None);
+    assert_eq!(insecure("https://git.example/r", basic("t"), true), Some(Insecure::SkipVerify));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod conformance;
 mod connecting;
 mod damage;
 mod network;
+mod patience;
 mod rejecting;
 mod rows;
 mod schema;
