@@ -14,7 +14,7 @@ use super::units::{Unit, units};
 use super::{Hands, cluster, csv, files, tables};
 use crate::config::{self, Config};
 use crate::terminal::progress::Progress;
-use crate::terminal::{Paper, Screen, Style, is_shown, print, width};
+use crate::terminal::{Paper, Screen, Style, is_shown, print, print_json, width};
 use anyhow::Context as _;
 use kollect_export::Clock;
 use std::io::{self, Write};
@@ -193,14 +193,16 @@ impl Finish<'_> {
     }
 
     fn print(&self, sources: &[Source], format: PrintFormat, verdict: &mut Verdict) -> anyhow::Result<()> {
-        print(|out| match format {
-            PrintFormat::Table => self.tables(sources, verdict, out),
-            PrintFormat::Csv => self.csv(sources, verdict, out),
-            PrintFormat::Jsonl => self.rows(sources, verdict, out),
-            PrintFormat::Ndjson => self.records(sources, RecordWriter::Ndjson, verdict, out),
-            PrintFormat::Yaml => self.records(sources, RecordWriter::Yaml, verdict, out),
-            PrintFormat::Json => self.records(sources, RecordWriter::Json(Array::default()), verdict, out),
-        })
+        match format {
+            PrintFormat::Table => print(|out| self.tables(sources, verdict, out)),
+            PrintFormat::Csv => print(|out| self.csv(sources, verdict, out)),
+            PrintFormat::Jsonl => print_json(|out| self.rows(sources, verdict, out)),
+            PrintFormat::Ndjson => print_json(|out| self.records(sources, RecordWriter::Ndjson, verdict, out)),
+            PrintFormat::Yaml => print_json(|out| self.records(sources, RecordWriter::Yaml, verdict, out)),
+            PrintFormat::Json => {
+                print_json(|out| self.records(sources, RecordWriter::Json(Array::default()), verdict, out))
+            }
+        }
         .context("writing to standard output")
     }
 

@@ -4,7 +4,7 @@
 
 use super::compare::{Change, Difference};
 use super::read::{Kept, Key};
-use crate::terminal::{ColorChoice, Line, Paper, print, print_lines};
+use crate::terminal::{ColorChoice, Line, Paper, print_json, print_lines};
 use serde_json::{Value, json};
 use std::io;
 
@@ -88,7 +88,7 @@ pub(super) fn json(difference: &Difference) -> io::Result<()> {
             "unchanged": difference.unchanged,
         },
     });
-    print(|out| {
+    print_json(|out| {
         serde_json::to_writer_pretty(&mut *out, &all)?;
         out.write_all(b"\n")
     })

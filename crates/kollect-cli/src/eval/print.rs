@@ -5,7 +5,7 @@
 use super::input::{Given, path_source};
 use super::measure::{Line, Outcome};
 use crate::source_map::{Report, Severity};
-use crate::terminal::{ColorChoice, Paper, Screen, print, print_lines};
+use crate::terminal::{ColorChoice, Paper, Screen, print_json, print_lines};
 use kollect_extract::CompileError;
 use serde_json::{Value, json};
 use std::io;
@@ -80,7 +80,7 @@ fn next_char(text: &str, at: usize) -> usize {
 /// For programs.
 pub(super) fn json(lines: &[Line]) -> io::Result<()> {
     let attributes: Vec<Value> = lines.iter().map(as_json).collect();
-    print(|to| {
+    print_json(|to| {
         serde_json::to_writer_pretty(&mut *to, &json!({"attributes": attributes}))?;
         to.write_all(b"\n")
     })

@@ -4,6 +4,7 @@
 
 mod clean;
 mod error;
+mod escape;
 mod line;
 mod output;
 pub mod progress;
@@ -12,4 +13,4 @@ pub mod table;
 pub use clean::{is_hostile, plain};
 pub use error::chain;
 pub use line::{ColorChoice, Line, Style};
-pub use output::{LogWriter, Paper, Screen, is_shown, is_watched, print, print_lines, width};
+pub use output::{LogWriter, Paper, Screen, is_shown, is_watched, print, print_json, print_lines, width};

@@ -4,6 +4,7 @@
 
 use super::clean::block;
 use super::error::without_numbers;
+use super::escape::Escaping;
 use super::line::{ColorChoice, Line, Style};
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -122,6 +123,11 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
         }
         result => result,
     }
+}
+
+/// Writes JSON, or YAML, to standard output. A terminal gets escapes for what it would obey.
+pub fn print_json(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    print(|out| if is_shown() { write(&mut Escaping::new(out)) } else { write(out) })
 }
 
 /// Writes lines for people to standard output.

@@ -6,7 +6,7 @@ use super::ValidateArgs;
 use super::finding::Finding;
 use super::set::{Object, ObjectSet};
 use crate::source_map::{Report, Severity};
-use crate::terminal::{Screen, print, print_lines};
+use crate::terminal::{Screen, print_json, print_lines};
 use std::io;
 
 /// Findings on standard error; the success line on standard output.
@@ -64,7 +64,7 @@ fn render(set: &ObjectSet, finding: &Finding, colours: bool) -> String {
 
 /// All findings as one array on standard output.
 pub(super) fn json(findings: &[Finding]) -> io::Result<()> {
-    print(|out| {
+    print_json(|out| {
         serde_json::to_writer_pretty(&mut *out, findings)?;
         out.write_all(b"\n")
     })

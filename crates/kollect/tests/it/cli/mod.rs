@@ -4,6 +4,7 @@ mod cluster;
 mod diff;
 mod eval;
 mod hostile;
+mod manners;
 mod shell;
 mod validate;
 

@@ -88,6 +88,22 @@ fn without_a_sink_a_terminal_gets_a_table_and_a_pipe_one_row_per_line() {
 }
 
 #[test]
+fn colours_and_control_characters_stay_away_from_a_terminal_that_does_not_want_them() {
+    let place = golden();
+    let line = format!("'{}' collect --config config --from in.ndjson", env!("CARGO_BIN_EXE_kollect"));
+    let seen = crate::terminal::on_a_terminal(&place.path(""), &line, &[("NO_COLOR", "1")], "");
+    assert!(seen.text.contains("NAMESPACE") && !seen.text.contains('\u{1b}'), "{:?}", seen.text);
+    place.write("in.ndjson", &map("shop", "one", "\u{9b}31m\u{202e}x").to_string());
+    for format in ["json", "jsonl", "ndjson", "yaml"] {
+        let seen = on_a_terminal(&place, &format!("--from in.ndjson -o {format} --color never"), "200");
+        assert!(!seen.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{format}: {seen:?}");
+        assert!(seen.contains("\\u202ex"), "{format}: {seen:?}");
+    }
+    let piped = place.run(&["--from", "in.ndjson", "-o", "jsonl"]).ends(0).out;
+    assert!(piped.contains('\u{202e}'), "a program gets every byte: {piped:?}");
+}
+
+#[test]
 fn an_inventory_that_names_no_sink_is_printed_too() {
     let place = golden();
     let meta = json!({"name": "all", "namespace": "team"});
@@ -138,6 +154,25 @@ fn quiet_shows_failures_alone_and_verbose_names_everything() {
     assert!(ran.said.lines().count() == 21 && ran.said.contains("and 10 more; -v names all"), "{}", ran.said);
     let ran = place.run(&["--from", "in.ndjson", "-v"]);
     assert_eq!(ran.said.lines().filter(|line| line.starts_with("  failed target")).count(), 30, "{}", ran.said);
+}
+
+#[test]
+fn an_empty_input_is_no_empty_cluster() {
+    let place = golden();
+    place.run(&["--from", "in.ndjson", "-o", "out"]).ends(0);
+    let before = tree(&place.path("out"));
+    let ran = place.run_with(&["--from", "-", "-o", "out"], &[], "").ends(2);
+    ran.says("there is not one byte to read: if a program should have written it, that one failed");
+    assert_eq!(tree(&place.path("out")), before);
+    let list = r#"{"apiVersion":"v1","kind":"List","items":[]}"#;
+    place.run_with(&["--from", "-", "-o", "out"], &[], list).ends(0);
+}
+
+#[test]
+fn a_run_without_rows_says_where_to_look() {
+    let place = golden();
+    let ran = place.run(&["--from", "in.ndjson", "-n", "nowhere"]).ends(0);
+    ran.says("  note no object is one that a target collects: compare kinds, namespaces, labels and rules");
 }
 
 #[test]
