@@ -8,7 +8,10 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kollect_cli::cluster::why as kubeconfig_fault;
+use kollect_cli::terminal::chain;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
+use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
@@ -29,12 +32,12 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::C
     let mut config = match kubeconfig {
         Some(path) => {
             let file = kube::config::Kubeconfig::read_from(path)
-                .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
+                .map_err(|error| anyhow::anyhow!("--kubeconfig: {}: {}", path.display(), kubeconfig_fault(&error)))?;
             kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
                 .await
                 .with_context(|| format!("--kubeconfig: using {}", path.display()))?
         }
-        None => kube::Config::infer().await.context("finding an API server (in a cluster, or by $KUBECONFIG)")?,
+        None => kube::Config::infer().await.map_err(|error| nowhere(&error))?,
     };
     // Every loop of ours retries with its own jitter and ceiling; retries below them would only hide how long it takes.
     config.default_retry = false;
@@ -44,6 +47,15 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::C
         return kube::Client::try_from(config).context("connecting to the API server");
     }
     build(&config).context("connecting to the API server")
+}
+
+/// There is neither a Pod around the process nor a kubeconfig that can be used.
+fn nowhere(error: &kube::config::InferConfigError) -> anyhow::Error {
+    let kubeconfig = match error.source() {
+        Some(source) => source.downcast_ref().map_or_else(|| chain(source), kubeconfig_fault),
+        None => error.to_string(),
+    };
+    anyhow::anyhow!("finding an API server: this process is in no Pod, and the kubeconfig cannot be used: {kubeconfig}")
 }
 
 fn build(config: &kube::Config) -> Result<kube::Client, kube::Error> {

@@ -2,9 +2,13 @@
 
 use crate::settings::LogFormat;
 use kollect_cli::terminal::LogWriter;
-use tracing::Level;
+use std::fmt;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging. Libraries speak from `warn` up, so that a debug level is about Kollect.
@@ -51,7 +55,28 @@ pub(crate) fn start_for_people(level: Level) {
         // What is skipped and what fails is in the summary, once.
         .with_target("kollect_collect", if level == Level::DEBUG { LevelFilter::DEBUG } else { LevelFilter::OFF })
         .with_target("kollect_export", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_target(false).without_time();
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(false).event_format(Labelled);
     // A second start (in tests) keeps the first subscriber.
-    let _ = tracing_subscriber::registry().with(ours).with(lines.with_ansi(false)).try_init();
+    let _ = tracing_subscriber::registry().with(ours).with(lines).try_init();
+}
+
+/// `warning: text`, like the other lines of a command.
+struct Labelled;
+
+impl<S, N> FormatEvent<S, N> for Labelled
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let label = match *event.metadata().level() {
+            Level::ERROR => "error:",
+            Level::WARN => "warning:",
+            Level::INFO => "info:",
+            _ => "debug:",
+        };
+        write!(to, "{label} ")?;
+        context.format_fields(to.by_ref(), event)?;
+        writeln!(to)
+    }
 }

@@ -65,13 +65,29 @@ pub enum ConnectError {
 
 /// A question that got no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("asking the API server for {what}: {source}")]
+#[error("asking the API server {server} for {what}: {}", no_answer(error))]
 pub struct AskError {
+    /// Which.
+    pub server: String,
     /// What was asked for.
     pub what: String,
-    /// Why there is no answer.
-    #[source]
-    pub source: kube::Error,
+    /// Why there is no answer. Not a source: its own words repeat the layers of the client.
+    pub error: kube::Error,
+}
+
+/// Why an API server did not answer, without the layers of the client.
+pub fn no_answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        kube::Error::Service(inner) => {
+            let mut deepest: &dyn std::error::Error = &**inner;
+            while let Some(source) = deepest.source() {
+                deepest = source;
+            }
+            format!("it cannot be reached: {deepest}")
+        }
+        other => chain(other),
+    }
 }
 
 /// Reads the kubeconfig: the file named, else $KUBECONFIG, else ~/.kube/config.
@@ -162,15 +178,15 @@ impl Catalog {
 }
 
 impl Cluster {
-    fn ask_error(what: impl Into<String>) -> impl FnOnce(kube::Error) -> AskError {
-        let what = what.into();
-        move |source| AskError { what, source }
+    pub(crate) fn ask_error(&self, what: impl Into<String>) -> impl FnOnce(kube::Error) -> AskError {
+        let (server, what) = (self.server.clone(), what.into());
+        move |error| AskError { server, what, error }
     }
 
     /// Asks what is served.
     pub async fn catalog(&self) -> Result<Catalog, AskError> {
         let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
-        Ok(Catalog(discovery.map_err(Self::ask_error("the kinds it serves"))?))
+        Ok(Catalog(discovery.map_err(self.ask_error("the kinds it serves"))?))
     }
 
     /// The objects of a kind, in a namespace or in all.
@@ -184,7 +200,7 @@ impl Cluster {
     /// One object.
     pub async fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<DynamicObject>, AskError> {
         let what = format!("{} {namespace}/{name}", kind.resource.kind);
-        self.objects(kind, Some(namespace)).get_opt(name).await.map_err(Self::ask_error(what))
+        self.objects(kind, Some(namespace)).get_opt(name).await.map_err(self.ask_error(what))
     }
 
     /// The OpenAPI v3 document of a kind's group and version; nothing when there is none, or it may not be read.
@@ -197,7 +213,7 @@ impl Cluster {
         match self.client.request_text(request).await {
             Ok(document) => Ok(Some(document)),
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
-            Err(error) => Err(Self::ask_error(what)(error)),
+            Err(error) => Err(self.ask_error(what)(error)),
         }
     }
 
@@ -214,7 +230,7 @@ impl Cluster {
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
         let what = format!("the right to {verb} {}", kind.resource.plural);
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await.map_err(Self::ask_error(what))?;
+        let answer = api.create(&PostParams::default(), &review).await.map_err(self.ask_error(what))?;
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 }

@@ -3,8 +3,8 @@
 //! Separate from the operator's watch of them: one answer is enough here, and a refusal must be told apart from an
 //! outage at once. Where every target names its namespaces, only those are read, so that no right to list is needed.
 
+use crate::cluster::no_answer;
 use crate::config::Config;
-use crate::terminal::chain;
 use k8s_openapi::api::core::v1::Namespace;
 use kollect_api::names::label::NAMESPACE_NAME;
 use kollect_collect::{NamespaceFacts, NamespaceMeta};
@@ -104,7 +104,7 @@ where
             Ok(Err(kube::Error::Api(status))) if status.code == 401 => {
                 return Err(format!("{what}: the API server does not accept the credentials ({})", status.message));
             }
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => no_answer(&error),
             Err(_) => format!("no answer within {} seconds", ANSWER.min(patience).as_secs()),
         };
         if attempt == RETRIES || Instant::now() + PAUSE >= until {

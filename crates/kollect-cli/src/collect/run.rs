@@ -3,7 +3,7 @@
 //! Nothing is contacted before everything was checked.
 
 use super::args::{CollectArgs, PrintFormat};
-use super::contexts::{self, Context};
+use super::contexts::{self, Context, ContextError};
 use super::destination::{Destination, choose, printed_path};
 use super::export::Exporter;
 use super::outcome::{Verdict, report, summarise};
@@ -84,6 +84,20 @@ async fn work(
     Finish { args, config: &config, hands, screen, cancel, several }.all(all, &destination).await
 }
 
+async fn connect_and_collect(
+    access: Result<kube::Config, ContextError>,
+    context: &str,
+    config: &Config,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<Source, String> {
+    let access = access.map_err(|error| error.to_string())?;
+    let server = access.cluster_url.to_string();
+    let client = kube::Client::try_from(access).map_err(|error| format!("making a client for {server}: {error}"))?;
+    let collected = cluster::collect(client, context, config, patience, cancel).await;
+    collected.map_err(|why| format!("API server {server}: {why}"))
+}
+
 /// Collects from all contexts at the same time. The result has their order.
 async fn collect(
     contexts: Vec<Context>,
@@ -97,16 +111,7 @@ async fn collect(
     for (at, Context { name, config: access }) in contexts.into_iter().enumerate() {
         all.push((name.clone(), Err("it ended without a result".to_owned())));
         let (config, cancel) = (config.clone(), cancel.clone());
-        tasks.spawn(async move {
-            let connected = access
-                .map_err(|error| error.to_string())
-                .and_then(|access| kube::Client::try_from(access).map_err(|error| format!("making a client: {error}")));
-            let result = match connected {
-                Ok(client) => cluster::collect(client, &name, &config, patience, &cancel).await,
-                Err(why) => Err(why),
-            };
-            (at, result)
-        });
+        tasks.spawn(async move { (at, connect_and_collect(access, &name, &config, patience, &cancel).await) });
     }
     let mut done = 0;
     while let Some(ended) = tasks.join_next().await {

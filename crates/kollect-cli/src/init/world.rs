@@ -74,7 +74,7 @@ impl World for Live {
         let found = self
             .runtime
             .block_on(objects.list_metadata(&ListParams::default().limit(most)))
-            .map_err(|source| AskError { what: kind.resource.plural.clone(), source })?;
+            .map_err(self.cluster.ask_error(kind.resource.plural.clone()))?;
         let meta = found.items.into_iter().map(|object| object.metadata);
         Ok(meta.map(|meta| (meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default())).collect())
     }

@@ -89,7 +89,7 @@ impl Check<'_> {
                 Err(kube::Error::Api(status)) if status.code == 403 => {
                     self.warn(object, "kind", format!("whether the CRD {name} is right is unknown; you may not read it"));
                 }
-                Err(source) => return Err(AskError { what: format!("the CRD {name}"), source }),
+                Err(error) => return Err(self.cluster.ask_error(format!("the CRD {name}"))(error)),
             }
         }
         Ok(())
@@ -218,7 +218,7 @@ impl Check<'_> {
                     Err(kube::Error::Api(status)) if status.code == 403 => self.warn(&object, &field, format!(
                         "whether the Secret {name} exists is unknown; you may not read Secrets in namespace {namespace}"
                     )),
-                    Err(source) => return Err(AskError { what: format!("the Secret {namespace}/{name}"), source }),
+                    Err(error) => return Err(self.cluster.ask_error(format!("the Secret {namespace}/{name}"))(error)),
                 }
             }
         }
