@@ -6,6 +6,7 @@
 mod compare;
 mod place;
 mod print;
+mod printed;
 mod read;
 
 pub use compare::{Change, Difference, compare};
@@ -114,7 +115,7 @@ fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
         }
     }
     if snapshot.has_no_files() {
-        screen.warning(format_args!("{name}: no .json, .ndjson, .yaml or .yml file is in it"));
+        screen.warning(format_args!("{name}: no .json, .ndjson, .jsonl, .yaml or .yml file is in it"));
     }
     if snapshot.repeated > 0 {
         let repeated = snapshot.repeated;

@@ -108,7 +108,7 @@ fn among_others(snapshot: &mut Snapshot, path: String, bytes: &[u8]) {
 }
 
 fn is_data(name: &str) -> bool {
-    [".json", ".ndjson", ".yaml", ".yml"].iter().any(|extension| name.ends_with(extension))
+    [".json", ".ndjson", ".jsonl", ".yaml", ".yml"].iter().any(|extension| name.ends_with(extension))
 }
 
 fn read_revision(snapshot: &mut Snapshot, revision: &str, repo: &Path) -> Result<(), git2::Error> {

@@ -142,6 +142,10 @@ impl Snapshot {
             self.add(item, cluster);
             return Ok(());
         }
+        if let Some((cluster, item)) = super::printed::read(json) {
+            self.add(item, &cluster);
+            return Ok(());
+        }
         let head: Head<'_> = serde_json::from_str(json).map_err(|_| unreadable("it holds no rows"))?;
         let cluster = [head.cluster.as_str(), head.context.as_deref().unwrap_or_default(), cluster]
             .into_iter()

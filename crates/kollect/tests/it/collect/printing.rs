@@ -157,6 +157,27 @@ fn quiet_shows_failures_alone_and_verbose_names_everything() {
 }
 
 #[test]
+fn printed_rows_can_be_compared_with_or_without_the_name_of_a_cluster() {
+    let place = golden();
+    let changed = map("shop", "one", "2");
+    let compare = |flags: &[&str]| {
+        for (file, object) in [("a", "in.ndjson"), ("b", "changed.json")] {
+            let args = [&["--from", object, "-o", "jsonl"][..], flags].concat();
+            place.write(&format!("{file}/rows.jsonl"), &place.run(&args).ends(0).out);
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kollect"));
+        let output = command.args(["diff", "a", "b"]).current_dir(place.path("")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    place.write("changed.json", &changed.to_string());
+    for (flags, cluster) in [(&[][..], ""), (&["--cluster", "prod"], "prod ")] {
+        let shown = compare(flags);
+        assert!(shown.starts_with(&format!("- {cluster}ConfigMap pay/two (target team/maps)\n")), "{shown}");
+        assert!(shown.ends_with("0 added, 1 removed, 1 changed, 0 unchanged\n"), "{shown}");
+    }
+}
+
+#[test]
 fn an_empty_input_is_no_empty_cluster() {
     let place = golden();
     place.run(&["--from", "in.ndjson", "-o", "out"]).ends(0);
