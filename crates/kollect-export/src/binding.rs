@@ -323,12 +323,15 @@ impl Binding {
 /// Names parts of the view that are not listed yet.
 fn pending(store: &Store, view: &View) -> Option<String> {
     let parts = store.parts(view).into_iter().filter(|(_, _, state)| *state == PartState::Pending);
-    let names: Vec<String> = parts.map(|(target, namespace, _)| part_name(&target, &namespace)).collect();
+    let names: Vec<String> = parts.map(|(target, namespace, _)| part_name(&target, namespace.as_deref())).collect();
     list(&names).map(|names| format!("waiting for the first list of {names}"))
 }
 
-fn part_name(target: &TargetKey, namespace: &str) -> String {
-    if namespace.is_empty() { format!("target {target}") } else { format!("target {target} in {namespace}") }
+fn part_name(target: &TargetKey, namespace: Option<&str>) -> String {
+    match namespace {
+        None | Some("") => format!("target {target}"),
+        Some(namespace) => format!("target {target} in {namespace}"),
+    }
 }
 
 /// The first few names, and how many more; `None` when there are none.

@@ -9,8 +9,9 @@ use kollect_store::{PartState, Standing, Store, View};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// A part (target × object namespace) of which the sink holds rows that nobody can judge now.
-pub type Part = (Arc<TargetKey>, Arc<str>);
+/// A part (target × object namespace) of which the sink holds rows that cannot be judged now. Without a namespace it is
+/// the whole target, whose namespaces are not known.
+pub type Part = (Arc<TargetKey>, Option<Arc<str>>);
 
 /// A comparison in progress.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Comparison {
 
     fn keep(&mut self, target: &Arc<TargetKey>, namespace: Arc<str>) {
         let target = self.shared_target(target);
-        self.unproven.insert((target, namespace));
+        self.unproven.insert((target, Some(namespace)));
     }
 
     /// One allocation per target, whatever the sink hands out per row.
@@ -88,8 +89,12 @@ impl Comparison {
 
 /// Whether rows of the part that a sink holds can be judged now.
 pub(crate) fn is_decided(store: &Store, view: &View, part: &Part) -> bool {
-    !view.has_part(&part.0, &part.1)
-        || matches!(store.part_state(&part.0, &part.1), PartState::Synced | PartState::Outside)
+    let (target, namespace) = part;
+    let Some(namespace) = namespace else {
+        return view.target(target).is_none() || store.knows_namespaces(target);
+    };
+    !view.has_part(target, namespace)
+        || matches!(store.part_state(target, namespace), PartState::Synced | PartState::Outside)
 }
 
 /// Parts of the view that are not fully known.

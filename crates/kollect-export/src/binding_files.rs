@@ -7,9 +7,11 @@
 use crate::binding_carry::{Carrying, merge, still_unproven};
 use crate::binding_compare::{Part, unknown_parts};
 use crate::binding_rows::Cursor;
-use crate::layout::{CommitFacts, Delta, DocumentSpec, IndexUpdate, LostFiles, Mode, PathIndex, plan_delta, plan_full};
+use crate::layout::{
+    CommitFacts, Delta, DocumentSpec, IndexUpdate, LeftOut, LostFiles, Mode, PathIndex, plan_delta, plan_full,
+};
 use crate::{FileBatch, FileChange, HeldFile, Knowledge, SinkError};
-use kollect_model::{Row, Version};
+use kollect_model::{Row, RowId, Version};
 use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,6 +47,22 @@ struct Landing {
     upto: Version,
     checksum: Option<String>,
     owed: BTreeSet<Part>,
+    left_out: LeftOutChange,
+}
+
+/// What a cycle says of the rows that its tree leaves out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOutChange {
+    /// These, and no others.
+    All(Vec<LeftOut>),
+    /// These are gone, the others are as before.
+    Gone(Vec<RowId>),
+}
+
+impl Default for LeftOutChange {
+    fn default() -> Self {
+        Self::Gone(Vec::new())
+    }
 }
 
 #[derive(Debug)]
@@ -67,6 +85,7 @@ pub struct FileCycle {
     index: PathIndex,
     owed: BTreeSet<Part>,
     checksum: Option<String>,
+    left_out: LeftOutChange,
     touched: bool,
     /// What the sink could say of what it holds.
     knowledge: Knowledge,
@@ -97,6 +116,7 @@ impl FileCycle {
             index,
             owed,
             checksum: None,
+            left_out: LeftOutChange::default(),
             touched: false,
             knowledge: Knowledge::Complete,
         }
@@ -157,6 +177,11 @@ impl FileCycle {
         self.checksum.as_deref()
     }
 
+    /// What became of rows without a file of their own.
+    pub fn left_out(&self) -> &LeftOutChange {
+        &self.left_out
+    }
+
     pub(crate) fn finish(self) -> (Cursor, BTreeSet<Part>, PathIndex) {
         (self.cursor, self.owed, self.index)
     }
@@ -176,16 +201,19 @@ impl FileCycle {
         let query = Query { old, since, new: &self.view, began, after, limit: usize::MAX, skip: None };
         let Changes::Delta { changes, upto, .. } = store.changes(&query) else { return Ok(self.read(store)) };
         if changes.is_empty() {
-            self.land(store, Landing { index: Next::Same, upto, checksum: None, owed: self.owed.clone() });
+            let (index, owed, left_out) = (Next::Same, self.owed.clone(), LeftOutChange::default());
+            self.land(store, Landing { index, upto, checksum: None, owed, left_out });
             return Ok(FileStep::Done);
         }
         match plan_delta(&self.spec, &self.index, &changes) {
-            Ok(Delta::Planned(plan)) => {
+            Delta::Planned(plan) => {
                 let checksum = store.checksum(&self.view).to_string();
-                let landing = Landing { index: Next::Part(plan.update), upto, checksum: None, owed: self.owed.clone() };
+                let left_out = LeftOutChange::Gone(plan.forgotten);
+                let (index, owed) = (Next::Part(plan.update), self.owed.clone());
+                let landing = Landing { index, upto, checksum: None, owed, left_out };
                 Ok(self.send(store, plan.changes, (store.counts(&self.view), &checksum), landing))
             }
-            Ok(Delta::NeedsFullPlan) => {
+            Delta::NeedsFullPlan => {
                 let held: Vec<HeldFile> = self.index.held_documents().collect();
                 if held.is_empty() {
                     return Ok(self.read(store));
@@ -193,7 +221,6 @@ impl FileCycle {
                 // Of parts that were lost since, the store still has the rows.
                 self.plan_full(store, held, Some(self.index.carried().to_vec()))
             }
-            Err(error) => Err(error.into_sink_error()),
         }
     }
 
@@ -233,8 +260,8 @@ impl FileCycle {
     ) -> Result<FileStep, SinkError> {
         let upto = store.cut();
         let unknown = unknown_parts(store, &self.view);
-        let pending = |part: &Part| store.part_state(&part.0, &part.1) == PartState::Pending;
-        if self.spec.mode.needs_all_rows() && unknown.iter().any(pending) {
+        let pending = || store.parts(&self.view).iter().any(|(_, _, state)| *state == PartState::Pending);
+        if self.spec.mode.needs_all_rows() && !unknown.is_empty() && pending() {
             return Err(SinkError::transient(
                 "plan",
                 "a part of the inventory is being listed again; the files stay as they are",
@@ -249,7 +276,8 @@ impl FileCycle {
         if layout.spec.mode == Mode::Document && !known && !unknown.is_empty() {
             return self.carry_over(store, held);
         }
-        let lost = LostFiles::new(&layout.spec, unknown.iter().map(|(target, namespace)| (target, &**namespace)));
+        let lost =
+            LostFiles::new(&layout.spec, unknown.iter().map(|(target, namespace)| (target, namespace.as_deref())));
         let kept = held.iter().filter(|file| !lost.may_delete(&file.path)).cloned().collect();
         let planned = plan_full(layout, &rows, &self.exported_at, kept);
         let mut plan = planned.map_err(crate::layout::LayoutError::into_sink_error)?;
@@ -257,7 +285,8 @@ impl FileCycle {
         let changes = plan.difference(held, &|path| lost.may_delete(path));
         let checksum = plan.checksum.clone();
         let words = checksum.clone().unwrap_or_else(|| store.checksum(&self.view).to_string());
-        let landing = Landing { index: Next::Whole(plan.index), upto, checksum, owed: unknown };
+        let left_out = LeftOutChange::All(plan.left_out);
+        let landing = Landing { index: Next::Whole(plan.index), upto, checksum, owed: unknown, left_out };
         if changes.is_empty() {
             self.land(store, landing);
             return Ok(FileStep::Done);
@@ -289,6 +318,7 @@ impl FileCycle {
         }
         self.owed = landing.owed;
         self.checksum = landing.checksum;
+        self.left_out = landing.left_out;
         store.advance_reader(self.reader, landing.upto, &self.view);
         self.cursor = Cursor::Known { view: self.view.clone(), version: landing.upto };
     }

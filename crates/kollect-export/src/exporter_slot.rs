@@ -1,9 +1,10 @@
 //! One binding in the exporter: its spec, its machine, and what its status says.
 
 use crate::lane::LaneKey;
+use crate::layout::LeftOut;
 use crate::{
-    Binding, BindingId, BindingSpec, BindingState, BindingStatus, Clock, DependsOn, ExportSettings, Moment, Receipt,
-    Rejected, SinkError,
+    Binding, BindingId, BindingSpec, BindingState, BindingStatus, Clock, DependsOn, ExportSettings, LeftOutChange,
+    Moment, Receipt, Rejected, SinkError,
 };
 use kollect_model::RowId;
 use kollect_store::Store;
@@ -63,9 +64,9 @@ pub(crate) struct Report {
     last_export: Option<SystemTime>,
     checksum: Option<String>,
     document: bool,
-    summed_at: Option<Moment>,
     rows: u64,
     rejected: BTreeMap<RowId, String>,
+    left_out: Vec<LeftOut>,
     revision: Option<String>,
     failure: Option<(SinkError, SystemTime)>,
     waiting: Option<String>,
@@ -81,6 +82,8 @@ pub(crate) struct Tally {
     pub(crate) compared: bool,
     /// Checksum of an exported document.
     pub(crate) checksum: Option<String>,
+    /// Of a tree: rows without a file.
+    pub(crate) left_out: LeftOutChange,
 }
 
 impl Tally {
@@ -113,6 +116,14 @@ impl Report {
         self.waiting = None;
     }
 
+    /// Whether the cycle says something new of rows without a file.
+    pub(crate) fn leaves_others_out(&self, tally: &Tally) -> bool {
+        match &tally.left_out {
+            LeftOutChange::All(rows) => *rows != self.left_out,
+            LeftOutChange::Gone(ids) => self.left_out.iter().any(|row| ids.contains(&row.id)),
+        }
+    }
+
     /// Whether the row is known as rejected.
     pub(crate) fn rejects(&self) -> Vec<RowId> {
         self.rejected.keys().cloned().collect()
@@ -123,6 +134,10 @@ impl Report {
         self.waiting = None;
         if tally.compared {
             self.rejected.clear();
+        }
+        match &tally.left_out {
+            LeftOutChange::All(rows) => self.left_out.clone_from(rows),
+            LeftOutChange::Gone(ids) => self.left_out.retain(|row| !ids.contains(&row.id)),
         }
         for id in &tally.accepted {
             self.rejected.remove(id);
@@ -139,22 +154,16 @@ impl Report {
         if let Some(revision) = &tally.receipt.revision {
             self.revision = Some(revision.clone());
         }
-        self.sum(store, binding, tally, clock.now());
+        self.sum(store, binding, tally);
     }
 
-    fn sum(&mut self, store: &Store, binding: &Binding, tally: &Tally, now: Moment) {
+    fn sum(&mut self, store: &Store, binding: &Binding, tally: &Tally) {
         self.document = tally.checksum.is_some();
         if let Some(checksum) = &tally.checksum {
             self.checksum = Some(checksum.clone());
             self.rows = store.counts(binding.view());
             return;
         }
-        // With dedupe the sum is not kept by the store; walking all rows after every cycle would be too much.
-        let walks = binding.view().dedupe != kollect_store::Dedupe::KeepAll;
-        if walks && self.summed_at.is_some_and(|at| now < at + Duration::from_secs(10)) {
-            return;
-        }
-        self.summed_at = Some(now);
         self.rows = store.counts(binding.view());
         self.checksum = Some(store.checksum(binding.view()).to_string());
     }
@@ -176,6 +185,7 @@ impl SlotState {
             checksum: report.checksum.clone(),
             rows: report.rows,
             rejected: rejected.collect(),
+            left_out: report.left_out.clone(),
             document: report.document,
             destination: self.spec.destination.clone(),
             revision: report.revision.clone(),

@@ -37,7 +37,7 @@ mod status;
 pub use backoff::backoff;
 pub use binding::{Binding, Ending, NotReady, Verdict};
 pub use binding_compare::Part;
-pub use binding_files::{FileCycle, FileStep};
+pub use binding_files::{FileCycle, FileStep, LeftOutChange};
 pub use binding_rows::{Cursor, Route, RowCycle, RowStep};
 pub use breaker::Breaker;
 pub use cadence::Cadence;

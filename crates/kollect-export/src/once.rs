@@ -2,8 +2,8 @@
 
 use crate::runner_watch::watched;
 use crate::{
-    Binding, BindingSpec, Clock, Cycle, ExportSettings, FileStep, Progress, Receipt, RowCycle, RowSink, RowStep, Sink,
-    SinkError, WriteRight,
+    Binding, BindingSpec, Clock, Cycle, ExportSettings, FileCycle, FileStep, LeftOutChange, Progress, Receipt,
+    Rejected, RowCycle, RowSink, RowStep, Sink, SinkError, WriteRight,
 };
 use kollect_store::Store;
 use std::time::Duration;
@@ -86,7 +86,7 @@ async fn send_files(
     let mut files = begun.map_err(|wait| SinkError::transient("plan", wait.why))?;
     loop {
         match files.step(store)? {
-            FileStep::Done => return Ok(Receipt::default()),
+            FileStep::Done => return Ok(with_left_out(Receipt::default(), &files)),
             FileStep::ReadHeld => {
                 let record = files.record();
                 let knowledge = sink.held(cycle, &record, &mut |file| files.held(file)).await?;
@@ -95,9 +95,19 @@ async fn send_files(
             FileStep::ReadFile(path) => files.content(sink.read(cycle, &files.record(), &path).await?),
             FileStep::Apply(batch) => {
                 let missing = || Err(SinkError::transient("write", "the sink did not answer").maybe_landed());
-                return sink.apply(vec![(*cycle, batch)]).await.pop().unwrap_or_else(missing);
+                let receipt = sink.apply(vec![(*cycle, batch)]).await.pop().unwrap_or_else(missing)?;
+                files.acked(store);
+                return Ok(with_left_out(receipt, &files));
             }
         }
         cycle.progress.tick();
     }
+}
+
+/// Rows without a file are named beside those that the backend cannot take.
+fn with_left_out(mut receipt: Receipt, files: &FileCycle) -> Receipt {
+    if let LeftOutChange::All(rows) = files.left_out() {
+        receipt.rejected.extend(rows.iter().map(|row| Rejected { id: row.id.clone(), why: row.why.clone() }));
+    }
+    receipt
 }

@@ -230,6 +230,7 @@ fn conclude(
             }
             Ok(tally) => {
                 let news = touched
+                    || state.report.leaves_others_out(&tally)
                     || !matches!(
                         state.status(&exporter.store, &exporter.settings, &exporter.clock).state,
                         crate::BindingState::Exported | crate::BindingState::Debounced { .. }

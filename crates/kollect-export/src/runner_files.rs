@@ -36,7 +36,8 @@ impl Member {
 
     fn conclude(self, exporter: &Exporter, round: &mut Round, result: Result<Tally, Trouble>) {
         let touched = self.files.touched();
-        let result = result.map(|tally| Tally { checksum: self.files.checksum().map(str::to_owned), ..tally });
+        let (checksum, left_out) = (self.files.checksum().map(str::to_owned), self.files.left_out().clone());
+        let result = result.map(|tally| Tally { checksum, left_out, ..tally });
         self.running.conclude(round, result, (touched, self.started), |binding, ending| {
             binding.end_files(&exporter.store, self.files, ending);
         });

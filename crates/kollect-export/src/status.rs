@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::layout::DocumentSpec;
+use crate::layout::{DocumentSpec, LeftOut};
 
 /// One binding as the specs want it.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct BindingStatus {
     pub rows: u64,
     /// Rows that the backend cannot take.
     pub rejected: Vec<Rejected>,
+    /// Rows without a file of their own: the others are exported.
+    pub left_out: Vec<LeftOut>,
     /// What was last exported is a whole document.
     pub document: bool,
     /// Where the data goes, without credentials.

@@ -81,7 +81,7 @@ impl Held {
                     _ => return Err(NoPage::Listing { target }),
                 },
             };
-            unknown.push(Unknown { target, namespace, reason });
+            unknown.push(Unknown { target, namespace: namespace.unwrap_or_default(), reason });
         }
         let rows = self.store.snapshot(&view);
         Ok((rows, Facts { now: String::new(), exports, unknown }))

@@ -16,6 +16,7 @@ mod shard;
 mod store;
 mod sum;
 mod sync;
+mod tallies;
 mod view;
 
 pub use changes::{Changes, Query};

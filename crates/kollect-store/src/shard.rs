@@ -7,7 +7,7 @@ use crate::log::{Log, Slot};
 use crate::sync::{AtomicU64, Ordering};
 use crate::{Coverage, NamespaceFilter, PartState, Sum, Wanted};
 use kollect_model::{Cause, Deleted, Row, RowId, TargetKey, Uid, Version};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What a row takes beside its attributes and its name: the row, its place in the log and in the index.
@@ -25,12 +25,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, row: &Row) {
+    pub(crate) fn add(&mut self, row: &Row) {
         self.rows += 1;
         self.sum.add(Sum::of(row));
     }
 
-    fn subtract(&mut self, row: &Row) {
+    pub(crate) fn subtract(&mut self, row: &Row) {
         self.rows = self.rows.saturating_sub(1);
         self.sum.subtract(Sum::of(row));
     }
@@ -80,7 +80,7 @@ impl Shard {
     pub(crate) fn upsert(&mut self, mut row: Row, counter: &AtomicU64) -> bool {
         // Of a target that is not collected nothing can be known, so a late row proves nothing either.
         let unknowable = matches!(self.wanted, Wanted::Unknowable(_));
-        if self.removed || unknowable || self.wanted.wants(&row.object.namespace) == Some(false) {
+        if self.removed || unknowable || self.wants(&row.object.namespace) == Some(false) {
             return false;
         }
         let old = match self.log.find(&row.id.uid).map(|entry| &entry.slot) {
@@ -155,17 +155,35 @@ impl Shard {
             self.parts.values_mut().for_each(|part| part.coverage = Coverage::Pending);
         }
         self.wanted = wanted;
-        let unwanted = |wanted: &Wanted, namespace: &str| wanted.wants(namespace) == Some(false);
-        if self.parts.iter().any(|(namespace, part)| part.tally.rows > 0 && unwanted(&self.wanted, namespace)) {
-            self.remove_where(Cause::SpecChanged, counter, &|wanted, row| unwanted(wanted, &row.object.namespace));
-        }
-        let wanted = &self.wanted;
-        self.parts.retain(|namespace, _| !unwanted(wanted, namespace));
+        self.drop_unwanted(counter);
         true
     }
 
+    /// Removes the rows and the coverage of parts that are certainly not wanted.
+    fn drop_unwanted(&mut self, counter: &AtomicU64) -> bool {
+        let names = self.parts.keys().filter(|namespace| self.wants(namespace) == Some(false));
+        let unwanted: HashSet<Arc<str>> = names.cloned().collect();
+        let with_rows = unwanted.iter().any(|name| self.parts.get(name).is_some_and(|part| part.tally.rows > 0));
+        let removed = with_rows
+            && self.remove_where(Cause::SpecChanged, counter, &|row| unwanted.contains(&row.object.namespace)) > 0;
+        self.parts.retain(|namespace, _| !unwanted.contains(namespace));
+        removed
+    }
+
+    /// Whether the part is wanted; `None` while that is not known. A list of namespaces says nothing about objects
+    /// without one until one of them was listed: the kind may be cluster-scoped, and not served now.
+    fn wants(&self, namespace: &str) -> Option<bool> {
+        let listed = |name: &Arc<str>| self.parts.get(name).is_some_and(|part| part.coverage == Coverage::Synced);
+        match &self.wanted {
+            Wanted::Namespaces(names) if namespace.is_empty() && !names.contains("") => {
+                if names.is_empty() || names.iter().any(listed) { Some(false) } else { None }
+            }
+            wanted => wanted.wants(namespace),
+        }
+    }
+
     pub(crate) fn set_coverage(&mut self, namespace: &str, coverage: Coverage) -> bool {
-        if self.removed || self.wanted.wants(namespace) == Some(false) {
+        if self.removed || self.wants(namespace) == Some(false) {
             return false;
         }
         let namespace = self.shared_namespace(namespace);
@@ -182,11 +200,11 @@ impl Shard {
         seen: &dyn Fn(&Uid) -> bool,
         counter: &AtomicU64,
     ) -> bool {
-        if self.removed || namespace.is_some_and(|namespace| self.wanted.wants(namespace) == Some(false)) {
+        if self.removed || namespace.is_some_and(|namespace| self.wants(namespace) == Some(false)) {
             return false;
         }
         let listed = |row: &Row| namespace.is_none_or(|namespace| *namespace == *row.object.namespace);
-        let removed = self.remove_where(Cause::Absent, counter, &|_, row| listed(row) && !seen(&row.id.uid));
+        let removed = self.remove_where(Cause::Absent, counter, &|row| listed(row) && !seen(&row.id.uid));
         let mut changed = removed > 0;
         let parts: Vec<Arc<str>> = match (namespace, &self.wanted) {
             (Some(namespace), _) => vec![namespace.into()],
@@ -197,12 +215,15 @@ impl Shard {
         for part in parts {
             changed |= self.set_coverage(&part, Coverage::Synced);
         }
+        if self.parts.contains_key("") {
+            changed |= self.drop_unwanted(counter);
+        }
         changed
     }
 
     /// The target is gone: its rows become tombstones.
     pub(crate) fn retire(&mut self, counter: &AtomicU64) {
-        self.remove_where(Cause::SpecChanged, counter, &|_, _| true);
+        self.remove_where(Cause::SpecChanged, counter, &|_| true);
         self.parts.clear();
         self.removed = true;
     }
@@ -223,8 +244,8 @@ impl Shard {
         if let Wanted::Unknowable(why) = &self.wanted {
             return PartState::Lost(why.clone());
         }
-        match self.wanted.wants(namespace) {
-            None => PartState::Pending,
+        match self.wants(namespace) {
+            None => self.unproven_scope(),
             Some(false) => PartState::Outside,
             Some(true) => match self.parts.get(namespace).map(|part| &part.coverage) {
                 None | Some(Coverage::Pending) => PartState::Pending,
@@ -234,20 +255,36 @@ impl Shard {
         }
     }
 
+    /// The state of objects without a namespace while it is not known whether the kind has namespaces: that of the parts
+    /// that will tell.
+    fn unproven_scope(&self) -> PartState {
+        let Wanted::Namespaces(names) = &self.wanted else { return PartState::Pending };
+        let coverage = |name: &Arc<str>| self.parts.get(name).map(|part| &part.coverage);
+        let lost = names.iter().find_map(|name| match coverage(name) {
+            Some(Coverage::Lost(why)) => Some(PartState::Lost(why.clone())),
+            _ => None,
+        });
+        lost.unwrap_or(PartState::Pending)
+    }
+
+    pub(crate) fn knows_namespaces(&self) -> bool {
+        self.removed || matches!(self.wanted, Wanted::Namespaces(_) | Wanted::ClusterScoped)
+    }
+
     /// Every part that the target wants and the filter has, with its state.
-    /// One pending part without a name stands for a target whose namespaces are undecided.
-    pub(crate) fn parts(&self, filter: &NamespaceFilter) -> Vec<(Arc<str>, PartState)> {
+    /// One part without a name stands for a target whose namespaces are not known.
+    pub(crate) fn parts(&self, filter: &NamespaceFilter) -> Vec<(Option<Arc<str>>, PartState)> {
         if self.removed {
             return Vec::new();
         }
         let wanted: Vec<Arc<str>> = match &self.wanted {
-            Wanted::Undecided => return vec![("".into(), PartState::Pending)],
-            Wanted::Unknowable(why) => return vec![("".into(), PartState::Lost(why.clone()))],
+            Wanted::Undecided => return vec![(None, PartState::Pending)],
+            Wanted::Unknowable(why) => return vec![(None, PartState::Lost(why.clone()))],
             Wanted::ClusterScoped => vec!["".into()],
             Wanted::Namespaces(set) => set.iter().cloned().collect(),
         };
         let wanted = wanted.into_iter().filter(|namespace| filter.contains(namespace));
-        wanted.map(|namespace| (namespace.clone(), self.part_state(&namespace))).collect()
+        wanted.map(|namespace| (Some(namespace.clone()), self.part_state(&namespace))).collect()
     }
 
     /// Rows and checksum of the parts that the filter has.
@@ -259,9 +296,8 @@ impl Shard {
         total
     }
 
-    fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, doomed: &dyn Fn(&Wanted, &Row) -> bool) -> usize {
-        let wanted = &self.wanted;
-        let uids: Vec<Uid> = self.log.rows().filter(|row| doomed(wanted, row)).map(|row| row.id.uid.clone()).collect();
+    fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, doomed: &dyn Fn(&Row) -> bool) -> usize {
+        let uids: Vec<Uid> = self.log.rows().filter(|row| doomed(row)).map(|row| row.id.uid.clone()).collect();
         for uid in &uids {
             self.remove(uid, cause, counter);
         }

@@ -6,6 +6,7 @@ use crate::log::Slot;
 use crate::readers::{ReaderId, Readers};
 use crate::shard::{Shard, Tally};
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
+use crate::tallies::Tallies;
 use crate::{Changes, Dedupe, Query, Sum, View, dedupe};
 use kollect_model::{Cause, Row, RowId, TargetKey, Uid, Version};
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ pub struct Store {
     bytes: AtomicU64,
     shards: RwLock<HashMap<Arc<TargetKey>, Arc<Mutex<Shard>>>>,
     readers: Mutex<Readers>,
+    pub(crate) tallies: Tallies,
     observers: RwLock<Vec<Weak<dyn StoreObserver>>>,
 }
 
@@ -115,15 +117,20 @@ impl Store {
         self.shard(target).map_or(PartState::Pending, |shard| shard.lock().part_state(namespace))
     }
 
-    /// Every wanted part of the view with its state. A target that is unknown or undecided is one pending part.
-    pub fn parts(&self, view: &View) -> Vec<(Arc<TargetKey>, Arc<str>, PartState)> {
+    /// Every wanted part of the view with its state. A target whose namespaces are not known is one part without one.
+    pub fn parts(&self, view: &View) -> Vec<(Arc<TargetKey>, Option<Arc<str>>, PartState)> {
         let mut all = Vec::new();
         for target in view.targets.iter() {
             let parts = self.shard(target).map(|shard| shard.lock().parts(&view.namespaces));
-            let parts = parts.unwrap_or_else(|| vec![("".into(), PartState::Pending)]);
+            let parts = parts.unwrap_or_else(|| vec![(None, PartState::Pending)]);
             all.extend(parts.into_iter().map(|(namespace, state)| (target.clone(), namespace, state)));
         }
         all
+    }
+
+    /// Whether it is decided which namespaces the target wants.
+    pub fn knows_namespaces(&self, target: &TargetKey) -> bool {
+        self.shard(target).is_some_and(|shard| shard.lock().knows_namespaces())
     }
 
     /// Whether no part of the view is pending.
@@ -157,7 +164,7 @@ impl Store {
         self.shard(target).map_or(0, |shard| shard.lock().log.live() as u64)
     }
 
-    /// Rows in the view. Counted in passing, except with dedupe or a namespace list.
+    /// Rows in the view. Costs what changed since it was last asked for.
     pub fn counts(&self, view: &View) -> u64 {
         self.tally(view).rows
     }
@@ -168,13 +175,12 @@ impl Store {
     }
 
     fn tally(&self, view: &View) -> Tally {
+        if view.dedupe == Dedupe::ByResourceUid {
+            return self.tallies.of(self, view);
+        }
         let mut total = Tally::default();
-        if view.dedupe == Dedupe::KeepAll {
-            for shard in view.targets.iter().filter_map(|target| self.shard(target)) {
-                total.include(shard.lock().tally(&view.namespaces));
-            }
-        } else {
-            self.for_each(view, &mut |row| total.include(Tally { rows: 1, sum: Sum::of(row) }));
+        for shard in view.targets.iter().filter_map(|target| self.shard(target)) {
+            total.include(shard.lock().tally(&view.namespaces));
         }
         total
     }
@@ -301,6 +307,7 @@ impl Store {
 
     /// The reader is gone.
     pub fn drop_reader(&self, reader: ReaderId) {
+        self.tallies.purge();
         let Some(before) = self.readers.lock().forget(reader) else { return };
         for target in before.targets.iter() {
             self.tidy(target);

@@ -4,6 +4,12 @@ use kollect_model::{Row, hex, item_bytes};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
+#[cfg(test)]
+thread_local! {
+    /// Rows hashed on this thread.
+    pub(crate) static HASHED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// A sum of SHA-256 values, little-endian limbs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum([u64; 4]);
@@ -11,6 +17,8 @@ pub struct Sum([u64; 4]);
 impl Sum {
     /// The value of one row: SHA-256 of its Item bytes.
     pub fn of(row: &Row) -> Self {
+        #[cfg(test)]
+        HASHED.set(HASHED.get() + 1);
         let hash = Sha256::digest(item_bytes(row));
         let mut limbs = [0; 4];
         for (limb, bytes) in limbs.iter_mut().rev().zip(hash.chunks_exact(8)) {

@@ -109,6 +109,7 @@ fn skipped(
         }
         let refused = |namespace: &str| status.forbidden.iter().any(|(name, _)| **name == *namespace);
         for (_, namespace, state) in store.parts(&View::of(vec![spec.key.clone()])) {
+            let namespace = namespace.unwrap_or_default();
             if matches!(state, PartState::Pending | PartState::Lost(_)) && !refused(&namespace) {
                 let why = status.list_error.as_ref().or(status.access_error.as_ref()).cloned();
                 let lost = match state {

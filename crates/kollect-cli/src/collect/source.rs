@@ -81,7 +81,7 @@ pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
             }
             let pending = |state: &PartState| *state == PartState::Pending;
             let parts = store.parts(&View::of(vec![key.clone()]));
-            for (_, namespace, _) in parts.iter().filter(|(_, _, state)| pending(state)) {
+            for namespace in parts.iter().filter(|(_, _, state)| pending(state)).filter_map(|part| part.1.as_deref()) {
                 store.set_coverage(key, namespace, Coverage::Lost(why.into()));
             }
             if store.parts(&View::of(vec![key.clone()])).iter().any(|(_, _, state)| pending(state)) {

@@ -62,6 +62,8 @@ pub struct Facts {
     pub shard_warning: Option<String>,
     /// Rows that some backend refused, named.
     pub rejected: Vec<String>,
+    /// Rows that have no file of their own in a tree: reason, and the binding with why.
+    pub left_out: Vec<(&'static str, String)>,
     /// Sinks whose last probe failed: name and message.
     pub unreachable: Vec<(String, String)>,
     /// Set for cluster inventories.
@@ -195,6 +197,11 @@ fn verdict(facts: &Facts) -> Vec<Wanted> {
     };
     if facts.bindings.iter().any(|b| b.state.is_terminal()) {
         all.push(Wanted::is_true("Degraded", &worst_reason(facts), terminal_failures(facts)));
+    } else if let Some((reason, first)) = facts.left_out.first() {
+        let more = facts.left_out.len() - 1;
+        let others = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let message = format!("left out, while the other rows are exported: {first}{others}");
+        all.push(Wanted::is_true("Degraded", reason, message));
     }
     all
 }
@@ -391,6 +398,21 @@ mod tests {
         );
         let young = Rollup { settling: true, ..none };
         assert_eq!(table(young, vec![State::InSync]), ["Ready=False/Progressing", "Synced=False/Progressing"]);
+    }
+
+    #[test]
+    fn a_row_that_a_tree_leaves_out_degrades_and_does_not_end_readiness() {
+        let facts = Facts {
+            bindings: vec![binding("snapshot/git", State::InSync)],
+            left_out: vec![("LayoutCollision", "snapshot/git: a and b both render to x".to_owned()); 3],
+            ..Facts::default()
+        };
+        let all = conditions(&facts);
+        let status = |kind: &str| all.iter().find(|c| c.kind == kind).map(|c| (c.status, c.reason.as_str()));
+        assert_eq!(status("Ready"), Some((true, "Exported")));
+        assert_eq!(status("Degraded"), Some((true, "LayoutCollision")));
+        let message = &all.iter().find(|c| c.kind == "Degraded").unwrap().message;
+        assert!(message.ends_with("a and b both render to x; and 2 more"), "{message}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Control {
             return before.sink_exports.iter().filter(referenced).cloned().collect();
         }
         let mut all = Vec::new();
-        let mut rejected = Vec::new();
+        let (mut rejected, mut left_out_rows) = (Vec::new(), Vec::new());
         for binding in &facts.bindings {
             let old = before.sink_exports.iter().find(|e| e.name == binding.name).cloned().unwrap_or_default();
             let status = self
@@ -72,6 +72,8 @@ impl Control {
                 .and_then(|spec| self.exporter.status(&spec.id));
             if let Some(status) = &status {
                 rejected.extend(status.rejected.iter().map(|r| format!("{} ({})", r.id, r.why)));
+                let left_out = status.left_out.iter().map(|row| (row.reason, format!("{}: {}", binding.name, row.why)));
+                left_out_rows.extend(left_out);
                 self.announce_new_destination(object, inventory, &old, status);
             }
             let mut entry = entry(binding, old, status.as_ref(), inventory.generation());
@@ -89,6 +91,7 @@ impl Control {
         all.extend(gone.filter(|e| !facts.bindings.iter().any(|b| b.name == e.name)).cloned());
         rejected.truncate(10);
         facts.rejected = rejected;
+        facts.left_out = left_out_rows;
         all
     }
 

@@ -38,7 +38,8 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) ->
         });
     }
     let index = PathIndex::of_documents(&files);
-    Ok(FilePlan { files, rows: rows.len() as u64, checksum: Some(checksum), bytes: Some(bytes), index })
+    let (rows, checksum, bytes) = (rows.len() as u64, Some(checksum), Some(bytes));
+    Ok(FilePlan { files, rows, checksum, bytes, index, ..FilePlan::default() })
 }
 
 struct Measured {

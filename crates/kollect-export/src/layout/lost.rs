@@ -21,8 +21,8 @@ pub struct LostFiles {
 }
 
 impl LostFiles {
-    /// `lost`: target and object namespace of each lost part.
-    pub fn new<'a>(spec: &DocumentSpec, lost: impl IntoIterator<Item = (&'a Arc<TargetKey>, &'a str)>) -> Self {
+    /// `lost`: target and object namespace of each lost part; no namespace when the whole target is lost.
+    pub fn new<'a>(spec: &DocumentSpec, lost: impl IntoIterator<Item = (&'a Arc<TargetKey>, Option<&'a str>)>) -> Self {
         let facts = spec.facts();
         if spec.mode == Mode::Document {
             // What held files say of lost parts is carried over into the document.

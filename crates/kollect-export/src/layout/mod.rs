@@ -7,6 +7,7 @@
 mod columns;
 mod commit;
 mod document;
+mod left_out;
 mod lost;
 mod paths;
 mod record;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use columns::{hive_path, promoted_column};
 pub use commit::{Author, CommitFacts, CommitTemplates, DEFAULT_SUBJECT};
+pub use left_out::LeftOut;
 pub use lost::LostFiles;
 pub use paths::{
     DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_OBJECT_TEMPLATE, DEFAULT_ROW_TEMPLATE, FilenameOptions, Grammar, GroupInPath,
@@ -27,7 +29,7 @@ pub use segments::PathError;
 pub use set_manifest::{Fault, SetManifest, missing};
 pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 
-use crate::encode::manifest::copy_of;
+use crate::encode::manifest::{NoCopy, copy_of};
 use crate::encode::{Content, Format};
 use crate::{Body, DependsOn, FileChange, HeldFile, InventoryKey, SinkError};
 use kollect_model::{Change, Digest, Row, canonical_cmp};
@@ -145,10 +147,10 @@ impl DocumentSpec {
 
     /// Path of the ownership record: `.kollect/<cluster>/<namespace>/<name>/<sink>`.
     pub fn record_path(&self) -> String {
-        let cluster = segments::sanitise(&self.cluster, usize::MAX);
-        let cluster = if cluster.is_empty() { "default" } else { &*cluster };
-        let InventoryKey { namespace, name } = &self.inventory;
-        format!("{}/{cluster}/{namespace}/{name}/{}", segments::RECORD_FOLDER, self.sink_name)
+        let clean = |value| segments::sanitise(value, segments::Limits::WHOLE);
+        let cluster = if self.cluster.is_empty() { "default".into() } else { clean(&self.cluster) };
+        let (namespace, name) = (clean(&self.inventory.namespace), clean(&self.inventory.name));
+        format!("{}/{cluster}/{namespace}/{name}/{}", segments::RECORD_FOLDER, clean(&self.sink_name))
     }
 }
 
@@ -160,7 +162,7 @@ pub(crate) struct Resolved<'s> {
     copies: Option<String>,
 }
 
-/// Why rows cannot become files. Never contains values of rows.
+/// Why rows cannot become files, or one row not. Never contains values of rows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// Two rows have one path.
@@ -230,7 +232,8 @@ impl LayoutError {
 
     /// As the outcome of a cycle: terminal until the rows change, and nothing landed.
     pub fn into_sink_error(self) -> SinkError {
-        let error = SinkError::terminal("layout", self.to_string()).depending_on(DependsOn::Rows);
+        let depends_on = if matches!(self, Self::Path { .. }) { DependsOn::Spec } else { DependsOn::Rows };
+        let error = SinkError::terminal("layout", self.to_string()).depending_on(depends_on);
         SinkError { reason: self.reason(), ..error }
     }
 }
@@ -265,7 +268,7 @@ impl std::fmt::Debug for PlannedFile {
 }
 
 /// Everything that a binding should have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FilePlan {
     /// The files.
     pub files: Vec<PlannedFile>,
@@ -277,6 +280,10 @@ pub struct FilePlan {
     pub bytes: Option<u64>,
     /// What later deltas need to know, once this plan is acknowledged.
     pub index: PathIndex,
+    /// The first rows that have no file of their own.
+    pub left_out: Vec<LeftOut>,
+    /// Held paths of rows that cannot be written now: they stay as they are.
+    pub retained: HashSet<Arc<str>>,
 }
 
 impl FilePlan {
@@ -295,7 +302,9 @@ impl FilePlan {
                 Some((path, wanted)) if digest == Some(*wanted) => {
                     unchanged.insert(*path);
                 }
-                None if may_delete(&path) => changes.push(FileChange::Delete { path }),
+                None if may_delete(&path) && !self.retained.contains(&path) => {
+                    changes.push(FileChange::Delete { path })
+                }
                 Some(_) | None => {}
             }
         }
@@ -321,7 +330,11 @@ pub(crate) fn plan_full(
     match spec.mode {
         Mode::Split => split::plan(&spec, rows, exported_at, kept),
         Mode::PerResource => {
-            let mut plan = tree::plan(&spec, rows)?;
+            let mut plan = tree::plan(&spec, rows, None);
+            if let Some(first) = rows.first().filter(|_| plan.retained.len() == rows.len()) {
+                // Not one row has a copy: that is a fault of the profile, not of a row.
+                return Err(LayoutError::Encode { what: row_name(first), why: NoCopy.to_string() });
+            }
             plan.index.copies_under(copies);
             Ok(plan)
         }
@@ -332,9 +345,9 @@ pub(crate) fn plan_full(
 
 /// Plans the files that `changes` touch. `index` must be from the last acknowledged plan of the same spec; it is not
 /// changed: commit the returned update once the sink has acknowledged.
-pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Result<Delta, LayoutError> {
+pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Delta {
     match spec.mode {
-        Mode::Document | Mode::Split => Ok(Delta::NeedsFullPlan),
+        Mode::Document | Mode::Split => Delta::NeedsFullPlan,
         Mode::PerResource => tree::plan_delta(spec, index, changes),
         Mode::Auto => {
             let as_before = |change: &Change| match change {
@@ -342,12 +355,12 @@ pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) ->
                 Change::Upsert(row) => copy_of(row).is_some_and(|(key, _)| index.copies() == Some(key.as_str())),
             };
             if index.copies().is_none() || !changes.iter().all(as_before) {
-                return Ok(Delta::NeedsFullPlan);
+                return Delta::NeedsFullPlan;
             }
-            match tree::plan_delta(&spec.as_tree(), index, changes)? {
+            match tree::plan_delta(&spec.as_tree(), index, changes) {
                 // Of no rows nothing can be said; what is left is decided with all of them.
-                Delta::Planned(plan) if index.len_after(&plan.update) == 0 => Ok(Delta::NeedsFullPlan),
-                planned => Ok(planned),
+                Delta::Planned(plan) if index.len_after(&plan.update) == 0 => Delta::NeedsFullPlan,
+                planned => planned,
             }
         }
     }

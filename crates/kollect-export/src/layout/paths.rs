@@ -8,7 +8,7 @@ mod facts;
 pub use facts::{FilenameOptions, GroupInPath, PathFacts};
 
 use super::lost::{MAYBE, WILD};
-use super::segments::{PathError, join_segments, sanitise};
+use super::segments::{Limits, PathError, join_segments, sanitise};
 use kollect_model::{ObjectKey, RowId, TargetKey};
 use std::borrow::Cow;
 
@@ -146,42 +146,52 @@ impl PathTemplate {
 
     /// The template with [`WILD`] or [`MAYBE`] for everything that may differ between the rows of a part, or between any rows when no
     /// part is given. Generation and extension are wild too: the file may be from before the last edit.
-    pub(super) fn pattern(&self, facts: &PathFacts<'_>, part: Option<(&TargetKey, &str)>) -> String {
-        let longest = self.longest_value(facts);
+    pub(super) fn pattern(&self, facts: &PathFacts<'_>, part: Option<(&TargetKey, Option<&str>)>) -> String {
         let mut path = String::with_capacity(96);
         for piece in &self.pieces {
-            let value = match (piece, part) {
-                (Piece::Literal(text), _) => {
+            let field = match piece {
+                Piece::Literal(text) => {
                     path.push_str(text);
                     continue;
                 }
-                (Piece::Value(field @ (Field::Cluster | Field::Namespace | Field::Name)), _) => {
-                    value_of(*field, facts, None)
-                }
-                (Piece::Value(Field::TargetNamespace), Some((target, _))) => Cow::Borrowed(&*target.namespace),
-                (Piece::Value(Field::TargetName), Some((target, _))) => Cow::Borrowed(&*target.name),
-                (Piece::Value(Field::SourceNamespace), Some((_, namespace))) => Cow::Borrowed(namespace),
-                (Piece::Value(field), _) => {
+                Piece::Value(field) => *field,
+            };
+            let value = match (field, part) {
+                (Field::Cluster | Field::Namespace | Field::Name, _) => value_of(field, facts, None),
+                (Field::TargetNamespace, Some((target, _))) => Cow::Borrowed(&*target.namespace),
+                (Field::TargetName, Some((target, _))) => Cow::Borrowed(&*target.name),
+                (Field::SourceNamespace, Some((_, Some(namespace)))) => Cow::Borrowed(namespace),
+                _ => {
                     let may_be_empty = matches!(field, Field::Group | Field::SourceNamespace);
                     path.push(if may_be_empty { MAYBE } else { WILD });
                     continue;
                 }
             };
-            path.push_str(&sanitise(&value, longest));
+            path.push_str(&sanitise(&value, self.limits(field, facts)));
         }
         path
     }
 
-    fn longest_value(&self, facts: &PathFacts<'_>) -> usize {
+    fn limits(&self, field: Field, facts: &PathFacts<'_>) -> Limits {
         // Names of inventories may be longer than a segment of a row's path; cutting them would join two documents.
-        match self.grammar {
+        let longest = match self.grammar {
             Grammar::Document => usize::MAX,
             Grammar::Row => facts.filename.max_segment_length.max(1),
-        }
+        };
+        // Kinds have capitals by custom, and the other fields are the same for every row.
+        let one_case = matches!(
+            field,
+            Field::TargetNamespace
+                | Field::TargetName
+                | Field::SourceNamespace
+                | Field::SourceName
+                | Field::Group
+                | Field::Uid
+        );
+        Limits { longest, one_case }
     }
 
     fn render(&self, facts: &PathFacts<'_>, row: Option<(&RowId, &ObjectKey)>) -> Result<String, PathError> {
-        let longest = self.longest_value(facts);
         let mut path = String::with_capacity(96);
         for piece in &self.pieces {
             match piece {
@@ -189,7 +199,7 @@ impl PathTemplate {
                 Piece::Value(Field::Extension) => path.push_str(facts.extension),
                 Piece::Value(field) => {
                     let value = value_of(*field, facts, row);
-                    path.push_str(&sanitise(&value, longest));
+                    path.push_str(&sanitise(&value, self.limits(*field, facts)));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Segments of paths: what a value may bring into one, which are refused, and where a part's number goes.
 
+use kollect_model::Digest;
 use std::borrow::Cow;
 
 /// Folder of the ownership records; no layout may write into it.
@@ -19,13 +20,73 @@ pub enum PathError {
     Reserved,
 }
 
-/// A value as part of one segment: separators and repeated dots become `-`, and the ends are clean after cutting too.
-pub(super) fn sanitise(value: &str, longest: usize) -> Cow<'_, str> {
-    let separates = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
-    let value = value.trim();
-    if value.len() <= longest && !value.contains(separates) && !value.contains("..") {
-        return Cow::Borrowed(value.trim_matches(['.', '-']));
+/// What a value may keep of itself in a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Longest value in bytes.
+    pub(super) longest: usize,
+    /// Values that differ only in case must not share a path.
+    pub(super) one_case: bool,
+}
+
+impl Limits {
+    /// For values of which a binding has only one: names of clusters and inventories.
+    pub(super) const WHOLE: Self = Self { longest: usize::MAX, one_case: false };
+}
+
+/// Names that Windows keeps for devices, whatever extension follows.
+const DEVICES: [&str; 7] = ["con", "prn", "aux", "nul", "clock$", "conin$", "conout$"];
+/// Hex digits of the hash in an altered value.
+const HASH_DIGITS: usize = 8;
+
+/// A value as part of one segment. An ordinary value stays as it is; one that has to be cut or altered ends in `-` and
+/// the hash of the full value, so that different values do not become one.
+pub(super) fn sanitise(value: &str, limits: Limits) -> Cow<'_, str> {
+    if value.is_empty() || is_ordinary(value, limits) {
+        return Cow::Borrowed(value);
     }
+    let mut clean = replace_separators(value.trim());
+    if is_device(&clean) {
+        clean = clean.replace('.', "-");
+    }
+    let stem = trim_ends(&clean);
+    let room = limits.longest.saturating_sub(HASH_DIGITS + 1).min(stem.len());
+    let stem = trim_ends(&stem[..stem.floor_char_boundary(room)]);
+    let hash = Digest::of(value.as_bytes()).to_string();
+    Cow::Owned(format!("{}-{}", if stem.is_empty() { "x" } else { stem }, &hash[..HASH_DIGITS]))
+}
+
+fn is_ordinary(value: &str, limits: Limits) -> bool {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '.' | '-');
+    // Other alphabets have more than one spelling of a letter, which some file systems take for one.
+    let other_case = |c: char| c.is_ascii_uppercase() || !c.is_ascii();
+    value.len() <= limits.longest
+        && !value.starts_with(ends)
+        && !value.ends_with(ends)
+        && !value.contains(separates)
+        && !value.contains("..")
+        && !is_device(value)
+        && !(limits.one_case && value.contains(other_case))
+}
+
+/// Separators of paths, and what Windows or Git on Windows gives a meaning.
+fn separates(c: char) -> bool {
+    matches!(c, '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*' | '~') || c.is_control()
+}
+
+fn is_device(value: &str) -> bool {
+    let name = value.split('.').next().unwrap_or(value).trim_end();
+    let numbered = |name: &str| {
+        let port =
+            name.get(..3).is_some_and(|word| ["com", "lpt"].iter().any(|known| word.eq_ignore_ascii_case(known)));
+        let number = name.get(3..).unwrap_or_default();
+        port && matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+    };
+    DEVICES.iter().any(|device| name.eq_ignore_ascii_case(device)) || numbered(name)
+}
+
+/// Runs of separators, and two or more dots, become one `-`.
+fn replace_separators(value: &str) -> String {
     let mut clean = String::with_capacity(value.len());
     let mut chars = value.chars().peekable();
     while let Some(c) = chars.next() {
@@ -39,9 +100,16 @@ pub(super) fn sanitise(value: &str, longest: usize) -> Cow<'_, str> {
             clean.push(c);
         }
     }
-    let clean = clean.trim_matches(['.', '-']);
-    let cut = clean.floor_char_boundary(longest.min(clean.len()));
-    Cow::Owned(clean[..cut].trim_matches(['.', '-']).to_owned())
+    clean
+}
+
+fn trim_ends(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | '-'))
+}
+
+/// The form in which two paths are compared: file systems that do not distinguish case must be able to hold both.
+pub(super) fn folded(path: &str) -> Cow<'_, str> {
+    if path.contains(char::is_uppercase) { Cow::Owned(path.to_lowercase()) } else { Cow::Borrowed(path) }
 }
 
 pub(super) fn join_segments(path: String) -> Result<String, PathError> {

@@ -19,14 +19,9 @@ pub(super) fn plan(
     exported_at: &str,
     kept: Vec<HeldFile>,
 ) -> Result<FilePlan, LayoutError> {
-    let mut plan = tree::plan(spec, rows)?;
     let path = index_path(spec)?;
+    let mut plan = tree::plan(spec, rows, Some(&path));
     let planned: HashSet<&str> = plan.files.iter().map(|file| &*file.path).collect();
-    if planned.contains(path.as_str()) {
-        let row = rows.iter().zip(&plan.files).find(|(_, file)| *file.path == *path);
-        let second = row.map(|(row, _)| super::row_name(row)).unwrap_or_default();
-        return Err(LayoutError::Collision { path, first: "the index (layout.index.pathTemplate)".to_owned(), second });
-    }
     let mut kept: Vec<HeldFile> =
         kept.into_iter().filter(|file| *file.path != *path && !planned.contains(&*file.path)).collect();
     kept.sort_unstable_by(|a, b| a.path.cmp(&b.path));

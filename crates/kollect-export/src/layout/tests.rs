@@ -233,16 +233,52 @@ fn a_held_file_of_unknown_content_is_written_again() {
 }
 
 #[test]
-fn two_rows_with_one_path_collide_by_name() {
-    let rows = [config_map("cfg", "a", "u-a", "secret"), config_map("other", "a", "u-a", "secret")];
-    let error = plan_full(&spec(Mode::PerResource, Format::Yaml), &rows, AT).unwrap_err();
-    let text = error.to_string();
-    assert!(text.starts_with(
+fn of_two_rows_with_one_path_the_later_is_left_out_by_name_and_the_others_are_written() {
+    let rows = [
+        config_map("cfg", "a", "u-a", "secret"),
+        config_map("cfg", "b", "u-b", "v"),
+        config_map("other", "a", "u-a", "secret"),
+    ];
+    let plan = plan_full(&spec(Mode::PerResource, Format::Yaml), &rows, AT).unwrap();
+    let paths: Vec<_> = plan.files.iter().map(|file| file.path.to_string()).collect();
+    assert_eq!(paths, ["default/shop/configmap/a.yaml", "default/shop/configmap/b.yaml"]);
+    let [left_out] = &plan.left_out[..] else { panic!("{:?}", plan.left_out) };
+    assert_eq!((&left_out.id, left_out.reason), (&rows[2].id, "LayoutCollision"));
+    assert!(left_out.why.starts_with(
         "ConfigMap shop/a (target shop/cfg) and ConfigMap shop/a (target shop/other) both render to \
          default/shop/configmap/a.yaml: "
     ));
-    assert!(!text.contains("secret"));
-    assert_eq!(error.into_sink_error().reason, Some("LayoutCollision"));
+    assert!(!left_out.why.contains("secret"));
+}
+
+#[test]
+fn a_row_that_was_left_out_gets_its_path_when_the_first_row_goes() {
+    let spec = spec(Mode::PerResource, Format::Yaml);
+    let (first, later) = (config_map("cfg", "a", "u-1", "1"), config_map("other", "a", "u-1", "2"));
+    let mut index = plan_full(&spec, &[first.clone(), later.clone()], AT).unwrap().index;
+    let changed = config_map("other", "a", "u-1", "3");
+    assert!(delta(&spec, &index, &[Change::Upsert(changed)]).unwrap().changes.is_empty(), "it is still left out");
+    assert!(delta(&spec, &index, &[deleted(&first)]).is_none(), "only a full plan has the later row");
+    let unrelated = config_map("cfg", "b", "u-2", "1");
+    assert_eq!(delta(&spec, &index, &[Change::Upsert(unrelated)]).unwrap().changes.len(), 1);
+    let gone = delta(&spec, &index, &[deleted(&later)]).unwrap();
+    assert_eq!((gone.changes.len(), &gone.forgotten[..]), (0, &[later.id.clone()][..]));
+    index.commit(gone.update);
+    assert_eq!(shown(&delta(&spec, &index, &[deleted(&first)]).unwrap().changes), ["-default/shop/configmap/a.yaml"]);
+}
+
+#[test]
+fn paths_that_differ_only_in_case_are_one_path() {
+    let kept = FilenameOptions { lowercase_kind: false, ..FilenameOptions::default() };
+    let spec = DocumentSpec { filename: kept, ..spec(Mode::PerResource, Format::Yaml) };
+    let row = config_map("cfg", "a", "u-1", "1");
+    let object = ObjectKey { gvk: Arc::new(Gvk::new("x.io", "v1", "ConfigMAP")), ..row.object.clone() };
+    let id = RowId { uid: Uid::parse("u-2"), ..row.id.clone() };
+    let other = Arc::new(Row::new(id, object, RawValue::from_string("{}".into()).unwrap()));
+    let mut rows = [row, other];
+    rows.sort_by(|a, b| canonical_cmp(a, b));
+    let plan = plan_full(&spec, &rows, AT).unwrap();
+    assert_eq!((plan.files.len(), plan.left_out.len()), (1, 1));
 }
 
 fn deleted(row: &Row) -> Change {
@@ -250,7 +286,7 @@ fn deleted(row: &Row) -> Change {
 }
 
 fn delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Option<DeltaPlan> {
-    match plan_delta(spec, index, changes).unwrap() {
+    match plan_delta(spec, index, changes) {
         Delta::Planned(plan) => Some(plan),
         Delta::NeedsFullPlan => None,
     }
@@ -368,7 +404,7 @@ fn apply(before: &mut BTreeMap<Arc<str>, Digest>, changes: &[FileChange], after:
 fn files_of_lost_parts_stay_and_others_go() {
     let spec = spec(Mode::PerResource, Format::Yaml);
     let target = Arc::new(TargetKey::namespaced("shop", "cfg"));
-    let lost = LostFiles::new(&spec, [(&target, "pay")]);
+    let lost = LostFiles::new(&spec, [(&target, Some("pay"))]);
     for (path, may_delete) in [
         ("default/shop/configmap/a.yaml", true),
         ("default/pay/configmap/a.yaml", false),
@@ -382,20 +418,36 @@ fn files_of_lost_parts_stay_and_others_go() {
     assert!(LostFiles::new(&spec, []).may_delete("older-template/a.yaml"));
     let document = DocumentSpec { mode: Mode::Document, ..spec.clone() };
     assert!(
-        LostFiles::new(&document, [(&target, "pay")]).may_delete("older-template/daily.yaml"),
+        LostFiles::new(&document, [(&target, Some("pay"))]).may_delete("older-template/daily.yaml"),
         "its rows are carried"
     );
 
     let by_target = PathTemplate::parse("{targetNamespace}/{targetName}/{group}/{uid}", Grammar::Row).unwrap();
     let spec = DocumentSpec { row_template: by_target, ..spec };
-    let lost = LostFiles::new(&spec, [(&target, "pay"), (&target, "")]);
+    let lost = LostFiles::new(&spec, [(&target, Some("pay")), (&target, Some(""))]);
     assert!(!lost.may_delete("shop/cfg/u-1"));
     assert!(lost.may_delete("shop/other/apps/u-1"));
 }
 
 #[test]
+fn files_of_a_target_of_which_nothing_is_known_stay_wherever_the_template_puts_the_namespace() {
+    let target = Arc::new(TargetKey::namespaced("shop", "cfg"));
+    for (template, path) in [
+        ("{cluster}/{sourceNamespace}/{targetName}/{sourceName}{extension}", "default/pay/cfg/a.yaml"),
+        ("{cluster}/{sourceNamespace}.{kind}/{sourceName}{extension}", "default/pay.configmap/a.yaml"),
+        ("{sourceNamespace}/fixed/{sourceName}{extension}", "pay/fixed/a.yaml"),
+        (DEFAULT_ROW_TEMPLATE, "default/pay/configmap/a.yaml"),
+        (DEFAULT_ROW_TEMPLATE, "default/clusterrole/a.yaml"),
+    ] {
+        let row_template = PathTemplate::parse(template, Grammar::Row).unwrap();
+        let spec = DocumentSpec { row_template, ..spec(Mode::PerResource, Format::Yaml) };
+        assert!(!LostFiles::new(&spec, [(&target, None)]).may_delete(path), "{template}: {path}");
+    }
+}
+
+#[test]
 fn the_record_lies_outside_every_layout() {
     let spec = DocumentSpec { cluster: "eu/west".into(), ..spec(Mode::Document, Format::Yaml) };
-    assert_eq!(spec.record_path(), ".kollect/eu-west/shop/daily/audit");
+    assert_eq!(spec.record_path(), ".kollect/eu-west-64f1478c/shop/daily/audit");
     assert_eq!(DocumentSpec { cluster: "".into(), ..spec }.record_path(), ".kollect/default/shop/daily/audit");
 }

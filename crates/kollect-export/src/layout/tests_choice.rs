@@ -84,17 +84,15 @@ fn files_that_stay_without_a_row_are_in_the_index() {
 }
 
 #[test]
-fn an_index_where_a_row_is_collides() {
+fn a_row_where_the_index_is_is_left_out() {
     let index_template = PathTemplate::parse("default/{namespace}/configmap/a.yaml/../{name}", Grammar::Document);
     assert!(index_template.is_err());
     let row_template = PathTemplate::parse("inventory/shop/{sourceName}{extension}", Grammar::Row).unwrap();
     let spec = DocumentSpec { row_template, ..split(Format::Yaml) };
-    let error = plan_full(&spec, &copies(&["daily"]), AT).unwrap_err();
-    assert!(
-        matches!(&error, LayoutError::Collision { first, second, .. }
-        if first.contains("index") && second == "ConfigMap shop/daily (target shop/cfg)"),
-        "{error}"
-    );
+    let plan = plan_full(&spec, &copies(&["daily", "other"]), AT).unwrap();
+    assert_eq!(plan.files.len(), 2, "the index and the other row");
+    let why = &plan.left_out[0].why;
+    assert!(why.contains("index") && why.contains("ConfigMap shop/daily (target shop/cfg)"), "{why}");
 }
 
 #[test]
@@ -129,7 +127,7 @@ fn rows_that_all_are_copies_make_a_tree_of_manifests_and_others_a_document() {
 fn a_chosen_tree_changes_file_by_file_until_a_row_does_not_fit() {
     let spec = auto();
     let before = plan_full(&spec, &copies(&["a", "b"]), AT).unwrap();
-    let delta = |changes: &[Change]| plan_delta(&spec, &before.index, changes).unwrap();
+    let delta = |changes: &[Change]| plan_delta(&spec, &before.index, changes);
     let changed = copied("b", "resource", &json!({"team": "web"}));
     let Delta::Planned(plan) = delta(&[Change::Upsert(changed), Change::Upsert(copies(&["c"])[0].clone())]) else {
         panic!("a row with a copy needs no other row")
@@ -149,5 +147,21 @@ fn a_chosen_tree_changes_file_by_file_until_a_row_does_not_fit() {
     }
     let document = plan_full(&spec, &[], AT).unwrap();
     let first = [Change::Upsert(copies(&["a"])[0].clone())];
-    assert!(matches!(plan_delta(&spec, &document.index, &first).unwrap(), Delta::NeedsFullPlan));
+    assert!(matches!(plan_delta(&spec, &document.index, &first), Delta::NeedsFullPlan));
+}
+
+#[test]
+fn a_row_without_a_copy_keeps_the_file_that_it_has_and_does_not_stop_the_others() {
+    let spec = DocumentSpec { content: Content::Manifest, ..spec(Mode::PerResource, Format::Yaml) };
+    let rows = [copies(&["a"])[0].clone(), config_map("cfg", "b", "u-b", "secret")];
+    let plan = plan_full(&spec, &rows, AT).unwrap();
+    assert!(plan.left_out[0].why.starts_with("cannot encode ConfigMap shop/b"), "{:?}", plan.left_out);
+    let of_b = HeldFile { path: "default/shop/configmap/b.yaml".into(), digest: None };
+    assert_eq!(shown(&plan.difference([of_b], &|_| true)), [format!("+{A}")], "the row is not gone, so its file stays");
+    let again = plan_delta(&spec, &plan.index, &[Change::Upsert(config_map("cfg", "b", "u-b", "other"))]);
+    assert!(matches!(again, Delta::Planned(plan) if plan.changes.is_empty()));
+    let healed = plan_delta(&spec, &plan.index, &[Change::Upsert(copies(&["b"])[0].clone())]);
+    assert!(
+        matches!(healed, Delta::NeedsFullPlan) || matches!(healed, Delta::Planned(plan) if !plan.changes.is_empty())
+    );
 }

@@ -3,12 +3,14 @@
 //! A binding keeps an index of which row owns which path, as hashes, so that a delta finds collisions and re-used paths
 //! without the other rows. Where hashes cannot answer, a full plan is asked for; it has every row at hand.
 
-use super::{DocumentSpec, FilePlan, LayoutError, PlannedFile, row_name};
-use crate::encode::manifest::{NoCopy, has_manifest};
+use super::segments::folded;
+use super::{DocumentSpec, FilePlan, LeftOut, PathError, PlannedFile, left_out, row_name};
+use crate::encode::manifest::has_manifest;
 use crate::encode::{Content, RowBody};
 use crate::{FileChange, HeldFile};
 use kollect_model::{Change, Digest, ENCODER_EPOCH, ObjectKey, Row, RowId};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -17,10 +19,12 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct PathIndex {
     hashes: RandomState,
-    /// Hash of a row's identity → hash of its path.
+    /// Hash of a row's identity → hash of its path, in the form in which paths are compared.
     paths: HashMap<u64, u64>,
     /// Hash of a path → hash of its row's identity.
     owners: HashMap<u64, u64>,
+    /// Hash of the identity of a row that was left out → hash of the path that it would have.
+    left_out: HashMap<u64, Option<u64>>,
     documents: Vec<(Arc<str>, Option<Digest>)>,
     /// Rows of the delivered document that only it knows.
     carried: Vec<Arc<Row>>,
@@ -85,6 +89,9 @@ impl PathIndex {
             self.paths.remove(&row);
             self.owners.remove(&path);
         }
+        for row in update.forgotten {
+            self.left_out.remove(&row);
+        }
         for (row, path) in update.added {
             self.paths.insert(row, path);
             self.owners.insert(path, row);
@@ -97,6 +104,8 @@ impl PathIndex {
 pub struct IndexUpdate {
     removed: Vec<(u64, u64)>,
     added: Vec<(u64, u64)>,
+    /// Rows that were left out and are gone.
+    forgotten: Vec<u64>,
 }
 
 /// Files that some changes touch.
@@ -106,6 +115,8 @@ pub struct DeltaPlan {
     pub changes: Vec<FileChange>,
     /// For [`PathIndex::commit`].
     pub update: IndexUpdate,
+    /// Rows that were left out and are gone.
+    pub forgotten: Vec<RowId>,
 }
 
 /// Result of planning a delta.
@@ -118,84 +129,153 @@ pub enum Delta {
     NeedsFullPlan,
 }
 
-fn render(spec: &DocumentSpec, id: &RowId, object: &ObjectKey) -> Result<String, LayoutError> {
-    spec.row_template
-        .render_row(&spec.facts(), id, object)
-        .map_err(|why| LayoutError::Path { what: format!("{object} (target {})", id.target), why })
+fn render(spec: &DocumentSpec, id: &RowId, object: &ObjectKey) -> Result<String, PathError> {
+    spec.row_template.render_row(&spec.facts(), id, object)
 }
 
-fn file(spec: &DocumentSpec, row: &Arc<Row>, path: String) -> Result<PlannedFile, LayoutError> {
+/// The file of a row; `None` when it has no copy of its object, without which a manifest could not be written.
+fn file(spec: &DocumentSpec, row: &Arc<Row>, path: Arc<str>) -> Option<PlannedFile> {
     if spec.content == Content::Manifest && !has_manifest(row) {
-        // Whoever writes the file could not say which row it was.
-        return Err(LayoutError::Encode { what: row_name(row), why: NoCopy.to_string() });
+        return None;
     }
     let mut source = [0; 20];
     source[..4].copy_from_slice(&[b'R', ENCODER_EPOCH, spec.format as u8, spec.content as u8]);
     source[4..].copy_from_slice(&row.digest.0);
-    Ok(PlannedFile {
-        path: path.into(),
+    Some(PlannedFile {
+        path,
         digest: Digest::of(&source),
         body: Arc::new(RowBody { row: row.clone(), content: spec.content, format: spec.format }),
     })
 }
 
-pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>]) -> Result<FilePlan, LayoutError> {
-    let mut files = Vec::with_capacity(rows.len());
-    let mut taken: HashMap<Arc<str>, &Row> = HashMap::with_capacity(rows.len());
+/// Plans every row. `reserved` is a path that no row may have. Of two rows with one path the first in canonical order
+/// has it, so that the answer does not depend on which came first.
+pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str>) -> FilePlan {
+    let mut plan = FilePlan { files: Vec::with_capacity(rows.len()), rows: rows.len() as u64, ..FilePlan::default() };
     let mut index = PathIndex {
         paths: HashMap::with_capacity(rows.len()),
         owners: HashMap::with_capacity(rows.len()),
         ..PathIndex::default()
     };
+    let mut taken: HashMap<Cow<'static, str>, &Row> = HashMap::new();
+    let reserved = reserved.map(folded);
     for row in rows {
-        let file = file(spec, row, render(spec, &row.id, &row.object)?)?;
-        if let Some(first) = taken.insert(file.path.clone(), row) {
-            let path = file.path.to_string();
-            return Err(LayoutError::Collision { path, first: row_name(first), second: row_name(row) });
+        let row_hash = index.hashes.hash_one(&row.id);
+        let path = match render(spec, &row.id, &row.object) {
+            Ok(path) => path,
+            Err(why) => {
+                index.left_out.insert(row_hash, None);
+                left_out::note(&mut plan.left_out, || LeftOut::nowhere(row, why));
+                continue;
+            }
+        };
+        let key = folded(&path);
+        let path_hash = index.hashes.hash_one(&*key);
+        let owner = taken.get(&*key).map(|first| row_name(first));
+        let owner = owner.or_else(|| (reserved.as_deref() == Some(&*key)).then(|| INDEX.to_owned()));
+        if let Some(owner) = owner {
+            index.left_out.insert(row_hash, Some(path_hash));
+            left_out::note(&mut plan.left_out, || LeftOut::collides(row, &path, owner));
+            continue;
         }
-        let (row_hash, path_hash) = (index.hashes.hash_one(&row.id), index.hashes.hash_one(&*file.path));
-        index.paths.insert(row_hash, path_hash);
+        taken.insert(Cow::Owned(key.into_owned()), row);
         index.owners.insert(path_hash, row_hash);
-        files.push(file);
+        index.paths.insert(row_hash, path_hash);
+        let path: Arc<str> = path.into();
+        match file(spec, row, path.clone()) {
+            Some(file) => plan.files.push(file),
+            None => {
+                // Its file from before stays: the row is not gone.
+                plan.retained.insert(path);
+                index.left_out.insert(row_hash, Some(path_hash));
+                left_out::note(&mut plan.left_out, || LeftOut::without_copy(row));
+            }
+        }
     }
-    Ok(FilePlan { files, rows: rows.len() as u64, checksum: None, bytes: None, index })
+    plan.index = index;
+    plan
 }
 
-pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Result<Delta, LayoutError> {
-    let mut update = IndexUpdate::default();
-    // Paths given up by deleted rows; a later upsert may take one over, e.g. an object deleted and created again.
-    let mut given_up: HashMap<u64, Arc<str>> = HashMap::new();
-    for change in changes {
-        let Change::Delete(deleted) = change else { continue };
-        let row = index.hashes.hash_one(&deleted.id);
-        // A row that came and went between two exports has no file.
-        let Some(&path_hash) = index.paths.get(&row) else { continue };
-        let Some(object) = &deleted.object else { return Ok(Delta::NeedsFullPlan) };
-        let path = render(spec, &deleted.id, object)?;
-        let still_owner = index.hashes.hash_one(&*path) == path_hash && index.owners.get(&path_hash) == Some(&row);
-        if !still_owner || given_up.insert(path_hash, path.into()).is_some() {
-            return Ok(Delta::NeedsFullPlan);
-        }
-        update.removed.push((row, path_hash));
-    }
+/// What stands for the index in a message about a collision.
+const INDEX: &str = "the index (layout.index.pathTemplate)";
+
+pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) -> Delta {
+    let mut plan = DeltaPlan::default();
+    let Some(given_up) = plan_deletes(spec, index, changes, &mut plan) else { return Delta::NeedsFullPlan };
     let mut puts = Vec::new();
     let mut claimed: HashMap<u64, u64> = HashMap::new();
     for change in changes {
         let Change::Upsert(row) = change else { continue };
-        let file = file(spec, row, render(spec, &row.id, &row.object)?)?;
-        let (row_hash, path_hash) = (index.hashes.hash_one(&row.id), index.hashes.hash_one(&*file.path));
+        let row_hash = index.hashes.hash_one(&row.id);
+        let planned = render(spec, &row.id, &row.object).ok().and_then(|path| file(spec, row, path.into()));
+        let path_hash = planned.as_ref().map(|file| index.hashes.hash_one(&*folded(&file.path)));
+        if let Some(before) = index.left_out.get(&row_hash) {
+            let owns_path = index.paths.contains_key(&row_hash);
+            let still_left_out = match (*before, path_hash) {
+                (None, None) => true,
+                (None, Some(_)) => false,
+                (Some(_), None) => owns_path,
+                (Some(path), Some(now)) => {
+                    !owns_path && path == now && index.owners.contains_key(&path) && !given_up.contains_key(&path)
+                }
+            };
+            if still_left_out {
+                continue;
+            }
+            return Delta::NeedsFullPlan;
+        }
+        let (Some(file), Some(path_hash)) = (planned, path_hash) else { return Delta::NeedsFullPlan };
         let moved = index.paths.get(&row_hash).is_some_and(|old| *old != path_hash);
         let taken =
             index.owners.get(&path_hash).is_some_and(|owner| *owner != row_hash) && !given_up.contains_key(&path_hash);
         if moved || taken || claimed.insert(path_hash, row_hash).is_some() {
-            return Ok(Delta::NeedsFullPlan);
+            return Delta::NeedsFullPlan;
         }
-        update.added.push((row_hash, path_hash));
+        plan.update.added.push((row_hash, path_hash));
         puts.push(FileChange::Put { path: file.path, digest: file.digest, body: file.body });
     }
     let mut deletes: Vec<_> =
         given_up.into_iter().filter(|(path, _)| !claimed.contains_key(path)).map(|(_, path)| path).collect();
     deletes.sort_unstable();
-    let changes = deletes.into_iter().map(|path| FileChange::Delete { path }).chain(puts).collect();
-    Ok(Delta::Planned(DeltaPlan { changes, update }))
+    plan.changes = deletes.into_iter().map(|path| FileChange::Delete { path }).chain(puts).collect();
+    Delta::Planned(plan)
+}
+
+/// Paths given up by deleted rows; a later upsert may take one over, e.g. an object deleted and created again. `None`
+/// when only a full plan can say it.
+fn plan_deletes(
+    spec: &DocumentSpec,
+    index: &PathIndex,
+    changes: &[Change],
+    plan: &mut DeltaPlan,
+) -> Option<HashMap<u64, Arc<str>>> {
+    let mut given_up: HashMap<u64, Arc<str>> = HashMap::new();
+    // Proportional to the rows that are left out, not to all.
+    let contested: HashSet<u64> = index.left_out.values().flatten().copied().collect();
+    for change in changes {
+        let Change::Delete(deleted) = change else { continue };
+        let row = index.hashes.hash_one(&deleted.id);
+        let path = index.paths.get(&row);
+        if index.left_out.contains_key(&row) {
+            if path.is_some() {
+                return None;
+            }
+            plan.update.forgotten.push(row);
+            plan.forgotten.push(deleted.id.clone());
+        }
+        // A row that came and went between two exports has no file.
+        let Some(&path_hash) = path else { continue };
+        if contested.contains(&path_hash) {
+            // A row that was left out may have the path now.
+            return None;
+        }
+        let path = render(spec, &deleted.id, deleted.object.as_ref()?).ok()?;
+        let same = index.hashes.hash_one(&*folded(&path)) == path_hash;
+        let still_owner = same && index.owners.get(&path_hash) == Some(&row);
+        if !still_owner || given_up.insert(path_hash, path.into()).is_some() {
+            return None;
+        }
+        plan.update.removed.push((row, path_hash));
+    }
+    Some(given_up)
 }

@@ -57,7 +57,7 @@ async fn a_target_that_leaves_the_view_ends_a_failure_that_its_rows_caused() {
     let mut bench = Bench::new(store(2));
     bench.store.ensure_target(&key("b"));
     bench.store.set_wanted(&key("b"), crate::bench::wanted(&["one"]));
-    (0..9).for_each(|at| drop(bench.store.upsert(row("b", "one", &format!("b{at}"), 0))));
+    (0..9).for_each(|at| assert!(bench.store.upsert(row("b", "one", &format!("b{at}"), 0))));
     bench.store.complete_list(&key("b"), None, &|_| true);
     let small = small_document(Arc::new(MemoryFiles::new("lane")));
     bench.exporter.set_binding(BindingSpec { view: View::of(vec![key("a"), key("b")]), ..small.clone() });

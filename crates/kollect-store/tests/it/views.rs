@@ -250,3 +250,67 @@ fn a_target_that_is_shed_gives_its_memory_back_and_sinks_keep_what_they_hold_of_
     store.remove_target(&key("b"));
     assert_eq!(store.bytes(), 0);
 }
+
+#[test]
+fn a_cluster_scoped_row_is_not_gone_because_a_target_of_unknown_scope_wants_namespaces() {
+    let store = store_with(&["a"], &["one", "two"]);
+    let (view, id) = (View::of(vec![key("a")]), RowId { target: key("a"), uid: Uid::parse("u") });
+    assert_eq!(store.standing(&view, &id, ""), Standing::Unproven);
+    for namespace in ["one", "two"] {
+        store.set_coverage(&key("a"), namespace, Coverage::Lost("not served".into()));
+        assert_eq!(store.standing(&view, &id, ""), Standing::Unproven);
+    }
+    assert_eq!(store.part_state(&key("a"), ""), PartState::Lost("not served".into()));
+    assert_eq!(store.standing(&view, &id, "three"), Standing::Gone(Cause::SpecChanged));
+    store.complete_list(&key("a"), Some("one"), &|_| true);
+    assert_eq!(store.standing(&view, &id, ""), Standing::Gone(Cause::SpecChanged), "the kind has namespaces");
+}
+
+#[test]
+fn rows_of_a_cluster_scoped_kind_stay_until_a_list_shows_that_it_has_namespaces() {
+    let store = store_with(&["a"], &[]);
+    store.set_wanted(&key("a"), Wanted::ClusterScoped);
+    store.upsert(row("a", "", "u", 1));
+    store.complete_list(&key("a"), None, &|_| true);
+    store.set_wanted(&key("a"), wanted(&["one"]));
+    assert_eq!(store.target_rows(&key("a")), 1);
+    store.complete_list(&key("a"), Some("one"), &|_| true);
+    assert_eq!(store.target_rows(&key("a")), 0);
+}
+
+#[test]
+fn a_target_whose_namespaces_are_not_known_is_one_part_without_a_namespace() {
+    let store = store_with(&["a"], &["one"]);
+    let view = View::of(vec![key("a")]);
+    store.set_wanted(&key("a"), Wanted::Unknowable("no profile".into()));
+    let [(_, namespace, state)] = &store.parts(&view)[..] else { panic!() };
+    assert_eq!((namespace, state), (&None, &PartState::Lost("no profile".into())));
+    assert!(!store.knows_namespaces(&key("a")));
+}
+
+#[test]
+fn counts_and_checksums_of_deduped_views_are_those_of_their_rows_whatever_happens() {
+    for seed in 0..100 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let store = store_with(&TARGETS, &NAMESPACES);
+        let views: Vec<View> = (0..3).map(|_| random_view(&mut random, Dedupe::ByResourceUid)).collect();
+        for _ in 0..80 {
+            for _ in 0..random.usize(..4) {
+                random_step(&store, &mut random);
+            }
+            if random.u8(..20) == 0 {
+                let target = key(TARGETS[random.usize(..3)]);
+                store.remove_target(&target);
+                if random.bool() {
+                    store.ensure_target(&target);
+                    store.set_wanted(&target, wanted(&NAMESPACES));
+                }
+            }
+            let view = &views[random.usize(..3)];
+            let rows = store.snapshot(view);
+            let mut sum = kollect_store::Sum::default();
+            rows.iter().for_each(|row| sum.add(kollect_store::Sum::of(row)));
+            assert_eq!((store.counts(view), store.checksum(view)), (rows.len() as u64, sum), "seed {seed}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Tables of templates and the paths they render.
 
-use super::super::segments::part_path;
+use super::super::segments::{Limits, part_path};
 use super::*;
 use kollect_model::{Gvk, TargetKey, Uid};
 use std::sync::Arc;
@@ -35,23 +35,38 @@ fn rows_render_to_the_paths_of_the_contract() {
             DEFAULT_ROW_TEMPLATE,
             facts("", ".yaml", plain),
             &cluster_role,
-            "default/clusterrole/system-node-proxier.yaml".into(),
+            "default/clusterrole/system-node-proxier-77e6b4f5.yaml".into(),
         ),
         (
             DEFAULT_ROW_TEMPLATE,
             facts("", ".yaml", plain),
             &config_map(&long),
-            format!("default/shop/configmap/{}.yaml", &long[..63]),
+            format!("default/shop/configmap/{}-85069ddf.yaml", &long[..54]),
         ),
         (
             DEFAULT_ROW_TEMPLATE,
             facts("", ".yaml", plain),
             &config_map("..edge..case."),
-            "default/shop/configmap/edge-case.yaml".into(),
+            "default/shop/configmap/edge-case-3f795503.yaml".into(),
         ),
-        (grouped, facts("eu/west:1", ".yaml", plain), &deployment, "eu-west-1/apps/deployment/shop_cart.yaml".into()),
-        (by_group, facts("", ".yaml", short), &config_map(&long), format!("default/configmap/{}.yaml", &long[..20])),
-        (by_group, facts("", ".yaml", raw_kind), &cluster_role, "default/ClusterRole/system-node-proxier.yaml".into()),
+        (
+            grouped,
+            facts("eu/west:1", ".yaml", plain),
+            &deployment,
+            "eu-west-1-82516052/apps/deployment/shop_cart.yaml".into(),
+        ),
+        (
+            by_group,
+            facts("", ".yaml", short),
+            &config_map(&long),
+            format!("default/configmap/{}-85069ddf.yaml", &long[..11]),
+        ),
+        (
+            by_group,
+            facts("", ".yaml", raw_kind),
+            &cluster_role,
+            "default/ClusterRole/system-node-proxier-77e6b4f5.yaml".into(),
+        ),
         (
             "v{generation}/{targetName}/{uid}{extension}",
             facts("", ".json", plain),
@@ -76,7 +91,7 @@ fn documents_render_to_the_paths_of_the_contract() {
         ),
         (DEFAULT_OBJECT_TEMPLATE, facts("", ".json", plain), "inventory/shop/daily.json"),
         (DEFAULT_DOCUMENT_TEMPLATE, facts("", ".ndjson", plain), "inventory/shop/daily.ndjson"),
-        ("{cluster}/{namespace}/{name}", facts("../../etc", ".json", plain), "etc/shop/daily"),
+        ("{cluster}/{namespace}/{name}", facts("../../etc", ".json", plain), "etc-74ccf3c5/shop/daily"),
         ("{Cluster}/{namespace}/{name}", facts("eu", ".json", plain), "{Cluster}/shop/daily"),
     ];
     for (template, facts, wanted) in cases {
@@ -115,20 +130,68 @@ fn bad_templates_are_refused() {
 fn reserved_and_empty_paths_are_refused() {
     let facts = facts("", "", FilenameOptions::default());
     let git = row(Gvk::new("", "v1", "ConfigMap"), "", "git");
-    let dots = row(Gvk::new("", "v1", "ConfigMap"), "", "..");
     assert_eq!(render(".Git/{uid}", &facts, &git), Err(PathError::Reserved));
     assert_eq!(render(".{sourceName}", &facts, &git), Err(PathError::Reserved));
     assert_eq!(render(".kollect/{uid}", &facts, &git), Err(PathError::Reserved));
     assert_eq!(render("./{uid}", &facts, &git), Err(PathError::Dots));
-    assert_eq!(render("{sourceName}", &facts, &dots), Err(PathError::Empty));
+    let nothing = row(Gvk::new("", "v1", "ConfigMap"), "", "");
+    assert_eq!(render("{sourceName}", &facts, &nothing), Err(PathError::Empty));
+}
+
+fn of_rows(longest: usize) -> Limits {
+    Limits { longest, one_case: true }
 }
 
 #[test]
-fn a_value_is_cut_at_a_character_and_stays_clean() {
-    assert_eq!(sanitise("ääää", 5), "ää");
-    assert_eq!(sanitise("abc-def", 4), "abc");
-    assert_eq!(sanitise(" a//\\::b ", 63), "a-b");
-    assert_eq!(sanitise("-.a.-", 63), "a");
+fn an_ordinary_value_stays_as_it_is() {
+    let longest = "n".repeat(63);
+    for value in
+        ["cart", "kube-root-ca.crt", "a_b", "backup-28391234", "0", "web.v1", "console", "com", "com10", &longest]
+    {
+        assert_eq!(sanitise(value, of_rows(63)), value);
+    }
+    assert_eq!(sanitise("EU-West", Limits::WHOLE), "EU-West", "a binding has one cluster");
+    assert_eq!(sanitise("", of_rows(63)), "", "an empty segment vanishes");
+}
+
+#[test]
+fn an_altered_value_ends_in_the_hash_of_the_full_value() {
+    let long = "n".repeat(70);
+    let cases = [
+        (" a//\\::b ", "a-b"),
+        ("-.a.-", "a"),
+        ("..", "x"),
+        ("system:node", "system-node"),
+        ("View", "View"),
+        ("aux", "aux"),
+        ("Con.txt", "Con-txt"),
+        ("nul.a.b", "nul-a-b"),
+        ("com1", "com1"),
+        ("lpt9.x", "lpt9-x"),
+        ("git~1", "git-1"),
+        ("a*b?", "a-b"),
+        ("é", "é"),
+        (&long, &long[..54]),
+    ];
+    for (value, stem) in cases {
+        let hash = kollect_model::Digest::of(value.as_bytes()).to_string();
+        assert_eq!(sanitise(value, of_rows(63)), format!("{stem}-{}", &hash[..8]));
+    }
+    assert!(sanitise("ääää", of_rows(12)).starts_with("ä-"), "cut at a character");
+    assert!(sanitise("abcdef", of_rows(5)).starts_with("x-"), "the hash is never cut");
+}
+
+#[test]
+fn different_values_have_different_segments_without_regard_to_case_and_after_cutting() {
+    let long = |end: &str| format!("{}{end}", "a".repeat(100));
+    let (first, second) = (long("1"), long("2"));
+    let values = [
+        &*first, &*second, "a:b", "a-b", "a/b", "a-b-", "view", "View", "VIEW", "OK", "ok", "aux", "AUX", "..", ".",
+        "-", "a..b", "é", "e\u{301}", "É", " a-b", "a-b.",
+    ];
+    let paths: std::collections::BTreeSet<_> =
+        values.iter().map(|value| sanitise(value, of_rows(63)).to_lowercase()).collect();
+    assert_eq!(paths.len(), values.len(), "{paths:?}");
 }
 
 #[test]

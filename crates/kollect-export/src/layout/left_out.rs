@@ -1,0 +1,48 @@
+//! Rows that a tree leaves out: named, and never a reason to stop the others.
+
+use super::{LayoutError, PathError};
+use crate::encode::manifest::NoCopy;
+use kollect_model::{Row, RowId};
+
+/// Most rows of a plan that are named.
+const NAMED: usize = 1_000;
+
+/// A row without a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The row.
+    pub id: RowId,
+    /// Stable reason for the condition.
+    pub reason: &'static str,
+    /// Why, and what to do, without the row's values.
+    pub why: String,
+}
+
+impl LeftOut {
+    /// The path belongs to another row, or to the index.
+    pub(super) fn collides(row: &Row, path: &str, owner: String) -> Self {
+        let error = LayoutError::Collision { path: path.to_owned(), first: owner, second: super::row_name(row) };
+        Self::of(row, "LayoutCollision", error)
+    }
+
+    /// No path can be rendered.
+    pub(super) fn nowhere(row: &Row, why: PathError) -> Self {
+        Self::of(row, "LayoutCollision", LayoutError::Path { what: super::row_name(row), why })
+    }
+
+    /// It has no copy of its object to write.
+    pub(super) fn without_copy(row: &Row) -> Self {
+        Self::of(row, "ExportTerminal", LayoutError::Encode { what: super::row_name(row), why: NoCopy.to_string() })
+    }
+
+    fn of(row: &Row, reason: &'static str, error: LayoutError) -> Self {
+        Self { id: row.id.clone(), reason, why: error.to_string() }
+    }
+}
+
+/// Adds to a list that a tenant could make as long as it likes.
+pub(super) fn note(list: &mut Vec<LeftOut>, row: impl FnOnce() -> LeftOut) {
+    if list.len() < NAMED {
+        list.push(row());
+    }
+}
