@@ -36,7 +36,7 @@ enum Phase {
     Reading(Vec<HeldFile>),
     Compare(Vec<HeldFile>, Knowledge),
     Carry(Carrying),
-    InFlight(Landing),
+    InFlight(Box<Landing>),
     Done,
 }
 
@@ -158,7 +158,7 @@ impl FileCycle {
     /// The sink has made the batch durable.
     pub fn acked(&mut self, store: &Store) {
         if let Phase::InFlight(landing) = std::mem::replace(&mut self.phase, Phase::Done) {
-            self.land(store, landing);
+            self.land(store, *landing);
         }
     }
 
@@ -306,7 +306,7 @@ impl FileCycle {
             return FileStep::Done;
         }
         self.touched = true;
-        self.phase = Phase::InFlight(landing);
+        self.phase = Phase::InFlight(Box::new(landing));
         FileStep::Apply(batch(&self.spec, (&self.id, &self.exported_at), (item_count, checksum), changes))
     }
 

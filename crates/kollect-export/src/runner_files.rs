@@ -175,7 +175,9 @@ async fn write(exporter: &Arc<Exporter>, round: &mut Round, ready: Vec<(Member, 
                 biased;
                 results = &mut apply => results,
                 () = cancel.cancelled() => {
-                    members.iter().for_each(|member| member.cancel.cancel());
+                    for member in &members {
+                        member.cancel.cancel();
+                    }
                     apply.await
                 }
             };

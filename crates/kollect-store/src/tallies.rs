@@ -132,8 +132,12 @@ impl State {
         match (&old, &row) {
             (Some(old), Some(row)) if Arc::ptr_eq(old, row) => {}
             _ => {
-                old.iter().for_each(|old| self.tally.subtract(old));
-                row.iter().for_each(|row| self.tally.add(row));
+                if let Some(old) = &old {
+                    self.tally.subtract(old);
+                }
+                if let Some(row) = &row {
+                    self.tally.add(row);
+                }
             }
         }
         if let Some(row) = row {

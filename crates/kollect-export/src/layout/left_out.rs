@@ -22,20 +22,20 @@ impl LeftOut {
     /// The path belongs to another row, or to the index.
     pub(super) fn collides(row: &Row, path: &str, owner: String) -> Self {
         let error = LayoutError::Collision { path: path.to_owned(), first: owner, second: super::row_name(row) };
-        Self::of(row, "LayoutCollision", error)
+        Self::of(row, "LayoutCollision", &error)
     }
 
     /// No path can be rendered.
     pub(super) fn nowhere(row: &Row, why: PathError) -> Self {
-        Self::of(row, "LayoutCollision", LayoutError::Path { what: super::row_name(row), why })
+        Self::of(row, "LayoutCollision", &LayoutError::Path { what: super::row_name(row), why })
     }
 
     /// It has no copy of its object to write.
     pub(super) fn without_copy(row: &Row) -> Self {
-        Self::of(row, "ExportTerminal", LayoutError::Encode { what: super::row_name(row), why: NoCopy.to_string() })
+        Self::of(row, "ExportTerminal", &LayoutError::Encode { what: super::row_name(row), why: NoCopy.to_string() })
     }
 
-    fn of(row: &Row, reason: &'static str, error: LayoutError) -> Self {
+    fn of(row: &Row, reason: &'static str, error: &LayoutError) -> Self {
         Self { id: row.id.clone(), reason, why: error.to_string() }
     }
 }

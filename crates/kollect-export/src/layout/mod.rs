@@ -303,7 +303,7 @@ impl FilePlan {
                     unchanged.insert(*path);
                 }
                 None if may_delete(&path) && !self.retained.contains(&path) => {
-                    changes.push(FileChange::Delete { path })
+                    changes.push(FileChange::Delete { path });
                 }
                 Some(_) | None => {}
             }

@@ -182,14 +182,13 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
         index.owners.insert(path_hash, row_hash);
         index.paths.insert(row_hash, path_hash);
         let path: Arc<str> = path.into();
-        match file(spec, row, path.clone()) {
-            Some(file) => plan.files.push(file),
-            None => {
-                // Its file from before stays: the row is not gone.
-                plan.retained.insert(path);
-                index.left_out.insert(row_hash, Some(path_hash));
-                left_out::note(&mut plan.left_out, || LeftOut::without_copy(row));
-            }
+        if let Some(file) = file(spec, row, path.clone()) {
+            plan.files.push(file);
+        } else {
+            // Its file from before stays: the row is not gone.
+            plan.retained.insert(path);
+            index.left_out.insert(row_hash, Some(path_hash));
+            left_out::note(&mut plan.left_out, || LeftOut::without_copy(row));
         }
     }
     plan.index = index;
