@@ -18,6 +18,8 @@ const PORTION: u64 = 4096;
 const BYTES_PER_STEP: usize = 64;
 /// Most bytes that one CEL expression may build, what it drops again included.
 pub(crate) const MAX_BUILT: usize = 4 << 20;
+/// Texts below this are at most six times as long in JSON, which is little beyond the limit of a row.
+const UNCHECKED_TEXT: usize = 4096;
 /// Most bytes of the attributes of one row, unless `--max-row-bytes` says otherwise.
 pub const DEFAULT_MAX_ROW_BYTES: usize = 1 << 20;
 
@@ -158,6 +160,17 @@ pub(crate) fn build(bytes: usize) -> Result<(), Exceeded> {
 pub(crate) fn check_row(written: usize) -> Result<(), Exceeded> {
     let most = MAX_ROW.get();
     if written > most { Err(fail(Exceeded::Row(most))) } else { Ok(()) }
+}
+
+/// Fails when the row has no room for a text that is written as JSON. Short ones are checked with what follows them.
+pub(crate) fn check_text(text: &str, written: usize) -> Result<(), Exceeded> {
+    if text.len() < UNCHECKED_TEXT {
+        return Ok(());
+    }
+    charge_bytes(text.len())?;
+    check_row(written + text.len())?;
+    let escaped = text.bytes().filter(|byte| matches!(byte, 0..0x20 | b'<' | b'>' | b'&' | b'"' | b'\\')).count();
+    check_row(written + text.len() + escaped)
 }
 
 /// Fails when a limit was met, also where an expression has caught the error.

@@ -68,14 +68,22 @@ impl ErrorClass {
 
 /// Why no row could be made from an object. Contains no values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {attribute:?}: {}: {message}", class.label())]
 pub struct ExtractError {
-    /// Name of the attribute.
+    /// Name of the attribute; empty when the error concerns the whole row or a predicate.
     pub attribute: String,
     /// What kind of trouble.
     pub class: ErrorClass,
     /// What happened, without values of the object.
     pub message: String,
+}
+
+impl fmt::Display for ExtractError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.attribute.is_empty() {
+            write!(f, "attribute {:?}: ", self.attribute)?;
+        }
+        write!(f, "{}: {}", self.class.label(), self.message)
+    }
 }
 
 /// An error at a place of a path's text.
@@ -113,7 +121,7 @@ impl EvalError {
         Self { class, message: message.into() }
     }
 
-    pub(crate) fn limit(message: &'static str) -> Self {
+    pub(crate) fn limit(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorClass::Limit, message)
     }
 

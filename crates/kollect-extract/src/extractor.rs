@@ -156,8 +156,10 @@ impl Extractor {
             write_string(&attribute.name, out);
             out.push(b':');
             match attribute.expression.write(&attribute.name, &input, out) {
-                Ok(Written::Null) | Err(_) if attribute.optional => out.truncate(start),
-                Ok(_) => {}
+                // What meets a limit is named, also where no value would do: the row would differ for a reason unseen.
+                Err(error) if attribute.optional && error.class != ErrorClass::Limit => out.truncate(start),
+                Ok(Written::Null) if attribute.optional => out.truncate(start),
+                Ok(_) => budget::check_row(out.len()).map_err(|exceeded| failed(&attribute.name, exceeded.into()))?,
                 Err(error) => return Err(failed(&attribute.name, error)),
             }
         }

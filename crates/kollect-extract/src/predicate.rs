@@ -3,7 +3,7 @@
 //! Separate from extraction because its result is one bit and its errors mean "no".
 
 use crate::cel::{Out, Program};
-use crate::error::CompileError;
+use crate::error::{CompileError, ErrorClass, ExtractError};
 use crate::mask::FieldMask;
 use crate::secret::{Visibility, reaches_copy};
 use kollect_model::Gvk;
@@ -39,9 +39,20 @@ impl Predicate {
         &self.mask
     }
 
-    /// Whether the object matches. An error, or a result that is neither true nor false, is no match.
-    pub fn eval(&self, object: &Value) -> bool {
+    /// Whether the object matches. An error, or a result that is neither true nor false, is no match; a limit that was
+    /// met is an error, because then nothing is known.
+    ///
+    /// Spends from the budget that [`crate::Scratch::begin`] gave on this thread.
+    pub fn eval(&self, object: &Value) -> Result<bool, ExtractError> {
         let object = self.visibility.of_object(object, self.copy_reached);
-        matches!(self.program.evaluate(&object), Ok(Out::Made(Value::Bool(true)) | Out::Ref(Value::Bool(true))))
+        match self.program.evaluate(&object) {
+            Ok(Out::Made(Value::Bool(truth)) | Out::Ref(&Value::Bool(truth))) => Ok(truth),
+            Err(error) if error.class == ErrorClass::Limit => Err(ExtractError {
+                attribute: String::new(),
+                class: error.class,
+                message: format!("matchPolicy: {}", error.message),
+            }),
+            _ => Ok(false),
+        }
     }
 }

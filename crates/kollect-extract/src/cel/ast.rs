@@ -59,6 +59,16 @@ pub(super) fn children_mut(expr: &mut IdedExpr, mut each: impl FnMut(&mut IdedEx
     }
 }
 
+/// Nodes of the tree. Does not recurse.
+pub(super) fn count(expr: &IdedExpr) -> usize {
+    let (mut nodes, mut open) = (0, vec![expr]);
+    while let Some(expr) = open.pop() {
+        nodes += 1;
+        children(expr, |child| open.push(child));
+    }
+    nodes
+}
+
 pub(super) fn node(expr: Expr) -> IdedExpr {
     IdedExpr { id: 0, expr }
 }
@@ -77,6 +87,10 @@ pub(super) fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
 
 pub(super) fn member_call(target: IdedExpr, name: &str, args: Vec<IdedExpr>) -> IdedExpr {
     node(Expr::Call(CallExpr { func_name: name.to_owned(), target: Some(Box::new(target)), args }))
+}
+
+pub(super) fn number(value: usize) -> IdedExpr {
+    node(Expr::Literal(LiteralValue::Int(i64::try_from(value).unwrap_or(i64::MAX).into())))
 }
 
 pub(super) fn truth(value: bool) -> IdedExpr {

@@ -5,6 +5,7 @@
 
 use super::env;
 use super::kube::Kube;
+use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,7 @@ use serde_json::{Map, Number, Value};
 
 /// Largest result, counted roughly as its JSON text.
 const MAX_RESULT: usize = 256 * 1024;
-const MAX_DEPTH: usize = 120;
+const MAX_DEPTH: usize = 140;
 
 pub(super) fn to_json(value: &dyn Val) -> Result<Value, EvalError> {
     Converter { left: MAX_RESULT }.convert(value, 0)
@@ -27,15 +28,17 @@ struct Converter {
 impl Converter {
     fn spend(&mut self, bytes: usize) -> Result<(), EvalError> {
         let left = self.left.checked_sub(bytes.saturating_add(2));
-        self.left = left.ok_or_else(|| EvalError::limit("the result is larger than 256 KiB"))?;
+        self.left =
+            left.ok_or_else(|| EvalError::limit(format!("the result is larger than {MAX_RESULT} bytes; build less")))?;
         Ok(())
     }
 
     fn convert(&mut self, value: &dyn Val, depth: usize) -> Result<Value, EvalError> {
         if depth > MAX_DEPTH {
-            return Err(EvalError::limit("the result is nested too deeply"));
+            return Err(EvalError::limit(format!("the result is more than {MAX_DEPTH} levels deep")));
         }
         self.spend(0)?;
+        budget::charge(1)?;
         Ok(match value.get_type().kind() {
             Kind::NullType => Value::Null,
             Kind::List => self.list(value, depth)?,

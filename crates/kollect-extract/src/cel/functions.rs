@@ -5,35 +5,54 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::{budget, kube, lists, regexes, rewrite, size, view};
+use super::{kube, lists, regexes, rewrite, size, strings, view};
+use crate::budget;
 use cel::common::functions::Function;
 use cel::common::types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, Kind};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
+use std::cmp::Ordering;
 
 pub(super) type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
 pub(super) type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 /// Longest list that `lists.range` makes.
 const MAX_RANGE: i64 = 10_000;
+
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
-    let functions: [(&str, usize, Function); 17] = [
-        (rewrite::TICK, 0, tick),
+    let functions: [(&str, usize, Function); 33] = [
+        (rewrite::TICK, 1, tick),
+        (rewrite::TICK_APPEND, 1, tick_append),
         (rewrite::CHARGE, 1, charge),
-        (rewrite::CHARGE_SQUARE, 1, charge_square),
-        (rewrite::CHARGE_DEEP, 1, charge_deep),
+        (rewrite::CHARGE_COPY, 1, charge_copy),
+        (rewrite::CHARGE_JOINED, 1, charge_joined),
+        (rewrite::CHARGE_SORT, 1, charge_sort),
+        (rewrite::CHARGE_WRITTEN, 1, charge_written),
         ("@add", 2, add),
         ("@equal", 2, equal),
         ("@not_equal", 2, not_equal),
+        ("@less", 2, |args| ordered(&args, "_<_", Ordering::is_lt)),
+        ("@less_equal", 2, |args| ordered(&args, "_<=_", Ordering::is_le)),
+        ("@greater", 2, |args| ordered(&args, "_>_", Ordering::is_gt)),
+        ("@greater_equal", 2, |args| ordered(&args, "_>=_", Ordering::is_ge)),
         ("@contained", 2, contained),
         ("@matches", 2, regexes::matches),
-        ("@replace", 3, replace),
-        ("@replace", 4, replace),
-        ("@join", 1, join),
-        ("@join", 2, join),
+        ("@replace", 3, strings::replace),
+        ("@replace", 4, strings::replace),
+        ("@join", 1, strings::join),
+        ("@join", 2, strings::join),
+        ("@split", 2, strings::split),
+        ("@split", 3, strings::split),
+        ("@index_of", 2, |args| strings::index(args, false)),
+        ("@index_of", 3, |args| strings::index(args, false)),
+        ("@last_index_of", 2, |args| strings::index(args, true)),
+        ("@last_index_of", 3, |args| strings::index(args, true)),
+        ("@flatten", 1, lists::flatten),
+        ("@flatten", 2, lists::flatten),
+        ("@distinct", 1, lists::distinct),
         (rewrite::KEYS, 1, lists::keys),
-        (rewrite::WALKED, 1, |args| lists::walked(charge_deep(args)?)),
+        (rewrite::WALKED, 1, |args| lists::walked(charge(args)?)),
         (rewrite::ENTRIES, 1, lists::entries),
         (rewrite::MERGED, 1, lists::merged),
     ];
@@ -58,38 +77,68 @@ pub(super) fn text<'x>(value: &'x CowVal<'_, '_>) -> Option<&'x str> {
     value.downcast_ref::<CelString>().map(CelString::inner)
 }
 
-fn tick<'b, 'v>(_: Args<'b, 'v>) -> Answer<'b, 'v> {
-    budget::charge(1)?;
+fn spent(args: &Args<'_, '_>) -> usize {
+    let steps = args.first().and_then(|steps| steps.downcast_ref::<CelInt>());
+    steps.and_then(|steps| usize::try_from(*steps.inner()).ok()).unwrap_or(usize::MAX)
+}
+
+/// A step of a loop.
+fn tick<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    budget::charge(spent(&args))?;
     Ok(truth(true))
+}
+
+/// A step of a loop that appends to a list.
+fn tick_append<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    budget::build(size::NODE)?;
+    tick(args)
 }
 
 fn only<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)
 }
 
+/// What is read once.
 fn charge<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let operand = only(args)?;
-    budget::charge_bytes(size::length(&*operand))?;
+    budget::charge_bytes(size::copied(&*operand))?;
     Ok(operand)
 }
 
-fn charge_square<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+/// What becomes a part of something that is built.
+fn charge_copy<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let operand = only(args)?;
-    let elements = size::length(&*operand) / 16;
-    budget::charge(1 + elements.saturating_mul(elements) / 8)?;
+    budget::build(size::copied(&*operand))?;
     Ok(operand)
 }
 
-fn charge_deep<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+/// A text or list from which another one is built.
+fn charge_joined<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let operand = only(args)?;
-    budget::charge(1 + size::copied(&*operand, 0)? / 8)?;
+    budget::build(size::joined(&*operand))?;
+    Ok(operand)
+}
+
+/// A list that is sorted.
+fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let operand = only(args)?;
+    budget::build(size::joined(&*operand))?;
+    let rounds = (usize::BITS - size::elements(&*operand).leading_zeros()) as usize;
+    budget::charge_bytes(size::compared(&*operand).saturating_mul(2 + rounds))?;
+    Ok(operand)
+}
+
+/// What is written into a text.
+fn charge_written<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let operand = only(args)?;
+    budget::build(size::written(&*operand))?;
     Ok(operand)
 }
 
 fn add<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let [left, right] = args.as_slice() else { return Err(wrong_types("_+_", &args)) };
     if matches!(left.get_type().kind(), Kind::String | Kind::Bytes | Kind::List) {
-        budget::check_built(size::length(&**left).saturating_add(size::length(&**right)))?;
+        budget::build(size::joined(&**left).saturating_add(size::joined(&**right)))?;
     }
     let Some(adder) = left.as_adder() else { return Err(wrong_types("_+_", &args)) };
     match adder.add(&**right) {
@@ -102,7 +151,7 @@ fn add<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 fn compared(args: &Args<'_, '_>) -> Result<bool, ExecutionError> {
     let [left, right] = args.as_slice() else { return Err(wrong_types("_==_", args)) };
     let same = view::equal(&**left, &**right);
-    budget::charge_bytes(size::length(&**left).min(size::length(&**right)))?;
+    budget::charge(1)?;
     Ok(same)
 }
 
@@ -112,6 +161,11 @@ fn equal<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 
 fn not_equal<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     compared(&args).map(|same| truth(!same))
+}
+
+fn ordered<'b, 'v>(args: &Args<'b, 'v>, operator: &str, holds: fn(Ordering) -> bool) -> Answer<'b, 'v> {
+    let [left, right] = args.as_slice() else { return Err(wrong_types(operator, args)) };
+    lists::order(&**left, &**right, operator).map(holds).map(truth)
 }
 
 fn contained<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
@@ -134,61 +188,15 @@ fn contained<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     }
 }
 
-fn replace<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
-    let (Some(subject), Some(from), Some(to)) =
-        (args.first().and_then(text), args.get(1).and_then(text), args.get(2).and_then(text))
-    else {
-        return Err(wrong_types("replace", &args));
-    };
-    let most = match args.get(3) {
-        None => usize::MAX,
-        Some(most) => match most.downcast_ref::<CelInt>() {
-            Some(most) => usize::try_from(*most.inner()).unwrap_or(usize::MAX),
-            None => return Err(wrong_types("replace", &args)),
-        },
-    };
-    budget::charge_bytes(subject.len())?;
-    let found = subject.matches(from).take(most).count();
-    budget::check_built(subject.len().saturating_add(found.saturating_mul(to.len())))?;
-    Ok(CowVal::owned(CelString::from(subject.replacen(from, to, most))))
-}
-
-fn join<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
-    let separator = match args.get(1) {
-        None => "",
-        Some(separator) => text(separator).ok_or_else(|| wrong_types("join", &args))?,
-    };
-    let Some(items) = args.first().and_then(|list| list.as_iterable()) else { return Err(wrong_types("join", &args)) };
-    let mut items = items.iter();
-    let mut joined = String::new();
-    let mut first = true;
-    while let Some(item) = items.next() {
-        let Some(item) = item.downcast_ref::<CelString>() else { return Err(wrong_types("join", &args)) };
-        if !first {
-            joined.push_str(separator);
-        }
-        first = false;
-        joined.push_str(item.inner());
-        if joined.len() > budget::MAX_BUILT {
-            break;
-        }
-    }
-    budget::check_built(joined.len())?;
-    Ok(CowVal::owned(CelString::from(joined)))
-}
-
 fn range<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let Some(end) = args.first().and_then(|end| end.downcast_ref::<CelInt>()) else {
         return Err(wrong_types("lists.range", &args));
     };
     let end = *end.inner();
     if end > MAX_RANGE {
-        return Err(ExecutionError::function_error(
-            budget::LIMIT,
-            format!("lists.range makes at most {MAX_RANGE} elements"),
-        ));
+        return Err(super::limit(&format!("lists.range makes at most {MAX_RANGE} elements")));
     }
-    budget::charge(1 + usize::try_from(end).unwrap_or(0) / 8)?;
+    budget::build(usize::try_from(end).unwrap_or(0).saturating_mul(size::NODE))?;
     let all: Vec<Box<dyn Val>> = (0..end).map(|i| Box::new(CelInt::from(i)) as Box<dyn Val>).collect();
     Ok(CowVal::owned(CelList::from(all)))
 }

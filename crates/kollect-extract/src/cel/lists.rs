@@ -5,12 +5,16 @@
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
 use super::functions::{Answer, Args, truth, wrong_types};
-use super::{budget, size, view};
-use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, DYN_TYPE, Kind, LIST_TYPE};
+use super::{size, view};
+use crate::budget;
+use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, Kind, LIST_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use std::cmp::Ordering;
 use std::collections::HashMap;
+
+/// Deeper lists stay as they are; JSON from outside is at most 128 deep.
+const MAX_FLATTENED: usize = 128;
 
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
@@ -18,8 +22,6 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_member_overload("sum", "sum1", LIST_TYPE, vec![], sum)?;
     env.add_member_overload("min", "min1", LIST_TYPE, vec![], |args| extreme(args, "min", Ordering::Less))?;
     env.add_member_overload("max", "max1", LIST_TYPE, vec![], |args| extreme(args, "max", Ordering::Greater))?;
-    env.add_member_overload("indexOf", "indexOf of list", LIST_TYPE, vec![DYN_TYPE], |args| index(args, false))?;
-    env.add_member_overload("lastIndexOf", "lastIndexOf of list", LIST_TYPE, vec![DYN_TYPE], |args| index(args, true))?;
     let pair = || vec![LIST_TYPE, LIST_TYPE];
     env.add_overload("sets.contains", "sets.contains", pair(), |args| {
         let [all, part] = args.as_slice() else { return Err(wrong_types("sets.contains", &args)) };
@@ -56,12 +58,12 @@ fn holds_all(list: &dyn Val, part: &dyn Val) -> Result<bool, ExecutionError> {
     any(part, |item| holds(list, item).map(|found| !found)).map(|missing| !missing)
 }
 
-fn order(a: &dyn Val, b: &dyn Val, function: &str) -> Result<Ordering, ExecutionError> {
+pub(super) fn order(a: &dyn Val, b: &dyn Val, function: &str) -> Result<Ordering, ExecutionError> {
     let wrong = || {
         let types = vec![a.get_type().name().to_owned(), b.get_type().name().to_owned()];
         ExecutionError::no_such_overload(function, types)
     };
-    budget::charge_bytes(size::length(a).min(size::length(b)))?;
+    budget::charge_bytes(size::text_bytes(a).min(size::text_bytes(b)))?;
     a.as_comparer().ok_or_else(wrong)?.compare(b).map_err(|_| wrong())
 }
 
@@ -117,7 +119,7 @@ fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> 
 }
 
 /// Where a list has a value; -1 when it has not.
-fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
+pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
     let [all, wanted] = args.as_slice() else { return Err(wrong_types("indexOf", &args)) };
     let (mut found, mut at) = (-1, 0);
     any(&**all, |item| {
@@ -128,6 +130,57 @@ fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
         Ok(found >= 0 && !last)
     })?;
     Ok(CowVal::owned(CelInt::from(found)))
+}
+
+/// The elements of a list, those of lists in it in their place, as deep as the second argument says.
+pub(super) fn flatten<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let depth = match args.get(1).map(|depth| depth.downcast_ref::<CelInt>()) {
+        None => 1,
+        Some(Some(depth)) => usize::try_from(*depth.inner())
+            .map_err(|_| ExecutionError::function_error("flatten", "the depth is negative"))?,
+        Some(None) => return Err(wrong_types("flatten", &args)),
+    };
+    let list = args.first().filter(|list| list.get_type().kind() == Kind::List);
+    let mut flat = Vec::new();
+    flatten_into(&**list.ok_or_else(|| wrong_types("flatten", &args))?, depth.min(MAX_FLATTENED) + 1, &mut flat)?;
+    Ok(CowVal::owned(CelList::from(flat)))
+}
+
+fn flatten_into<'v>(
+    value: &(dyn Val + 'v),
+    depth: usize,
+    flat: &mut Vec<Box<dyn Val + 'v>>,
+) -> Result<(), ExecutionError> {
+    match value.as_iterable().filter(|_| depth > 0 && value.get_type().kind() == Kind::List) {
+        Some(items) => {
+            budget::charge(1)?;
+            let mut items = items.iter();
+            while let Some(item) = items.next() {
+                flatten_into(item, depth - 1, flat)?;
+            }
+        }
+        None => {
+            budget::build(size::copied(value))?;
+            flat.push(value.clone_as_boxed());
+        }
+    }
+    Ok(())
+}
+
+/// The first of each set of equal elements, in order.
+pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let list = args.first().filter(|list| list.get_type().kind() == Kind::List);
+    let items = list.and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("distinct", &args))?;
+    let mut items = items.iter();
+    let mut unique: Vec<&(dyn Val + 'v)> = Vec::new();
+    while let Some(item) = items.next() {
+        budget::charge(1)?;
+        if !unique.iter().any(|seen| view::equal(item, *seen)) {
+            budget::build(size::copied(item))?;
+            unique.push(item);
+        }
+    }
+    Ok(CowVal::owned(CelList::from(unique.into_iter().map(Val::clone_as_boxed).collect::<Vec<_>>())))
 }
 
 /// A list as it is, and of a map its keys in order.
@@ -148,7 +201,7 @@ pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let mut items = items.iter();
     let mut at = 0;
     while let Some(item) = items.next() {
-        budget::charge(1)?;
+        budget::build(size::NODE + size::text_bytes(item))?;
         all.push(if is_map { item.clone_as_boxed() } else { Box::new(CelInt::from(at)) });
         at += 1;
     }
@@ -203,7 +256,9 @@ fn enter<'v>(
 /// The map that a list of pairs makes.
 pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     let wrong = || wrong_types("transformMap", &args);
-    let pairs = args.first().and_then(|pairs| pairs.as_iterable()).ok_or_else(wrong)?;
+    let pairs = args.first().ok_or_else(wrong)?;
+    budget::build(size::copied(&**pairs))?;
+    let pairs = pairs.as_iterable().ok_or_else(wrong)?;
     let mut pairs = pairs.iter();
     let mut all = Entries::new();
     while let Some(pair) = pairs.next() {
@@ -229,7 +284,9 @@ pub(super) fn merged<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
         let (keys, values) = map.as_iterable().zip(map.as_indexer()).ok_or_else(wrong)?;
         let mut keys = keys.iter();
         while let Some(key) = keys.next() {
-            enter(&mut all, key, values.get(key)?.clone_as_boxed(), "transformMapEntry")?;
+            let value = values.get(key)?;
+            budget::build(size::NODE + size::text_bytes(key) + size::copied(&*value))?;
+            enter(&mut all, key, value.clone_as_boxed(), "transformMapEntry")?;
         }
     }
     Ok(CowVal::owned(CelMap::from(all)))

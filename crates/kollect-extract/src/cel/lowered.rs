@@ -3,6 +3,7 @@
 //!
 //! Separate from `lower`, which decides what qualifies. A test compares both ways on many objects.
 
+use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use serde_json::Value;
 
@@ -61,7 +62,10 @@ impl Lowered {
                 let size = match operand.evaluate(object)? {
                     Out::Ref(Value::Array(items)) => items.len(),
                     Out::Ref(Value::Object(map)) => map.len(),
-                    Out::Ref(Value::String(text)) => text.chars().count(),
+                    Out::Ref(Value::String(text)) => {
+                        budget::charge_bytes(text.len())?;
+                        text.chars().count()
+                    }
                     Out::List(items) => items.len(),
                     _ => return Err(wrong_type()),
                 };
@@ -69,6 +73,7 @@ impl Lowered {
             }
             Self::Map(list, keys) => match list.evaluate(object)? {
                 Out::Ref(Value::Array(items)) => {
+                    budget::charge(items.len().saturating_mul(1 + keys.len()))?;
                     Out::List(items.iter().map(|item| select(item, keys)).collect::<Result<_, _>>()?)
                 }
                 // A loop over a map is over its keys, which are strings and have no fields.
@@ -100,6 +105,7 @@ fn decided_by(deciding: bool, sides: &[Lowered; 2], object: &Value) -> Result<bo
     match sides[0].test(object) {
         Ok(left) if left == deciding => Ok(deciding),
         Ok(_) => sides[1].test(object),
+        Err(error) if error.class == ErrorClass::Limit => Err(error),
         Err(error) => {
             if sides[1].test(object)? == deciding {
                 Ok(deciding)
@@ -131,14 +137,16 @@ fn missing(name: &str) -> EvalError {
 
 fn equal_sides(sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> {
     let (left, right) = (sides[0].evaluate(object)?, sides[1].evaluate(object)?);
-    Ok(match (&left, &right) {
+    let same = match (&left, &right) {
         (Out::List(a), Out::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
         (Out::List(a), other) | (other, Out::List(a)) => match single(other) {
             Some(Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
             _ => false,
         },
         _ => single(&left).zip(single(&right)).is_some_and(|(a, b)| equal(a, b, 0)),
-    })
+    };
+    budget::check()?;
+    Ok(same)
 }
 
 fn single<'o>(out: &'o Out<'_>) -> Option<&'o Value> {
@@ -151,6 +159,11 @@ fn single<'o>(out: &'o Out<'_>) -> Option<&'o Value> {
 
 /// CEL equality: numbers by value, everything else by type and content.
 fn equal(a: &Value, b: &Value, depth: usize) -> bool {
+    let bytes = if let (Value::String(a), Value::String(b)) = (a, b) { a.len().min(b.len()) } else { 0 };
+    // Once nothing is left, the evaluation fails, whatever this says.
+    if budget::charge_bytes(bytes).is_err() {
+        return false;
+    }
     match (a, b) {
         _ if depth > MAX_COMPARED_DEPTH => false,
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {

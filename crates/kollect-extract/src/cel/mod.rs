@@ -6,7 +6,6 @@
 //! text → `limits` → parse → `expand` macros → `check` names → `lower` what needs no interpreter → `rewrite` the rest.
 
 mod ast;
-mod budget;
 mod check;
 mod convert;
 mod env;
@@ -21,10 +20,12 @@ mod reach;
 mod regexes;
 mod rewrite;
 mod size;
+mod strings;
 mod view;
 
 pub(crate) use lowered::Out;
 
+use crate::budget::{self, Exceeded};
 use crate::error::{ErrorClass, EvalError, PathError};
 use crate::mask::FieldMask;
 use cel::parser::PrattParser;
@@ -37,6 +38,8 @@ use serde_json::Value;
 pub(crate) struct Program {
     plan: Plan,
     mask: FieldMask,
+    /// Nodes of the expression: what one evaluation costs, loops aside.
+    nodes: usize,
 }
 
 #[derive(Debug)]
@@ -52,11 +55,12 @@ impl Program {
         let expr = parse(source)?;
         let mut mask = FieldMask::nothing();
         reach::reach(&expr, &mut mask);
+        let nodes = ast::count(&expr);
         let plan = match lower::lower(&expr) {
             Some(lowered) => Plan::Lowered(lowered),
             None => Plan::Interpreted(Box::new(rewrite::rewrite(expr))),
         };
-        Ok(Self { plan, mask })
+        Ok(Self { plan, mask, nodes })
     }
 
     /// What the expression can read.
@@ -65,6 +69,7 @@ impl Program {
     }
 
     pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Out<'a>, EvalError> {
+        budget::charge(self.nodes)?;
         match &self.plan {
             Plan::Lowered(lowered) => lowered.evaluate(object),
             Plan::Interpreted(expr) => interpret(expr, object).map(Out::Made),
@@ -92,12 +97,29 @@ fn syntax_error(source: &str, errors: &cel::ParseErrors) -> PathError {
 
 fn interpret(expr: &IdedExpr, object: &Value) -> Result<Value, EvalError> {
     let root = env::root().ok_or_else(|| EvalError::limit("the CEL environment could not be built"))?;
-    budget::reset();
+    budget::start_building();
     let resolver = view::ObjectVariable::new(object);
     let mut scope = root.new_inner_scope();
     scope.set_variable_resolver(&resolver);
-    let result = cel::Value::resolve_val(expr, &scope).map_err(|error| describe(&error))?;
+    let result = cel::Value::resolve_val(expr, &scope);
+    // An operand that decides hides the error of the other one.
+    budget::check()?;
+    let result = result.map_err(|error| describe(&error))?;
     convert::to_json(&*result)
+}
+
+/// Marks limits among the errors of functions.
+const LIMIT: &str = "@limit";
+
+impl From<Exceeded> for ExecutionError {
+    fn from(exceeded: Exceeded) -> Self {
+        limit(&exceeded.to_string())
+    }
+}
+
+/// An error that says which limit was met.
+fn limit(message: &str) -> ExecutionError {
+    ExecutionError::function_error(LIMIT, message)
 }
 
 /// The error without its values.
@@ -108,7 +130,7 @@ fn describe(error: &ExecutionError) -> EvalError {
             EvalError::new(C::MissingKey, "a key is missing; test it with has() or read it with .?key.orValue(…)")
         }
         ExecutionError::IndexOutOfBounds(_) => EvalError::new(C::OutOfRange, "an index is outside of its list"),
-        ExecutionError::FunctionError { function, message } if function == budget::LIMIT => {
+        ExecutionError::FunctionError { function, message } if function == LIMIT => {
             EvalError::new(C::Limit, message.clone())
         }
         ExecutionError::FunctionError { function, .. } => {

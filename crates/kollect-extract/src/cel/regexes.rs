@@ -1,27 +1,43 @@
 //! Regular expressions: `matches`, `find` and `findAll`.
 //!
-//! Separate because patterns are bounded in length, size and nesting here, and compiled once for many objects.
+//! In the worst case the engine visits every state of a program for every byte, and starts again after every match, so
+//! a search spends bytes × size of the program. Programs are compiled once for many objects.
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::budget;
 use super::functions::{Answer, Args, text, truth, wrong_types};
+use super::{limit, size};
+use crate::budget;
 use cel::common::types::{CelInt, CelList, CelString, DYN_TYPE, STRING_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Longest regular expression, in bytes.
 const MAX_PATTERN: usize = 1024;
 /// Compiled regular expressions kept per thread.
-const KEPT: usize = 64;
-/// Largest compiled regular expression, in bytes.
-const MAX_SIZE: usize = 256 * 1024;
+const KEPT: usize = 32;
+/// Sizes of compiled programs, in bytes. A pattern counts as the smallest that it fits in.
+const SIZES: [usize; 6] = [512, 1024, 2048, 4096, 8192, 16_384];
+/// Largest automaton that is made of a program while it searches, in bytes.
+const MAX_AUTOMATON: usize = 64 * 1024;
+/// Bytes of subject × bytes of program that cost as much as one step.
+const WORK_PER_STEP: usize = 2048;
+/// What compiling costs.
+const COMPILE: usize = 5000;
+
+/// A compiled pattern.
+struct Program {
+    pattern: Box<str>,
+    regex: Regex,
+    size: usize,
+}
 
 thread_local! {
     /// Patterns are nearly always written in the expression, so a few of them serve every object.
-    static REGEXES: RefCell<Vec<(Box<str>, Regex)>> = const { RefCell::new(Vec::new()) };
+    static PROGRAMS: RefCell<Vec<Rc<Program>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Declares the functions that have names of their own.
@@ -31,49 +47,129 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_member_overload("findAll", "findAll3", STRING_TYPE, vec![DYN_TYPE, DYN_TYPE], find_all)
 }
 
-/// Runs `work` with the compiled pattern and the text of a call, and charges for both.
-fn with_regex<T>(
-    args: &Args<'_, '_>,
-    function: &str,
-    work: impl FnOnce(&Regex, &str) -> Result<T, ExecutionError>,
-) -> Result<T, ExecutionError> {
-    let (Some(subject), Some(pattern)) = (args.first().and_then(text), args.get(1).and_then(text)) else {
-        return Err(wrong_types(function, args));
-    };
-    if pattern.len() > MAX_PATTERN {
-        return Err(budget::limit("a regular expression is too long"));
+impl Program {
+    /// The program and the text of a call.
+    fn of<'x>(args: &'x Args<'_, '_>, function: &str) -> Result<(Rc<Self>, &'x str), ExecutionError> {
+        let (Some(subject), Some(pattern)) = (args.first().and_then(text), args.get(1).and_then(text)) else {
+            return Err(wrong_types(function, args));
+        };
+        if pattern.len() > MAX_PATTERN {
+            return Err(limit(&format!("a regular expression is longer than {MAX_PATTERN} bytes")));
+        }
+        budget::charge_bytes(pattern.len())?;
+        PROGRAMS.with_borrow_mut(|kept| {
+            if let Some(known) = kept.iter().find(|known| *known.pattern == *pattern) {
+                return Ok((known.clone(), subject));
+            }
+            let program = Rc::new(Self::compile(pattern, function)?);
+            if kept.len() == KEPT {
+                kept.remove(0);
+            }
+            kept.push(program.clone());
+            Ok((program, subject))
+        })
     }
-    budget::charge_bytes(subject.len().saturating_mul(4))?;
-    REGEXES.with_borrow_mut(|kept| {
-        if let Some(place) = kept.iter().position(|(text, _)| **text == *pattern) {
-            return work(&kept[place].1, subject);
+
+    fn compile(pattern: &str, function: &str) -> Result<Self, ExecutionError> {
+        let translated = as_re2(pattern);
+        for size in SIZES {
+            budget::charge(COMPILE)?;
+            let mut builder = RegexBuilder::new(&translated);
+            match builder.size_limit(size).dfa_size_limit(MAX_AUTOMATON).nest_limit(50).build() {
+                Ok(regex) => return Ok(Self { pattern: pattern.into(), regex, size }),
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(_) => return Err(ExecutionError::function_error(function, "not a regular expression")),
+            }
         }
-        budget::charge(2000)?;
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(MAX_SIZE)
-            .dfa_size_limit(MAX_SIZE)
-            .nest_limit(50)
-            .build()
-            .map_err(|_| ExecutionError::function_error(function, "not a regular expression, or too large"))?;
-        let result = work(&regex, subject);
-        if kept.len() == KEPT {
-            kept.remove(0);
+        let largest = SIZES[SIZES.len() - 1];
+        Err(limit(&format!("a regular expression is larger than {largest} bytes when compiled; repeat less in it")))
+    }
+
+    /// Spends what one search costs at most.
+    fn charge(&self, bytes: usize) -> Result<(), budget::Exceeded> {
+        budget::charge(1 + bytes.saturating_mul(self.size) / WORK_PER_STEP)
+    }
+}
+
+/// The pattern with `\d`, `\s`, `\w` and `\b` as CEL's regular expressions have them: of ASCII.
+fn as_re2(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut chars = pattern.chars();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('Q') => {
+                    let (quoted, rest) = chars.as_str().split_once("\\E").unwrap_or((chars.as_str(), ""));
+                    out.push_str(&regex::escape(quoted));
+                    chars = rest.chars();
+                }
+                Some(class @ ('d' | 'D' | 's' | 'S' | 'w' | 'W')) => out.push_str(ascii_class(class, in_class)),
+                Some(edge @ ('b' | 'B')) if !in_class => out.extend(["(?-u:\\", edge.encode_utf8(&mut [0; 4]), ")"]),
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            },
+            '[' if in_class => {
+                // A nested class is a literal bracket there, unless it is a named one.
+                if chars.as_str().starts_with(':') {
+                    let (name, rest) = chars.as_str().split_once(":]").unwrap_or((chars.as_str(), ""));
+                    out.extend(["[", name, ":]"]);
+                    chars = rest.chars();
+                } else {
+                    out.push_str("\\[");
+                }
+            }
+            '[' => {
+                in_class = true;
+                out.push('[');
+                let rest = chars.as_str();
+                let negated = rest.starts_with('^');
+                if negated {
+                    out.push('^');
+                }
+                if rest[usize::from(negated)..].starts_with(']') {
+                    out.push_str("\\]");
+                    chars = rest[usize::from(negated) + 1..].chars();
+                } else if negated {
+                    chars = rest[1..].chars();
+                }
+            }
+            ']' => {
+                in_class = false;
+                out.push(']');
+            }
+            // Operators of sets, which RE2 does not have.
+            '&' | '~' if in_class => out.extend(['\\', c]),
+            _ => out.push(c),
         }
-        kept.push((pattern.into(), regex));
-        result
-    })
+    }
+    out
+}
+
+fn ascii_class(class: char, in_class: bool) -> &'static str {
+    match (class, in_class) {
+        ('d', _) => "[0-9]",
+        ('s', _) => r"[\t\n\f\r ]",
+        ('w', _) => "[0-9A-Za-z_]",
+        ('D', _) => "[^0-9]",
+        ('S', _) => r"[^\t\n\f\r ]",
+        _ => "[^0-9A-Za-z_]",
+    }
 }
 
 pub(super) fn matches<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
-    with_regex(&args, "matches", |regex, subject| Ok(truth(regex.is_match(subject))))
+    let (program, subject) = Program::of(&args, "matches")?;
+    program.charge(subject.len())?;
+    Ok(truth(program.regex.is_match(subject)))
 }
 
 /// The first match, or an empty text.
 fn find<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
-    with_regex(&args, "find", |regex, subject| {
-        let found = regex.find(subject).map_or("", |found| found.as_str());
-        Ok(CowVal::owned(CelString::from(found.to_owned())))
-    })
+    let (program, subject) = Program::of(&args, "find")?;
+    program.charge(subject.len())?;
+    let found = program.regex.find(subject).map_or("", |found| found.as_str());
+    budget::build(found.len())?;
+    Ok(CowVal::owned(CelString::from(found.to_owned())))
 }
 
 /// All matches, or as many as the third argument says when it is not negative.
@@ -83,12 +179,39 @@ fn find_all<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
         Some(Some(most)) => usize::try_from(*most.inner()).unwrap_or(usize::MAX),
         Some(None) => return Err(wrong_types("findAll", &args)),
     };
-    with_regex(&args, "findAll", |regex, subject| {
-        let mut all: Vec<Box<dyn Val + 'v>> = Vec::new();
-        for found in regex.find_iter(subject).take(most) {
-            budget::charge(1)?;
-            all.push(Box::new(CelString::from(found.as_str().to_owned())));
+    let (program, subject) = Program::of(&args, "findAll")?;
+    let mut all: Vec<Box<dyn Val + 'v>> = Vec::new();
+    program.charge(subject.len())?;
+    for found in program.regex.find_iter(subject).take(most) {
+        budget::build(size::NODE + found.len())?;
+        all.push(Box::new(CelString::from(found.as_str().to_owned())));
+        // The next search may read up to the end before it knows where its match ends.
+        program.charge(subject.len() - found.end())?;
+    }
+    Ok(CowVal::owned(CelList::from(all)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_of_ascii_as_in_re2() {
+        let cases = [
+            (r"\w+", "[0-9A-Za-z_]+"),
+            (r"[\w.-]+@\d", "[[0-9A-Za-z_].-]+@[0-9]"),
+            (r"[^\s,]", r"[^[\t\n\f\r ],]"),
+            (r"\\w\.", r"\\w\."),
+            (r"[[:alpha:][x]", r"[[:alpha:]\[x]"),
+            (r"[]a]", r"[\]a]"),
+            (r"[^]a]", r"[^\]a]"),
+            (r"\bx\B", r"(?-u:\b)x(?-u:\B)"),
+            (r"\Qa.b\E+", r"a\.b+"),
+            (r"[a&&b~~]", r"[a\&\&b\~\~]"),
+        ];
+        for (pattern, translated) in cases {
+            assert_eq!(as_re2(pattern), translated, "{pattern}");
+            assert!(Regex::new(translated).is_ok(), "{translated}");
         }
-        Ok(CowVal::owned(CelList::from(all)))
-    })
+    }
 }

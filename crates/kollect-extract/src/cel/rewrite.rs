@@ -5,9 +5,12 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr};
 
 pub(super) const TICK: &str = "@tick";
+pub(super) const TICK_APPEND: &str = "@tick_append";
 pub(super) const CHARGE: &str = "@charge";
-pub(super) const CHARGE_SQUARE: &str = "@charge_square";
-pub(super) const CHARGE_DEEP: &str = "@charge_deep";
+pub(super) const CHARGE_COPY: &str = "@charge_copy";
+pub(super) const CHARGE_JOINED: &str = "@charge_joined";
+pub(super) const CHARGE_SORT: &str = "@charge_sort";
+pub(super) const CHARGE_WRITTEN: &str = "@charge_written";
 /// Keys of a map, indexes of a list.
 pub(super) const KEYS: &str = "@keys";
 /// What a loop walks, charged as a copy: a list as it is, of a map its keys in order. Maps that an expression built have none, and a row
@@ -23,11 +26,23 @@ const REPLACED: &[(&str, &str)] = &[
     ("_+_", "@add"),
     ("_==_", "@equal"),
     ("_!=_", "@not_equal"),
+    ("_<_", "@less"),
+    ("_<=_", "@less_equal"),
+    ("_>_", "@greater"),
+    ("_>=_", "@greater_equal"),
     ("@in", "@contained"),
     ("matches", "@matches"),
     ("replace", "@replace"),
     ("join", "@join"),
+    ("split", "@split"),
+    ("indexOf", "@index_of"),
+    ("lastIndexOf", "@last_index_of"),
+    ("flatten", "@flatten"),
+    ("distinct", "@distinct"),
 ];
+/// Functions whose result is as long as their target.
+const COPYING: &[&str] =
+    &["bytes", "charAt", "lowerAscii", "reverse", "slice", "string", "substring", "trim", "upperAscii"];
 
 /// The name by which a user knows a function.
 pub(super) fn user_name(name: &str) -> &str {
@@ -41,6 +56,11 @@ pub(super) fn rewrite(mut expr: IdedExpr) -> IdedExpr {
 }
 
 fn visit(expr: &mut IdedExpr) {
+    // What one step of a loop costs, its own loops aside.
+    let nodes = match &expr.expr {
+        Expr::Comprehension(c) => ast::count(&c.loop_cond) + ast::count(&c.loop_step),
+        _ => 0,
+    };
     match &mut expr.expr {
         Expr::Comprehension(c) if appends(&c.loop_step, &c.accu_var) => {
             visit(&mut c.iter_range);
@@ -53,17 +73,20 @@ fn visit(expr: &mut IdedExpr) {
             wrap(WALKED, &mut c.iter_range);
             if appends(&c.loop_step, &c.accu_var) {
                 let step = std::mem::take(&mut c.loop_step);
-                c.loop_step = counted_append(step, &c.accu_var);
+                c.loop_step = counted_append(step, &c.accu_var, nodes);
             } else {
                 let condition = std::mem::take(&mut c.loop_cond);
-                c.loop_cond = counted(condition);
+                c.loop_cond = counted(TICK, condition, nodes);
+                charge_variable(&mut c.accu_init);
+                charge_variable(&mut c.result);
             }
         }
-        Expr::List(list) => list.elements.iter_mut().for_each(charge_copy),
+        Expr::List(list) => list.elements.iter_mut().for_each(charge_part),
         Expr::Map(map) => {
             for entry in &mut map.entries {
                 if let EntryExpr::MapEntry(entry) = &mut entry.expr {
-                    charge_copy(&mut entry.value);
+                    charge_part(&mut entry.key);
+                    charge_part(&mut entry.value);
                 }
             }
         }
@@ -72,9 +95,31 @@ fn visit(expr: &mut IdedExpr) {
     }
 }
 
-/// Elements of lists and maps, and the items of loops, are copied with everything that an expression built in them.
-fn charge_copy(expr: &mut IdedExpr) {
-    wrap(CHARGE_DEEP, expr);
+/// Elements of lists and maps are copied with everything that an expression built in them. Literals take memory, too.
+fn charge_part(expr: &mut IdedExpr) {
+    let operand = std::mem::take(expr);
+    *expr = ast::call(CHARGE_COPY, vec![operand]);
+}
+
+/// A loop copies what a variable or a part of one holds; what was just made, it takes.
+fn charge_variable(expr: &mut IdedExpr) {
+    match &mut expr.expr {
+        Expr::Ident(_) | Expr::Select(_) => wrap(CHARGE, expr),
+        Expr::Call(call) if is_selection(&call.func_name) => wrap(CHARGE, expr),
+        Expr::Call(call) if call.func_name == "_?_:_" && call.target.is_none() => {
+            call.args.iter_mut().skip(1).for_each(charge_variable);
+        }
+        _ => {}
+    }
+}
+
+fn is_selection(name: &str) -> bool {
+    matches!(name, "_[_]" | "_[?_]" | "_?._")
+}
+
+/// Operators whose operands are of a fixed size.
+fn is_scalar(name: &str) -> bool {
+    matches!(name, "_?_:_" | "_&&_" | "_||_" | "!_" | "-_" | "_-_" | "_*_" | "_/_" | "_%_" | "@not_strictly_false")
 }
 
 fn wrap(function: &str, expr: &mut IdedExpr) {
@@ -84,22 +129,23 @@ fn wrap(function: &str, expr: &mut IdedExpr) {
     }
 }
 
-/// `condition`, and a step is taken.
-fn counted(condition: IdedExpr) -> IdedExpr {
-    ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), condition, ast::truth(false)])
+/// `condition`, and steps for `nodes` are spent.
+fn counted(tick: &str, condition: IdedExpr, nodes: usize) -> IdedExpr {
+    ast::call("_?_:_", vec![ast::call(tick, vec![ast::number(nodes)]), condition, ast::truth(false)])
 }
 
 /// The interpreter appends in place only while the loop has this shape and a literal condition: count in the step.
-fn counted_append(step: IdedExpr, accu: &str) -> IdedExpr {
+fn counted_append(step: IdedExpr, accu: &str, nodes: usize) -> IdedExpr {
     match step.expr {
         Expr::Call(mut call) if call.func_name == "_?_:_" => {
             let guard = std::mem::take(&mut call.args[0]);
-            call.args[0] = counted(guard);
+            call.args[0] = counted(TICK_APPEND, guard, nodes);
             IdedExpr { id: step.id, expr: Expr::Call(call) }
         }
         expr => {
             let step = IdedExpr { id: step.id, expr };
-            ast::call("_?_:_", vec![ast::call(TICK, Vec::new()), step, ast::ident(accu)])
+            let tick = ast::call(TICK_APPEND, vec![ast::number(nodes)]);
+            ast::call("_?_:_", vec![tick, step, ast::ident(accu)])
         }
     }
 }
@@ -124,7 +170,7 @@ fn visit_append(step: &mut IdedExpr) {
         visit(&mut call.args[0]);
         visit_append(&mut call.args[1]);
     } else {
-        ast::children_mut(&mut call.args[1], visit);
+        visit(&mut call.args[1]);
     }
 }
 
@@ -142,18 +188,29 @@ fn bounded(call: &mut CallExpr) {
         }
         return;
     }
-    // Everything else that copies is linear in its operands (`distinct` compares all pairs), so they are charged.
-    let charge = if call.func_name == "distinct" { CHARGE_SQUARE } else { CHARGE };
-    match &mut call.target {
-        Some(target) if !is_namespace(target) => {
-            let operand = std::mem::take(&mut **target);
-            **target = ast::call(charge, vec![operand]);
-        }
-        None if matches!(call.func_name.as_str(), "string" | "bytes" | "size") => {
-            call.args = std::mem::take(&mut call.args).into_iter().map(|arg| ast::call(charge, vec![arg])).collect();
-        }
-        _ => {}
+    let name = call.func_name.as_str();
+    // Selecting moves out of what was built; looking a key up is paid for by the map.
+    if is_scalar(name) || is_selection(name) || is_ours(name) {
+        return;
     }
+    let namespace = call.target.as_deref().is_some_and(is_namespace);
+    // Everything else is linear in its operands, once they are paid for.
+    let (of_target, of_args) = match name {
+        "format" => (CHARGE_JOINED, CHARGE_WRITTEN),
+        "sort" | "@sortByAssociatedKeys" => (CHARGE_SORT, CHARGE_SORT),
+        _ if COPYING.contains(&name) || namespace => (CHARGE_JOINED, CHARGE_JOINED),
+        _ => (CHARGE, CHARGE),
+    };
+    if let Some(target) = call.target.as_deref_mut().filter(|_| !namespace) {
+        wrap(of_target, target);
+    }
+    call.args.iter_mut().for_each(|arg| wrap(of_args, arg));
+}
+
+/// Functions that spend for their operands themselves.
+fn is_ours(name: &str) -> bool {
+    [TICK, TICK_APPEND, CHARGE, CHARGE_COPY, CHARGE_JOINED, CHARGE_SORT, CHARGE_WRITTEN, KEYS, WALKED, ENTRIES, MERGED]
+        .contains(&name)
 }
 
 fn is_namespace(target: &IdedExpr) -> bool {

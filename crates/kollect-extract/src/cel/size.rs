@@ -1,54 +1,112 @@
-//! How large values are, before they are copied or joined.
-//!
-//! Separate from the functions that ask, because the rules for charging are here.
+//! How large values are, before they are copied, searched or joined.
 
-use super::budget;
-use cel::ExecutionError;
-use cel::common::types::{CelBytes, CelList, CelMap, CelString};
+use crate::budget::MAX_BUILT;
+use cel::common::types::{CelBytes, CelList, CelMap, CelMapKey, CelOptional, CelString};
 use cel::common::value::Val;
 
-/// Most parts of a value that an expression builds.
-const MAX_BUILT_NODES: usize = 32_768;
-/// Depth of a value that an expression builds.
-const MAX_BUILT_DEPTH: usize = 100;
+/// Bytes of a value beside its text.
+pub(super) const NODE: usize = 48;
+/// Deepest value that is measured; the interpreter recurses when it copies or drops one.
+const MAX_DEPTH: usize = 100;
+/// More than can be paid for.
+const TOO_MUCH: usize = MAX_BUILT + 1;
 
-/// Bytes of a string, elements of a list or map.
-pub(super) fn length(value: &dyn Val) -> usize {
-    if let Some(text) = value.downcast_ref::<CelString>() {
-        text.inner().len()
-    } else if let Some(bytes) = value.downcast_ref::<CelBytes>() {
-        bytes.inner().len()
-    } else {
-        // An element costs more than a byte.
-        value
-            .as_sizer()
-            .and_then(|sizer| usize::try_from(*sizer.size().inner()).ok())
-            .map_or(0, |n| n.saturating_mul(16))
-    }
+/// Bytes that a copy of the value takes: what an expression built is copied, lists and maps of the object are not.
+pub(super) fn copied(value: &dyn Val) -> usize {
+    copied_at(value, 0)
 }
 
-/// What a copy of the value costs: parts that an expression built are copied, parts of the object are not.
-pub(super) fn copied(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
-    if depth > MAX_BUILT_DEPTH {
-        return Err(budget::limit("a list or map is nested too deeply"));
+fn copied_at(value: &dyn Val, depth: usize) -> usize {
+    if depth > MAX_DEPTH {
+        return TOO_MUCH;
     }
-    let mut size = 1;
+    let mut size = NODE;
     if let Some(list) = value.downcast_ref::<CelList>() {
         for item in list.inner() {
-            size += copied(&**item, depth + 1)?;
-            if size > MAX_BUILT_NODES {
-                break;
+            size += copied_at(&**item, depth + 1);
+            if size > MAX_BUILT {
+                return TOO_MUCH;
             }
         }
     } else if let Some(map) = value.downcast_ref::<CelMap>() {
-        for item in map.inner().values() {
-            size += 1 + copied(&**item, depth + 1)?;
-            if size > MAX_BUILT_NODES {
-                break;
+        for (key, item) in map.inner() {
+            size += NODE + key_bytes(key) + copied_at(&**item, depth + 1);
+            if size > MAX_BUILT {
+                return TOO_MUCH;
             }
         }
-    } else if let Some(text) = value.downcast_ref::<CelString>() {
-        size += text.inner().len() / 64;
+    } else if let Some(optional) = value.downcast_ref::<CelOptional>() {
+        size += optional.option().map_or(0, |inner| copied_at(inner, depth + 1));
+    } else {
+        size += text_bytes(value);
     }
-    if size > MAX_BUILT_NODES { Err(budget::limit("a list or map becomes too large")) } else { Ok(size) }
+    size
+}
+
+fn key_bytes(key: &CelMapKey<'_>) -> usize {
+    match key {
+        CelMapKey::String(text) => text.inner().len(),
+        _ => 0,
+    }
+}
+
+/// Bytes of a text or of bytes.
+pub(super) fn text_bytes(value: &dyn Val) -> usize {
+    let text = value.downcast_ref::<CelString>().map(|text| text.inner().len());
+    text.or_else(|| value.downcast_ref::<CelBytes>().map(|bytes| bytes.inner().len())).unwrap_or(0)
+}
+
+/// Elements of a list or map.
+pub(super) fn elements(value: &dyn Val) -> usize {
+    value
+        .as_sizer()
+        .filter(|_| value.as_iterable().is_some())
+        .map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(0))
+}
+
+/// Bytes that a list or text takes that begins with a copy of the value.
+pub(super) fn joined(value: &dyn Val) -> usize {
+    if value.downcast_ref::<CelList>().is_some() {
+        return copied(value);
+    }
+    NODE + text_bytes(value) + elements(value).saturating_mul(NODE)
+}
+
+/// Bytes that are compared when the elements of a list are, each once.
+pub(super) fn compared(list: &dyn Val) -> usize {
+    let Some(items) = list.as_iterable() else { return 0 };
+    let (mut items, mut size) = (items.iter(), 0_usize);
+    while let Some(item) = items.next() {
+        size = size.saturating_add(NODE + text_bytes(item));
+    }
+    size
+}
+
+/// Bytes of the text that a value is written as, and more than that for numbers with many digits.
+pub(super) fn written(value: &dyn Val) -> usize {
+    written_at(value, 0)
+}
+
+fn written_at(value: &dyn Val, depth: usize) -> usize {
+    /// As `%.100f` writes the largest number.
+    const SCALAR: usize = 512;
+    if depth > MAX_DEPTH * 2 {
+        return TOO_MUCH;
+    }
+    let Some(items) = value.as_iterable() else { return SCALAR.max(text_bytes(value).saturating_mul(2)) };
+    let (mut items, mut size) = (items.iter(), NODE);
+    while let Some(item) = items.next() {
+        size = size.saturating_add(written_at(item, depth + 1));
+        if let Some(Ok(below)) = value.as_indexer().filter(|_| !is_list(value)).map(|indexer| indexer.get(item)) {
+            size = size.saturating_add(written_at(&*below, depth + 1));
+        }
+        if size > MAX_BUILT {
+            return TOO_MUCH;
+        }
+    }
+    size
+}
+
+fn is_list(value: &dyn Val) -> bool {
+    value.get_type().kind() == cel::common::types::Kind::List
 }

@@ -1,6 +1,7 @@
 //! Comparisons of filters.
 
 use super::Operator;
+use crate::budget;
 use crate::error::EvalError;
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -8,7 +9,10 @@ use std::cmp::Ordering;
 /// `left operator right`. Values of different kinds cannot be compared.
 pub(super) fn holds(operator: Operator, left: &Value, right: &Value) -> Result<bool, EvalError> {
     let ordering = match (left, right) {
-        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => {
+            budget::charge_bytes(a.len().min(b.len()))?;
+            a.cmp(b)
+        }
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => a.cmp(&b),
             _ => match a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)) {

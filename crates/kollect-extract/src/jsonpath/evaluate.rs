@@ -1,9 +1,10 @@
 //! Steps × object → matches, borrowed from the object.
 //!
-//! Missing keys match nothing. Indexes outside of a list, filters and slices of something that is no list, and
+//! Missing keys match nothing, and a null list is as no list. Indexes outside of a list, filters and slices of something that is no list, and
 //! comparisons of different types are errors. Keys are visited in sorted order.
 
 use super::{Filter, JsonPath, Slice, Step, compare};
+use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use serde_json::Value;
 
@@ -23,6 +24,7 @@ pub(crate) enum Found<'a> {
 impl JsonPath {
     /// All matches in document order.
     pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Found<'a>, EvalError> {
+        budget::charge(1 + self.steps.len())?;
         let mut current = object;
         let mut rest = self.steps.as_slice();
         while let [Step::Field(name), tail @ ..] = rest {
@@ -45,15 +47,14 @@ impl JsonPath {
 fn walk<'a>(steps: &'a [Step], mut matches: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
     for step in steps {
         matches = apply(step, matches)?;
-        if matches.len() > MAX_MATCHES {
-            return Err(EvalError::limit("the path has too many matches"));
-        }
+        check_matches(matches.len())?;
     }
     Ok(matches)
 }
 
 fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
     let mut out = Vec::new();
+    budget::charge(1 + input.len())?;
     match step {
         Step::Field(name) => {
             out.extend(input.iter().filter_map(|value| value.as_object()).filter_map(|map| map.get(&**name)));
@@ -79,15 +80,19 @@ fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, Ev
         }
         Step::Union(branches) => {
             for branch in branches {
+                budget::charge(input.len())?;
                 bounded_extend(&mut out, walk(branch, input.clone())?.into_iter())?;
             }
         }
         Step::Filter(filter) => {
             for value in input {
-                let Value::Array(items) = value else {
-                    return Err(EvalError::wrong_type("a filter was applied to something that is no list"));
+                let items = match value {
+                    Value::Array(items) => items,
+                    Value::Null => continue,
+                    _ => return Err(EvalError::wrong_type("a filter was applied to something that is no list")),
                 };
                 for item in items {
+                    check_matches(out.len())?;
                     if passes(filter, item)? {
                         out.push(item);
                     }
@@ -104,8 +109,17 @@ fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, Ev
 }
 
 fn bounded_extend<'a>(out: &mut Vec<&'a Value>, more: impl Iterator<Item = &'a Value>) -> Result<(), EvalError> {
+    let before = out.len();
     out.extend(more.take(MAX_MATCHES + 1));
-    if out.len() > MAX_MATCHES { Err(EvalError::limit("the path has too many matches")) } else { Ok(()) }
+    budget::charge(out.len() - before)?;
+    check_matches(out.len())
+}
+
+fn check_matches(matches: usize) -> Result<(), EvalError> {
+    if matches <= MAX_MATCHES {
+        return Ok(());
+    }
+    Err(EvalError::limit(format!("the path has more than {MAX_MATCHES} matches; select fewer")))
 }
 
 fn children<'a>(value: &'a Value) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
@@ -118,9 +132,11 @@ fn children<'a>(value: &'a Value) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
 
 /// The value and everything below it that has children, parents first.
 fn descend<'a>(value: &'a Value, out: &mut Vec<&'a Value>, depth: usize) -> Result<(), EvalError> {
-    if depth > MAX_DEPTH || out.len() > MAX_MATCHES {
-        return Err(EvalError::limit("the object is too deep or too large for \"..\""));
+    if depth > MAX_DEPTH {
+        return Err(EvalError::limit(format!("the object is more than {MAX_DEPTH} levels deep")));
     }
+    budget::charge(1)?;
+    check_matches(out.len())?;
     let mut children = children(value).peekable();
     if children.peek().is_some() {
         out.push(value);
@@ -160,7 +176,11 @@ fn take_slice<'a>(slice: Slice, items: &'a [Value], out: &mut Vec<&'a Value>) ->
 fn passes(filter: &Filter, item: &Value) -> Result<bool, EvalError> {
     // Filters cannot nest: the text of one ends at its first parenthesis, so this recursion is one level deep.
     let Some((operator, right)) = &filter.right else {
-        return Ok(walk(&filter.left, vec![item]).is_ok_and(|matches| !matches.is_empty()));
+        return match walk(&filter.left, vec![item]) {
+            Ok(matches) => Ok(!matches.is_empty()),
+            Err(error) if error.class == ErrorClass::Limit => Err(error),
+            Err(_) => Ok(false),
+        };
     };
     let left = walk(&filter.left, vec![item])?;
     let [left] = left.as_slice() else { return one_at_a_time(&left) };

@@ -35,20 +35,19 @@ fn outside_braces(at: usize) -> PathError {
     PathError::at(at, "text outside of braces would be exported as it is; keep one expression {…} only")
 }
 
-/// `{…}{…}`: every expression must be valid, the first one counts.
+/// `{…}`. A second expression would need a text that joins the two, which an attribute is not.
 fn parse_template(text: &str) -> Result<Vec<Step>, PathError> {
-    let mut first = None;
-    let mut at = 0;
-    while at < text.len() {
-        if text.as_bytes()[at] != b'{' {
-            return Err(outside_braces(at));
-        }
-        let mut parser = Parser { text, at: at + 1, in_braces: true, steps: Vec::new() };
-        parser.run()?;
-        at = parser.at;
-        first.get_or_insert(parser.steps);
+    let mut parser = Parser { text, at: 1, in_braces: true, steps: Vec::new() };
+    parser.run()?;
+    match text.as_bytes().get(parser.at) {
+        None => Ok(parser.steps),
+        Some(b'{') => Err(PathError::at(
+            parser.at,
+            "a path has one expression {…}; write one attribute for each, or join them with CEL, as in \
+             cel:object.metadata.namespace + \"/\" + object.metadata.name",
+        )),
+        Some(_) => Err(outside_braces(parser.at)),
     }
-    Ok(first.unwrap_or_default())
 }
 
 /// Parses text without braces; `offset` is its place in the whole path.
@@ -204,7 +203,13 @@ impl<'t> Parser<'t> {
         if parts.len() > 1 {
             let mut branches = Vec::with_capacity(parts.len());
             for part in parts {
-                branches.push(self.bracket_part(part.trim_matches(' '))?);
+                let part = part.trim_matches(' ');
+                let branch = self.bracket_part(part)?;
+                if branches.contains(&branch) {
+                    return self
+                        .error(format!("{part} stands twice between the brackets; name each index or key once"));
+                }
+                branches.push(branch);
             }
             self.steps.push(Step::Union(branches));
         } else {
@@ -248,9 +253,11 @@ fn slice(text: &str) -> Option<Slice> {
     if parts.next().is_some() || text.is_empty() {
         return None;
     }
-    let single = !text.contains(':');
-    let end = if single { start.map(|n| n.saturating_add(1)) } else { end };
-    Some(Slice { start, end, single, step })
+    if text.contains(':') {
+        // Written in one way, so that what is the same compares equal.
+        return Some(Slice { start: start.filter(|n| *n != 0), end, single: false, step: step.filter(|n| *n != 1) });
+    }
+    Some(Slice { start, end: start.map(|n| n.saturating_add(1)), single: true, step })
 }
 
 fn is_terminator(c: char) -> bool {

@@ -8,6 +8,7 @@ mod text;
 
 pub use keys::ScrubKeys;
 
+use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use kollect_model::{write_string, write_value};
 use serde_json::{Map, Value};
@@ -59,8 +60,13 @@ pub(crate) fn write(value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>, depth: u
     if depth > MAX_DEPTH {
         return Err(EvalError::limit("the value is nested too deeply"));
     }
+    budget::charge(1)?;
+    budget::check_row(out.len())?;
     match value {
-        Value::String(text) => write_text(text, out),
+        Value::String(text) => {
+            budget::check_text(text, out.len())?;
+            write_text(text, out);
+        }
         Value::Array(items) => {
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {

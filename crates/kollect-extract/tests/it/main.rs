@@ -1,6 +1,7 @@
 //! Folders of `tests/cases`: a profile, an object, and what must come out.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod hostile;
 mod secrets;
 
 use kollect_api::KollectProfile;
@@ -105,8 +106,9 @@ fn an_object_of_the_deepest_json_is_extracted_or_refused_but_never_overflows() {
 #[test]
 fn the_secrets_of_a_kind_stay_hidden_from_predicates() {
     let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "b"}});
-    let matches =
-        |expression: &str, gvk: &Gvk| kollect_extract::Predicate::compile(expression, gvk).unwrap().eval(&secret);
+    let matches = |expression: &str, gvk: &Gvk| {
+        kollect_extract::Predicate::compile(expression, gvk).unwrap().eval(&secret).unwrap()
+    };
     let (secrets, others) = (Gvk::new("", "v1", "Secret"), Gvk::new("", "v1", "ConfigMap"));
     assert!(!matches("has(object.data)", &secrets));
     assert!(matches("has(object.data)", &others));

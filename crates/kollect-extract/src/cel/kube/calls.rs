@@ -2,10 +2,11 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::super::budget;
 use super::super::functions::{Answer, Args, text, truth, wrong_types};
+use super::super::size;
 use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
 use super::{CIDR, Cidr, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
+use crate::budget;
 use cel::common::functions::Function;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type};
 use cel::common::value::{CowVal, Val};
@@ -55,7 +56,7 @@ const MEMBERS: [(&str, usize, Function); 29] = [
     ("getHostname", 1, |args| of_url(args, "getHostname", |url| string(url.hostname().to_owned()))),
     ("getPort", 1, |args| of_url(args, "getPort", |url| string(url.port().to_owned()))),
     ("getEscapedPath", 1, |args| of_url(args, "getEscapedPath", |url| string(url.path().to_owned()))),
-    ("getQuery", 1, |args| of_url(args, "getQuery", query)),
+    ("getQuery", 1, query),
     ("family", 1, |args| of_ip(args, "family", |ip| whole(if ip.is_ipv4() { 4 } else { 6 }))),
     ("isUnspecified", 1, |args| of_ip(args, "isUnspecified", |ip| truth(ip.is_unspecified()))),
     ("isLoopback", 1, |args| of_ip(args, "isLoopback", |ip| truth(ip.is_loopback()))),
@@ -113,7 +114,7 @@ fn kube<'x>(args: &'x Args<'_, '_>) -> Option<&'x Kube> {
 
 fn make<'b, 'v>(args: Args<'b, 'v>, name: &str, parse: fn(&str) -> Option<Kube>) -> Answer<'b, 'v> {
     let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
-    budget::charge_bytes(value.len())?;
+    budget::build(value.len())?;
     parse(value).map(CowVal::owned).ok_or_else(|| refused(name))
 }
 
@@ -185,16 +186,18 @@ fn of_url<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(&Url) -> CowVal<'b, 'v
     }
 }
 
-fn query<'b, 'v>(url: &Url) -> CowVal<'b, 'v> {
+fn query<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let Some(Kube::Url(url)) = kube(&args) else { return Err(wrong_types("getQuery", &args)) };
     let mut all: HashMap<String, Vec<Box<dyn Val + 'v>>> = HashMap::new();
     for (name, value) in url.query() {
+        budget::build(4 * size::NODE + name.len() + value.len())?;
         all.entry(name).or_default().push(Box::new(CelString::from(value)));
     }
     let map: HashMap<CelMapKey<'v>, Box<dyn Val + 'v>> = all
         .into_iter()
         .map(|(name, values)| (CelMapKey::from(name), Box::new(CelList::from(values)) as Box<dyn Val + 'v>))
         .collect();
-    CowVal::owned(CelMap::from(map))
+    Ok(CowVal::owned(CelMap::from(map)))
 }
 
 fn of_ip<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(IpAddr) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {

@@ -2,7 +2,8 @@
 //!
 //! Separate because neither the built-in lists and maps nor ours know the other's insides.
 
-use super::super::budget;
+use super::super::size;
+use crate::budget;
 use cel::common::traits::Sizer;
 use cel::common::types::Kind;
 use cel::common::value::Val;
@@ -16,7 +17,10 @@ pub(in crate::cel) fn equal(a: &dyn Val, b: &dyn Val) -> bool {
 }
 
 fn equal_at(a: &dyn Val, b: &dyn Val, depth: usize) -> bool {
-    budget::take(1);
+    // Once nothing is left, the evaluation fails, whatever this says.
+    if budget::charge_bytes(size::text_bytes(a).min(size::text_bytes(b))).is_err() {
+        return false;
+    }
     match (a.get_type().kind(), b.get_type().kind()) {
         _ if depth > MAX_COMPARED_DEPTH => false,
         (Kind::List, Kind::List) => {

@@ -1,7 +1,7 @@
 //! A JSON array as a CEL list.
 
-use super::super::budget;
 use super::{Node, container_accessors, equal};
+use crate::budget;
 use cel::ExecutionError;
 use cel::common::traits::{self, Adder, Container, Indexer, Iterable, Sizer, Zeroer};
 use cel::common::types::{self, CelDouble, CelInt, CelList, CelUInt, Type};
@@ -127,7 +127,7 @@ impl Iterable for JsonList<'_> {
     {
         let nodes = self.nodes.get_or_init(|| {
             // A loop that ends early has still paid for the whole list.
-            budget::take(self.items.len() / 8);
+            let _ = budget::charge(self.items.len() / 8);
             self.items.iter().map(Node::of).collect()
         });
         Box::new(Nodes(nodes.iter()))

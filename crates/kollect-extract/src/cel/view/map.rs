@@ -1,7 +1,8 @@
 //! A JSON object as a CEL map.
 
-use super::super::budget;
+use super::super::size;
 use super::{Node, container_accessors, equal};
+use crate::budget;
 use cel::ExecutionError;
 use cel::common::traits::{self, Container, Indexer, Iterable, Sizer, Zeroer};
 use cel::common::types::{self, CelInt, CelString, Type};
@@ -53,7 +54,7 @@ impl Zeroer for JsonMap<'_> {
 
 impl Container for JsonMap<'_> {
     fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(key.downcast_ref::<CelString>().is_some_and(|key| self.map.contains_key(key.inner())))
+        Ok(self.at(key).is_ok())
     }
 }
 
@@ -63,6 +64,8 @@ impl<'a> JsonMap<'a> {
     }
 
     fn at(&self, key: &dyn Val) -> Result<Node<'a>, ExecutionError> {
+        // A long key is compared with several others.
+        budget::charge(1 + size::text_bytes(key) / 8)?;
         key.downcast_ref::<CelString>()
             .and_then(|key| self.map.get(key.inner()))
             .map(Node::of)
@@ -91,7 +94,7 @@ impl Iterable for JsonMap<'_> {
         Self: 'v,
     {
         let keys = self.keys.get_or_init(|| {
-            budget::take(self.map.len() / 8);
+            let _ = budget::charge(self.map.len() / 8);
             self.map.keys().map(|key| CelString::from(key.as_str())).collect()
         });
         Box::new(Keys(keys.iter()))
