@@ -1,5 +1,6 @@
 //! What is attacked, with what, and what must hold.
 
+use crate::manifest;
 use crate::seeds::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "helm", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(helm()) },
         Target { name: "prune", seeds: PRUNES, words: PATH_WORDS, prepare: || Box::new(prune()) },
         Target { name: "canonical", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(canonical) },
+        Target { name: "manifest", seeds: manifest::SEEDS, words: manifest::WORDS, prepare: || Box::new(manifest::check) },
     ]
 }
 

@@ -4,7 +4,7 @@
 
 use kollect_model::Uid;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -64,6 +64,11 @@ impl Failures {
             inner.last = None;
         }
         self.count.store(inner.objects.len(), Ordering::Release);
+    }
+
+    /// The namespaces of failing objects.
+    pub(crate) fn namespaces(&self) -> BTreeSet<Arc<str>> {
+        self.inner.lock().objects.values().cloned().collect()
     }
 
     /// How many objects fail, and the newest message.

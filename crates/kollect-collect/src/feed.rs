@@ -303,6 +303,18 @@ impl Feed {
         self.table.read().of_reach(reach).into_iter().map(|entry| entry.spec.key.clone()).collect()
     }
 
+    /// Parts of targets in which objects fail, or could be; their rows are not known to be all.
+    pub(crate) fn lose_failed(&self, reason: &str, store: &Store) {
+        for entry in self.table.read().entries() {
+            let failed = entry.failures.namespaces();
+            // A failure without a namespace may be of any.
+            let anywhere = failed.contains("");
+            for namespace in entry.namespaces.iter().filter(|namespace| anywhere || failed.contains(*namespace)) {
+                store.set_coverage(&entry.spec.key, self.part(namespace), Coverage::Lost(reason.into()));
+            }
+        }
+    }
+
     fn each_part(&self, reach: &Reach, visit: &mut dyn FnMut(&Entry, &str)) {
         for entry in self.table.read().of_reach(reach) {
             match reach {

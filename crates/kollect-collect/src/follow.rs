@@ -267,11 +267,12 @@ impl<R: Receiver> Follow<R> {
     }
 }
 
-/// One object whose metadata is of another form must not stop the watch of all: it is handed over without, and fails alone.
+/// One object whose metadata is of another form must not stop the watch of all: it is handed over with what can be read of
+/// it, and fails alone.
 fn meta_of(raw: &str) -> Result<Meta<'_>, RequestError> {
     serde_json::from_str::<Object<'_>>(raw)
         .map(|object| object.metadata)
-        .or_else(|_| serde_json::from_str::<IgnoredAny>(raw).map(|_| Meta::default()))
+        .or_else(|_| serde_json::from_str::<IgnoredAny>(raw).map(|_| Meta::read_leniently(raw)))
         .map_err(|e| garbled(&e))
 }
 

@@ -6,7 +6,8 @@
 use crate::ceiling::Ceiling;
 use crate::failures::Failures;
 use crate::feed::{CLUSTER_SCOPED_HOME, Entry, Feed, Table};
-use crate::matching::{Head, Lazy};
+use crate::identity;
+use crate::matching::{BadHead, Head, Lazy};
 use crate::namespaces::{FactsCell, NamespaceFacts};
 use crate::observe::{CollectErrorClass, CollectObserver};
 use kollect_extract::{Scratch, StopSwitch};
@@ -39,42 +40,76 @@ impl Intake {
         self.scratch.stop_switch()
     }
 
-    /// An object that exists.
+    /// An object that exists. Where its metadata cannot be read, its row stays as it was and the targets say why.
     pub(crate) fn upsert(&mut self, feed: &Feed, raw: &str) {
+        match Head::read(raw) {
+            Ok(head) => self.upsert_read(feed, &head, raw),
+            Err(bad) => self.unreadable(feed, &bad),
+        }
+    }
+
+    /// An object that exists, with its metadata.
+    pub(crate) fn upsert_read(&mut self, feed: &Feed, head: &Head<'_>, raw: &str) {
         let table = feed.table();
-        let Ok(head) = Head::read(raw) else { return };
-        let home = home_of(&head);
+        let home = home_of(head);
         let Some((home, entries)) = table.of_namespace(home) else {
             self.mismatch(feed, table.len());
             return;
         };
         let facts = self.facts.get();
-        let uid = Uid::parse(&head.uid);
+        let uid = uid_of(feed, head);
         let mut object = Lazy::new(|| decode(feed, &table, raw));
         let mut wanted = 0;
         for entry in entries {
             wanted += 1;
-            self.one(feed, entry, &Seen { head: &head, home, uid: &uid, facts: &facts }, &mut object);
+            self.one(feed, entry, &Seen { head, home, uid: &uid, facts: &facts }, &mut object);
         }
         self.mismatch(feed, table.len() - wanted);
     }
 
     /// An object that is gone.
     pub(crate) fn delete(&mut self, feed: &Feed, raw: &str) {
+        match Head::read(raw) {
+            Ok(head) => self.delete_uid(feed, &head.namespace, &uid_of(feed, &head)),
+            // Its deletion was observed all the same.
+            Err(bad) => self.delete_uid(feed, &bad.head.namespace, &uid_of(feed, &bad.head)),
+        }
+    }
+
+    /// The object with this uid is gone.
+    pub(crate) fn delete_uid(&mut self, feed: &Feed, namespace: &str, uid: &Uid) {
         let table = feed.table();
-        let Ok(head) = Head::read(raw) else { return };
-        let uid = Uid::parse(&head.uid);
-        let Some((_, entries)) = table.of_namespace(home_of(&head)) else { return };
+        let home = if namespace.is_empty() { CLUSTER_SCOPED_HOME } else { namespace };
+        let Some((_, entries)) = table.of_namespace(home) else { return };
         for entry in entries {
-            self.drop_row(entry, &uid);
+            self.drop_row(entry, uid);
+        }
+    }
+
+    /// An object whose metadata cannot be read: it fails for every target that may want it, and keeps its row.
+    pub(crate) fn unreadable(&mut self, feed: &Feed, bad: &BadHead) {
+        let table = feed.table();
+        let uid = uid_of(feed, &bad.head);
+        if bad.knows_namespace {
+            let Some((home, entries)) = table.of_namespace(home_of(&bad.head)) else { return };
+            for entry in entries {
+                self.report_failure(entry, &bad.head, home, &uid, bad.why.clone());
+            }
+        } else {
+            for entry in table.entries() {
+                self.report_failure(entry, &bad.head, &Arc::default(), &uid, bad.why.clone());
+            }
         }
     }
 
     /// Looking at the object failed in a way nobody foresaw: no target keeps a row of it.
     pub(crate) fn give_up(&mut self, feed: &Feed, raw: &str) {
         let table = feed.table();
-        let Ok(head) = Head::read(raw) else { return };
-        let uid = Uid::parse(&head.uid);
+        let head = match Head::read(raw) {
+            Ok(head) => head,
+            Err(bad) => return self.unreadable(feed, &bad),
+        };
+        let uid = uid_of(feed, &head);
         let Some((home, entries)) = table.of_namespace(home_of(&head)) else { return };
         for entry in entries {
             self.failed(entry, &head, home, &uid, "an internal error; please report it".into());
@@ -120,8 +155,12 @@ impl Intake {
 
     /// Fails closed: an object that cannot be extracted has no row, rather than an old one.
     fn failed(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: String) {
+        self.store.remove(&entry.spec.key, uid, Cause::Observed);
+        self.report_failure(entry, head, home, uid, message);
+    }
+
+    fn report_failure(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: String) {
         let key = &entry.spec.key;
-        self.store.remove(key, uid, Cause::Observed);
         tracing::error!(
             target = %key,
             resource = format!("{}/{}", head.namespace, head.name),
@@ -149,6 +188,10 @@ struct Seen<'a> {
     home: &'a Arc<str>,
     uid: &'a Uid,
     facts: &'a NamespaceFacts,
+}
+
+fn uid_of(feed: &Feed, head: &Head<'_>) -> Uid {
+    identity::uid_of(&feed.kind, &head.namespace, &head.name, &head.uid)
 }
 
 /// The namespace an object is matched by.
@@ -235,6 +278,44 @@ mod tests {
         assert_eq!(row(&store, "data", "u1").as_deref(), Some(r#"{"v":"2"}"#));
         intake.delete(&feed, &object("a", "", "2"));
         assert_eq!(store.rows(), 0);
+    }
+
+    #[test]
+    fn an_object_whose_metadata_cannot_be_read_fails_by_name_and_keeps_its_row() {
+        let (feed, store, mut intake) = ground(&[
+            target("here", &["a"], "$.data.k", Matching::default()),
+            target("elsewhere", &["b"], "$.data.k", Matching::default()),
+        ]);
+        let failures = |at: usize| feed.table().entries()[at].failures.report();
+        intake.upsert(&feed, &object("a", "", "1"));
+        for odd in [
+            object("a", "", "2").replace("\"labels\":{", "\"labels\":{\"n\":5,"),
+            object("a", "", "2").replace("\"name\":\"cm\"", "\"name\":7"),
+            object("a", "", "2").replace("\"labels\":{\"kollect.dev/watch\":\"\"}", "\"labels\":[]"),
+        ] {
+            intake.upsert(&feed, &odd);
+            assert_eq!(row(&store, "here", "u1").as_deref(), Some(r#"{"v":"1"}"#), "{odd}");
+            assert_eq!((failures(0).0, failures(1).0), (1, 0), "{odd}");
+            assert!(failures(0).1.unwrap().starts_with("metadata."), "{odd}");
+        }
+        intake.upsert(&feed, &object("a", "", "3").replace("\"labels\":{", "\"labels\":{\"n\":null,"));
+        assert_eq!((row(&store, "here", "u1").as_deref(), failures(0).0), (Some(r#"{"v":"3"}"#), 0));
+        intake.upsert(&feed, &object("a", "", "4").replace("\"namespace\":\"a\"", "\"namespace\":[]"));
+        assert_eq!((failures(0).0, failures(1).0), (1, 1), "any target may want it");
+        intake.delete(&feed, &object("a", "", "5").replace("\"labels\":{", "\"labels\":{\"n\":5,"));
+        assert_eq!((row(&store, "here", "u1"), failures(0).0), (None, 0), "its deletion was observed");
+    }
+
+    #[test]
+    fn objects_without_a_uid_are_told_apart_by_their_names() {
+        let (feed, store, mut intake) = ground(&[target("here", &["a"], "$.data.k", Matching::default())]);
+        let bare =
+            |name: &str| object("a", "", "1").replace("\"cm\"", &format!("\"{name}\"")).replace("\"u1\"", "null");
+        intake.upsert(&feed, &bare("one"));
+        intake.upsert(&feed, &bare("two"));
+        assert_eq!(store.rows(), 2);
+        intake.delete(&feed, &bare("one"));
+        assert_eq!(store.rows(), 1);
     }
 
     #[test]

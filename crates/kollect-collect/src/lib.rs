@@ -12,6 +12,8 @@ mod dispatch;
 mod failures;
 mod feed;
 mod follow;
+mod head;
+mod identity;
 mod intake;
 pub mod manifests;
 pub mod matching;

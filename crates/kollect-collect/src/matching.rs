@@ -3,45 +3,15 @@
 //! Separate and pure, because it is asked for every object and every target. It must not extract anything; the object is
 //! decoded only when a rule needs more than its metadata.
 
+pub use crate::head::{BadHead, Head};
 use crate::namespaces::NamespaceMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTargetSpec, ResourceRule, WatchMode};
 use kollect_extract::{CompileError, FieldMask, Predicate};
 use kollect_model::Gvk;
 use kollect_rules::{Selector, WatchDecision, watch_decision};
-use serde::Deserialize;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What the selectors read of an object.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Head<'a> {
-    /// Name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
-    /// Namespace; empty for cluster-scoped objects.
-    #[serde(borrow)]
-    pub namespace: Cow<'a, str>,
-    /// UID.
-    #[serde(borrow)]
-    pub uid: Cow<'a, str>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl<'a> Head<'a> {
-    /// Reads the metadata of an object.
-    pub fn read(raw: &'a str) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Object<'a> {
-            #[serde(borrow)]
-            metadata: Head<'a>,
-        }
-        serde_json::from_str::<Object<'a>>(raw).map(|object| object.metadata)
-    }
-}
 
 /// An object that is decoded when somebody looks at it, once.
 pub struct Lazy<'a> {

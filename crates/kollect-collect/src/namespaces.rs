@@ -5,6 +5,7 @@
 
 use crate::backoff::{Backoff, jittered};
 use crate::follow::{End, Follow, Position};
+use crate::head::{labels_of, text_of};
 use crate::plan::Gvr;
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request::{Source, get_document};
@@ -12,6 +13,7 @@ use crate::request_error::RequestError;
 use kollect_api::names::label::NAMESPACE_NAME;
 use parking_lot::{Mutex, RwLock};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,30 +160,48 @@ struct All {
     listing: Option<NamespaceFacts>,
 }
 
-#[derive(Deserialize)]
-struct NamespaceObject {
-    metadata: NamespaceHead,
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NamespaceObject<'a> {
+    #[serde(borrow)]
+    metadata: NamespaceHead<'a>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NamespaceHead {
-    name: Arc<str>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    #[serde(default)]
-    deletion_timestamp: Option<String>,
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct NamespaceHead<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    labels: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<&'a RawValue>,
+}
+
+impl NamespaceMeta {
+    /// Reads name, labels and annotations of a Namespace. One that cannot be read does not hide the others; which it is
+    /// comes along.
+    pub(crate) fn read(raw: &str) -> Option<(Arc<str>, Self, Option<String>)> {
+        let head = serde_json::from_str::<NamespaceObject<'_>>(raw).ok()?.metadata;
+        let name = text_of(head.name).ok().filter(|name| !name.is_empty())?;
+        let (labels, wrong_label) = labels_of(head.labels, "metadata.labels");
+        let (mut annotations, wrong_annotation) = labels_of(head.annotations, "metadata.annotations");
+        // May be large, and nothing selects by it.
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        let terminating = head.deletion_timestamp.is_some();
+        let meta = Self { labels, annotations, unread: false, terminating };
+        Some((name.into(), meta, wrong_label.or(wrong_annotation)))
+    }
 }
 
 fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
-    let head = serde_json::from_slice::<NamespaceObject>(raw).ok()?.metadata;
-    let mut annotations = head.annotations;
-    // May be large, and nothing selects by it.
-    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    let terminating = head.deletion_timestamp.is_some();
-    Some((head.name, Arc::new(NamespaceMeta { labels: head.labels, annotations, unread: false, terminating })))
+    let (name, meta, wrong) = NamespaceMeta::read(std::str::from_utf8(raw).ok()?)?;
+    if let Some(why) = wrong {
+        tracing::warn!(namespace = %name, why, "a label or annotation cannot be read and does not count");
+    }
+    Some((name, Arc::new(meta)))
 }
 
 impl Receiver for All {
@@ -313,5 +333,16 @@ mod tests {
         assert_eq!(label(&known, "env"), (Some("prod"), false));
         learn(&mut known, &shop, Err(RequestError::NotServed("gone".into()))).unwrap();
         assert_eq!(label(&known, "env"), (None, false), "a namespace that is gone has no labels");
+    }
+
+    #[test]
+    fn one_label_that_cannot_be_read_does_not_hide_the_others() {
+        let raw = br#"{"metadata":{"name":"shop","labels":{"env":"prod","team":null,"n":5},"annotations":null}}"#;
+        let (name, meta) = read(raw).expect("a namespace");
+        assert_eq!((&*name, meta.labels.len(), meta.labels["env"].as_str()), ("shop", 1, "prod"));
+        let (_, _, wrong) = NamespaceMeta::read(std::str::from_utf8(raw).unwrap()).unwrap();
+        assert_eq!(wrong.as_deref(), Some("metadata.labels[\"n\"] is a number, not text; quote it"));
+        assert!(read(br#"{"metadata":{"name":null}}"#).is_none());
+        assert_eq!(read(br#"{"metadata":{"name":"a","labels":null}}"#).unwrap().1.labels.len(), 0);
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Reader {
     /// Epoch for which the last need was worked out.
     needed_at: u64,
     seen: HashSet<Uid>,
+    /// The list has an object that cannot be told from others, so that it proves no absence.
+    unidentified: bool,
     /// Since when there is no list or watch; at first since the beginning, because a request that hangs is no failure yet.
     failing_since: Option<Instant>,
     logged: Option<Instant>,
@@ -95,6 +97,7 @@ impl Reader {
             lost_before: 0,
             needed_at: 0,
             seen: HashSet::new(),
+            unidentified: false,
             failing_since,
             logged: None,
         }
@@ -123,12 +126,15 @@ impl Reader {
 impl Receiver for Reader {
     fn list_begins(&mut self, _: Option<&str>) {
         self.seen.clear();
+        self.unidentified = false;
         self.began = self.feed.epoch();
         self.lost_before = self.shared.dispatcher.lost();
     }
 
     async fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) {
-        let uid = Uid::parse(&meta.uid);
+        let known = meta.identity(&self.feed.kind);
+        self.unidentified |= known.is_none();
+        let uid = known.unwrap_or_else(|| Uid::parse(""));
         self.shared.dispatcher.object(&self.feed, happened == Happened::Deleted, &uid, raw).await;
         let objects = self.progress.objects.load(Ordering::Relaxed);
         match happened {
@@ -145,7 +151,7 @@ impl Receiver for Reader {
         if !taken_in {
             return false;
         }
-        let contains = |uid: &Uid| seen.contains(uid);
+        let contains = |uid: &Uid| self.unidentified || seen.contains(uid);
         self.feed.complete(&self.id.reach, namespace, self.began, &contains, &self.shared.store);
         if namespace.is_none() {
             self.progress.listed.store(self.began, Ordering::Release);

@@ -2,8 +2,11 @@
 //!
 //! Separate so that receivers know these words and nothing of the list and watch protocol.
 
+use crate::identity::uid_of;
 use crate::request_error::RequestError;
+use kollect_model::{Gvk, Uid};
 use serde::Deserialize;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -35,9 +38,34 @@ pub(crate) struct Meta<'a> {
     #[serde(borrow)]
     pub(crate) uid: Cow<'a, str>,
     #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
     pub(crate) resource_version: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) annotations: Option<InitialEnd<'a>>,
+}
+
+impl Meta<'_> {
+    /// The uid of the object, as the intake knows it; `None` when nothing tells the object from others.
+    pub(crate) fn identity(&self, kind: &Gvk) -> Option<Uid> {
+        let known = !self.uid.is_empty() || !self.name.is_empty();
+        known.then(|| uid_of(kind, &self.namespace, &self.name, &self.uid))
+    }
+
+    /// What can be read of metadata of another form.
+    pub(crate) fn read_leniently(raw: &str) -> Meta<'static> {
+        let object: Value = serde_json::from_str(raw).unwrap_or_default();
+        let text = |key: &str| Cow::Owned(object["metadata"][key].as_str().unwrap_or_default().to_owned());
+        Meta {
+            uid: text("uid"),
+            name: text("name"),
+            namespace: text("namespace"),
+            resource_version: text("resourceVersion"),
+            annotations: None,
+        }
+    }
 }
 
 /// The annotation that ends a streaming list.

@@ -75,7 +75,7 @@ impl<R: BufRead> Documents<R> {
     fn read(&mut self) -> io::Result<Option<(YamlDocument, bool)>> {
         let mut text = std::mem::take(&mut self.marker);
         let mut begun = !text.is_empty();
-        let lines_before = self.line - u64::from(begun);
+        let mut lines_before = self.line - u64::from(begun);
         let mut has_content = begun && !is_blank(&text[3..]);
         let (mut too_large, mut has_directive) = (false, false);
         loop {
@@ -106,6 +106,11 @@ impl<R: BufRead> Documents<R> {
                 Line::Begin => {
                     begun = true;
                     has_content = !is_blank(&text[start + 3..]);
+                    if !has_directive {
+                        // Comments before a document are none of it, whatever stands in them.
+                        text.drain(..start);
+                        lines_before = self.line - 1;
+                    }
                 }
                 Line::End => break,
                 Line::Directive if !begun && !has_content => has_directive = true,
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(split("a: 1\n---\nb: 2\n"), [doc(1, 0, "a: 1\n"), doc(2, 1, "---\nb: 2\n")]);
         assert_eq!(
             split("# note\n---\na: 1\n--- # next\nb: 2"),
-            [doc(1, 0, "# note\n---\na: 1\n"), doc(2, 3, "--- # next\nb: 2")]
+            [doc(1, 1, "---\na: 1\n"), doc(2, 3, "--- # next\nb: 2")]
         );
         assert_eq!(split("--- {a: 1}\n---x: 1\n"), [doc(1, 0, "--- {a: 1}\n---x: 1\n")]);
         assert_eq!(split("a: |\n  ---\n  x\n"), [doc(1, 0, "a: |\n  ---\n  x\n")]);
@@ -202,6 +207,13 @@ mod tests {
         let fault = documents[1].text.as_ref().unwrap_err();
         assert_eq!((documents.len(), documents[1].lines_before, fault.place.line), (3, 1, 2));
         assert_eq!(documents[2].text.as_deref().unwrap(), "---\nc: 3\n");
+    }
+
+    #[test]
+    fn a_comment_before_a_document_spoils_nothing() {
+        let text = b"a: 1\n...\n# \xff\x7f\n---\nb: 2\n";
+        let documents: Vec<_> = Documents::new(&text[..]).map(|document| document.unwrap().text).collect();
+        assert_eq!(documents, [Ok("a: 1\n...\n".to_owned()), Ok("---\nb: 2\n".to_owned())]);
     }
 
     #[test]

@@ -26,13 +26,13 @@ fn check_first(bytes: &[u8]) -> Result<usize, Wrong> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err((error.valid_up_to(), What::NotUtf8));
     }
-    let mut checker = Checker { bytes, at: 0, open: Vec::new(), nodes: 0 };
+    let mut checker = Checker { bytes, at: 0, open: Vec::new(), nodes: 0, most: MAX_NODES };
     checker.value()?;
     Ok(checker.at)
 }
 
-/// The bytes of every value of a text that holds values one after the other.
-pub(crate) fn values(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
+/// The bytes of every value of a text that holds values one after the other, none with more than `most` keys and values.
+pub(crate) fn values(text: &str, most: usize) -> Result<Vec<Range<usize>>, Wrong> {
     let mut found = Vec::new();
     let mut at = 0;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn values(text: &str) -> Result<Vec<Range<usize>>, Wrong> {
         if at == text.len() {
             return Ok(found);
         }
-        let mut checker = Checker { bytes: text.as_bytes(), at, open: Vec::new(), nodes: 0 };
+        let mut checker = Checker { bytes: text.as_bytes(), at, open: Vec::new(), nodes: 0, most };
         checker.value()?;
         found.push(at..checker.at);
         at = checker.at;
@@ -81,6 +81,7 @@ struct Checker<'a> {
     at: usize,
     open: Vec<Open<'a>>,
     nodes: usize,
+    most: usize,
 }
 
 impl<'a> Checker<'a> {
@@ -115,7 +116,7 @@ impl<'a> Checker<'a> {
         loop {
             self.blanks();
             self.nodes += 1;
-            if self.nodes > MAX_NODES {
+            if self.nodes > self.most {
                 return self.wrong(What::TooManyNodes);
             }
             match self.peek() {

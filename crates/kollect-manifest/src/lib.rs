@@ -32,4 +32,4 @@ pub use documents::{Documents, YamlDocument};
 pub use encoding::{Encoding, decode, transcode};
 pub use fault::{Fault, Place, ReadError, ShortKey, What};
 pub use objects::{Each, Format, Found, read_objects};
-pub use values::{DocumentValue, documents, objects, parse};
+pub use values::{DocumentValue, documents, json_values, objects, parse};

@@ -83,7 +83,7 @@ pub struct Entry {
 pub fn read(text: &str, format: Format) -> (Vec<LocatedDocument>, Vec<LocatedFault>) {
     let is_json = matches!(format, Format::Json | Format::JsonLines);
     if is_json || json_in(text).is_some() {
-        return match json::values(text) {
+        return match json::values(text, MAX_NODES) {
             Ok(ranges) => {
                 ((1..).zip(ranges).map(|(number, range)| json_document(text, number, range)).collect(), vec![])
             }

@@ -6,7 +6,7 @@
 use crate::documents::Documents;
 use crate::fault::{Fault, Place, ReadError, What};
 use crate::json;
-use crate::limits::MAX_OBJECT_BYTES;
+use crate::limits::{MAX_NODES, MAX_OBJECT_BYTES};
 use crate::list::{EachObject, ListHead, hand_out, hand_out_array};
 use crate::pieces::{Length, Pieces};
 use crate::syntax::moved;
@@ -135,7 +135,7 @@ fn yaml_document(text: &str, lines: u64, each: &mut Each<'_>) -> Result<bool, Fa
 /// The values of a document that is JSON in spite of its name.
 pub(crate) fn json_in(text: &str) -> Option<Vec<std::ops::Range<usize>>> {
     let begins = text.trim_start();
-    if begins.starts_with(['{', '[']) { json::values(text).ok() } else { None }
+    if begins.starts_with(['{', '[']) { json::values(text, MAX_NODES).ok() } else { None }
 }
 
 /// One whole value at the top of a text.

@@ -3,6 +3,7 @@
 use crate::documents::Documents;
 use crate::fault::{Fault, Place, What};
 use crate::json;
+use crate::limits::MAX_NODES;
 use crate::objects::{Format, json_in};
 use crate::syntax::moved;
 use crate::tree;
@@ -30,7 +31,7 @@ pub fn parse(text: &str) -> Result<Value, Fault> {
 /// The values of all documents that say anything. A document that cannot be read does not hide the others.
 pub fn documents(text: &str, format: Format) -> Vec<DocumentValue> {
     if matches!(format, Format::Json | Format::JsonLines) {
-        return match json::values(text) {
+        return match json::values(text, MAX_NODES) {
             Ok(ranges) => numbered(text, ranges),
             Err((byte, what)) => {
                 let fault = Fault::new(Place::default().advanced(text.as_bytes(), byte), what);
@@ -52,6 +53,13 @@ pub fn documents(text: &str, format: Format) -> Vec<DocumentValue> {
         }
     }
     all
+}
+
+/// The bytes of the values of a text in JSON, one after the other. It may be as long as memory allows: what a snapshot
+/// holds is not one object.
+pub fn json_values(text: &str) -> Result<Vec<std::ops::Range<usize>>, Fault> {
+    json::values(text, usize::MAX)
+        .map_err(|(byte, what)| Fault::new(Place::default().advanced(text.as_bytes(), byte), what))
 }
 
 fn numbered(text: &str, ranges: Vec<std::ops::Range<usize>>) -> Vec<DocumentValue> {

@@ -11,6 +11,7 @@ pub mod counting_alloc;
 pub mod demo;
 pub mod fault_proxy;
 pub mod hostile;
+pub mod manifests;
 pub mod operator;
 pub mod scene;
 pub mod servers;

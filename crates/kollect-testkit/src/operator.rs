@@ -36,6 +36,7 @@ pub async fn install(server: &ApiServer) -> anyhow::Result<String> {
 }
 
 /// Applies every file of `dir` and waits until the API server serves the kinds.
+#[expect(clippy::disallowed_methods, reason = "files of this repository")]
 pub async fn install_crds(client: &kube::Client, dir: &Path) -> anyhow::Result<()> {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     let mut names = Vec::new();
@@ -57,6 +58,7 @@ pub async fn install_crds(client: &kube::Client, dir: &Path) -> anyhow::Result<(
 }
 
 /// Applies every document of a YAML text, server-side.
+#[expect(clippy::disallowed_methods, reason = "files of this repository")]
 pub async fn apply_yaml(client: &kube::Client, text: &str) -> anyhow::Result<()> {
     for document in text.split("\n---").map(|part| part.trim_start_matches("---")) {
         if document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {

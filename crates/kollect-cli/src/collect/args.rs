@@ -82,6 +82,11 @@ How they are printed: --format, else a table on a terminal, else jsonl (with --o
 
 What was skipped or failed is never written as if it were empty: its last good file or rows stay.
 
+Manifests (--from) are YAML and JSON as kubectl reads them: documents, lists, arrays, one JSON value after the other, in
+UTF-8 or UTF-16. A file or document that cannot be read is named with its line and column, the others are collected, and
+no row goes because of it; the exit status is 1. An object without a name, or with a label that is no text, fails by name.
+An object is told by kind, namespace and name where it has no uid or shares it; of one that comes twice the last counts.
+
 Exit status:
   0  everything was collected and written
   1  something was skipped or failed; the rest was written
@@ -104,6 +109,13 @@ pub struct CollectArgs {
     /// Manifests instead of a cluster: file, directory (with those below), or - for standard input; repeatable
     #[arg(long, short, value_name = "PATH")]
     pub from: Vec<PathBuf>,
+    /// Leave out files of the directories of --from that fit, written as in .gitignore; repeatable. The file
+    /// .kollectignore in such a directory holds more
+    #[arg(long, value_name = "GLOB", requires = "from")]
+    pub exclude: Vec<String>,
+    /// End at the first manifest that cannot be read, instead of naming it and going on
+    #[arg(long, requires = "from")]
+    pub strict: bool,
     /// Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config, then as in a Pod
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub kubeconfig: Option<PathBuf>,

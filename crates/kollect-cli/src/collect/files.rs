@@ -7,7 +7,7 @@ use super::source::{Listener, Source, settle, title_of};
 use crate::config::Config;
 use crate::terminal::progress::Progress;
 use kollect_collect::TargetSpec;
-use kollect_collect::manifests::{self, Inputs, ManifestError};
+use kollect_collect::manifests::{self, InputOptions, Inputs, ManifestError};
 use kollect_store::Store;
 use std::io;
 use std::path::PathBuf;
@@ -22,12 +22,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Reads everything, away from the run time's threads.
 pub(super) async fn collect(
     paths: &[PathBuf],
+    options: InputOptions,
     config: Arc<Config>,
     namespace: Option<&str>,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Source> {
     let (paths, home, cancel) = (paths.to_vec(), namespace.unwrap_or(HOME).to_owned(), cancel.clone());
-    let inputs = tokio::task::spawn_blocking(move || Inputs::open(&paths, &mut io::stdin().lock())).await??;
+    let inputs = tokio::task::spawn_blocking(move || Inputs::open(&paths, &mut io::stdin().lock(), &options)).await??;
     // What a program in front of the pipe would have written is not known to be nothing.
     anyhow::ensure!(
         inputs.progress().1 > 0,

@@ -12,6 +12,7 @@ mod destination;
 mod dry_run;
 mod export;
 mod files;
+mod manifests;
 mod namespaces;
 mod outcome;
 mod plan;

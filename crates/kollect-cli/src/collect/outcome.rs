@@ -1,13 +1,14 @@
 //! How the command went: the summary for people, and the exit code.
 
 use super::export::Written;
+use super::manifests;
 use super::source::Source;
 use crate::terminal::Screen;
 
 /// Exit code when nothing is of use.
 pub(super) const FAILED: u8 = 2;
 /// Lines of one kind in the summary.
-const MOST_LINES: usize = 20;
+pub(super) const MOST_LINES: usize = 20;
 
 /// What counts for the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,18 +37,14 @@ pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
     let targets = source.planned.iter().filter(|planned| !planned.suspended).count();
     let mut line =
         format!("{}: {} of {}", source.label(), counted(source.rows(), "row"), counted(targets as u64, "target"));
-    if let Some(counts) = source.counts {
-        let (objects, unwanted) = (counts.objects, counts.unwanted);
-        line = format!(
-            "{line}; {} read, {unwanted} of kinds that no target collects",
-            counted(objects + unwanted, "object")
-        );
-        if counts.strange > 0 {
-            line = format!("{line}, and {} that are no Kubernetes objects", counts.strange);
-        }
+    if let Some(summary) = &source.counts {
+        line = format!("{line}; {}", manifests::counts(summary));
     }
     screen.say(&screen.line().text(line));
-    if source.rows() == 0 && source.counts.is_some_and(|counts| counts.objects + counts.unwanted > 0) {
+    if let Some(summary) = &source.counts {
+        manifests::details(summary, screen, verbose);
+    }
+    if source.rows() == 0 && source.counts.as_ref().is_some_and(|counts| counts.objects + counts.unwanted > 0) {
         let why = " no object is one that a target collects: compare kinds, namespaces, labels and rules";
         screen.say(&screen.line().text("  ").yellow("note").text(why));
     }
@@ -78,7 +75,7 @@ pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
 }
 
 /// Shows so many of the lines, and how many more there are.
-fn list(most: usize, all: impl Iterator<Item = String>, show: impl Fn(String)) {
+pub(super) fn list(most: usize, all: impl Iterator<Item = String>, show: impl Fn(String)) {
     let mut more = 0_usize;
     for (at, line) in all.enumerate() {
         if at < most {
@@ -125,7 +122,7 @@ pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{self, Config};
 use crate::terminal::progress::Progress;
 use crate::terminal::{Paper, Screen, Style, is_shown, print, print_json, width};
 use anyhow::Context as _;
+use kollect_collect::manifests::InputOptions;
 use kollect_export::Clock;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -66,7 +67,8 @@ async fn work(
 ) -> anyhow::Result<Verdict> {
     if !args.from.is_empty() {
         let destination = choose(args, &config, hands, false)?;
-        let source = files::collect(&args.from, config.clone(), args.namespace.as_deref(), cancel).await?;
+        let options = InputOptions { exclude: args.exclude.clone(), strict: args.strict };
+        let source = files::collect(&args.from, options, config.clone(), args.namespace.as_deref(), cancel).await?;
         let all = vec![(String::new(), Ok(source))];
         return Finish { args, config: &config, hands, screen, cancel, several: false }.all(all, &destination).await;
     }
@@ -285,11 +287,14 @@ impl Finish<'_> {
 /// Whether anything is known of a target.
 fn is_known(source: &Source, target: &Planned) -> bool {
     let parts = source.store.parts(&kollect_store::View::of(target.keys.clone()));
-    parts.is_empty() || parts.iter().any(|(_, _, state)| *state == kollect_store::PartState::Synced)
+    parts.is_empty()
+        || source.has_rows_of(&target.keys)
+        || parts.iter().any(|(_, _, state)| *state == kollect_store::PartState::Synced)
 }
 
 fn is_degraded(source: &Source) -> bool {
     !source.skipped.is_empty()
         || source.failure_count > 0
+        || source.counts.as_ref().is_some_and(|summary| summary.faults.count > 0)
         || source.planned.iter().any(|planned| planned.stop.is_some())
 }

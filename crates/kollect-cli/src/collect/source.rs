@@ -4,7 +4,7 @@
 
 use super::plan::{Planned, Skip};
 use kollect_collect::CollectObserver;
-use kollect_collect::manifests::Counts;
+use kollect_collect::manifests::Summary;
 use kollect_model::{TargetKey, Uid};
 use kollect_store::{Coverage, PartState, Store, View, Wanted};
 use parking_lot::Mutex;
@@ -46,13 +46,18 @@ pub(super) struct Source {
     /// Also those that are not remembered.
     pub(super) failure_count: u64,
     /// What was in manifests.
-    pub(super) counts: Option<Counts>,
+    pub(super) counts: Option<Summary>,
 }
 
 impl Source {
     /// How people call it.
     pub(super) fn label(&self) -> &str {
         label(&self.context, self.counts.is_some())
+    }
+
+    /// Whether manifests gave rows of these targets, however much of the input could not be read.
+    pub(super) fn has_rows_of(&self, keys: &[Arc<TargetKey>]) -> bool {
+        self.counts.is_some() && keys.iter().any(|key| self.store.target_rows(key) > 0)
     }
 
     /// Rows of all targets.

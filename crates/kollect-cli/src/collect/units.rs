@@ -44,7 +44,10 @@ impl Unit<'_> {
     /// Whether nothing at all is known of it, so that it must not be exported as if it were empty.
     pub(super) fn is_unknown(&self, source: &Source) -> bool {
         let parts = source.store.parts(&self.view);
-        !parts.is_empty() && parts.iter().all(|(_, _, state)| matches!(state, PartState::Lost(_) | PartState::Pending))
+        let rows = || self.targets.iter().any(|at| source.has_rows_of(&source.planned[*at].keys));
+        !parts.is_empty()
+            && !rows()
+            && parts.iter().all(|(_, _, state)| matches!(state, PartState::Lost(_) | PartState::Pending))
     }
 }
 

@@ -51,14 +51,12 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A text that is neither YAML nor JSON.
-    #[error("{origin}: line {line}: {why}")]
+    #[error("{file}:{}: {}", fault.place, fault.what)]
     Syntax {
-        /// Where.
-        origin: Origin,
-        /// 1-based, in the file.
-        line: u64,
-        /// What is wrong.
-        why: String,
+        /// The file.
+        file: Arc<str>,
+        /// Where in it, and what is wrong.
+        fault: kollect_manifest::Fault,
     },
     /// An object whose fields are of wrong types.
     #[error("{origin}: {what}: {why}")]

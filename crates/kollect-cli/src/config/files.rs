@@ -3,11 +3,12 @@
 //! Separate from what they mean.
 
 use super::error::{ConfigError, Origin};
-use kollect_collect::manifests::Documents;
+use kollect_manifest::{Fault, Format, decode, documents as manifest_documents, objects as objects_of};
 use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FORMATS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -37,61 +38,26 @@ pub(super) fn documents(dir: &Path) -> Result<Vec<Document>, ConfigError> {
     files.sort();
     let mut all = Vec::new();
     for file in files {
-        let text = fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
-        let values = if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-            vec![(0, from_json(&file, &text)?)]
-        } else {
-            from_yaml(&file, &text)?
-        };
-        for (number, value) in values {
-            let origin = Origin { file: file.display().to_string().into(), document: number };
-            flatten(&origin, value, &mut all);
-        }
+        let bytes = fs::read(&file).map_err(|error| failed(&file, error))?;
+        read(&file, &bytes, &mut all)?;
     }
     Ok(all)
 }
 
-fn from_json(file: &Path, text: &str) -> Result<Value, ConfigError> {
-    serde_json::from_str(text).map_err(|error| ConfigError::Syntax {
-        origin: Origin { file: file.display().to_string().into(), document: 0 },
-        line: error.line() as u64,
-        why: format!("not valid JSON ({error})"),
-    })
-}
-
-fn from_yaml(file: &Path, text: &str) -> Result<Vec<(usize, Value)>, ConfigError> {
-    let name = file.display().to_string();
-    let mut values = Vec::new();
-    for document in Documents::new(text.as_bytes()) {
-        let document = document.map_err(|source| ConfigError::Read { place: name.clone(), source })?;
-        if document.is_empty() {
-            continue;
-        }
-        let options = serde_saphyr::options! { with_snippet: false };
-        let value = serde_saphyr::from_str_with_options::<Value>(&document.text, options).map_err(|error| {
-            let within = error.location().map_or(1, |location| location.line());
-            ConfigError::Syntax {
-                origin: Origin { file: name.as_str().into(), document: document.number },
-                line: document.lines_before + within,
-                why: format!("not valid YAML ({})", error.to_string().lines().next().unwrap_or_default()),
-            }
-        })?;
-        values.push((document.number, value));
+/// The objects of a file; those of a list count one by one.
+fn read(file: &Path, bytes: &[u8], all: &mut Vec<Document>) -> Result<(), ConfigError> {
+    let name: Arc<str> = file.display().to_string().into();
+    let syntax = |fault: Fault| ConfigError::Syntax { file: name.clone(), fault };
+    let extension = file.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = decode(bytes).map_err(syntax)?;
+    let documents = manifest_documents(&text, Format::of_extension(&extension));
+    let single = documents.len() == 1;
+    for document in documents {
+        let value = document.value.map_err(syntax)?;
+        let origin = Origin { file: name.clone(), document: if single { 0 } else { document.number } };
+        let objects = if value.is_array() { value.as_array().cloned().unwrap_or_default() } else { vec![value] };
+        let objects = objects.iter().flat_map(objects_of).filter(|value| !value.is_null());
+        all.extend(objects.map(|value| Document { origin: origin.clone(), value }));
     }
-    if let [(number, _)] = values.as_mut_slice() {
-        *number = 0;
-    }
-    Ok(values)
-}
-
-/// The objects of a list count one by one.
-fn flatten(origin: &Origin, mut value: Value, all: &mut Vec<Document>) {
-    let is_list = value["kind"] == "List" && value["items"].is_array();
-    if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list) {
-        for item in std::mem::take(items) {
-            flatten(origin, item, all);
-        }
-    } else if !value.is_null() {
-        all.push(Document { origin: origin.clone(), value });
-    }
+    Ok(())
 }

@@ -6,9 +6,9 @@
 use kollect_export::encode::Format;
 use kollect_export::encode::decode::read_items;
 use kollect_export::layout::missing;
+use kollect_manifest::{Documents, Fault, decode, json_values, parse};
 use kollect_model::{Item, SCHEMA_VERSION};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -111,7 +111,8 @@ impl Snapshot {
     }
 
     fn read_text(&mut self, path: &str, bytes: &[u8]) -> Result<(), Unreadable> {
-        let text = std::str::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
+        let text = decode(bytes).map_err(|fault| unreadable(fault.to_string()))?;
+        let text = &*text;
         let yaml = [".yaml", ".yml"].iter().any(|extension| path.ends_with(extension));
         if !yaml && (matches!(text.trim_start().chars().next(), None | Some('{' | '[')) || text.trim() == "null") {
             return self.read_json(text);
@@ -121,9 +122,8 @@ impl Snapshot {
 
     /// One JSON value, or one after the other.
     fn read_json(&mut self, text: &str) -> Result<(), Unreadable> {
-        for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-            let value = value.map_err(|error| unreadable(format!("it is not JSON: {error}")))?;
-            self.value(value.get(), "")?;
+        for value in json_values(text).map_err(|fault| unreadable(fault.to_string()))? {
+            self.value(&text[value], "")?;
         }
         Ok(())
     }
@@ -211,21 +211,21 @@ impl Snapshot {
     }
 
     fn read_yaml(&mut self, text: &str) -> Result<(), Unreadable> {
-        for document in documents(text) {
-            let begin = document.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
-            match begin {
-                None => {}
-                Some(line) if line.starts_with("- ") => {
-                    let rows = &mut *self;
-                    read_items(document.as_bytes(), Format::Yaml, &mut |item| rows.add(item, ""))
-                        .map_err(|error| unreadable(error.to_string()))?;
-                }
-                Some(_) => {
-                    let options = serde_saphyr::options! { budget: None, with_snippet: false };
-                    let value: Value = serde_saphyr::from_str_with_options(document, options)
-                        .map_err(|error| unreadable(format!("it is not YAML: {error}")))?;
-                    self.value(&value.to_string(), "")?;
-                }
+        for document in Documents::new(text.as_bytes()) {
+            let document = document.map_err(|error| unreadable(error.to_string()))?;
+            let before = document.lines_before;
+            let located = |fault: Fault| unreadable(format!("line {}: {}", before + fault.place.line, fault.what));
+            let document = document.text.map_err(located)?;
+            let begins = |line: &&str| !line.trim().is_empty() && !line.starts_with('#') && line.trim_end() != "---";
+            let Some(begin) = document.lines().find(begins) else { continue };
+            if begin.starts_with("- ") {
+                let rows = &mut *self;
+                let members = document.trim_start_matches("---").trim_start_matches(['\r', '\n']);
+                read_items(members.as_bytes(), Format::Yaml, &mut |item| rows.add(item, ""))
+                    .map_err(|error| unreadable(error.to_string()))?;
+            } else {
+                let value = parse(&document).map_err(located)?;
+                self.value(&value.to_string(), "")?;
             }
         }
         Ok(())
@@ -258,19 +258,4 @@ impl Snapshot {
 
 fn kind(group: &str, kind: &str) -> String {
     if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
-}
-
-/// The documents of a YAML stream: three dashes in the first column begin one, whatever is around them.
-fn documents(text: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let (mut start, mut at) = (0, 0);
-    for line in text.split_inclusive('\n') {
-        if line.trim_end() == "---" {
-            found.push(&text[start..at]);
-            start = at + line.len();
-        }
-        at += line.len();
-    }
-    found.push(&text[start..]);
-    found
 }

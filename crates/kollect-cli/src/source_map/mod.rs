@@ -9,6 +9,7 @@ mod report;
 
 pub use report::{Report, Severity};
 
+use kollect_manifest::located::{Content, Entry, Node, Style};
 use serde_json::Value;
 use std::ops::Range;
 
@@ -53,38 +54,6 @@ pub struct Position {
     pub line: usize,
     /// The column.
     pub column: usize,
-}
-
-/// One node of a document with its bytes in the text.
-#[derive(Clone, Debug)]
-struct Node {
-    span: Range<usize>,
-    content: Content,
-}
-
-#[derive(Clone, Debug)]
-enum Content {
-    Scalar(Style),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
-    /// `*name`: what it stands for is elsewhere.
-    Alias,
-}
-
-/// How a scalar is written, as far as it matters for places inside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
-    Plain,
-    SingleQuoted,
-    DoubleQuoted,
-    Block,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    key: String,
-    key_span: Range<usize>,
-    value: Node,
 }
 
 impl Source {
@@ -197,7 +166,7 @@ kind: Two
         let lines: Vec<_> = source.errors.iter().map(|error| source.position(error.span.start).line).collect();
         assert_eq!(lines.len(), 2, "{:?}", source.errors);
         assert!((3..=5).contains(&lines[0]) && lines[1] == 9, "{:?}", source.errors);
-        assert!(source.errors[1].message.contains("duplicate"), "{:?}", source.errors);
+        assert!(source.errors[1].message.contains("stands twice"), "{:?}", source.errors);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Separate from what is in them. A file that cannot be read at all ends the command; one that cannot be understood is a
 //! finding.
 
-use crate::source_map::Source;
+use crate::source_map::{Source, SyntaxError};
+use kollect_manifest::decode;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,16 @@ fn read_file(path: &Path) -> Result<Source, InputError> {
     Ok(source(path.display().to_string(), &text))
 }
 
-/// Bytes that are no UTF-8 become marks, which the rules then refuse or a comment holds.
+/// Text of any encoding that manifests have. Of another, what is no text is a finding at its place.
 fn source(name: String, text: &[u8]) -> Source {
-    Source::parse(name, String::from_utf8_lossy(text))
+    match decode(text) {
+        Ok(text) => Source::parse(name, text),
+        Err(fault) => {
+            let text = String::from_utf8_lossy(text).into_owned();
+            let line = usize::try_from(fault.place.line.saturating_sub(1)).unwrap_or(0);
+            let byte = text.split_inclusive('\n').take(line).map(str::len).sum();
+            let error = SyntaxError { document: 1, span: byte..byte, message: fault.what.to_string() };
+            Source { name, text, documents: Vec::new(), errors: vec![error] }
+        }
+    }
 }

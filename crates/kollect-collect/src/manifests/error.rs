@@ -1,13 +1,12 @@
-//! What can be wrong with a file of manifests.
-//!
-//! Separate because readers of every format report the same way. Messages never repeat what a file contains.
+//! Why no manifests can be read at all. Single files and documents that cannot be read are in the summary instead.
 
+use super::summary::BadInput;
 use std::io;
 
 /// Manifests that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// A file or folder cannot be read.
+    /// A path that was given cannot be read.
     #[error("cannot read {place}: {source}")]
     Read {
         /// File or folder.
@@ -16,57 +15,26 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// A folder without any file of a known format.
-    #[error("{place} has no file that ends in .yaml, .yml, .json, .ndjson or .jsonl")]
+    #[error(
+        "{place} has no file that ends in .yaml, .yml, .json, .ndjson or .jsonl, apart from those that --exclude and \
+         .kollectignore leave out"
+    )]
     Empty {
         /// The folder.
         place: String,
     },
-    /// The text is not what its format says.
-    #[error("{place}, line {line}: {why}")]
-    Syntax {
-        /// File.
+    /// A pattern that cannot be used.
+    #[error("{place}: the pattern {pattern:?} is empty")]
+    Pattern {
+        /// Where it stands.
         place: String,
-        /// 1-based.
-        line: u64,
-        /// What is wrong.
-        why: String,
+        /// The pattern.
+        pattern: String,
     },
+    /// With `strict`: the first part that cannot be read.
+    #[error("{0}; nothing is written, because --strict stops at the first fault")]
+    Strict(BadInput),
     /// Reading was stopped.
     #[error("stopped while reading manifests")]
     Stopped,
-}
-
-/// What is wrong with one text, before it is known which file it is in.
-#[derive(Debug)]
-pub(super) enum TextError {
-    Io(io::Error),
-    Syntax { line: u64, why: String },
-    Stopped,
-}
-
-impl TextError {
-    pub(super) fn at(self, place: &str) -> ManifestError {
-        let place = place.to_owned();
-        match self {
-            Self::Io(source) => ManifestError::Read { place, source },
-            Self::Syntax { line, why } => ManifestError::Syntax { place, line, why },
-            Self::Stopped => ManifestError::Stopped,
-        }
-    }
-}
-
-impl From<serde_json::Error> for TextError {
-    fn from(error: serde_json::Error) -> Self {
-        let line = error.line() as u64;
-        if error.is_io() {
-            return Self::Io(error.into());
-        }
-        Self::Syntax { line, why: format!("not valid JSON ({})", kind_of(&error)) }
-    }
-}
-
-/// The error's own text without the position; data errors are ours and name no values.
-pub(super) fn kind_of(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }

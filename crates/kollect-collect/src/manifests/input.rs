@@ -1,74 +1,113 @@
 //! Where manifests are: files, folders of files, standard input.
 //!
-//! Separate because manifests are read twice, which standard input does not allow: it is put aside in a file that has no
-//! name and is gone with the process.
+//! Manifests are read twice, which standard input does not allow: it is copied to an unnamed temporary file, and so is
+//! a file of another encoding. A file that cannot be read does not stop the others.
 
-use super::error::{ManifestError, TextError};
-use super::read::{Each, json};
-use super::yaml::yaml;
+use super::error::ManifestError;
+use super::exclude::{Exclude, IGNORE_FILE};
+use super::summary::{BadInput, Named};
+use kollect_manifest::{Encoding, Fault, Format, Found, Place, ReadError, read_objects, transcode};
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Read at once.
-const CHUNK: usize = 1 << 18;
 /// Inputs up to this size are read once.
 const KEPT: u64 = 8 << 20;
-const FORMATS: [&str; 5] = ["yaml", "yml", "json", "ndjson", "jsonl"];
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-enum Place {
+/// What is read, and how.
+#[derive(Clone, Debug, Default)]
+pub struct InputOptions {
+    /// Patterns of files in folders that are not read, as in `.gitignore`.
+    pub exclude: Vec<String>,
+    /// The first part that cannot be read ends the reading.
+    pub strict: bool,
+}
+
+enum Source {
     Path(PathBuf),
-    Aside(File),
+    Temporary(File),
+    /// It could not even be listed.
+    Unreadable(String),
+}
+
+struct Input {
+    name: Arc<str>,
+    format: Format,
+    source: Source,
+}
+
+/// What was found, and in which file.
+pub(super) struct Item<'a> {
+    pub(super) file: &'a Arc<str>,
+    pub(super) found: Found<'a>,
+}
+
+type Each<'a> = dyn FnMut(Item<'_>) -> bool + 'a;
+
+/// What a file held.
+enum Kept {
+    Object(Box<str>, Place),
+    Fault(Fault),
 }
 
 /// All manifests, ready to be read any number of times.
 pub struct Inputs {
-    places: Vec<Place>,
+    all: Vec<Input>,
+    strict: bool,
     /// Bytes of all files together.
     total: u64,
     /// Bytes read so far, of all readings.
     read: AtomicU64,
-    /// The objects of a small input, as the first reading found them: YAML takes long to read.
-    kept: OnceLock<Vec<Box<str>>>,
+    /// What a small input holds, as the first reading found it: YAML takes long to read.
+    kept: OnceLock<Vec<(usize, Kept)>>,
+    /// Files that the last reading could not read.
+    unreadable: Mutex<Vec<BadInput>>,
 }
 
 impl std::fmt::Debug for Inputs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Inputs({} files, {} bytes)", self.places.len(), self.total)
+        write!(f, "Inputs({} files, {} bytes)", self.all.len(), self.total)
     }
 }
 
 impl Inputs {
     /// Finds the files of every path; `-` is `standard_input`.
-    pub fn open(paths: &[PathBuf], standard_input: &mut dyn Read) -> Result<Self, ManifestError> {
-        let mut places = Vec::new();
+    pub fn open(
+        paths: &[PathBuf],
+        standard_input: &mut dyn Read,
+        options: &InputOptions,
+    ) -> Result<Self, ManifestError> {
+        let exclude = Exclude::of(&options.exclude)?;
+        let mut all = Vec::new();
         for path in paths {
             if path.as_os_str() == "-" {
-                places.push(Place::Aside(put_aside(standard_input).map_err(|error| TextError::Io(error).at("-"))?));
-                continue;
-            }
-            let meta = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
-            if meta.is_dir() {
-                let before = places.len();
-                folder(path, &mut places)?;
-                if places.len() == before {
+                let file = copy(standard_input).map_err(|error| cannot_read(path, error))?;
+                all.push(Input { name: "-".into(), format: Format::Unknown, source: Source::Temporary(file) });
+            } else if fs::metadata(path).map_err(|error| cannot_read(path, error))?.is_dir() {
+                let before = all.len();
+                let exclude = match fs::read_to_string(path.join(IGNORE_FILE)) {
+                    Ok(lines) => exclude.below(&lines),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => exclude.clone(),
+                    Err(error) => return Err(cannot_read(&path.join(IGNORE_FILE), error)),
+                };
+                folder(path, "", &exclude, &mut all);
+                if all.len() == before {
                     return Err(ManifestError::Empty { place: path.display().to_string() });
                 }
             } else {
-                places.push(Place::Path(path.clone()));
+                all.push(Input::of_path(path.clone()));
             }
         }
-        let mut total = 0;
-        for place in &places {
-            total += match place {
-                Place::Path(path) => fs::metadata(path).map_err(|error| cannot_read(path, error))?.len(),
-                Place::Aside(file) => file.metadata().map_or(0, |meta| meta.len()),
-            };
-        }
-        Ok(Self { places, total, read: AtomicU64::new(0), kept: OnceLock::new() })
+        let size = |input: &Input| match &input.source {
+            Source::Path(path) => fs::metadata(path).map_or(0, |meta| meta.len()),
+            Source::Temporary(file) => file.metadata().map_or(0, |meta| meta.len()),
+            Source::Unreadable(_) => 0,
+        };
+        let total = all.iter().map(size).sum();
+        let (strict, unreadable) = (options.strict, Mutex::default());
+        Ok(Self { all, strict, total, read: AtomicU64::new(0), kept: OnceLock::new(), unreadable })
     }
 
     /// Bytes read so far, and of all files together.
@@ -76,41 +115,72 @@ impl Inputs {
         (self.read.load(Ordering::Relaxed), self.total)
     }
 
-    /// Hands out every object of every file.
+    /// The files that the last reading could not read.
+    pub(super) fn unreadable(&self) -> Named<BadInput> {
+        let mut named = Named::default();
+        let all = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().for_each(|one| named.add(one.clone()));
+        named
+    }
+
+    /// Hands out what every file holds.
     pub(super) fn each(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
         if self.total > KEPT {
-            return self.places.iter().try_for_each(|place| self.read_place(place, each));
+            self.forget_unreadable();
+            return self.all.iter().try_for_each(|input| self.read_input(input, each));
         }
         if let Some(kept) = self.kept.get() {
             self.read.fetch_add(self.total, Ordering::Relaxed);
-            return hand_out(kept, each);
+            return self.hand_out(kept, each);
         }
+        self.forget_unreadable();
         let kept = self.read_at_once()?;
         // Only another first reading at the same time could have been faster, with the same objects.
-        hand_out(self.kept.get_or_init(|| kept), each)
+        self.hand_out(self.kept.get_or_init(|| kept), each)
     }
 
-    /// The objects of all files in their order, read by as many threads as there are processors.
-    fn read_at_once(&self) -> Result<Vec<Box<str>>, ManifestError> {
+    fn forget_unreadable(&self) {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn hand_out(&self, kept: &[(usize, Kept)], each: &mut Each<'_>) -> Result<(), ManifestError> {
+        for (at, kept) in kept {
+            let Some(Input { name: file, .. }) = self.all.get(*at) else { continue };
+            let found = match kept {
+                Kept::Object(json, place) => Found::Object { json, place: *place },
+                Kept::Fault(fault) => Found::Fault(fault.clone()),
+            };
+            if !each(Item { file, found }) {
+                return Err(ManifestError::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// What all files hold, in their order, read by as many threads as there are processors.
+    fn read_at_once(&self) -> Result<Vec<(usize, Kept)>, ManifestError> {
         let next = AtomicUsize::new(0);
         let take = || {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            self.places.get(at).map(|place| (at, place))
+            self.all.get(at).map(|input| (at, input))
         };
         let work = || {
             let mut done = Vec::new();
-            while let Some((at, place)) = take() {
-                let mut objects: Vec<Box<str>> = Vec::new();
-                let read = self.read_place(place, &mut |object| {
-                    objects.push(object.into());
+            while let Some((at, input)) = take() {
+                let mut found: Vec<(usize, Kept)> = Vec::new();
+                let read = self.read_input(input, &mut |item| {
+                    let kept = match item.found {
+                        Found::Object { json, place } => Kept::Object(json.into(), place),
+                        Found::Fault(fault) => Kept::Fault(fault),
+                    };
+                    found.push((at, kept));
                     true
                 });
-                done.push((at, read.map(|()| objects)));
+                done.push((at, read.map(|()| found)));
             }
             done
         };
-        let helpers =
-            std::thread::available_parallelism().map_or(1, usize::from).min(self.places.len()).saturating_sub(1);
+        let helpers = std::thread::available_parallelism().map_or(1, usize::from).min(self.all.len()).saturating_sub(1);
         let mut all = std::thread::scope(|scope| {
             let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
             let mut all = work();
@@ -123,31 +193,72 @@ impl Inputs {
             all
         });
         all.sort_unstable_by_key(|(at, _)| *at);
-        let mut objects = Vec::new();
+        let mut found = Vec::new();
         for (_, read) in all {
-            objects.append(&mut read?);
+            found.append(&mut read?);
         }
-        Ok(objects)
+        Ok(found)
     }
 
-    fn read_place(&self, place: &Place, each: &mut Each<'_>) -> Result<(), ManifestError> {
-        let (name, extension, file) = match place {
-            Place::Path(path) => {
-                let file = File::open(path).map_err(|error| cannot_read(path, error))?;
-                (path.display().to_string(), extension_of(path), file)
-            }
-            Place::Aside(file) => {
-                let again = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
-                ("-".to_owned(), String::new(), again.map_err(|error| TextError::Io(error).at("-"))?)
-            }
+    fn read_input(&self, input: &Input, each: &mut Each<'_>) -> Result<(), ManifestError> {
+        let name = &input.name;
+        let mut first_fault = None;
+        let read = input.open().and_then(|file| {
+            let text = Counted { file, read: &self.read };
+            read_objects(text, input.format, &mut |found| {
+                if let (true, Found::Fault(fault)) = (self.strict, &found) {
+                    first_fault = Some(bad(name, fault));
+                    return false;
+                }
+                each(Item { file: name, found })
+            })
+        });
+        let wrong = match read {
+            Ok(()) => return Ok(()),
+            Err(ReadError::Stopped) => return Err(first_fault.map_or(ManifestError::Stopped, ManifestError::Strict)),
+            Err(ReadError::Fault(fault)) => bad(name, &fault),
+            Err(ReadError::Io(error)) => BadInput { place: name.to_string(), why: format!("cannot be read: {error}") },
         };
-        let mut text = BufReader::with_capacity(CHUNK, Counted { file, read: &self.read });
-        objects(&extension, &mut text, each).map_err(|error| error.at(&name))
+        if self.strict {
+            return Err(ManifestError::Strict(wrong));
+        }
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(wrong);
+        Ok(())
     }
 }
 
-fn hand_out(objects: &[Box<str>], each: &mut Each<'_>) -> Result<(), ManifestError> {
-    if objects.iter().all(|object| each(object)) { Ok(()) } else { Err(ManifestError::Stopped) }
+fn bad(name: &str, fault: &Fault) -> BadInput {
+    BadInput { place: format!("{name}:{}", fault.place), why: fault.what.to_string() }
+}
+
+impl Input {
+    fn of_path(path: PathBuf) -> Self {
+        let format = Format::of_extension(&extension_of(&path));
+        Self { name: path.display().to_string().into(), format, source: Source::Path(path) }
+    }
+
+    /// The text in UTF-8, standing behind its byte order mark.
+    fn open(&self) -> Result<File, ReadError> {
+        let mut file = match &self.source {
+            Source::Path(path) => File::open(path)?,
+            Source::Temporary(file) => file.try_clone()?,
+            Source::Unreadable(why) => return Err(io::Error::other(why.clone()).into()),
+        };
+        file.rewind()?;
+        let mut start = Vec::with_capacity(4);
+        (&mut file).take(4).read_to_end(&mut start)?;
+        match Encoding::of(&start) {
+            Encoding::Utf8(mark) => file.seek(SeekFrom::Start(mark as u64)).map(drop)?,
+            other => {
+                file.rewind()?;
+                let mut text = tempfile::tempfile()?;
+                transcode(&mut io::BufReader::new(file), other, &mut text)?;
+                text.rewind()?;
+                return Ok(text);
+            }
+        }
+        Ok(file)
+    }
 }
 
 fn cannot_read(path: &Path, source: io::Error) -> ManifestError {
@@ -155,48 +266,44 @@ fn cannot_read(path: &Path, source: io::Error) -> ManifestError {
 }
 
 fn extension_of(path: &Path) -> String {
-    path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
+    path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Files of known formats, also in folders below; hidden ones are left out.
-fn folder(path: &Path, places: &mut Vec<Place>) -> Result<(), ManifestError> {
+/// Files of known formats, also in folders below; hidden ones and those that are excluded are left out.
+fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<Input>) {
     let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = entries.map_err(|error| cannot_read(path, error))?;
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => {
+            let (name, source) = (path.display().to_string().into(), Source::Unreadable(error.to_string()));
+            return all.push(Input { name, format: Format::Unknown, source });
+        }
+    };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
             continue;
         }
-        let path = entry.path();
-        // Links to folders are not followed: they may lead in circles.
+        let (path, relative) = (entry.path(), format!("{below}{name}"));
+        // Links to folders are not followed: they may lead in circles. A link to nothing is a file that cannot be read.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            folder(&path, places)?;
-        } else if FORMATS.contains(&extension_of(&path).as_str()) && path.is_file() {
-            places.push(Place::Path(path));
+            if !exclude.leaves_out(&relative, true) {
+                folder(&path, &format!("{relative}/"), exclude, all);
+            }
+        } else if Format::of_extension(&extension_of(&path)) != Format::Unknown
+            && !path.is_dir()
+            && !exclude.leaves_out(&relative, false)
+        {
+            all.push(Input::of_path(path));
         }
     }
-    Ok(())
 }
 
-fn put_aside(input: &mut dyn Read) -> io::Result<File> {
+fn copy(input: &mut dyn Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(input, &mut file)?;
     Ok(file)
-}
-
-fn objects(extension: &str, text: &mut BufReader<Counted<'_>>, each: &mut Each<'_>) -> Result<(), TextError> {
-    if text.fill_buf().map_err(TextError::Io)?.starts_with(BYTE_ORDER_MARK) {
-        text.consume(BYTE_ORDER_MARK.len());
-    }
-    let looks_like_json = |start: &[u8]| {
-        start.iter().find(|c| !c.is_ascii_whitespace()).is_some_and(|first| matches!(first, b'{' | b'['))
-    };
-    let is_json = match extension {
-        "json" | "ndjson" | "jsonl" => true,
-        "yaml" | "yml" => false,
-        _ => looks_like_json(text.fill_buf().map_err(TextError::Io)?),
-    };
-    if is_json { json(text, each) } else { yaml(text, each) }
 }
 
 struct Counted<'a> {
@@ -209,5 +316,11 @@ impl Read for Counted<'_> {
         let read = self.file.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }

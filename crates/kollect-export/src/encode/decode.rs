@@ -99,9 +99,9 @@ fn read_yaml(text: &str, each: &mut dyn FnMut(Item)) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// The parser nests calls, so its default limit of 64 levels stays: deeper attributes are refused and not carried.
+/// Within the limits of manifests: a deeper value is refused and not carried.
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false }).ok()
+    serde_json::from_value(kollect_manifest::parse(text).ok()?).ok()
 }
 
 fn yaml_item(item: Option<Item<Value>>, line: usize) -> Result<Item, Unreadable> {

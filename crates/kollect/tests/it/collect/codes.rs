@@ -1,6 +1,6 @@
 //! Exit codes, and that wrong flags and configurations are refused before anything is read.
 
-use super::{Place, map, profile, target};
+use super::{Place, profile, target};
 use serde_json::json;
 
 const BARE: &str = "apiVersion: v1\nkind: Config\ncurrent-context: one\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [{name: one, context: {cluster: c, user: u}}]\n";
@@ -103,15 +103,15 @@ fn an_invalid_configuration_is_refused_before_anything_is_read() {
 }
 
 #[test]
-fn broken_manifests_end_with_2_and_are_named_by_line_without_their_content() {
+fn manifests_of_which_nothing_can_be_read_end_with_2_and_are_named_without_their_content() {
     let place = Place::with_maps();
-    place.write("bad.json", &format!("{}\n{{\"data\": {{\"password\": \"hunter2\" oops\n", map("shop", "one", "1")));
+    place.write("bad.json", "{\"data\": {\"password\": \"hunter2\" oops\n");
     place.write("bad.yaml", "a: 1\n---\nb: [hunter2\n");
-    let ran = place.run(&["--from", "bad.json", "--output", "out"]).ends(2).says("bad.json, line 2");
-    assert!(!ran.said.contains("hunter2"), "{}", ran.said);
-    let ran = place.run(&["--from", "bad.yaml", "--output", "out"]).ends(2).says("bad.yaml, line ");
-    assert!(!ran.said.contains("hunter2"), "{}", ran.said);
-    assert!(!place.path("out").exists(), "half of the objects must not replace all of them");
+    for (file, says) in [("bad.json", "bad.json:1:33: "), ("bad.yaml", "bad.yaml:3:4: ")] {
+        let ran = place.run(&["--from", file, "--output", "out"]).ends(2).says(says);
+        assert!(!ran.said.contains("hunter2"), "{}", ran.said);
+    }
+    assert!(!place.path("out").exists(), "what could not be read must not be written as empty");
 }
 
 #[test]

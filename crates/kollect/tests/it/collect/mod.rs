@@ -3,6 +3,8 @@
 mod clusters;
 mod codes;
 mod directory;
+mod faults;
+mod generated;
 mod manifests;
 mod printing;
 mod secrets;

@@ -1,0 +1,137 @@
+//! What a reading of manifests found beside rows: counted always, and named up to a limit.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Things of one sort that are named; more are only counted.
+const NAMED: usize = 1_000;
+
+/// What was in the manifests.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Objects of kinds that a target collects.
+    pub objects: u64,
+    /// Objects of other kinds.
+    pub unwanted: u64,
+    /// Things that are no Kubernetes objects.
+    pub strange: Named<Strange>,
+    /// Objects that came more than once; the last one counts.
+    pub repeated: Named<Repeated>,
+    /// Files, documents and namespaces that cannot be read.
+    pub faults: Named<BadInput>,
+}
+
+/// Things of one sort.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    /// How many there are.
+    pub count: u64,
+    /// The first thousand.
+    pub named: Vec<T>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self { count: 0, named: Vec::new() }
+    }
+}
+
+impl<T> Named<T> {
+    pub(super) fn add(&mut self, one: T) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(one);
+        }
+    }
+
+    pub(super) fn append(&mut self, other: &Self)
+    where
+        T: Clone,
+    {
+        self.count += other.count;
+        self.named.extend(other.named.iter().take(NAMED.saturating_sub(self.named.len())).cloned());
+    }
+}
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputPlace {
+    /// The file; `-` for standard input.
+    pub file: Arc<str>,
+    /// 1-based.
+    pub line: u64,
+}
+
+impl fmt::Display for InputPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Something that is no Kubernetes object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strange {
+    /// Where.
+    pub place: InputPlace,
+    /// Why it is none.
+    pub why: NoObject,
+}
+
+impl fmt::Display for Strange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.why)
+    }
+}
+
+/// Why something is no Kubernetes object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoObject {
+    /// A text, a number, a list in a list.
+    NoMap,
+    /// `kind` is missing or no text.
+    NoKind,
+    /// `apiVersion` is missing or no text.
+    NoApiVersion,
+}
+
+impl fmt::Display for NoObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoMap => "not a map",
+            Self::NoKind => "no kind",
+            Self::NoApiVersion => "no apiVersion",
+        })
+    }
+}
+
+/// An object that came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Kind, namespace and name.
+    pub object: String,
+    /// Where it stands, and counts.
+    pub place: InputPlace,
+    /// Where it stood before.
+    pub earlier: InputPlace,
+}
+
+impl fmt::Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} stands already in {}; the last one counts", self.place, self.object, self.earlier)
+    }
+}
+
+/// A file or a part of one that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadInput {
+    /// `file` or `file:line:column`.
+    pub place: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.why)
+    }
+}

@@ -1,0 +1,69 @@
+//! Two thousand manifests with the oddities of real repositories: what is collected is what a naive reader finds.
+
+use super::{Place, profile, target};
+use kollect_testkit::manifests::{expect, generate};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+type Objects = BTreeMap<(String, String, String), Value>;
+
+fn collected(records: &[Value]) -> Objects {
+    let text = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
+    let items = records.iter().flat_map(|record| record["envelope"]["items"].as_array().into_iter().flatten());
+    items
+        .map(|item| {
+            ((text(item, "kind"), text(item, "namespace"), text(item, "name")), item["attributes"]["v"].clone())
+        })
+        .collect()
+}
+
+fn compare(seed: u64) {
+    let place = Place::new();
+    place.config(
+        "c",
+        &[
+            profile("maps", "", "ConfigMap", &[("v", "$.data")]),
+            target("maps", "maps", &[]),
+            profile("things", "example.com", "Thing", &[("v", "$.spec")]),
+            target("things", "things", &[]),
+        ],
+    );
+    let generated = generate(seed, 2_000);
+    fs::create_dir(place.path("in")).unwrap();
+    for (name, bytes) in &generated.files {
+        fs::write(place.path("in").join(name), bytes).unwrap();
+    }
+    let expected = expect(&generated.files);
+    let ran = place.run(&["--from", "in", "--output", "-", "--format", "ndjson", "-v"]).ends(1);
+    let found = collected(&ran.records());
+    let body = |((kind, _, _), object): (&(String, String, String), &Value)| {
+        object[if kind == "ConfigMap" { "data" } else { "spec" }].clone()
+    };
+    for (key, object) in &expected.objects {
+        let found = found.get(key).unwrap_or_else(|| panic!("seed {seed}: {key:?} is missing\n{}", ran.said));
+        assert_eq!(*found, body((key, object)), "seed {seed}: {key:?}");
+    }
+    assert_eq!(found.len(), expected.objects.len(), "seed {seed}");
+    assert!(expected.objects.len() > 1_500, "seed {seed}: {}", expected.objects.len());
+    let failed = ran.said.lines().filter(|line| line.contains("failed target ")).count();
+    assert_eq!(failed, expected.failed, "seed {seed}\n{}", ran.said);
+    for (count, what) in [
+        (expected.broken, "places could not be read"),
+        (expected.repeated, "repeated"),
+        (expected.strange, "that are no Kubernetes objects"),
+    ] {
+        assert!(
+            count > 0 && ran.said.contains(&format!("{count} {what}")),
+            "seed {seed}: {count} {what}\n{}",
+            ran.said
+        );
+    }
+}
+
+#[test]
+fn two_thousand_odd_manifests_are_collected_object_by_object_as_a_naive_reader_reads_them() {
+    for seed in [1, 2, 3] {
+        compare(seed);
+    }
+}
