@@ -38,11 +38,19 @@ pub struct CollectSettings {
     pub given_namespaces: bool,
     /// Bytes that all rows together may take; 0 = no limit.
     pub max_store_bytes: u64,
+    /// Bytes that the attributes of one row may take.
+    pub max_row_bytes: usize,
 }
 
 impl Default for CollectSettings {
     fn default() -> Self {
-        Self { workers: 4, queue_size: 512, given_namespaces: false, max_store_bytes: 0 }
+        Self {
+            workers: 4,
+            queue_size: 512,
+            given_namespaces: false,
+            max_store_bytes: 0,
+            max_row_bytes: kollect_extract::DEFAULT_MAX_ROW_BYTES,
+        }
     }
 }
 
@@ -169,7 +177,11 @@ impl Collector {
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let limit = settings.max_store_bytes;
         let ceiling = Arc::new(Ceiling::new(limit, store.clone(), desired.clone(), observer.clone()));
-        let intake = || Intake::new(store.clone(), facts.clone(), observer.clone()).below(ceiling.clone());
+        let max_row = settings.max_row_bytes;
+        let intake = || {
+            let intake = Intake::new(store.clone(), facts.clone(), observer.clone());
+            intake.with_max_row_bytes(max_row).below(ceiling.clone())
+        };
         let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake)?;
         let shared =
             Arc::new(Shared { store: store.clone(), dispatcher, ceiling, observer, objects: Mutex::default() });

@@ -30,6 +30,11 @@ impl Intake {
         Self { store, facts, observer, scratch: Scratch::default(), ceiling: None }
     }
 
+    /// Refuses rows that are larger, instead of those that are larger than the usual limit.
+    pub(crate) fn with_max_row_bytes(self, max_row_bytes: usize) -> Self {
+        Self { scratch: Scratch::new(max_row_bytes), ..self }
+    }
+
     /// Keeps to a limit of memory.
     pub(crate) fn below(self, ceiling: Arc<Ceiling>) -> Self {
         Self { ceiling: Some(ceiling), ..self }
@@ -114,18 +119,21 @@ impl Intake {
         for entry in entries {
             self.failed(entry, &head, home, &uid, "an internal error; please report it".into());
         }
-        self.scratch = Scratch::default();
     }
 
     fn one(&mut self, feed: &Feed, entry: &Entry, seen: &Seen<'_>, object: &mut Lazy<'_>) {
         let spec = &entry.spec;
-        if !spec.matching.matches(seen.head, seen.facts.get(seen.home).map(AsRef::as_ref), object) {
-            self.drop_row(entry, seen.uid);
-            return;
-        }
-        let attributes = match object.get() {
-            Some(value) => spec.extractor.extract(value, &mut self.scratch).map_err(|error| error.to_string()),
-            None => Err("the object is not valid JSON".into()),
+        // What the policies of the target take of the budget is not there for its attributes.
+        self.scratch.begin();
+        let attributes = match spec.matching.matches(seen.head, seen.facts.get(seen.home).map(AsRef::as_ref), object) {
+            Ok(false) => return self.drop_row(entry, seen.uid),
+            Err(error) => Err(error.to_string()),
+            Ok(true) => match object.get() {
+                Some(value) => {
+                    spec.extractor.extract_matched(value, &mut self.scratch).map_err(|error| error.to_string())
+                }
+                None => Err("the object is not valid JSON".into()),
+            },
         };
         let attributes = match attributes {
             Ok(attributes) => attributes,
@@ -170,7 +178,9 @@ impl Intake {
         );
         self.observer.error(key, CollectErrorClass::Terminal);
         self.observer.extraction_failed(key, &head.namespace, &head.name, uid, &message);
-        if entry.failures.add(uid, home, message) {
+        // The condition of the target shows only the newest failure, so it names its object.
+        let object: Vec<&str> = [&*head.namespace, &*head.name].into_iter().filter(|part| !part.is_empty()).collect();
+        if entry.failures.add(uid, home, format!("{}: {message}", object.join("/"))) {
             self.observer.target_changed(key);
         }
     }
@@ -296,7 +306,8 @@ mod tests {
             intake.upsert(&feed, &odd);
             assert_eq!(row(&store, "here", "u1").as_deref(), Some(r#"{"v":"1"}"#), "{odd}");
             assert_eq!((failures(0).0, failures(1).0), (1, 0), "{odd}");
-            assert!(failures(0).1.unwrap().starts_with("metadata."), "{odd}");
+            let message = failures(0).1.unwrap();
+            assert!(message.starts_with("a") && message.contains(": metadata."), "{odd}: {message}");
         }
         intake.upsert(&feed, &object("a", "", "3").replace("\"labels\":{", "\"labels\":{\"n\":null,"));
         assert_eq!((row(&store, "here", "u1").as_deref(), failures(0).0), (Some(r#"{"v":"3"}"#), 0));
@@ -316,6 +327,31 @@ mod tests {
         assert_eq!(store.rows(), 2);
         intake.delete(&feed, &bare("one"));
         assert_eq!(store.rows(), 1);
+    }
+
+    #[test]
+    fn a_policy_that_meets_a_limit_fails_the_object_and_a_row_that_is_too_large_names_its_limit() {
+        let rule = serde_json::json!({"profileRef": "p", "resourceRules": [{
+            "gvk": {"version": "v1", "kind": "ConfigMap"},
+            "matchPolicy": "lists.range(10000).all(i, object.data.k.matches('(a|b)*c$') || i >= 0)"}]});
+        let rules = Matching::of(&serde_json::from_value(rule).unwrap(), &Gvk::new("", "v1", "ConfigMap")).unwrap();
+        let hostile = target("hostile", &["a"], "$.data.k", rules);
+        let plain = target("plain", &["a"], "$.data.k", Matching::default());
+        let (feed, store, intake) = ground(&[hostile, plain]);
+        let mut intake = intake.with_max_row_bytes(1000);
+        let failed = |name: &str| {
+            let table = feed.table();
+            let entry = table.entries().iter().find(|entry| &*entry.spec.key.name == name).unwrap();
+            entry.failures.report().1
+        };
+        intake.upsert(&feed, &object("a", "", &"ab".repeat(400)));
+        let message = failed("hostile").unwrap();
+        assert!(message.starts_with("a/cm: limit exceeded: matchPolicy: the object takes more than"), "{message}");
+        assert_eq!((row(&store, "hostile", "u1"), row(&store, "plain", "u1").is_some()), (None, true));
+        intake.upsert(&feed, &object("a", "", &"ab".repeat(500)));
+        let message = failed("plain").unwrap();
+        assert!(message.contains("attribute \"v\": limit exceeded: the row is larger than 1000 bytes"), "{message}");
+        assert_eq!(row(&store, "plain", "u1"), None);
     }
 
     #[test]

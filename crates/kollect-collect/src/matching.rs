@@ -7,7 +7,7 @@ pub use crate::head::{BadHead, Head};
 use crate::namespaces::NamespaceMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTargetSpec, ResourceRule, WatchMode};
-use kollect_extract::{CompileError, FieldMask, Predicate};
+use kollect_extract::{CompileError, ExtractError, FieldMask, Predicate};
 use kollect_model::Gvk;
 use kollect_rules::{Selector, WatchDecision, watch_decision};
 use serde_json::Value;
@@ -86,15 +86,24 @@ impl Matching {
         })
     }
 
-    /// Whether the target wants this object of a namespace that it wants.
-    pub fn matches(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>, object: &mut Lazy<'_>) -> bool {
+    /// Whether the target wants this object of a namespace that it wants; an error when a policy meets a limit before
+    /// any rule has matched.
+    ///
+    /// Policies spend from the budget that [`kollect_extract::Scratch::begin`] gave on this thread.
+    pub fn matches(
+        &self,
+        head: &Head<'_>,
+        namespace: Option<&NamespaceMeta>,
+        object: &mut Lazy<'_>,
+    ) -> Result<bool, ExtractError> {
         let selected = if self.rules.is_empty() {
             (self.names.is_empty() || self.names.contains(&*head.name)) && selects(self.labels.as_ref(), &head.labels)
         } else {
             // The watch labels are cheaper than a policy, so they are asked first.
             true
         };
-        selected && self.watched(head, namespace) && (self.rules.is_empty() || self.any_rule(head, namespace, object))
+        let wanted = selected && self.watched(head, namespace);
+        if !wanted || self.rules.is_empty() { Ok(wanted) } else { self.any_rule(head, namespace, object) }
     }
 
     fn watched(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>) -> bool {
@@ -103,13 +112,22 @@ impl Matching {
         watch_decision(&head.labels, labels, annotations, self.opt_in) == WatchDecision::Collect
     }
 
-    fn any_rule(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>, object: &mut Lazy<'_>) -> bool {
-        self.rules.iter().any(|rule| {
-            let none = BTreeMap::new();
-            selects(rule.namespace_selector.as_ref(), namespace.map_or(&none, |meta| &meta.labels))
-                && selects(rule.labels.as_ref(), &head.labels)
-                && rule.policy.as_ref().is_none_or(|policy| object.get().is_some_and(|object| policy.eval(object)))
-        })
+    fn any_rule(
+        &self,
+        head: &Head<'_>,
+        namespace: Option<&NamespaceMeta>,
+        object: &mut Lazy<'_>,
+    ) -> Result<bool, ExtractError> {
+        let none = BTreeMap::new();
+        for rule in &self.rules {
+            let selected = selects(rule.namespace_selector.as_ref(), namespace.map_or(&none, |meta| &meta.labels))
+                && selects(rule.labels.as_ref(), &head.labels);
+            let holds = |policy: &Predicate, object: &mut Lazy<'_>| object.get().map_or(Ok(false), |o| policy.eval(o));
+            if selected && rule.policy.as_ref().map_or(Ok(true), |policy| holds(policy, object))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What the policies read of an object.
@@ -153,7 +171,7 @@ mod tests {
         let text = object.to_string();
         let head = Head::read(&text).unwrap();
         let meta = NamespaceMeta { labels: map(namespace), ..NamespaceMeta::default() };
-        matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone())))
+        matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone()))).unwrap()
     }
 
     fn rule(parts: &Value) -> Value {
@@ -201,7 +219,7 @@ mod tests {
         let matching = Matching { names: BTreeSet::from(["a".into()]), ..Matching::default() };
         let head = Head { name: "a".into(), ..Head::default() };
         let mut untouched = Lazy::new(|| panic!("decoded without need"));
-        assert!(matching.matches(&head, None, &mut untouched));
+        assert_eq!(matching.matches(&head, None, &mut untouched), Ok(true));
     }
 
     #[test]

@@ -144,6 +144,9 @@ pub(crate) struct OperatorArgs {
     /// 0 = no limit; default: 70 % of the container's memory limit
     #[arg(long, value_parser = crate::memory_limit::parse)]
     pub max_store_bytes: Option<u64>,
+    /// Largest row, e.g. 1Mi; an object whose attributes take more has no row, and the status of its target says so
+    #[arg(long, default_value = "1Mi", value_parser = crate::memory_limit::parse)]
+    pub max_row_bytes: u64,
     /// Accepted for compatibility and without effect; a full queue always blocks its reader
     #[arg(long, default_value = "25ms", value_parser = duration)]
     pub collect_dispatch_enqueue_wait: Duration,

@@ -220,6 +220,7 @@ impl Work {
             queue_size: settings.dispatch_queue,
             given_namespaces: !args.watch_namespaces.is_empty(),
             max_store_bytes: settings.max_store_bytes,
+            max_row_bytes: settings.max_row_bytes,
         };
         let given = args.watch_namespaces.iter().map(|ns| Arc::from(ns.as_str())).collect();
         let namespaces = NamespaceWatch::start(client.clone(), given);

@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub dispatch_queue: usize,
     /// 0 = no limit.
     pub max_store_bytes: u64,
+    pub max_row_bytes: usize,
     pub webhook: Option<WebhookSettings>,
     pub read_api: Option<ReadApiSettings>,
 }
@@ -92,6 +93,7 @@ impl Settings {
             dispatch_workers: usize::try_from(args.collect_dispatch_workers).ok().filter(|n| *n > 0).unwrap_or(4),
             dispatch_queue: usize::try_from(args.collect_dispatch_queue_size).ok().filter(|n| *n > 0).unwrap_or(512),
             max_store_bytes: crate::memory_limit::of(args.max_store_bytes),
+            max_row_bytes: usize::try_from(args.max_row_bytes)?,
             webhook,
             read_api: args.inventory_http_enabled.then(|| read_api(args)).transpose()?,
         })
