@@ -4,10 +4,11 @@
 //! costs no memory, and both what is unpacked and what is kept of it are bounded.
 
 use super::{REFUSED_IN_CHART, Wanted};
+use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
@@ -20,18 +21,20 @@ const MAX_UNPACKED: usize = 32 << 20;
 const AT_ONCE: usize = 2 << 20;
 /// Most bytes that are kept of a release, counted roughly.
 const MAX_KEPT: usize = 1 << 20;
+/// Bytes that are unpacked and read as JSON in one step.
+const BYTES_PER_STEP: usize = 40;
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 
 pub(super) fn decode(text: &str, wanted: &Wanted) -> Result<Value, EvalError> {
-    let outer = STANDARD
-        .decode(text)
-        .map_err(|_| EvalError::new(ErrorClass::Function, "data.release of the Secret is not base64"))?;
-    let packed = STANDARD.decode(&outer).unwrap_or(outer);
+    budget::charge_bytes(text.len())?;
+    let outer = base64(text.as_bytes())
+        .ok_or_else(|| EvalError::new(ErrorClass::Function, "data.release of the Secret is not base64"))?;
+    let packed = base64(&outer).unwrap_or(outer);
     let kept = Cell::new(MAX_KEPT);
     let seed = Seed { wanted, place: Place::Release, kept: &kept };
     let unpacked = Cell::new(MAX_UNPACKED);
     let result = if packed.starts_with(GZIP) {
-        let mut reader = Bounded { inner: GzDecoder::new(packed.as_slice()), left: &unpacked };
+        let mut reader = Bounded { inner: MultiGzDecoder::new(packed.as_slice()), left: &unpacked };
         let mut start = Vec::new();
         match reader.by_ref().take(AT_ONCE as u64).read_to_end(&mut start) {
             // The end of the stream came, and with it the check of its sum.
@@ -48,11 +51,21 @@ pub(super) fn decode(text: &str, wanted: &Wanted) -> Result<Value, EvalError> {
     match result {
         Ok(release @ Value::Object(_)) => Ok(release),
         Ok(_) => Err(EvalError::wrong_type("the Helm release is no JSON object")),
+        Err(_) if budget::check().is_err() => budget::check().map(|()| Value::Null).map_err(Into::into),
         Err(_) if unpacked.get() == 0 => Err(EvalError::limit("the Helm release is larger than 32 MiB when unpacked")),
         Err(_) if kept.get() == 0 => Err(EvalError::limit("the fields read of the Helm release are larger than 1 MiB")),
         // The text of the error could repeat what was read.
         Err(_) => Err(EvalError::new(ErrorClass::Function, "data.release of the Secret is no Helm release")),
     }
+}
+
+/// As Go reads it: line breaks do not count.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if text.iter().any(is_break) {
+        return STANDARD.decode(text.iter().copied().filter(|byte| !is_break(byte)).collect::<Vec<u8>>()).ok();
+    }
+    STANDARD.decode(text).ok()
 }
 
 fn read<'de, R: serde_json::de::Read<'de>>(
@@ -74,6 +87,7 @@ struct Bounded<'c, R> {
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
+        budget::charge(read / BYTES_PER_STEP).map_err(io::Error::other)?;
         let left = self.left.get().saturating_sub(read);
         self.left.set(left);
         if left == 0 { Err(io::Error::other("too large")) } else { Ok(read) }

@@ -20,11 +20,43 @@ fn packed(parts: &[(&str, usize)]) -> Value {
 }
 
 fn decode(paths: &[&str], secret: &Value) -> Result<Option<Value>, EvalError> {
+    crate::budget::reset();
     let mut wanted = Wanted::default();
     for path in paths {
         wanted.insert(&HelmPath::parse(&format!("{PREFIX}{path}"), true, true).unwrap());
     }
     wanted.decode(secret)
+}
+
+#[test]
+fn wrapped_base64_and_several_gzip_members_are_read_as_helm_reads_them() {
+    let member = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let wrapped = |bytes: &[u8], line: usize, end: &str| {
+        let text = STANDARD.encode(bytes);
+        text.as_bytes()
+            .chunks(line)
+            .map(|part| format!("{}{end}", std::str::from_utf8(part).unwrap()))
+            .collect::<String>()
+    };
+    let long = "v".repeat(5 << 20);
+    let members: Vec<u8> =
+        [member(r#"{"name":"#), member(r#""shop","manifest":""#), member(&long), member(r#"","version":3}"#)].concat();
+    for (line, end) in [(76, "\n"), (64, "\r\n"), (1 << 30, "\n"), (1 << 30, "")] {
+        for outer in [1 << 30, 76] {
+            let text = wrapped(wrapped(&members, line, end).as_bytes(), outer, end);
+            let secret = json!({"data": {"release": text}});
+            let found = decode(&["name", "version"], &secret).unwrap();
+            assert_eq!(found, Some(json!({"name": "shop", "version": 3})), "lines of {line}");
+        }
+    }
+    let mut broken = members.clone();
+    broken.extend_from_slice(b"garbage");
+    let secret = json!({"data": {"release": STANDARD.encode(STANDARD.encode(broken))}});
+    assert_eq!(decode(&["name"], &secret).unwrap_err().class, ErrorClass::Function);
 }
 
 #[test]
