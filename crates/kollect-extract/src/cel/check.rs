@@ -128,11 +128,31 @@ const MEMBERS: &[&str] = &[
     "sum",
     "trim",
     "upperAscii",
+    "validate",
     "value",
 ];
 /// Functions with a name in front.
 const QUALIFIED: &[(&str, &[&str])] = &[
     ("base64", &["decode", "encode"]),
+    (
+        "format",
+        &[
+            "byte",
+            "date",
+            "datetime",
+            "dns1035Label",
+            "dns1035LabelPrefix",
+            "dns1123Label",
+            "dns1123LabelPrefix",
+            "dns1123Subdomain",
+            "dns1123SubdomainPrefix",
+            "labelValue",
+            "named",
+            "qualifiedName",
+            "uri",
+            "uuid",
+        ],
+    ),
     ("ip", &["isCanonical"]),
     ("lists", &["range"]),
     (

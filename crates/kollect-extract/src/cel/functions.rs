@@ -5,7 +5,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::{kube, lists, regexes, rewrite, size, strings, view};
+use super::{kube, lists, numbers, regexes, rewrite, size, strings, view};
 use crate::budget;
 use cel::common::functions::Function;
 use cel::common::types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, Kind};
@@ -21,7 +21,7 @@ const MAX_RANGE: i64 = 10_000;
 
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
-    let functions: [(&str, usize, Function); 33] = [
+    let functions: [(&str, usize, Function); 34] = [
         (rewrite::TICK, 1, tick),
         (rewrite::TICK_APPEND, 1, tick_append),
         (rewrite::CHARGE, 1, charge),
@@ -40,6 +40,7 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
         ("@matches", 2, regexes::matches),
         ("@replace", 3, strings::replace),
         ("@replace", 4, strings::replace),
+        ("@string", 1, numbers::string),
         ("@join", 1, strings::join),
         ("@join", 2, strings::join),
         ("@split", 2, strings::split),

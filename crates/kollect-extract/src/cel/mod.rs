@@ -16,6 +16,7 @@ mod limits;
 mod lists;
 mod lower;
 mod lowered;
+mod numbers;
 mod reach;
 mod regexes;
 mod rewrite;

@@ -34,6 +34,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("matches", "@matches"),
     ("replace", "@replace"),
     ("join", "@join"),
+    ("string", "@string"),
     ("split", "@split"),
     ("indexOf", "@index_of"),
     ("lastIndexOf", "@last_index_of"),
@@ -41,8 +42,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("distinct", "@distinct"),
 ];
 /// Functions whose result is as long as their target.
-const COPYING: &[&str] =
-    &["bytes", "charAt", "lowerAscii", "reverse", "slice", "string", "substring", "trim", "upperAscii"];
+const COPYING: &[&str] = &["bytes", "charAt", "lowerAscii", "reverse", "slice", "substring", "trim", "upperAscii"];
 
 /// The name by which a user knows a function.
 pub(super) fn user_name(name: &str) -> &str {
@@ -215,5 +215,5 @@ fn is_ours(name: &str) -> bool {
 
 fn is_namespace(target: &IdedExpr) -> bool {
     matches!(&target.expr, Expr::Ident(name)
-        if matches!(name.as_str(), "base64" | "ip" | "lists" | "math" | "optional" | "sets" | "strings"))
+        if matches!(name.as_str(), "base64" | "format" | "ip" | "lists" | "math" | "optional" | "sets" | "strings"))
 }

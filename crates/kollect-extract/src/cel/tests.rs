@@ -27,6 +27,7 @@ fn plain(out: Out<'_>) -> Value {
 
 fn run(source: &str) -> Result<Value, String> {
     let object = object();
+    crate::budget::reset();
     let program = Program::compile(source).map_err(|error| format!("compile: {}", error.message))?;
     let result =
         program.evaluate(&object).map(plain).map_err(|error| format!("{}: {}", error.class.label(), error.message));
@@ -43,6 +44,29 @@ fn run(source: &str) -> Result<Value, String> {
 fn expressions_have_the_values_of_cel() {
     let cases = [
         (r#"object.metadata.namespace + "/" + object.metadata.name"#, json!("shop/cart")),
+        ("string(1e21) + string(1e6) + string(-1234567.5)", json!("1e+211e+06-1.2345675e+06")),
+        ("string(123456.0) + ' ' + string(0.0001) + ' ' + string(0.00001)", json!("123456 0.0001 1e-05")),
+        ("string(1.0 / 0.0) + string(-1.0 / 0.0) + string(0.0 / 0.0) + string(1e300)", json!("+Inf-InfNaN1e+300")),
+        (
+            "[string(1), string(2u), string(true), string(b'a'), string('x'), string(duration('1h'))]",
+            json!(["1", "2", "true", "a", "x", "3600s"]),
+        ),
+        (
+            "['a,b,c'.split(',', 2), 'añb'.split(''), 'abc'.split('', 2), 'a'.split(',', 0), ''.split(''), 'a,'.split(',')]",
+            json!([["a", "b,c"], ["a", "ñ", "b"], ["a", "bc"], [], [], ["a", ""]]),
+        ),
+        (
+            "['ñabñab'.indexOf('ab'), 'abab'.indexOf('ab', 1), 'abab'.indexOf('', 9), 'a'.indexOf('z')]",
+            json!([1, 2, 4, -1]),
+        ),
+        (
+            "['ñabñab'.lastIndexOf('ab'), 'abab'.lastIndexOf('ab', 1), 'abab'.lastIndexOf('', 9), 'añb'.lastIndexOf('b', 2)]",
+            json!([4, 0, 4, 2]),
+        ),
+        (
+            "[[1, [2, [3]]].flatten(), [[1, [2, [3]]].flatten(2)], [1, 1u, 1.0, 'a', 'a'].distinct()]",
+            json!([[1, 2, [3]], [[1, 2, 3]], [1, "a"]]),
+        ),
         ("size(object.spec.containers)", json!(2)),
         ("object.spec.containers.size() + size('ab') + size({'a': 1})", json!(5)),
         ("has(object.metadata.annotations)", json!(false)),

@@ -5,10 +5,12 @@
 use super::super::functions::{Answer, Args, text, truth, wrong_types};
 use super::super::size;
 use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
-use super::{CIDR, Cidr, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
+use super::{CIDR, Cidr, FORMAT, Format, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
 use crate::budget;
 use cel::common::functions::Function;
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type};
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelOptional, CelString, DYN_TYPE, Type,
+};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use core::net::IpAddr;
@@ -16,7 +18,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Functions by the number of their arguments.
-const GLOBALS: [(&str, usize, Function); 13] = [
+const GLOBALS: [(&str, usize, Function); 14] = [
+    ("format.named", 1, named_format),
     ("quantity", 1, quantity),
     ("isQuantity", 1, |args| is(args, "isQuantity", |t| Quantity::parse(t).is_some())),
     ("url", 1, |args| make(args, "url", |t| Url::parse(t).map(Kube::Url))),
@@ -39,7 +42,7 @@ const GLOBALS: [(&str, usize, Function); 13] = [
 ];
 
 /// Members by the number of their arguments, the target included.
-const MEMBERS: [(&str, usize, Function); 29] = [
+const MEMBERS: [(&str, usize, Function); 30] = [
     ("isLessThan", 2, |args| compare(args, "isLessThan").map(|order| truth(order.is_lt()))),
     ("isGreaterThan", 2, |args| compare(args, "isGreaterThan").map(|order| truth(order.is_gt()))),
     ("compareTo", 2, |args| compare(args, "compareTo").map(|order| whole(order as i64))),
@@ -71,6 +74,24 @@ const MEMBERS: [(&str, usize, Function); 29] = [
     ("major", 1, |args| of_semver(args, "major", 0)),
     ("minor", 1, |args| of_semver(args, "minor", 1)),
     ("patch", 1, |args| of_semver(args, "patch", 2)),
+    ("validate", 2, validate),
+];
+
+/// One format each.
+const FORMATS: [(&str, Function); 13] = [
+    ("format.dns1123Label", |_| Ok(format(Format::Dns1123Label))),
+    ("format.dns1123Subdomain", |_| Ok(format(Format::Dns1123Subdomain))),
+    ("format.dns1035Label", |_| Ok(format(Format::Dns1035Label))),
+    ("format.qualifiedName", |_| Ok(format(Format::QualifiedName))),
+    ("format.dns1123LabelPrefix", |_| Ok(format(Format::Dns1123LabelPrefix))),
+    ("format.dns1123SubdomainPrefix", |_| Ok(format(Format::Dns1123SubdomainPrefix))),
+    ("format.dns1035LabelPrefix", |_| Ok(format(Format::Dns1035LabelPrefix))),
+    ("format.labelValue", |_| Ok(format(Format::LabelValue))),
+    ("format.uri", |_| Ok(format(Format::Uri))),
+    ("format.uuid", |_| Ok(format(Format::Uuid))),
+    ("format.byte", |_| Ok(format(Format::Byte))),
+    ("format.date", |_| Ok(format(Format::Date))),
+    ("format.datetime", |_| Ok(format(Format::Datetime))),
 ];
 
 /// Declares the functions, and how their values become text.
@@ -81,7 +102,10 @@ pub(in crate::cel) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     for (name, arity, function) in MEMBERS {
         env.add_member_overload(name, &format!("member {name}{arity}"), DYN_TYPE, any(arity - 1), function)?;
     }
-    for kind in [&QUANTITY, &URL, &IP, &CIDR, &SEMVER] {
+    for (name, function) in FORMATS {
+        env.add_overload(name, name, vec![], function)?;
+    }
+    for kind in [&QUANTITY, &URL, &IP, &CIDR, &SEMVER, &FORMAT] {
         env.add_overload("string", &format!("string of {}", kind.name()), vec![kind.to_owned()], |args| {
             match kube(&args) {
                 Some(value) => Ok(string(value.to_string())),
@@ -219,6 +243,31 @@ fn of_semver<'b, 'v>(args: Args<'b, 'v>, name: &str, number: usize) -> Answer<'b
         Some(Kube::Semver(version)) => i64::try_from(version.numbers[number]).map(whole).map_err(|_| refused(name)),
         _ => Err(wrong_types(name, &args)),
     }
+}
+
+fn format<'b, 'v>(format: Format) -> CowVal<'b, 'v> {
+    CowVal::owned(Kube::Format(format))
+}
+
+fn named_format<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let name = args.first().and_then(text).ok_or_else(|| wrong_types("format.named", &args))?;
+    let found = Format::named(name).map(|format| Box::new(Kube::Format(format)) as Box<dyn Val>);
+    Ok(CowVal::owned(CelOptional::from(found)))
+}
+
+/// An optional list of what is wrong with the text.
+fn validate<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+    let (Some(Kube::Format(format)), Some(value)) = (kube(&args), args.get(1).and_then(text)) else {
+        return Err(wrong_types("validate", &args));
+    };
+    budget::build(value.len() + 4 * size::NODE)?;
+    let found: Vec<Box<dyn Val + 'v>> = format
+        .violations(value)
+        .into_iter()
+        .map(|violation| Box::new(CelString::from(violation)) as Box<dyn Val + 'v>)
+        .collect();
+    let found = (!found.is_empty()).then(|| Box::new(CelList::from(found)) as Box<dyn Val + 'v>);
+    Ok(CowVal::owned(CelOptional::from(found)))
 }
 
 fn contains_ip<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {

@@ -1,8 +1,9 @@
-//! The values of Kubernetes' own CEL libraries: quantities, URLs, addresses, networks and versions.
+//! The values of Kubernetes' own CEL libraries: quantities, URLs, addresses, networks, versions and formats.
 //!
 //! Separate from the functions that make and ask them. As JSON each is the text that stands for it.
 
 mod calls;
+mod format;
 mod net;
 mod quantity;
 mod semver;
@@ -13,6 +14,7 @@ pub(super) use calls::register;
 use cel::common::types::Type;
 use cel::common::value::{StaticVal, Val};
 use core::net::IpAddr;
+use format::Format;
 use net::Cidr;
 use quantity::Quantity;
 use semver::Semver;
@@ -25,6 +27,7 @@ static URL: Type = Type::new_unspecified_type("kubernetes.URL");
 static IP: Type = Type::new_unspecified_type("net.IP");
 static CIDR: Type = Type::new_unspecified_type("net.CIDR");
 static SEMVER: Type = Type::new_unspecified_type("kubernetes.Semver");
+static FORMAT: Type = Type::new_unspecified_type("kubernetes.NamedFormat");
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kube {
@@ -33,6 +36,7 @@ pub(super) enum Kube {
     Ip(IpAddr),
     Cidr(Cidr),
     Semver(Semver),
+    Format(Format),
 }
 
 impl fmt::Display for Kube {
@@ -43,6 +47,7 @@ impl fmt::Display for Kube {
             Self::Ip(ip) => ip.fmt(f),
             Self::Cidr(cidr) => cidr.fmt(f),
             Self::Semver(version) => version.fmt(f),
+            Self::Format(format) => f.write_str(format.name()),
         }
     }
 }
@@ -55,6 +60,7 @@ impl Val for Kube {
             Self::Ip(_) => &IP,
             Self::Cidr(_) => &CIDR,
             Self::Semver(_) => &SEMVER,
+            Self::Format(_) => &FORMAT,
         }
     }
     /// Asked by macros of the library only, which are not used for this type.

@@ -125,6 +125,41 @@ fn addresses_and_networks() {
 }
 
 #[test]
+fn formats() {
+    expect(&[
+        ("format.dns1123Label().validate('a-b1')", Value::Null),
+        ("format.dns1123Label().validate('A_b').value()", json!(["is no dns1123Label"])),
+        ("format.named('dns1123Subdomain').value().validate('a.b.c').hasValue()", json!(false)),
+        ("format.named('dns1123Subdomain').value().validate('a..c').hasValue()", json!(true)),
+        ("format.named('nothing').hasValue()", json!(false)),
+        ("format.dns1035Label().validate('1a').hasValue()", json!(true)),
+        ("format.dns1123LabelPrefix().validate('web-').hasValue()", json!(false)),
+        ("format.dns1035LabelPrefix().validate('web-').hasValue()", json!(false)),
+        ("format.dns1123SubdomainPrefix().validate('a.web-').hasValue()", json!(false)),
+        (
+            "['a.io/b_C', 'b', '', 'A/b', 'a/', '-a'].map(n, format.qualifiedName().validate(n).hasValue())",
+            json!([false, false, true, true, true, true]),
+        ),
+        ("['', 'a.B_c', '.a'].map(v, format.labelValue().validate(v).hasValue())", json!([false, false, true])),
+        ("['https://h/p', 'h'].map(u, format.uri().validate(u).hasValue())", json!([false, true])),
+        (
+            "['123e4567-e89b-12d3-a456-426614174000', '123e4567e89b12d3'].map(u, format.uuid().validate(u).hasValue())",
+            json!([false, true]),
+        ),
+        ("['aGk=', 'a'].map(b, format.byte().validate(b).hasValue())", json!([false, true])),
+        (
+            "['2024-02-29', '2023-02-29', '2024-13-01', 'x'].map(d, format.date().validate(d).hasValue())",
+            json!([false, true, true, true]),
+        ),
+        (
+            "['2024-01-02T03:04:05Z', '2024-01-02T03:04:05.25+01:00', '2024-01-02T03:04:05', '2024-01-02T25:04:05Z', \
+             'é024-01-02T25:04:05Z'].map(d, format.datetime().validate(d).hasValue())",
+            json!([false, false, true, true, true]),
+        ),
+    ]);
+}
+
+#[test]
 fn versions() {
     expect(&[
         ("semver('1.2.3-rc.1+b')", json!("1.2.3-rc.1+b")),
