@@ -15,6 +15,7 @@ mod settings;
 mod sinks;
 mod webhook;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use kollect_cli::terminal::{ColorChoice, Screen, chain};
 use kollect_cli::{diff, eval, init, shell, validate};
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => (eval::run(&args).map_err(Into::into), shell::INVALID),
         Command::Diff(args) => (diff::run(&args).map_err(Into::into), shell::INVALID),
         Command::Init(args) => (init::run(&args).map_err(Into::into), shell::INVALID),
-        Command::Completion(args) => (shell::completion(&args).map_err(Into::into), shell::INVALID),
+        Command::Completion(args) => (shell::completion(&args).context("writing the script"), shell::INVALID),
         Command::Man(args) => (shell::manual(&args, command()).map_err(Into::into), shell::INVALID),
     };
     match result {
