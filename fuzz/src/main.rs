@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --manifest-path fuzz/Cargo.toml -- <target> [--seconds N] [--seed N]`
 
+mod budget;
 mod manifest;
 mod mutate;
 mod seeds;

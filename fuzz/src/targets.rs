@@ -1,6 +1,7 @@
 //! What is attacked, with what, and what must hold.
 
 use crate::manifest;
+use crate::budget;
 use crate::seeds::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,19 +31,20 @@ pub fn all() -> Vec<Target> {
         Target { name: "cel", seeds: CEL, words: CEL_WORDS, prepare: || Box::new(expression("cel:")) },
         Target { name: "helm", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(helm()) },
         Target { name: "prune", seeds: PRUNES, words: PATH_WORDS, prepare: || Box::new(prune()) },
+        Target { name: "budget", seeds: budget::EXPRESSIONS, words: CEL_WORDS, prepare: || Box::new(budget::check()) },
         Target { name: "canonical", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(canonical) },
         Target { name: "manifest", seeds: manifest::SEEDS, words: manifest::WORDS, prepare: || Box::new(manifest::check) },
     ]
 }
 
-fn answer(accepted: bool, about: impl std::hash::Hash) -> Answer {
+pub(crate) fn answer(accepted: bool, about: impl std::hash::Hash) -> Answer {
     let mut hasher = DefaultHasher::new();
     about.hash(&mut hasher);
     Answer { accepted, signature: hasher.finish() }
 }
 
 /// What is the same for inputs that differ in names and numbers only.
-fn shape(text: &str) -> String {
+pub(crate) fn shape(text: &str) -> String {
     let mut shape: Vec<char> = text.chars().map(|c| if c.is_alphanumeric() { 'a' } else { c }).collect();
     shape.dedup();
     shape.truncate(32);
@@ -50,7 +52,7 @@ fn shape(text: &str) -> String {
 }
 
 /// The sentence of an error, without what it repeats of the input.
-fn kind(error: &str) -> String {
+pub(crate) fn kind(error: &str) -> String {
     let mut words = error.rsplit("\": ").next().unwrap_or_default().split('"');
     words.next().unwrap_or_default().chars().take(24).collect()
 }
@@ -69,7 +71,7 @@ fn secret() -> Value {
     })
 }
 
-fn extractor(gvk: &Gvk, name: &str, path: String, allow: bool) -> Result<Extractor, String> {
+pub(crate) fn extractor(gvk: &Gvk, name: &str, path: String, allow: bool) -> Result<Extractor, String> {
     let attributes = [AttributeSource { name: name.to_owned(), path, optional: false }];
     let source =
         ProfileSource { gvk, attributes: &attributes, scrub_keys: &[], allow_secret_extraction: allow, resource: None };
@@ -83,6 +85,7 @@ fn expression(prefix: &'static str) -> impl FnMut(&[u8]) -> Answer {
     let mut scratch = Scratch::default();
     move |input| {
         let text = String::from_utf8_lossy(input);
+        scratch.begin();
         let _ = Predicate::compile(&text, &gvk).map(|predicate| predicate.eval(&object));
         let extractor = match extractor(&gvk, "x", format!("{prefix}{text}"), false) {
             Ok(extractor) => extractor,

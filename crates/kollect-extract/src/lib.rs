@@ -22,6 +22,7 @@ mod secret;
 pub use budget::{DEFAULT_MAX_ROW_BYTES, StopSwitch};
 pub use error::{CompileError, ErrorClass, ExtractError};
 pub use extractor::{Extractor, Scratch};
+pub use jsonpath::places_of_several_matches;
 pub use mask::{FieldMask, MaskPath, MaskStep};
 pub use predicate::Predicate;
 pub use profile::{AttributeSource, ProfileSource, ResourceSource};

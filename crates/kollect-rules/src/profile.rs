@@ -27,6 +27,7 @@ rules! { "KollectProfile";
     PW3, Warning, "an entry of export.prune.jsonPaths has a filter or `*`", "a path with a filter or * is not pruned; write names and indexes only, or use prune.jsonPointers";
     PW4, Warning, "a path leads to a place that objects of the kind never have (only where the schema of the kind is known)", "objects of this kind never have this place";
     PW5, Warning, "a name in brackets of a JSONPath has a dot without a backslash", "a dot separates names, also in brackets and quotes; to have it in a name, write \\. before it";
+    PW6, Warning, "a JSONPath that can match several places leads to lists (only where the schema of the kind is known)", "one match gives the value itself and several give a list of the values, so this gives a list or a list of lists; have one shape with CEL, e.g. cel:object.spec.servers.map(s, s.hosts).flatten()";
 }
 
 const MAX_METRIC_LABELS: usize = 5;

@@ -3,11 +3,11 @@
 //! Separate because it needs what a cluster serves. It only warns: schemas leave things open, and a path into what is
 //! open is never doubted.
 
-use crate::profile::{PW4, compile};
+use crate::profile::{PW4, PW6, compile};
 use crate::violation::Findings;
 use crate::{Warning, names::nearest};
 use kollect_api::KollectProfile;
-use kollect_extract::MaskStep;
+use kollect_extract::{MaskStep, places_of_several_matches};
 use kollect_model::Gvk;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -100,21 +100,26 @@ pub fn shape_warnings(profile: &KollectProfile, schema: &Value) -> Vec<Warning> 
         }
         let Ok(mask) = compile(&gvk, &attribute.path) else { continue };
         for path in mask.paths() {
-            if let Some(why) = dead_end(schema, &path.steps) {
+            if let Err(why) = lead(schema, &path.steps) {
                 found.warn_of(&PW4, format!("spec.attributes[{i}].path"), why);
             }
+        }
+        let places = places_of_several_matches(&attribute.path);
+        let is_list = |steps: &Vec<MaskStep>| matches!(lead(schema, steps), Ok(Some(node)) if node["type"] == "array");
+        if places.iter().any(is_list) {
+            found.warn(&PW6, format!("spec.attributes[{i}].path"));
         }
     }
     found.warnings
 }
 
-/// Why the steps lead nowhere; `None` when they may lead somewhere.
-fn dead_end(root: &Value, steps: &[MaskStep]) -> Option<String> {
-    let mut node = resolved(root, root)?;
+/// The schema that the steps lead to; `None` where anything may be, an error that says why they lead nowhere.
+fn lead<'v>(root: &'v Value, steps: &[MaskStep]) -> Result<Option<&'v Value>, String> {
+    let Some(mut node) = resolved(root, root) else { return Ok(None) };
     let mut walked = "$".to_owned();
     for step in steps {
         if node["x-kubernetes-preserve-unknown-fields"] == true || node["x-kubernetes-int-or-string"] == true {
-            return None;
+            return Ok(None);
         }
         let next = match (step, node["type"].as_str()) {
             (MaskStep::Field(name), Some("object") | None) => {
@@ -124,10 +129,10 @@ fn dead_end(root: &Value, steps: &[MaskStep]) -> Option<String> {
                     None if node["additionalProperties"].is_object() => &node["additionalProperties"],
                     None => {
                         // Nothing listed means that anything may be there.
-                        let known = properties.filter(|known| !known.is_empty())?;
+                        let Some(known) = properties.filter(|known| !known.is_empty()) else { return Ok(None) };
                         let hint = nearest(name, known.keys().map(String::as_str));
                         let hint = hint.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                        return Some(format!("{walked} has no {name}{hint}"));
+                        return Err(format!("{walked} has no {name}{hint}"));
                     }
                 }
             }
@@ -135,19 +140,20 @@ fn dead_end(root: &Value, steps: &[MaskStep]) -> Option<String> {
             (MaskStep::Any, Some("object") | None) if node["additionalProperties"].is_object() => {
                 &node["additionalProperties"]
             }
-            (MaskStep::Any, Some("object") | None) => return None,
+            (MaskStep::Any, Some("object") | None) => return Ok(None),
             (MaskStep::Field(name), Some("array")) => {
-                return Some(format!("{walked} is a list; write {walked}[*].{name}"));
+                return Err(format!("{walked} is a list; write {walked}[*].{name}"));
             }
-            (_, Some(kind)) => return Some(format!("{walked} is of type {kind} and has nothing below it")),
+            (_, Some(kind)) => return Err(format!("{walked} is of type {kind} and has nothing below it")),
         };
         match step {
             MaskStep::Field(name) => walked.extend([".", name]),
             MaskStep::Any => walked.push_str("[*]"),
         }
-        node = resolved(root, next)?;
+        let Some(below) = resolved(root, next) else { return Ok(None) };
+        node = below;
     }
-    None
+    Ok(Some(node))
 }
 
 /// The schema behind references; `None` when it is not there.
@@ -179,7 +185,7 @@ mod tests {
             "components": {"schemas": {"Spec": {"type": "object", "properties": {
                 "replicas": {"type": "integer"},
                 "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-                "containers": {"type": "array", "items": {"type": "object", "properties": {"image": {"type": "string"}}}},
+                "containers": {"type": "array", "items": {"type": "object", "properties": {"image": {"type": "string"}, "args": {"type": "array", "items": {"type": "string"}}}}},
             }}}}
         });
         let spec = json!({"targetGVK": {"version": "v1", "kind": "X"}, "attributes": [{"name": "a", "path": path}]});
@@ -214,6 +220,26 @@ mod tests {
         );
         assert_eq!(kind_schema(&openapi, &Gvk::new("", "v1", "Deployment")), None);
         assert_eq!(kind_schema("no JSON", &Gvk::new("", "v1", "Pod")), None);
+    }
+
+    #[test]
+    fn a_path_over_a_list_that_yields_lists_is_warned_of() {
+        for path in
+            ["$.spec.containers[*].args", "$.spec.containers[?(@.image==\"a\")].args", "$.spec.containers[0:2].args"]
+        {
+            let found = warnings(path);
+            assert!(matches!(&found[..], [one] if one.contains("list of lists")), "{path}: {found:?}");
+        }
+        for path in [
+            "$.spec.containers[0].args",
+            "$.spec.containers[*].args[0]",
+            "$.spec.containers[?(@.args)].image",
+            "$.spec.containers",
+            "$.spec.labels.*",
+            "cel:object.spec.containers.map(c, c.args).flatten()",
+        ] {
+            assert_eq!(warnings(path), Vec::<String>::new(), "{path}");
+        }
     }
 
     #[test]

@@ -13,6 +13,26 @@ impl JsonPath {
             mask.insert(&place, true);
         }
     }
+
+    /// The places that the path leads to, where it can match several of them and they are known.
+    fn several(&self) -> Vec<Vec<MaskStep>> {
+        let spreads = |step: &Step| match step {
+            Step::Wildcard | Step::Union(_) | Step::Filter(_) => true,
+            Step::Slice(slice) => !slice.single,
+            _ => false,
+        };
+        let is_open = |step: &Step| matches!(step, Step::Recursive | Step::Literal(_));
+        if self.steps.iter().any(is_open) || !self.steps.iter().any(spreads) {
+            return Vec::new();
+        }
+        follow(&self.steps, vec![Vec::new()], &mut FieldMask::nothing())
+    }
+}
+
+/// The places that a JSONPath leads to when it can match several of them. One match gives the value itself and several
+/// a list of the values, so where such a place is a list, the result is a list or a list of lists.
+pub fn places_of_several_matches(path: &str) -> Vec<Vec<MaskStep>> {
+    JsonPath::parse(path.trim()).map(|path| path.several()).unwrap_or_default()
 }
 
 /// The places that `steps` lead to; what is read on the way is added to the mask.

@@ -10,6 +10,7 @@ mod mask;
 mod parse;
 
 pub(crate) use evaluate::Found;
+pub use mask::places_of_several_matches;
 use serde_json::Value;
 
 /// A compiled path.
