@@ -99,9 +99,13 @@ pub(crate) fn is_decided(store: &Store, view: &View, part: &Part) -> bool {
 
 /// Parts of the view that are not fully known.
 pub(crate) fn unknown_parts(store: &Store, view: &View) -> BTreeSet<Part> {
-    let parts = store.parts(view).into_iter();
-    parts
-        .filter(|(_, _, state)| matches!(state, PartState::Pending | PartState::Lost(_)))
-        .map(|(target, namespace, _)| (target, namespace))
-        .collect()
+    let is_unknown = |state: &PartState| matches!(state, PartState::Pending | PartState::Lost(_));
+    let parts = store.parts(view).into_iter().filter(|(_, _, state)| is_unknown(state));
+    let mut unknown: BTreeSet<Part> = parts.map(|(target, namespace, _)| (target, namespace)).collect();
+    // Of a kind that was never listed it is not known whether its objects have a namespace.
+    let perhaps_cluster_scoped = |target: &&Arc<TargetKey>| {
+        view.namespaces.contains("") && store.knows_namespaces(target) && is_unknown(&store.part_state(target, ""))
+    };
+    unknown.extend(view.targets.iter().filter(perhaps_cluster_scoped).map(|target| (target.clone(), Some("".into()))));
+    unknown
 }

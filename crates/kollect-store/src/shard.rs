@@ -150,11 +150,13 @@ impl Shard {
         if self.removed || self.wanted == wanted {
             return false;
         }
-        if matches!(wanted, Wanted::Unknowable(_)) {
-            // Nothing is watched any more: what was listed has to be listed again before it proves anything.
-            self.parts.values_mut().for_each(|part| part.coverage = Coverage::Pending);
-        }
         self.wanted = wanted;
+        let undecided: Vec<Arc<str>> =
+            self.parts.keys().filter(|namespace| self.wants(namespace).is_none()).cloned().collect();
+        for namespace in undecided {
+            // It is not watched any more: what was listed has to be listed again before it proves anything.
+            self.parts.entry(namespace).or_default().coverage = Coverage::Pending;
+        }
         self.drop_unwanted(counter);
         true
     }

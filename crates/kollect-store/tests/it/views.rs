@@ -274,6 +274,9 @@ fn rows_of_a_cluster_scoped_kind_stay_until_a_list_shows_that_it_has_namespaces(
     store.complete_list(&key("a"), None, &|_| true);
     store.set_wanted(&key("a"), wanted(&["one"]));
     assert_eq!(store.target_rows(&key("a")), 1);
+    store.set_wanted(&key("a"), Wanted::ClusterScoped);
+    assert_eq!(store.part_state(&key("a"), ""), PartState::Pending, "what went unseen has to be listed again");
+    store.set_wanted(&key("a"), wanted(&["one"]));
     store.complete_list(&key("a"), Some("one"), &|_| true);
     assert_eq!(store.target_rows(&key("a")), 0);
 }

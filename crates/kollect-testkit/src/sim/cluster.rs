@@ -10,8 +10,16 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub(super) const TARGETS: usize = 3;
-pub(super) const NAMESPACES: [&str; 3] = ["one", "two", "three"];
+pub(super) const TARGETS: usize = 4;
+/// The last one stands for objects without a namespace.
+pub(super) const NAMESPACES: [&str; 4] = ["one", "two", "three", ""];
+/// The target whose kind is cluster-scoped, and the namespace of its objects.
+const CLUSTER: usize = 3;
+
+/// Whether a target can have objects of the namespace at all.
+fn fits(target: usize, namespace: usize) -> bool {
+    (target == CLUSTER) == (namespace == CLUSTER)
+}
 
 /// One object: its namespace, its content, and which targets it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +52,17 @@ pub(super) struct Target {
     pub(super) exists: bool,
     /// Which namespaces it wants.
     pub(super) wants: [bool; NAMESPACES.len()],
+    /// Why nothing of it can be collected.
+    stop: Option<Stop>,
+}
+
+/// Why nothing of a target can be collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Its profile is missing, or the planner does not guess the scope of a kind that is not served.
+    Unknowable,
+    /// The kind is not served, and the planner takes it for one with namespaces.
+    GuessedNamespaces,
 }
 
 pub(super) struct Cluster {
@@ -62,7 +81,8 @@ impl Cluster {
         let target = |at: usize| Target {
             key: Arc::new(TargetKey::namespaced("shop", &format!("t{at}"))),
             exists: true,
-            wants: [true; NAMESPACES.len()],
+            wants: std::array::from_fn(|namespace| fits(at, namespace)),
+            stop: None,
         };
         Self {
             objects: BTreeMap::new(),
@@ -81,9 +101,34 @@ impl Cluster {
         for at in 0..TARGETS {
             if self.targets[at].exists {
                 store.ensure_target(&self.targets[at].key);
-                store.set_wanted(&self.targets[at].key, self.wanted(at));
+                self.place(store, at);
             }
         }
+    }
+
+    /// Tells the store what the planner makes of a target.
+    fn place(&self, store: &Store, at: usize) {
+        let key = &self.targets[at].key;
+        store.set_wanted(key, self.wanted(at));
+        if self.targets[at].stop == Some(Stop::GuessedNamespaces) {
+            for namespace in &self.namespaces[..CLUSTER] {
+                store.set_coverage(key, namespace, Coverage::Lost("not served".into()));
+            }
+        }
+    }
+
+    /// A target can be collected no longer, or again: its profile, or its kind.
+    pub(super) fn stop_or_go(&mut self, store: &Store, target: usize, guess: bool) {
+        if !self.targets[target].exists {
+            return;
+        }
+        let stop = if guess && target == CLUSTER { Stop::GuessedNamespaces } else { Stop::Unknowable };
+        let before = self.targets[target].stop;
+        self.targets[target].stop = if before.is_some() { None } else { Some(stop) };
+        for namespace in 0..NAMESPACES.len() {
+            self.watches[target * NAMESPACES.len() + namespace] = new_watch();
+        }
+        self.place(store, target);
     }
 
     /// Something happens to an object.
@@ -100,12 +145,13 @@ impl Cluster {
         let object = match random.u8(..4) {
             0 if known.is_some() => None,
             1 => {
-                let matches = std::array::from_fn(|_| random.bool());
+                let matches = std::array::from_fn(|target| random.bool() && fits(target, namespace));
                 Some(Object { namespace, value: known.map_or(0, |object| object.value), matches })
             }
             _ => {
+                let likely = |random: &mut Rng, target| random.u8(..3) > 0 && fits(target, namespace);
                 let matches =
-                    known.map_or_else(|| std::array::from_fn(|_| random.u8(..3) > 0), |object| object.matches);
+                    known.map_or_else(|| std::array::from_fn(|target| likely(random, target)), |object| object.matches);
                 Some(Object { namespace, value: random.u64(..5), matches })
             }
         };
@@ -137,7 +183,7 @@ impl Cluster {
 
     /// Access to a part is lost; what happens there now is not seen.
     pub(super) fn deny(&mut self, store: &Store, target: usize, namespace: usize) {
-        if self.is_wanted(target, namespace) {
+        if self.is_collected(target, namespace) {
             self.watches[target * NAMESPACES.len() + namespace] = Watch { link: Link::Denied, ..new_watch() };
             store.set_coverage(&self.targets[target].key, NAMESPACES[namespace], Coverage::Lost("forbidden".into()));
         }
@@ -145,15 +191,10 @@ impl Cluster {
 
     /// A part is listed completely: at the start, after a gap, after access came back.
     pub(super) fn list(&mut self, store: &Store, target: usize, namespace: usize) {
-        if !self.is_wanted(target, namespace) {
+        if !self.is_collected(target, namespace) {
             return;
         }
-        let found: Vec<(u64, u64)> = self
-            .objects
-            .iter()
-            .filter(|(_, object)| object.namespace == namespace && object.matches[target])
-            .map(|(uid, object)| (*uid, object.value))
-            .collect();
+        let found = self.found(target, namespace);
         self.disprove_part(target, namespace);
         for (uid, value) in &found {
             store.upsert(self.row(target, namespace, *uid, *value));
@@ -164,16 +205,49 @@ impl Cluster {
         self.watches[target * NAMESPACES.len() + namespace] = Watch { link: Link::Live, ..new_watch() };
     }
 
+    /// A first list during which workers end: some objects make no row. `complete`: the barrier says that all did.
+    pub(super) fn list_with_dead_workers(&mut self, store: &Store, target: usize, namespace: usize, complete: bool) {
+        let at = target * NAMESPACES.len() + namespace;
+        if !self.is_collected(target, namespace) || self.watches[at].link != Link::Pending {
+            return;
+        }
+        let found = self.found(target, namespace);
+        for (uid, value) in found.iter().step_by(2) {
+            store.upsert(self.row(target, namespace, *uid, *value));
+            self.note(target, namespace, *uid, true);
+        }
+        if complete {
+            let seen: BTreeSet<Uid> = found.iter().map(|(uid, _)| uid_of(*uid)).collect();
+            store.complete_list(&self.targets[target].key, Some(NAMESPACES[namespace]), &|uid| seen.contains(uid));
+        }
+    }
+
+    /// Every part that can be collected is listed.
+    pub(super) fn list_all(&mut self, store: &Store) {
+        for part in 0..TARGETS * NAMESPACES.len() {
+            self.list(store, part / NAMESPACES.len(), part % NAMESPACES.len());
+        }
+    }
+
+    fn found(&self, target: usize, namespace: usize) -> Vec<(u64, u64)> {
+        self.objects
+            .iter()
+            .filter(|(_, object)| object.namespace == namespace && object.matches[target])
+            .map(|(uid, object)| (*uid, object.value))
+            .collect()
+    }
+
     /// The spec of a target asks for other namespaces.
     pub(super) fn want(&mut self, store: &Store, target: usize, wants: [bool; NAMESPACES.len()]) {
         if !self.targets[target].exists {
             return;
         }
+        let wants = std::array::from_fn(|namespace| fits(target, namespace) && (target == CLUSTER || wants[namespace]));
         self.targets[target].wants = wants;
         for namespace in (0..NAMESPACES.len()).filter(|namespace| !wants[*namespace]) {
             self.forget_part(target, namespace);
         }
-        store.set_wanted(&self.targets[target].key, self.wanted(target));
+        self.place(store, target);
     }
 
     /// A target is deleted, or comes back.
@@ -183,7 +257,7 @@ impl Cluster {
         let key = self.targets[target].key.clone();
         if exists {
             store.ensure_target(&key);
-            store.set_wanted(&key, self.wanted(target));
+            self.place(store, target);
         } else {
             for namespace in 0..NAMESPACES.len() {
                 self.forget_part(target, namespace);
@@ -195,6 +269,9 @@ impl Cluster {
     /// Everything is seen: no access is missing, no event is late.
     pub(super) fn catch_up(&mut self, store: &Store) {
         for target in 0..TARGETS {
+            if self.targets[target].stop.is_some() {
+                self.stop_or_go(store, target, false);
+            }
             for namespace in 0..NAMESPACES.len() {
                 if self.watches[target * NAMESPACES.len() + namespace].link == Link::Live {
                     while self.deliver(store, target, namespace) {}
@@ -203,6 +280,11 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Whether the collector is at work on the part.
+    fn is_collected(&self, target: usize, namespace: usize) -> bool {
+        self.is_wanted(target, namespace) && self.targets[target].stop.is_none()
     }
 
     /// Whether target and namespace are what some spec asks for.
@@ -241,6 +323,14 @@ impl Cluster {
     }
 
     fn wanted(&self, target: usize) -> Wanted {
+        match self.targets[target].stop {
+            Some(Stop::Unknowable) => return Wanted::Unknowable("it cannot be collected".into()),
+            Some(Stop::GuessedNamespaces) => {
+                return Wanted::Namespaces(Arc::new(self.namespaces[..CLUSTER].iter().cloned().collect()));
+            }
+            None if target == CLUSTER => return Wanted::ClusterScoped,
+            None => {}
+        }
         let wants = &self.targets[target].wants;
         let names = self.namespaces.iter().zip(wants).filter(|(_, wants)| **wants).map(|(name, _)| name.clone());
         Wanted::Namespaces(Arc::new(names.collect()))

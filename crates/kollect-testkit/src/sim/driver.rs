@@ -1,41 +1,31 @@
-//! Drives one binding against a memory sink, one step at a time, with faults.
+//! Drives one row binding against a memory sink, one step at a time, with faults.
 
 use super::Planted;
+use super::drive::{Check, Drive, SETTINGS, Step};
 use fastrand::Rng;
-use kollect_export::memory::MemoryRows;
+use kollect_export::memory::{MemoryRows, StoredRow};
 use kollect_export::{
-    Binding, Breaker, Ending, ExportSettings, InventoryKey, Knowledge, Moment, RowBatch, RowCycle, RowStep, SinkError,
-    Verdict,
+    Binding, Breaker, Ending, InventoryKey, Knowledge, Moment, RowBatch, RowCycle, RowStep, SinkError, Verdict,
 };
-use kollect_model::{Change, RowId};
+use kollect_model::{Change, Digest, Row, RowId};
 use kollect_store::{Store, View};
 use std::time::Duration;
 
 /// A binding, its sink, and the cycle it is in.
 pub(super) struct Driver {
-    pub(super) binding: Binding,
+    binding: Binding,
     /// Has no other inventory than `of`.
-    pub(super) sink: MemoryRows,
-    pub(super) of: InventoryKey,
+    sink: MemoryRows,
+    of: InventoryKey,
     breaker: Breaker,
     cycle: Option<(RowCycle, bool)>,
     /// The last cycle did not come to its end.
     failed: bool,
     interval: Duration,
     planted: Planted,
-    pub(super) cycles: u64,
-    pub(super) comparisons: u64,
+    cycles: u64,
+    comparisons: u64,
 }
-
-/// Small pages and batches, so that few rows make many steps.
-const SETTINGS: ExportSettings = ExportSettings {
-    export_timeout: Duration::from_secs(10),
-    gather_quiet: Duration::from_millis(10),
-    gather_most: Duration::from_millis(100),
-    debounced_after: Duration::from_secs(10),
-    batch_rows: 3,
-    batch_bytes: 700,
-};
 
 fn binding(store: &Store, view: &View, interval: Duration, now: Moment) -> Binding {
     Binding::new(view.clone(), store.register_reader(), interval, SETTINGS, now)
@@ -56,40 +46,64 @@ impl Driver {
             comparisons: 0,
         }
     }
+}
 
-    /// The process ends and a new one starts: only the sink is still there.
-    pub(super) fn crash(&mut self, store: &Store, view: &View, now: Moment) {
+impl Drive for Driver {
+    fn binding(&mut self) -> &mut Binding {
+        &mut self.binding
+    }
+
+    fn crash(&mut self, store: &Store, view: &View, now: Moment) {
         self.cycle = None;
         self.failed = false;
         self.breaker = Breaker::default();
         self.binding = binding(store, view, self.interval, now);
     }
 
-    /// Another spec for the same sink.
-    pub(super) fn set_view(&mut self, view: View, now: Moment) {
+    fn set_view(&mut self, view: View, now: Moment) {
         self.binding.spec_changed(view, self.interval, true, now);
     }
 
-    /// Nothing runs and nothing is due, ever.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_running(&self) -> bool {
+        self.cycle.is_some()
+    }
+
+    fn is_idle(&self) -> bool {
         self.cycle.is_none() && self.binding.due().is_none()
     }
 
-    /// Something that was decided earlier may still be on its way to the sink.
-    pub(super) fn is_exposed(&self) -> bool {
+    fn is_exposed(&self) -> bool {
         self.cycle.is_some() || self.failed
     }
 
-    /// Takes one step: begins a due cycle, or goes on with the running one. Asks `check` about every row that
-    /// leaves the sink.
-    pub(super) fn step(
-        &mut self,
-        store: &Store,
-        now: Moment,
-        random: &mut Rng,
-        faults: bool,
-        check: &mut dyn FnMut(&RowId) -> Result<(), String>,
-    ) -> Result<(), String> {
+    fn held(&self, each: &mut dyn FnMut(&RowId, Digest)) {
+        for (id, row) in self.sink.rows(&self.of) {
+            each(&id, row.digest);
+        }
+    }
+
+    fn tamper(&mut self, kind: u8, at: u64, foreign: &Row) {
+        if kind == 0 {
+            self.sink.wipe();
+            return;
+        }
+        self.sink.apply_now(&self.of, RowBatch::default());
+        self.sink.tamper(&self.of, |rows| match rows.keys().nth(usize::try_from(at).unwrap_or_default()).cloned() {
+            Some(id) if kind == 1 => drop(rows.remove(&id)),
+            Some(id) => drop(rows.get_mut(&id).map(|row| row.digest = Digest([7; 16]))),
+            None => drop(rows.insert(foreign.id.clone(), StoredRow::of(foreign))),
+        });
+    }
+
+    fn is_intact(&self) -> bool {
+        self.sink.intact_now(&self.of)
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        (self.cycles, self.comparisons)
+    }
+
+    fn step(&mut self, Step { store, now, random, faults }: Step<'_>, check: Check<'_>) -> Result<(), String> {
         let Some((mut cycle, admitted)) = self.cycle.take() else {
             if self.binding.due().is_some_and(|due| due <= now)
                 && let Ok(cycle) = self.binding.begin_rows(store, "sim")
@@ -110,7 +124,7 @@ impl Driver {
             self.end(store, cycle, Verdict::Refused(wait), now, random);
             return Ok(());
         }
-        let fault = if faults && random.u8(..6) == 0 { Some(random.u8(..3)) } else { None };
+        let fault = if faults && random.u8(..6) == 0 { Some(random.u8(..4)) } else { None };
         let result = match step {
             RowStep::Done => {
                 self.cycles += 1;
@@ -145,7 +159,9 @@ impl Driver {
         }
         Ok(())
     }
+}
 
+impl Driver {
     fn apply(
         &mut self,
         store: &Store,
@@ -159,6 +175,8 @@ impl Driver {
         match fault {
             // Nothing landed.
             Some(0) => return Err(down()),
+            // Refused until the backend changes.
+            Some(3) => return Err(SinkError::terminal("write", "simulated refusal")),
             // Some of it landed, and the answer was lost.
             Some(1) => {
                 let half: Vec<Change> = batch.changes.into_iter().step_by(2).collect();
@@ -172,7 +190,7 @@ impl Driver {
             }
             None => drop(self.sink.apply_now(&self.of, batch)),
         }
-        if self.planted == Planted::Nothing {
+        if self.planted != Planted::CursorBeforeAck {
             cycle.acked(store);
         }
         Ok(())

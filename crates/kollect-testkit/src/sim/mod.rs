@@ -4,8 +4,13 @@
 //! expected rows come from a model of the cluster that shares no code with the store.
 
 mod cluster;
+mod drive;
 mod driver;
+mod files;
+mod references;
 mod world;
+
+pub use references::run_references;
 
 use std::fmt;
 use std::ops::Range;
@@ -20,6 +25,8 @@ pub enum Planted {
     Nothing,
     /// The cursor moves before the sink has acknowledged.
     CursorBeforeAck,
+    /// A list whose workers ended before they made all rows counts as complete.
+    BarrierThatLies,
 }
 
 /// What a run did.
@@ -33,6 +40,8 @@ pub struct Report {
     pub comparisons: u64,
     /// Rows deleted from sinks.
     pub deletes: u64,
+    /// Bindings whose rows could not be exported at the end, as a binding that knew nothing found too.
+    pub refused: u64,
     /// Processes that crashed.
     pub crashes: u64,
 }
@@ -91,6 +100,7 @@ fn record(total: &Mutex<(Report, Option<Failure>)>, result: Result<Report, Failu
             total.0.cycles += report.cycles;
             total.0.comparisons += report.comparisons;
             total.0.deletes += report.deletes;
+            total.0.refused += report.refused;
             total.0.crashes += report.crashes;
         }
         Err(failure) if total.1.as_ref().is_none_or(|known| failure.seed < known.seed) => total.1 = Some(failure),

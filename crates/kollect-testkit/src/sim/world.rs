@@ -1,11 +1,13 @@
 //! One seed: random steps, then quiet, then the sinks must equal the views.
 
 use super::cluster::{Cluster, NAMESPACES, TARGETS};
+use super::drive::{Drive, Step};
 use super::driver::Driver;
+use super::files::FileDriver;
 use super::{Failure, Planted, Report};
 use fastrand::Rng;
-use kollect_export::memory::StoredRow;
-use kollect_export::{Moment, RowBatch};
+use kollect_export::Moment;
+use kollect_export::layout::{Mode, TemplateError};
 use kollect_model::{Digest, RowId};
 use kollect_store::{Dedupe, NamespaceFilter, Store, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,23 +31,30 @@ struct World {
     wishes: Vec<Wish>,
     /// By driver: wishes that what is on its way may have been decided for.
     earlier: Vec<Vec<Wish>>,
-    drivers: Vec<Driver>,
+    drivers: Vec<Box<dyn Drive>>,
+    /// By driver: the store told of a change that the lane has not seen yet.
+    woken: Vec<bool>,
+    planted: Planted,
     /// By driver: rows that could go at some moment since what is on its way was decided.
     excused: Vec<BTreeSet<RowId>>,
     report: Report,
 }
 
+/// From here on the dice let time pass, and nothing else.
+const TIME_ONLY: u8 = 94;
+
 /// Plays one seed.
 pub(super) fn play(seed: u64, planted: Planted) -> Result<Report, Failure> {
-    let mut world = World::new(seed, planted);
+    let failure = |step, what| Failure { seed, step, what };
+    let mut world = World::new(seed, planted).map_err(|error| failure(0, error.to_string()))?;
     match world.run() {
         Ok(()) => Ok(world.summary()),
-        Err(what) => Err(Failure { seed, step: world.step, what }),
+        Err(what) => Err(failure(world.step, what)),
     }
 }
 
 impl World {
-    fn new(seed: u64, planted: Planted) -> Self {
+    fn new(seed: u64, planted: Planted) -> Result<Self, TemplateError> {
         let mut random = Rng::with_seed(seed);
         let store = Store::new();
         let mut cluster = Cluster::new();
@@ -54,13 +63,33 @@ impl World {
         }
         cluster.boot(&store);
         let wish = |dedupe| Wish { targets: [true; TARGETS], namespaces: None, dedupe };
-        let wishes = vec![wish(Dedupe::KeepAll), wish(Dedupe::ByResourceUid)];
-        let intervals = [Duration::ZERO, Duration::from_secs(1)];
-        let views = wishes.iter().map(|wish| view(&cluster, wish));
-        let drivers =
-            views.zip(intervals).map(|(view, interval)| Driver::new(&store, &view, interval, planted)).collect();
-        let (earlier, excused, report) = (vec![Vec::new(); 2], vec![BTreeSet::new(); 2], Report::default());
-        Self { random, now: Duration::ZERO, step: 0, store, cluster, wishes, earlier, drivers, excused, report }
+        if random.bool() {
+            cluster.list_all(&store);
+        }
+        let wishes: Vec<Wish> =
+            [Dedupe::KeepAll, Dedupe::ByResourceUid, Dedupe::KeepAll, Dedupe::ByResourceUid].map(wish).into();
+        let views: Vec<View> = wishes.iter().map(|wish| view(&cluster, wish)).collect();
+        let drivers: Vec<Box<dyn Drive>> = vec![
+            Box::new(Driver::new(&store, &views[0], Duration::ZERO, planted)),
+            Box::new(Driver::new(&store, &views[1], Duration::from_secs(1), planted)),
+            Box::new(FileDriver::new(&store, &views[2], Mode::PerResource)?),
+            Box::new(FileDriver::new(&store, &views[3], Mode::Document)?),
+        ];
+        let bindings = drivers.len();
+        Ok(Self {
+            random,
+            now: Duration::ZERO,
+            step: 0,
+            store,
+            cluster,
+            wishes,
+            earlier: vec![Vec::new(); bindings],
+            drivers,
+            woken: vec![false; bindings],
+            planted,
+            excused: vec![BTreeSet::new(); bindings],
+            report: Report::default(),
+        })
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -74,13 +103,15 @@ impl World {
     fn act(&mut self) -> Result<(), String> {
         self.excuse();
         let (target, namespace) = (self.random.usize(..TARGETS), self.random.usize(..NAMESPACES.len()));
-        match self.random.u8(..100) {
+        let dice = self.random.u8(..100);
+        match dice {
             0..30 => self.cluster.live(&mut self.random),
             30..60 => drop(self.cluster.deliver(&self.store, target, namespace)),
             60..80 => self.cluster.list(&self.store, target, namespace),
             80..85 => self.cluster.deny(&self.store, target, namespace),
             85..89 => self.relabel(),
-            89..91 => {
+            89 => self.cluster.stop_or_go(&self.store, target, self.random.bool()),
+            90 => {
                 let wants = std::array::from_fn(|_| self.random.u8(..3) > 0);
                 self.cluster.want(&self.store, target, wants);
             }
@@ -88,16 +119,16 @@ impl World {
                 self.cluster.toggle(&self.store, target);
                 self.show_views();
             }
-            92 => self.crash(),
+            92 => self.crash()?,
             93 => self.tamper(),
-            _ => self.now += Duration::from_millis(self.random.u64(..3_000)),
+            TIME_ONLY.. => self.now += Duration::from_millis(self.random.u64(..3_000)),
         }
         self.excuse();
-        // Bindings hear of every change; a wake without one does no harm.
-        for driver in &mut self.drivers {
-            driver.binding.changed(self.now);
+        // A wake without a change does no harm.
+        if dice < TIME_ONLY {
+            self.woken.fill(true);
         }
-        for _ in 0..self.random.usize(..5) {
+        for _ in 0..self.random.usize(..8) {
             self.drive(true)?;
         }
         Ok(())
@@ -110,6 +141,9 @@ impl World {
     }
 
     fn drive_one(&mut self, at: usize, faults: bool) -> Result<(), String> {
+        if !self.drivers[at].is_running() && std::mem::take(&mut self.woken[at]) {
+            self.drivers[at].binding().changed(self.now);
+        }
         let (wish, cluster, deletes) = (&self.wishes[at], &self.cluster, &mut self.report.deletes);
         let (excused, earlier) = (&self.excused[at], &self.earlier[at]);
         let mut check = |id: &RowId| {
@@ -118,10 +152,11 @@ impl World {
             if excused.contains(id) || wishes.into_iter().any(|wish| may_go(cluster, wish, id)) {
                 Ok(())
             } else {
-                Err(format!("deletes {id} without evidence that it is gone"))
+                Err(format!("binding {at} deletes {id} without evidence that it is gone"))
             }
         };
-        self.drivers[at].step(&self.store, self.now, &mut self.random, faults, &mut check)?;
+        let step = Step { store: &self.store, now: self.now, random: &mut self.random, faults };
+        self.drivers[at].step(step, &mut check)?;
         if !self.drivers[at].is_exposed() {
             self.excused[at].clear();
             self.earlier[at].clear();
@@ -132,9 +167,12 @@ impl World {
     /// What is on its way to a sink was decided earlier: a row that could go at any moment since then may go.
     fn excuse(&mut self) {
         for (at, driver) in self.drivers.iter().enumerate().filter(|(_, driver)| driver.is_exposed()) {
-            let rows = driver.sink.rows(&driver.of);
-            let going = rows.into_keys().filter(|id| may_go(&self.cluster, &self.wishes[at], id));
-            self.excused[at].extend(going);
+            let (excused, cluster, wish) = (&mut self.excused[at], &self.cluster, &self.wishes[at]);
+            driver.held(&mut |id, _| {
+                if !excused.contains(id) && may_go(cluster, wish, id) {
+                    excused.insert(id.clone());
+                }
+            });
         }
     }
 
@@ -153,10 +191,30 @@ impl World {
         }
     }
 
-    fn crash(&mut self) {
+    /// The process ends; now and then the next one does not live longer than its first lists.
+    fn crash(&mut self) -> Result<(), String> {
+        self.restart();
+        if self.random.u8(..3) == 0 {
+            let lies = self.planted == Planted::BarrierThatLies;
+            for part in 0..TARGETS * NAMESPACES.len() {
+                let (target, namespace) = (part / NAMESPACES.len(), part % NAMESPACES.len());
+                self.cluster.list_with_dead_workers(&self.store, target, namespace, lies);
+            }
+            for _ in 0..self.random.usize(..40) {
+                self.drive(true)?;
+            }
+            self.restart();
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
         self.report.crashes += 1;
         self.store = Store::new();
         self.cluster.boot(&self.store);
+        if self.random.bool() {
+            self.cluster.list_all(&self.store);
+        }
         for (driver, wish) in self.drivers.iter_mut().zip(&self.wishes) {
             driver.crash(&self.store, &view(&self.cluster, wish), self.now);
         }
@@ -169,17 +227,7 @@ impl World {
         let known = self.cluster.evidence.get(&uid).map(|(namespace, _)| (uid, *namespace));
         let (foreign_uid, namespace) = known.unwrap_or((uid + 1_000, self.random.usize(..NAMESPACES.len())));
         let foreign = self.cluster.row(self.random.usize(..TARGETS), namespace, foreign_uid, 99);
-        let (sink, of) = (&self.drivers[at].sink, &self.drivers[at].of);
-        if kind == 0 {
-            sink.wipe();
-            return;
-        }
-        sink.apply_now(of, RowBatch::default());
-        sink.tamper(of, |rows| match rows.keys().nth(usize::try_from(uid).unwrap_or_default()).cloned() {
-            Some(id) if kind == 1 => drop(rows.remove(&id)),
-            Some(id) => drop(rows.get_mut(&id).map(|row| row.digest = Digest([7; 16]))),
-            None => drop(rows.insert(foreign.id.clone(), StoredRow::of(&foreign))),
-        });
+        self.drivers[at].tamper(kind, uid, &foreign);
     }
 
     /// No more faults, everything is seen: after a while every sink equals its view.
@@ -187,15 +235,17 @@ impl World {
         self.excuse();
         self.cluster.catch_up(&self.store);
         for driver in &mut self.drivers {
-            if !driver.sink.intact_now(&driver.of) {
+            if !driver.is_intact() {
                 // Tampering is noticed with the next change; here nothing changes any more.
-                driver.binding.doubt();
+                driver.binding().doubt();
             }
-            driver.binding.changed(self.now);
+            // A probe passes, and the last changes are seen.
+            driver.binding().backend_changed(self.now);
         }
+        self.woken.fill(true);
         for at in 0..self.drivers.len() {
             let mut patience = 2_000;
-            while !self.drivers[at].is_idle() {
+            while self.woken[at] || !self.drivers[at].is_idle() {
                 self.step += 1;
                 self.now += Duration::from_secs(1);
                 self.drive_one(at, false)?;
@@ -209,10 +259,14 @@ impl World {
         Ok(())
     }
 
-    fn compare(&self, at: usize) -> Result<(), String> {
+    fn compare(&mut self, at: usize) -> Result<(), String> {
         let wanted = expected(&self.cluster, &self.wishes[at]);
-        let Driver { sink, of, .. } = &self.drivers[at];
-        let held: BTreeMap<RowId, Digest> = sink.rows(of).into_iter().map(|(id, row)| (id, row.digest)).collect();
+        let mut held = BTreeMap::new();
+        self.drivers[at].held(&mut |id, digest| drop(held.insert(id.clone(), digest)));
+        if self.drivers[at].may_stand_still(&self.store) {
+            self.report.refused += 1;
+            return Ok(());
+        }
         if held == wanted {
             return Ok(());
         }
@@ -224,8 +278,9 @@ impl World {
     fn summary(&self) -> Report {
         let mut report = self.report;
         for driver in &self.drivers {
-            report.cycles += driver.cycles;
-            report.comparisons += driver.comparisons;
+            let (cycles, comparisons) = driver.counts();
+            report.cycles += cycles;
+            report.comparisons += comparisons;
         }
         report
     }
