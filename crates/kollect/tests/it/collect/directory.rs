@@ -71,7 +71,7 @@ fn a_split_tree_of_manifests_can_be_applied_and_its_index_names_it() {
     place.run(&again).ends(0);
 
     place.config("c", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &[])]);
-    place.run(&args).ends(2).says("ConfigMap shop/one").says("needs a profile with export.mode: Resource");
+    place.run(&args).ends(1).says("ConfigMap shop/one").says("needs a profile with export.mode: Resource");
     assert_eq!(place.read("out/default/shop/configmap/one.yaml"), wanted, "the last good state stays");
 }
 
@@ -80,7 +80,7 @@ fn a_file_of_somebody_else_is_not_overwritten() {
     let place = Place::with_maps();
     place.maps(&[("shop", "one", "1")]);
     place.write("out/inventory/team/maps.yaml", "mine\n");
-    place.run(&["--from", "manifests", "--output", "out"]).ends(2).says("is owned by somebody other than Kollect");
+    place.run(&["--from", "manifests", "--output", "out"]).ends(2).says("is owned by something other than Kollect");
     assert_eq!(place.read("out/inventory/team/maps.yaml"), "mine\n");
 }
 
