@@ -8,6 +8,7 @@ use crate::connection_test::TestRun;
 use crate::feed::Feed;
 use crate::inventory::InventoryState;
 use crate::inventory::cleanup::Finished;
+use crate::inventory::namespace_end::NamespaceEnds;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::metrics::{Controller, ControllerResult, KindClass, Metrics, ProfileGvk};
 use crate::profile::Compiled;
@@ -121,6 +122,7 @@ pub struct Control {
     /// Objects whose finalizers are being changed.
     pub(crate) finalizing: FinalizerWrites,
     pub(crate) failing_lists: FailingLists,
+    pub(crate) namespace_ends: NamespaceEnds,
     events: Events,
     /// The main reason of each object with the uid that it is about.
     reasons: HashMap<ObjectRef, (Option<String>, String)>,
@@ -173,6 +175,7 @@ impl Control {
             cleanups: Arc::default(),
             finalizing: FinalizerWrites::default(),
             failing_lists: FailingLists::default(),
+            namespace_ends: NamespaceEnds::default(),
             reasons: HashMap::new(),
             started: Arc::default(),
             decided: Arc::default(),

@@ -171,7 +171,7 @@ impl Election {
                     Some(Err(_)) => watch_again = Instant::now() + self.settings.retry_period,
                     None => watching = false,
                 },
-                // The renewal proves that this process still leads; a former leader is told so by its failure.
+                // Only a renewal proves that this process still leads: that of a former leader fails.
                 () = permit.wait_outranked(), if *self.leading.borrow() => next = self.renew().await?,
                 () = tokio::time::sleep_until(next) => {
                     next = if *self.leading.borrow() { self.renew().await? } else { self.try_acquire().await };

@@ -205,3 +205,27 @@ pub(crate) struct WebhookArgs {
     #[arg(long, default_value = "2160h", value_parser = duration)]
     pub webhook_cert_lifetime: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_without_effect_says_so_in_its_help() {
+        let command = OperatorArgs::augment_args(clap::Command::new("operator"));
+        for flag in [
+            "max-concurrent-reconciles-target",
+            "max-concurrent-reconciles-inventory",
+            "max-concurrent-reconciles-cluster-target",
+            "max-concurrent-reconciles-cluster-inventory",
+            "reconcile-rate-limit",
+            "collect-dispatch-enqueue-wait",
+            "informer-resync-period",
+            "collect-metrics-sample-interval",
+        ] {
+            let arg = command.get_arguments().find(|arg| arg.get_long() == Some(flag)).expect(flag);
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("without effect"), "--{flag}: {help}");
+        }
+    }
+}

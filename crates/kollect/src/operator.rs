@@ -34,7 +34,7 @@ const EXPORT_GRACE: Duration = Duration::from_secs(5);
 const RELEASE_GRACE: Duration = Duration::from_secs(2);
 const REVIEW_GRACE: Duration = Duration::from_secs(2);
 
-/// Pause between two looks at whether the first lists are complete.
+/// Poll interval for the end of the first lists.
 const SETTLE_POLL: Duration = Duration::from_millis(200);
 
 /// Runs until a signal or until leadership is lost.
@@ -259,10 +259,8 @@ impl Work {
             ended = control => ended,
             never = settled => match never {},
         };
-        match ended {
-            Err(panic) => anyhow::Error::new(panic).context("the control loops ended"),
-            Ok(()) => anyhow::anyhow!("the control loops ended: the watch of namespaces is gone"),
-        }
+        let ended = ended.map_err(|panic| anyhow::Error::new(panic).context("the control loops ended")).err();
+        ended.unwrap_or_else(|| anyhow::anyhow!("the control loops ended: the watch of namespaces is gone"))
     }
 
     /// Intake first, so that what is still exported is a state that the cluster had.

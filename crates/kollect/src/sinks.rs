@@ -325,3 +325,26 @@ fn author(spec: &KollectSnapshotSinkSpec) -> Author {
     }
     author
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_document_needs_an_object_store_only_while_none_is_bound() {
+        let spec: KollectSnapshotSinkSpec = serde_json::from_value(serde_json::json!({"type": "git"})).unwrap();
+        let partitioning = |object_store| {
+            let context = DocumentContext {
+                inventory: kollect_export::InventoryKey { namespace: "team".into(), name: "all".into() },
+                generation: 1,
+                max_bytes: 0,
+                partitioning: kollect_api::Partitioning::Disabled,
+                object_store,
+                sink_name: "git".into(),
+            };
+            document(&spec, &context).unwrap().partitioning
+        };
+        assert_eq!(partitioning(false), Partitioning::Disabled { spill_limit: Some(SPILL_BYTES) });
+        assert_eq!(partitioning(true), Partitioning::Disabled { spill_limit: None });
+    }
+}

@@ -7,6 +7,7 @@ pub mod binding;
 pub mod cleanup;
 pub mod decide;
 mod ending;
+pub(crate) mod namespace_end;
 pub mod object;
 mod shards;
 pub mod status;
@@ -17,8 +18,9 @@ use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::shared::finalizers;
 use decide::Facts;
 use ending::Postponed;
-use kollect_api::{DeletionPolicy, SinkFamily};
+use kollect_api::SinkFamily;
 use kollect_export::BindingSpec;
+use namespace_end::WithNamespace;
 use object::InventoryObject;
 use shards::Shards;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,8 +78,10 @@ impl Control {
         if !finalizers::has(meta, inventory.finalizer()) {
             self.set_finalizer(object, meta, inventory.finalizer(), true);
         }
-        if self.leaves_with_its_namespace(&key, &inventory) {
-            return self.pause_all(&key);
+        match self.ends_with_namespace(object, &inventory) {
+            WithNamespace::Stays => {}
+            WithNamespace::Unknown => return,
+            WithNamespace::Leaves => return self.pause_all(&key),
         }
         let selection = self.selection_of(&key, &inventory);
         let mut facts = Facts {
@@ -110,17 +114,6 @@ impl Control {
             facts.bindings.push(decide::Binding { name, state });
         }
         self.report_inventory(object, &inventory, &selection, facts);
-    }
-
-    /// Whether the end of its namespace is the end of the inventory, whose data is retained. The targets and objects
-    /// there are deleted first, and no such deletion may reach a sink.
-    fn leaves_with_its_namespace(&self, key: &NamespacedName, inventory: &InventoryObject) -> bool {
-        inventory.deletion_policy() == DeletionPolicy::Retain
-            && self
-                .namespaces
-                .borrow()
-                .as_ref()
-                .is_some_and(|facts| facts.get(&key.namespace).is_some_and(|namespace| namespace.terminating))
     }
 
     fn pause_all(&mut self, key: &NamespacedName) {

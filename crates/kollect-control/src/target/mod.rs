@@ -46,6 +46,9 @@ impl Control {
             return self.gone(object);
         };
         if target.metadata.deletion_timestamp.is_some() {
+            if !self.may_leave_views(object) {
+                return;
+            }
             self.drop_target(object);
             // Dropping rows happens in memory and cannot fail; sinks follow through the inventories' views.
             if finalizers::has(&target.metadata, finalizer::TARGET) {

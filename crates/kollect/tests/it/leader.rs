@@ -243,7 +243,7 @@ async fn a_leader_whose_clock_was_set_back_writes_again_with_a_fence_above_the_o
     let now: i64 = stage.database().await?.query_one("SELECT fence FROM kollect_writer", &[]).await?.get(0);
     ensure!(now == held + 1, "the fence is {now} after {held}");
     ensure!(acquired().await? == began + HOUR + 1, "the Lease does not say so");
-    // Whoever leads next begins above it.
+    // The next leader begins above it.
     operator.terminate(Duration::from_secs(8)).await?;
     let _next = stage.operator_as("pod-b", &[]).await?;
     change(&stage, "third").await?;

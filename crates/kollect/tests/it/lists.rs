@@ -79,3 +79,48 @@ async fn a_leader_is_ready_only_when_the_first_lists_are_complete() -> anyhow::R
     operator.wait_ready(SOON).await?;
     stage.rows_become(TEAM, "all", &["work/one"]).await
 }
+
+/// The keys of the outermost object of a line, as often as they are there.
+struct Keys(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[tokio::test]
+async fn no_line_of_a_json_log_has_a_key_twice() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    stage.namespace_with("work", &["one"]).await?;
+    stage.pipeline(TEAM, &["work"]).await?;
+    let operator = stage.operator_with(&["--zap-encoder=json"]).await?;
+    // Without the right to list, and without its profile.
+    stage.shows("KollectTarget", TEAM, "maps", &["Degraded=True/Forbidden"]).await?;
+    stage.delete("KollectProfile", TEAM, "maps").await?;
+    stage.shows("KollectTarget", TEAM, "maps", &["Degraded=True/ProfileNotFound"]).await?;
+    let logs = operator.logs();
+    ensure!(logs.contains("object is not healthy"), "{logs}");
+    for line in logs.lines() {
+        let mut keys = serde_json::from_str::<Keys>(line)?.0;
+        keys.sort();
+        ensure!(keys.windows(2).all(|pair| pair[0] != pair[1]), "{line}");
+    }
+    Ok(())
+}

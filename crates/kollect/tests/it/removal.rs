@@ -209,12 +209,12 @@ async fn retained_rows_stay_when_their_namespace_is_deleted_with_everything_in_i
     stage.inventory_shows(team, &EXPORTED).await?;
     // No controller empties the namespace here, so that this test says in which order it happens.
     stage.delete("Namespace", "", team).await?;
+    stage.delete("KollectTarget", team, "maps").await?;
+    stage.gone("KollectTarget", team, "maps").await?;
     wait_for("the operator saw the end of the namespace", SOON, async || {
         Ok(operator.logs().contains("the namespace is being deleted"))
     })
     .await?;
-    stage.delete("KollectTarget", team, "maps").await?;
-    stage.gone("KollectTarget", team, "maps").await?;
     stage.delete("KollectProfile", team, "maps").await?;
     stage.delete("ConfigMap", "retained-work", "a").await?;
     // An inventory elsewhere proves that the deletion was seen.
@@ -224,6 +224,23 @@ async fn retained_rows_stay_when_their_namespace_is_deleted_with_everything_in_i
     stage.delete("KollectInventory", team, "all").await?;
     stage.gone("KollectInventory", team, "all").await?;
     rows(&stage, team, &["a", "b"]).await
+}
+
+#[tokio::test]
+async fn a_deleted_target_takes_its_rows_along_although_the_inventory_retains_at_its_own_end() -> anyhow::Result<()> {
+    let team = "retaining";
+    let stage = in_sync(team).await?;
+    stage.patch("KollectInventory", team, "all", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    stage.apply([scene::target(team, "second", "maps", &[&format!("{team}-work")])]).await?;
+    stage.patch("KollectTarget", team, "second", json!({"spec": {"names": ["b"]}})).await?;
+    stage.patch("KollectTarget", team, "maps", json!({"spec": {"names": ["a"]}})).await?;
+    rows(&stage, team, &["a", "b"]).await?;
+    stage.delete("KollectTarget", team, "second").await?;
+    stage.gone("KollectTarget", team, "second").await?;
+    rows(&stage, team, &["a"]).await?;
+    stage.delete("KollectInventory", team, "all").await?;
+    stage.gone("KollectInventory", team, "all").await?;
+    rows(&stage, team, &["a"]).await
 }
 
 #[tokio::test]
