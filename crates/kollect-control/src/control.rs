@@ -210,6 +210,8 @@ impl Control {
         self.pass_on_namespaces();
         self.exporter.start();
         self.started.store(true, Ordering::Release);
+        // Every listed object is marked by now; without any there is nothing to decide.
+        self.decided.store(self.dirty.depth() == 0, Ordering::Release);
         loop {
             let mut due = tokio::select! {
                 () = stop.cancelled() => return,
