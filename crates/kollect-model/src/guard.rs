@@ -87,7 +87,7 @@ pub enum Denied {
     #[error("the host name is that of a cloud metadata service")]
     MetadataName,
     /// An address of a cloud metadata service.
-    #[error("it is an address of a cloud metadata service")]
+    #[error("it is the reserved address of a cloud metadata service")]
     Metadata,
     /// Loopback.
     #[error("it is a loopback address")]
@@ -116,9 +116,11 @@ const METADATA_NAMES: [&str; 5] =
     ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
 /// Addresses of cloud metadata services outside of the link-local and other ranges that are always refused.
-const METADATA: [IpAddr; 4] = [
+const METADATA: [IpAddr; 5] = [
     // Azure's wire server.
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    // Amazon.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     // Google Cloud.
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
     // Oracle Cloud.
@@ -165,7 +167,9 @@ impl Guard {
     /// Whether the text of a server at this address may reach the reader of an error.
     pub fn may_quote(&self, address: IpAddr) -> bool {
         let public = Self::default().check_addr(address).is_ok();
-        let local = self.allow_loopback && address.to_canonical().is_loopback();
+        // The other loopback addresses stand for other hosts.
+        let this_machine = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let local = self.allow_loopback && this_machine.contains(&address.to_canonical());
         self.quote_private || public || local
     }
 
@@ -213,9 +217,6 @@ impl Guard {
             Denied::LinkLocal
         } else if address.is_multicast() {
             Denied::Multicast
-        } else if segments[..2] == [0xfd00, 0xec2] {
-            // Amazon keeps this prefix for the services of an instance.
-            Denied::Metadata
         } else if first & 0xFFC0 == 0xFEC0 || segments[..4] == [0x100, 0, 0, 0] || segments[..3] == [0x64, 0xff9b, 1] {
             // Site-local, discard, and translation prefixes of a network's own, whose form cannot be known.
             Denied::Reserved
@@ -338,7 +339,6 @@ mod tests {
             "64:ff9b::168.63.129.16",
             "2002:a83f:8110::1",
             "fd00:ec2::254",
-            "fd00:ec2::253",
             "fd00:ec2::254%1",
             "fd20:ce::254",
             "fd00:c1::a9fe:a9fe",
@@ -394,6 +394,8 @@ mod tests {
             ("fd12::1", false),
             ("::ffff:10.0.0.1", false),
             ("127.0.0.1", true),
+            ("::1", true),
+            ("127.0.0.2", false),
         ] {
             assert_eq!(quoted(&tenants, address), by_tenants, "{address}");
             assert!(quoted(&Guard::open(), address), "{address}");

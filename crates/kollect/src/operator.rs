@@ -293,11 +293,14 @@ fn registry(args: &OperatorArgs) -> Registry {
 
 /// The ranges of the flag, and the API server as Pods reach it: a tenant's sink has nothing to ask it.
 fn denied_sink_cidrs(args: &OperatorArgs) -> Arc<[Cidr]> {
-    let server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    denied_cidrs(&args.denied_sink_cidrs, std::env::var("KUBERNETES_SERVICE_HOST").ok().as_deref())
+}
+
+fn denied_cidrs(given: &[Cidr], server: Option<&str>) -> Arc<[Cidr]> {
     let server = server.and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
     // A server on this machine, as in a demo, is what --allow-loopback-sinks is about.
     let server = server.filter(|address| !address.is_loopback()).map(Cidr::from);
-    args.denied_sink_cidrs.iter().copied().chain(server).collect()
+    given.iter().copied().chain(server).collect()
 }
 
 /// `KOLLECT_GIT_FORCE_BASIC_AUTH`.
@@ -348,5 +351,22 @@ fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings
             args.target_count_resync
         },
         identity: settings.leader_election.as_ref().map_or_else(|| "kollect".to_owned(), |e| e.identity.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_the_api_server_is_denied_beside_the_given_ranges() {
+        let given = ["10.0.0.0/8".parse().unwrap()];
+        let denies = |server: Option<&str>, address: &str| {
+            denied_cidrs(&given, server).iter().any(|range| range.contains(address.parse().unwrap()))
+        };
+        assert!(denies(None, "10.1.2.3") && !denies(None, "172.20.0.1"));
+        assert!(denies(Some("172.20.0.1"), "172.20.0.1") && !denies(Some("172.20.0.1"), "172.20.0.2"));
+        assert!(denies(Some("fd00::1"), "fd00::1") && denies(Some("[fd00::1]"), "fd00::1"));
+        assert!(!denies(Some("127.0.0.1"), "127.0.0.1") && !denies(Some("kubernetes"), "172.20.0.1"));
     }
 }

@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_is_not_safe_says_why() {
+        let insecure = Some(("PlaintextCredentials", "use https"));
+        let facts = Facts { fault: None, waiting: false, probed: Probed::Never, probes: false, insecure };
+        let said = conditions(&facts).into_iter().find(|c| c.kind == "TLSInsecure").unwrap();
+        assert!(said.status && said.reason == "PlaintextCredentials" && said.message == "use https");
+    }
+
+    #[test]
     fn a_sink_is_ready_unless_only_the_user_can_help() {
         assert_eq!(
             table(None, Probed::Ok("fine".into()), true),

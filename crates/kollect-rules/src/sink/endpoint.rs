@@ -79,6 +79,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_in_a_denied_range_is_refused_although_private_ones_are_allowed() {
+        let guard = Guard { denied: [("10.96.0.0/12").parse().unwrap()].into(), ..Guard::open() };
+        for (endpoint, refused) in
+            [("https://10.96.0.1/x.git", true), ("git@10.96.7.7:x.git", true), ("https://10.1.0.1/x", false)]
+        {
+            let mut found = Findings::default();
+            check(&mut found, "spec.endpoint", endpoint, true, &guard);
+            assert_eq!(found.violations.is_empty(), !refused, "{endpoint}");
+        }
+    }
+
+    #[test]
     fn the_host_is_found_in_every_form() {
         for (text, scp_like, expected) in [
             ("https://git.example/x.git", false, Some("git.example")),

@@ -19,6 +19,7 @@ rules! { "KollectSnapshotSink, KollectDatabaseSink, KollectEventSink";
     KW8, Warning, "layout.mode is perResource or split and git.prune is not true", "this layout prunes: files of rows that are gone are deleted; set git.prune: true to say that this is meant";
     KW9, Warning, "the backend does not know the key of an option", "this backend does not know the option, so it has no effect";
     KW10, Warning, "events is not set", "events is not set, so Changes is used: one CloudEvent per changed row; set events: Snapshot for one message per export";
+    KW11, Warning, "the endpoint of a Git sink with credentials is an http:// URL outside of the cluster", "credentials and files are sent without TLS; use https";
 }
 
 fn options(found: &mut Findings, common: &SinkCommon, known: &[&str]) {
@@ -54,6 +55,12 @@ pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec) {
         found.warn(&KW4, "spec.objectStore.format");
     }
     if git_family {
+        let login = spec.git.as_ref().and_then(|git| git.auth.as_ref()).and_then(|auth| auth.secret_ref.as_ref());
+        let named =
+            [login, common.secret_ref.as_ref()].into_iter().flatten().any(|secret| !secret.name.trim().is_empty());
+        if named && common.endpoint.as_deref().is_some_and(leaves_the_cluster_in_clear) {
+            found.warn(&KW11, "spec.endpoint");
+        }
         if set.is_none() {
             found.warn(&KW5, "spec.serialization.format");
         }
@@ -77,6 +84,14 @@ pub(super) fn snapshot(found: &mut Findings, spec: &KollectSnapshotSinkSpec) {
 pub(super) fn database(found: &mut Findings, spec: &KollectDatabaseSinkSpec) {
     provisioning(found, &spec.common);
     options(found, &spec.common, if spec.type_ == DatabaseSinkType::Postgres { &["statement_timeout"] } else { &[] });
+}
+
+/// Whether what is sent there without TLS leaves the cluster, as far as the name of a Service tells.
+fn leaves_the_cluster_in_clear(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.trim().strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority).split(':').next().unwrap_or_default();
+    !host.split('.').any(|part| part.eq_ignore_ascii_case("svc"))
 }
 
 pub(super) fn event(found: &mut Findings, spec: &KollectEventSinkSpec) {

@@ -61,22 +61,33 @@ impl Opener {
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         let mut last = SinkError::transient("connect", "the connection string names no server");
         for place in &self.dsn.places {
-            match tokio::time::timeout(self.connect_timeout, self.open_at(place)).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = timed_out("connect", self.connect_timeout),
+            match self.open_at(place).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
             }
         }
         Err(last)
     }
 
     async fn open_at(&self, place: &Place) -> Result<Connection, SinkError> {
+        let end = Instant::now() + self.connect_timeout;
         let stream = self
             .dialer
             .connect(&place.dial, place.port, self.connect_timeout)
             .await
             .map_err(|error| from_net_error("connect", &error))?;
         let quotable = self.dialer.may_quote(&stream);
+        match tokio::time::timeout_at(end, self.log_in(place, stream, quotable)).await {
+            Ok(outcome) => outcome,
+            Err(_) if quotable => Err(timed_out("connect", self.connect_timeout)),
+            Err(_) => {
+                let late = NetError::Timeout { what: "the login", after: self.connect_timeout };
+                Err(from_net_error("connect", &late.withheld(&place.dial, false)))
+            }
+        }
+    }
+
+    async fn log_in(&self, place: &Place, stream: TcpStream, quotable: bool) -> Result<Connection, SinkError> {
         let name = self.dsn.tls.server_name.as_deref().unwrap_or(&place.name);
         let tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut self.tls.clone(), name)
             .map_err(|_| SinkError::terminal("connect", "the connection string names no valid host"))?;

@@ -310,3 +310,73 @@ async fn the_page_of_a_server_that_is_not_git_is_never_repeated() {
         assert!(!error.to_string().contains("CANARY"), "{error}");
     }
 }
+
+/// Answers every request on a listener in one way.
+fn answer_always(listener: TcpListener, answer: impl Into<Vec<u8>>) -> u16 {
+    let (port, answer) = (listener.local_addr().unwrap().port(), answer.into());
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                request(&mut connection).await;
+                connection.write_all(&answer).await.ok()
+            });
+        }
+    });
+    port
+}
+
+fn page(status: &str, kind: &str, content: &str) -> String {
+    let length = content.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_listens_at_a_private_address_gives_the_same_error() {
+    // This address stands for another host.
+    let bind = async || TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let silent = bind().await;
+    let mut urls = vec![format!("http://127.0.0.2:{}/r", silent.local_addr().unwrap().port())];
+    let closed = bind().await.local_addr().unwrap().port();
+    urls.push(format!("http://127.0.0.2:{closed}/r"));
+    for answer in [
+        String::new(),
+        "SSH-2.0-CANARY\r\n".to_owned(),
+        page("200 OK", "text/html", "CANARY"),
+        page("401 Unauthorized", "text/plain", "CANARY"),
+        page("403 Forbidden", "text/plain", "CANARY"),
+        page("404 CANARY", "text/plain", "CANARY"),
+        page("503 Sorry", "text/plain", "CANARY"),
+    ] {
+        let port = answer_always(bind().await, answer);
+        urls.extend(["http", "https"].map(|scheme| format!("{scheme}://127.0.0.2:{port}/r")));
+    }
+    let mirrors = tempfile::tempdir().unwrap();
+    let mut texts = Vec::new();
+    for url in urls {
+        let guard = kollect_net::Guard { allow_private: true, allow_loopback: true, ..kollect_net::Guard::default() };
+        let config = Config { guard, stall: Duration::from_secs(1), ..Config::new(url, mirrors.path()) };
+        let error = held(&GitSink::new(config).unwrap(), "inv").await.unwrap_err();
+        assert_eq!(error.class.label(), "transient", "{error}");
+        texts.push(error.to_string());
+    }
+    assert!(texts.iter().all(|text| *text == texts[0] && text.contains("private address")), "{texts:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_in_gits_own_protocol_are_repeated_from_public_servers_only() {
+    let words = [packet("# service=git-upload-pack\n"), b"0000".to_vec(), packet("ERR CANARY says no")].concat();
+    let words = String::from_utf8(words).unwrap();
+    let answer = page("200 OK", "application/x-git-upload-pack-advertisement", &words);
+    let mirrors = tempfile::tempdir().unwrap();
+    for (address, repeated) in [("127.0.0.1", true), ("127.0.0.2", false)] {
+        let port = answer_always(TcpListener::bind((address, 0)).await.unwrap(), answer.clone());
+        let guard = kollect_net::Guard { allow_loopback: true, ..kollect_net::Guard::default() };
+        let config = Config { guard, ..Config::new(format!("http://{address}:{port}/r"), mirrors.path()) };
+        let error = held(&GitSink::new(config).unwrap(), "inv").await.unwrap_err();
+        assert_eq!(error.message.contains("CANARY"), repeated, "{error}");
+    }
+}

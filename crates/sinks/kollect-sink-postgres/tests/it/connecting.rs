@@ -198,3 +198,38 @@ async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+#[tokio::test]
+async fn whatever_listens_at_a_private_address_gives_the_same_error() {
+    // This address stands for another host.
+    let bind = async || tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let (closed, silent, other) = (bind().await, bind().await, bind().await);
+    let ports = [&closed, &silent, &other].map(|listener| listener.local_addr().unwrap().port());
+    drop(closed);
+    let answering = tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = other.accept().await.unwrap();
+            let page = b"HTTP/1.1 400 CANARY\r\n\r\n";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut connection, page).await;
+        }
+    });
+    let mut texts = Vec::new();
+    for (port, mode) in [
+        (ports[0], "prefer"),
+        (ports[1], "prefer"),
+        (ports[2], "prefer"),
+        (ports[2], "disable"),
+        (ports[2], "verify-full"),
+    ] {
+        let dsn = format!("postgres://u:p@127.0.0.2:{port}/d?sslmode={mode}");
+        let mut config = Config::new(dsn.as_str().into(), "items");
+        config.guard = Guard { allow_private: true, allow_loopback: true, ..Guard::default() };
+        config.connect_timeout = Duration::from_millis(500);
+        let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+        let error = sink.probe(&CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error.class, Class::Transient { .. }), "{error}");
+        texts.push(error.to_string());
+    }
+    answering.abort();
+    assert!(texts.iter().all(|text| *text == texts[0] && text.contains("private address")), "{texts:#?}");
+}
