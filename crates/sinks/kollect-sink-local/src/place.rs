@@ -7,6 +7,7 @@ use crate::folder::{Folder, Trouble, split};
 use kollect_export::SinkError;
 use kollect_export::layout::Record;
 use kollect_model::Digest;
+use rustix::fs::FileType;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
@@ -91,9 +92,8 @@ impl Place {
         let (above, name) = split(path);
         let mut file = match root.open(above).and_then(|folder| folder.file(name)) {
             Ok(Some(file)) => file,
-            Ok(None) => return Ok(None),
             // A link is not the file that was written.
-            Err(Trouble::Link(_)) => return Ok(None),
+            Ok(None) | Err(Trouble::Link(_)) => return Ok(None),
             Err(why) if why.is_absent() => return Ok(None),
             Err(why) => return Err(self.failed("read", "reading", path, why)),
         };
@@ -139,7 +139,7 @@ fn owner_of(root: &Folder, path: &str) -> Option<String> {
         let folder = root.open(&at).ok()?;
         for name in folder.names().ok()?.into_iter().filter(|name| !name.starts_with(UNFINISHED)) {
             let entry = format!("{at}/{name}");
-            if folder.kind(&name).ok().flatten().is_some_and(|kind| kind.is_dir()) {
+            if folder.kind(&name).ok().flatten().is_some_and(FileType::is_dir) {
                 folders.push(entry);
             } else if let Ok(Some(bytes)) = folder.read(&name)
                 && Record::parse([("", bytes.as_slice())]).is_ok_and(|record| record.get(path).is_some())

@@ -9,6 +9,7 @@ use crate::folder::{Folder, Trouble, split};
 use crate::place::{Place, RECORDS, UNFINISHED, check_path, tag_of};
 use kollect_export::layout::{Entry, Record, RecordChange};
 use kollect_export::{FileBatch, FileChange, Receipt, SinkError, kill_point};
+use rustix::fs::FileType;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write as _};
 use std::sync::Arc;
@@ -171,7 +172,7 @@ impl Writing {
             }
             out.flush()?;
             let folder = taken.root.create(above)?;
-            if folder.kind(name)?.is_some_and(|kind| kind.is_dir()) {
+            if folder.kind(name)?.is_some_and(FileType::is_dir) {
                 // Written in pieces by another sink.
                 folder.remove_all(name)?;
             }
