@@ -4,7 +4,7 @@
 
 use kollect_model::Uid;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +15,8 @@ const REMEMBERED: usize = 100_000;
 struct Inner {
     /// Failing objects and their namespaces.
     objects: HashMap<Uid, Arc<str>>,
+    /// Those of which not even the metadata can be read: a sink may hold rows of them.
+    unreadable: HashSet<Uid>,
     last: Option<String>,
 }
 
@@ -39,6 +41,25 @@ impl Failures {
         changed
     }
 
+    /// Remembers an object whose metadata cannot be read. Returns whether the status changes by it.
+    pub(crate) fn add_unreadable(&self, uid: &Uid, namespace: &Arc<str>, message: String) -> bool {
+        let changed = self.add(uid, namespace, message);
+        let mut inner = self.inner.lock();
+        if inner.objects.contains_key(uid) {
+            inner.unreadable.insert(uid.clone());
+        }
+        changed
+    }
+
+    /// The namespaces of objects whose metadata cannot be read; the empty one stands for any.
+    pub(crate) fn unreadable(&self) -> BTreeSet<Arc<str>> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return BTreeSet::new();
+        }
+        let inner = self.inner.lock();
+        inner.unreadable.iter().filter_map(|uid| inner.objects.get(uid)).cloned().collect()
+    }
+
     /// The object extracts, does not match any more, or is gone. Returns whether it was failing.
     pub(crate) fn clear(&self, uid: &Uid) -> bool {
         if self.count.load(Ordering::Acquire) == 0 {
@@ -46,6 +67,7 @@ impl Failures {
         }
         let mut inner = self.inner.lock();
         let was_failing = inner.objects.remove(uid).is_some();
+        inner.unreadable.remove(uid);
         self.settle(&mut inner);
         was_failing
     }
@@ -55,6 +77,8 @@ impl Failures {
         if self.count.load(Ordering::Acquire) > 0 {
             let mut inner = self.inner.lock();
             inner.objects.retain(|uid, namespace| stays(namespace, uid));
+            let Inner { objects, unreadable, .. } = &mut *inner;
+            unreadable.retain(|uid| objects.contains_key(uid));
             self.settle(&mut inner);
         }
     }

@@ -260,19 +260,37 @@ impl Feed {
         for entry in table.of_reach(&reached) {
             let key = &entry.spec.key;
             entry.failures.keep(|at, uid| only.is_some_and(|only| only != at) || seen(uid));
+            let doubtful = entry.failures.unreadable();
             match only {
                 Some(namespace) if entry.epoch_of(namespace) <= epoch => {
-                    store.complete_list(key, Some(self.part(namespace)), seen);
+                    self.complete_part(entry, namespace, &doubtful, seen, store);
                 }
                 Some(_) => {}
                 None if entry.namespaces.is_empty() => {}
-                None if entry.newest() <= epoch => store.complete_list(key, None, seen),
+                None if entry.newest() <= epoch && doubtful.is_empty() => store.complete_list(key, None, seen),
                 None => {
                     for namespace in entry.namespaces.iter().filter(|n| entry.epoch_of(n) <= epoch) {
-                        store.complete_list(key, Some(self.part(namespace)), seen);
+                        self.complete_part(entry, namespace, &doubtful, seen, store);
                     }
                 }
             }
+        }
+    }
+
+    /// An object whose metadata cannot be read may be one of which a sink holds a row: its part proves no absence.
+    fn complete_part(
+        &self,
+        entry: &Entry,
+        namespace: &str,
+        doubtful: &BTreeSet<Arc<str>>,
+        seen: &dyn Fn(&Uid) -> bool,
+        store: &Store,
+    ) {
+        let (key, part) = (&entry.spec.key, self.part(namespace));
+        if doubtful.contains(namespace) || doubtful.contains("") {
+            store.set_coverage(key, part, Coverage::Lost("the metadata of an object cannot be read".into()));
+        } else {
+            store.complete_list(key, Some(part), seen);
         }
     }
 
@@ -280,7 +298,9 @@ impl Feed {
     pub(crate) fn regained(&self, reach: &Reach, epoch: u64, store: &Store) {
         self.each_part(reach, &mut |entry, namespace| {
             let key = &entry.spec.key;
+            let doubtful = entry.failures.unreadable();
             if entry.epoch_of(namespace) <= epoch
+                && !(doubtful.contains(namespace) || doubtful.contains(""))
                 && matches!(store.part_state(key, self.part(namespace)), PartState::Lost(_))
             {
                 store.set_coverage(key, self.part(namespace), Coverage::Synced);

@@ -98,11 +98,11 @@ impl Intake {
         if bad.knows_namespace {
             let Some((home, entries)) = table.of_namespace(home_of(&bad.head)) else { return };
             for entry in entries {
-                self.report_failure(entry, &bad.head, home, &uid, bad.why.clone());
+                self.report_unreadable(entry, &bad.head, home, &uid, &bad.why);
             }
         } else {
             for entry in table.entries() {
-                self.report_failure(entry, &bad.head, &Arc::default(), &uid, bad.why.clone());
+                self.report_unreadable(entry, &bad.head, &Arc::default(), &uid, &bad.why);
             }
         }
     }
@@ -164,10 +164,24 @@ impl Intake {
     /// Fails closed: an object that cannot be extracted has no row, rather than an old one.
     fn failed(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: String) {
         self.store.remove(&entry.spec.key, uid, Cause::Observed);
-        self.report_failure(entry, head, home, uid, message);
+        self.report_failure(entry, head, home, uid, &message);
     }
 
-    fn report_failure(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: String) {
+    fn report_failure(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: &str) {
+        let named = self.announce(entry, head, uid, message);
+        if entry.failures.add(uid, home, named) {
+            self.observer.target_changed(&entry.spec.key);
+        }
+    }
+
+    fn report_unreadable(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: &str) {
+        let named = self.announce(entry, head, uid, message);
+        if entry.failures.add_unreadable(uid, home, named) {
+            self.observer.target_changed(&entry.spec.key);
+        }
+    }
+
+    fn announce(&self, entry: &Entry, head: &Head<'_>, uid: &Uid, message: &str) -> String {
         let key = &entry.spec.key;
         tracing::error!(
             target = %key,
@@ -177,12 +191,10 @@ impl Intake {
             "extract attributes"
         );
         self.observer.error(key, CollectErrorClass::Terminal);
-        self.observer.extraction_failed(key, &head.namespace, &head.name, uid, &message);
+        self.observer.extraction_failed(key, &head.namespace, &head.name, uid, message);
         // The condition of the target shows only the newest failure, so it names its object.
         let object: Vec<&str> = [&*head.namespace, &*head.name].into_iter().filter(|part| !part.is_empty()).collect();
-        if entry.failures.add(uid, home, format!("{}: {message}", object.join("/"))) {
-            self.observer.target_changed(key);
-        }
+        format!("{}: {message}", object.join("/"))
     }
 
     fn mismatch(&self, feed: &Feed, targets: usize) {
@@ -223,10 +235,11 @@ mod tests {
     use super::*;
     use crate::matching::Matching;
     use crate::observe::Unobserved;
-    use crate::plan::Gvr;
+    use crate::plan::{Gvr, Reach};
     use crate::target::{TargetSpec, WantedNamespaces};
     use kollect_extract::{AttributeSource, Extractor, ProfileSource};
     use kollect_model::{Gvk, TargetKey};
+    use kollect_store::PartState;
     use std::collections::BTreeSet;
 
     fn target(name: &str, namespaces: &[&str], path: &str, matching: Matching) -> TargetSpec {
@@ -313,6 +326,15 @@ mod tests {
         assert_eq!((row(&store, "here", "u1").as_deref(), failures(0).0), (Some(r#"{"v":"3"}"#), 0));
         intake.upsert(&feed, &object("a", "", "4").replace("\"namespace\":\"a\"", "\"namespace\":[]"));
         assert_eq!((failures(0).0, failures(1).0), (1, 1), "any target may want it");
+        let part = |namespace: &str| store.part_state(&TargetKey::namespaced("team", "here"), namespace);
+        let list = || feed.complete(&Reach::Cluster, None, feed.epoch(), &|_| true, &store);
+        list();
+        assert!(matches!(part("a"), PartState::Lost(_)), "a sink may hold its row, so nothing is proven absent");
+        feed.regained(&Reach::Cluster, feed.epoch(), &store);
+        assert!(matches!(part("a"), PartState::Lost(_)));
+        intake.upsert(&feed, &object("a", "", "5"));
+        list();
+        assert_eq!(part("a"), PartState::Synced);
         intake.delete(&feed, &object("a", "", "5").replace("\"labels\":{", "\"labels\":{\"n\":5,"));
         assert_eq!((row(&store, "here", "u1"), failures(0).0), (None, 0), "its deletion was observed");
     }

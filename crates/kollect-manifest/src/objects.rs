@@ -22,7 +22,7 @@ const SMALL: usize = 1 << 20;
 /// After so many faults the rest of a JSON file is not tried.
 const MAX_FAULTS: usize = 100;
 /// Read at once.
-const CHUNK: usize = 1 << 18;
+const CHUNK: usize = 1 << 16;
 
 /// What the name of a file says about its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ impl<R: Read + Seek> Pieces<R> {
     /// Reads `text` from where it stands, which is counted as its beginning.
     pub(crate) fn new(mut text: R) -> Result<Self, ReadError> {
         let before = text.stream_position()?;
-        Ok(Self { text, buffer: Vec::with_capacity(2 * CHUNK), at: 0, before, known: (0, Place::default()) })
+        Ok(Self { text, buffer: Vec::new(), at: 0, before, known: (0, Place::default()) })
     }
 
     /// Reads another chunk; `false` at the end of the text.

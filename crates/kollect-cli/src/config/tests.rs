@@ -56,7 +56,7 @@ fn what_is_wrong_is_said_with_file_and_document() {
     for (files, wanted) in [
         (vec![("a.yaml", TARGET.to_owned())], "dir has no KollectProfile"),
         (vec![("a.yaml", PROFILE.to_owned())], "dir has no KollectTarget"),
-        (vec![("a.yaml", two("kind: [\n"))], "dir/a.yaml, document 2: line "),
+        (vec![("a.yaml", two("kind: [\n"))], "dir/a.yaml:8:"),
         (
             vec![("a.yaml", two(&TARGET.replace("maps", "other")))],
             "dir/a.yaml, document 2: target shop/all: spec.profileRef",

@@ -73,7 +73,7 @@ fn what_is_no_snapshot_is_refused_with_a_reason() {
     let future = envelope("", &[]).replace("v1alpha1", "v9");
     for (path, text, why) in [
         ("x.json", "{\"a\": 1}", "no rows"),
-        ("x.json", "{\"a\": ", "not JSON"),
+        ("x.json", "{\"a\": ", "JSON text ends"),
         ("x.yaml", "a: 1\n", "no rows"),
         ("x.yaml", "- a: 1\n", "line 1"),
         ("x.json", "[{\"uid\": \"1\"}]", "member 0"),

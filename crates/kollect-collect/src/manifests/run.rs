@@ -10,6 +10,7 @@ use super::summary::{BadInput, InputPlace, Repeated, Strange, Summary};
 use super::survey::Survey;
 use crate::feed::Feed;
 use crate::head::{BadHead, Head};
+use crate::identity::derived_uid;
 use crate::intake::Intake;
 use crate::namespaces::FactsCell;
 use crate::observe::CollectObserver;
@@ -86,7 +87,7 @@ impl Run<'_> {
         let gvk = peek.gvk();
         let mut head = match Head::read(json) {
             Ok(head) => head,
-            Err(bad) => return self.refuse(feed, *bad, at()),
+            Err(bad) => return self.refuse(feed, &gvk, *bad, &at()),
         };
         let shared_uid = self.survey.is_shared(&gvk, &head.uid);
         let whole = complete(json, &mut head, &gvk, feed.namespaced, self.home, shared_uid);
@@ -95,7 +96,7 @@ impl Run<'_> {
     }
 
     /// The object fails by as much of its name as can be read, and by its place.
-    fn refuse(&mut self, feed: &Feed, mut bad: BadHead, at: InputPlace) {
+    fn refuse(&mut self, feed: &Feed, gvk: &Gvk, mut bad: BadHead, at: &InputPlace) {
         let head = &mut bad.head;
         if feed.namespaced && bad.knows_namespace && head.namespace.is_empty() {
             head.namespace = self.home.to_owned().into();
@@ -109,6 +110,9 @@ impl Run<'_> {
             // Several objects of one file may be without a name.
             head.uid = at.to_string().into();
         } else {
+            if self.survey.is_shared(gvk, &head.uid) {
+                head.uid = derived_uid(gvk, &head.namespace, &head.name).to_string().into();
+            }
             bad.why = format!("{at}: {}", bad.why);
         }
         self.intake.unreadable(feed, &bad);

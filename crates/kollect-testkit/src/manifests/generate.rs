@@ -211,7 +211,7 @@ fn text(batch: &[Object], random: &mut Rng) -> (&'static str, String) {
             let lines: Vec<String> = values(random).iter().map(Value::to_string).collect();
             (["json", "ndjson", "jsonl"][random.usize(..3)], lines.join("\n"))
         }
-        3 => ("json", values(random).iter().map(|value| format!("{value:#}")).collect()),
+        3 => ("json", values(random).iter().map(|value| format!("{value:#}")).collect::<Vec<_>>().concat()),
         4 if typed => {
             let items: Vec<Value> = batch.iter().map(|object| object.value(random.bool(), random)).collect();
             ("json", json!({"apiVersion": "example.com/v1", "items": items, "kind": "ThingList"}).to_string())
@@ -240,8 +240,8 @@ fn documents(batch: &[Object], random: &mut Rng) -> String {
     let mut text = String::new();
     for object in batch {
         match random.u8(..24) {
-            0 => text.push_str(&format!("---\n{}", BROKEN[random.usize(..BROKEN.len())])),
-            1 => text.push_str(&format!("---\n{}", STRANGE[random.usize(..STRANGE.len())])),
+            0 => text.extend(["---\n", BROKEN[random.usize(..BROKEN.len())]]),
+            1 => text.extend(["---\n", STRANGE[random.usize(..STRANGE.len())]]),
             2 => text.push_str("---\n---\n# nothing\n"),
             3 => text.push_str("...\n%YAML 1.1\n"),
             _ => {}

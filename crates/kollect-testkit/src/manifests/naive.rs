@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a folder of manifests holds.
 #[derive(Debug, Default, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Expected {
     pub objects: BTreeMap<(String, String, String), Value>,
     /// Objects of which name or labels cannot be read.
     pub failed: usize,
+    /// The names of those that have one.
+    pub failed_names: BTreeSet<String>,
     /// Objects that came again.
     pub repeated: usize,
     /// Things without kind or apiVersion.
@@ -29,7 +31,9 @@ pub fn expect(files: &BTreeMap<String, Vec<u8>>) -> Expected {
         if json {
             all.json(&text);
         } else {
-            documents(&text).iter().for_each(|document| all.document(document));
+            for document in documents(&text) {
+                all.document(&document);
+            }
         }
     }
     all
@@ -63,12 +67,14 @@ impl Expected {
     fn value(&mut self, value: Value) {
         let kind = value["kind"].as_str().unwrap_or_default().to_owned();
         if let Value::Array(items) = value {
-            items.into_iter().for_each(|item| self.value(item));
+            for item in items {
+                self.value(item);
+            }
         } else if kind.ends_with("List") && value["metadata"]["name"].is_null() && value.get("items").is_some() {
             for item in value["items"].as_array().into_iter().flatten() {
                 let mut item = item.clone();
                 if kind != "List" {
-                    let fields = item.as_object_mut().expect("items are maps");
+                    let Some(fields) = item.as_object_mut() else { continue };
                     fields.entry("kind").or_insert_with(|| kind.trim_end_matches("List").into());
                     fields.entry("apiVersion").or_insert_with(|| value["apiVersion"].clone());
                 }
@@ -93,6 +99,7 @@ impl Expected {
         };
         if !labels || meta["name"].as_str().is_none_or(str::is_empty) || !is_text(&meta["namespace"]) {
             self.failed += 1;
+            self.failed_names.extend(meta["name"].as_str().map(str::to_owned));
             return;
         }
         let namespace = text(&meta["namespace"]);
@@ -104,13 +111,13 @@ impl Expected {
 fn decode(bytes: &[u8]) -> String {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16(&units).expect("UTF-16")
+        String::from_utf16(&units).unwrap_or_default()
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).expect("UTF-8"),
-        _ => String::from_utf8(bytes.to_vec()).expect("UTF-8"),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 
@@ -149,13 +156,13 @@ impl<'a> Reader<'a> {
     fn block(&mut self, indent: usize) -> Value {
         match self.current() {
             Some((at, text)) if at == indent && is_dash(text) => self.list(indent),
-            Some((at, text)) if at == indent => match key_of(text) {
-                Some((key, rest)) => self.map(indent, key, rest),
-                None => {
-                    self.at += 1;
-                    self.inline(text)
+            Some((at, text)) if at == indent => {
+                if let Some((key, rest)) = key_of(text) {
+                    return self.map(indent, key, rest);
                 }
-            },
+                self.at += 1;
+                self.inline(text)
+            }
             _ => Value::Null,
         }
     }
@@ -168,12 +175,12 @@ impl<'a> Reader<'a> {
         {
             let rest = text[1..].trim_start();
             let inner = indent + text.len() - rest.len();
-            items.push(match key_of(rest) {
-                Some((key, value)) => self.map(inner, key, value),
-                None => {
-                    self.at += 1;
-                    self.value(rest, indent)
-                }
+            items.push(if let Some((key, value)) = key_of(rest) {
+                self.map(inner, key, value)
+            } else {
+                self.at += 1;
+                let below = self.current().is_some_and(|(at, _)| at > indent);
+                if rest.is_empty() && !below { Value::Null } else { self.value(rest, indent) }
             });
         }
         Value::Array(items)
@@ -337,8 +344,8 @@ impl Flow<'_> {
             return self.plain(ends).into();
         }
         if self.takes("!!binary ") {
-            let bytes = STANDARD.decode(self.plain(ends)).expect("base64");
-            return String::from_utf8(bytes).expect("UTF-8").into();
+            let bytes = STANDARD.decode(self.plain(ends)).unwrap_or_default();
+            return String::from_utf8_lossy(&bytes).into_owned().into();
         }
         scalar(&self.plain(ends))
     }
@@ -406,8 +413,8 @@ fn scalar(text: &str) -> Value {
     }
     match text.replace('_', "").parse::<f64>() {
         Ok(number) if is_number && number.is_finite() => {
-            let whole = number.fract() == 0.0 && number.abs() < 9e15;
-            if whole { (number as i64).into() } else { number.into() }
+            let whole = format!("{number}").parse::<i64>().ok();
+            whole.map_or_else(|| number.into(), Value::from)
         }
         _ => text.into(),
     }

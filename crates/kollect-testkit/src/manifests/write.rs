@@ -33,8 +33,7 @@ impl Tree {
             Self::Null => Value::Null,
             Self::List(items) => items.iter().map(Self::value).collect(),
             Self::Anchor(_, inner) | Self::Alias(_, inner) => inner.value(),
-            Self::Map(fields) => fields_of(fields).into(),
-            Self::Merge(_, fields) => fields_of(fields).into(),
+            Self::Map(fields) | Self::Merge(_, fields) => fields_of(fields).into(),
         }
     }
 
@@ -70,54 +69,54 @@ pub(super) fn block_map(fields: &[(String, Tree)], indent: usize, out: &mut Stri
             if random.u8(..) < 8 {
                 out.push_str("\n# a: comment\n\n");
             }
-            out.push_str(&" ".repeat(indent));
+            put(out, &[&" ".repeat(indent)]);
         }
         if let Tree::Merge(anchor, _) = value {
-            out.push_str(&format!("<<: *{anchor}\n"));
+            put(out, &["<<: *", anchor, "\n"]);
             continue;
         }
         out.push_str(&key(name, random));
         out.push(':');
-        after(value, indent, out, random);
+        after(value, indent, false, out, random);
     }
 }
 
 /// Writes what follows a key or a dash, and the end of its line.
-fn after(value: &Tree, indent: usize, out: &mut String, random: &mut Rng) {
+fn after(value: &Tree, indent: usize, in_list: bool, out: &mut String, random: &mut Rng) {
     match value {
         Tree::Null => out.push_str(["\n", " ~\n", " null\n", " Null\n"][random.usize(..4)]),
-        Tree::Alias(name, _) => out.push_str(&format!(" *{name}\n")),
+        Tree::Alias(name, _) => put(out, &[" *", name, "\n"]),
         Tree::Anchor(name, inner) => {
-            out.push_str(&format!(" &{name}"));
-            after(inner, indent, out, random);
+            put(out, &[" &", name]);
+            after(inner, indent, in_list, out, random);
         }
         Tree::Text(text) if text.contains('\n') && random.bool() && is_literal(text) => {
             out.push_str(if text.ends_with('\n') { " |\n" } else { " |-\n" });
             for line in text.lines() {
-                out.push_str(&format!("{}{line}\n", " ".repeat(if line.is_empty() { 0 } else { indent + 2 })));
+                put(out, &[&" ".repeat(if line.is_empty() { 0 } else { indent + 2 }), line, "\n"]);
             }
         }
-        Tree::List(items) if !items.is_empty() && !(value.is_simple() && random.bool()) => {
-            let level = indent + [0, 2][random.usize(..2)];
+        Tree::List(items) if !(items.is_empty() || value.is_simple() && random.bool()) => {
+            let level = indent + if in_list { 2 } else { [0, 2][random.usize(..2)] };
             out.push('\n');
             for item in items {
-                out.push_str(&format!("{}-", " ".repeat(level)));
+                put(out, &[&" ".repeat(level), "-"]);
                 match item {
                     Tree::Map(fields) if !fields.is_empty() => {
                         out.push(' ');
                         block_map(fields, level + 2, out, random);
                     }
-                    item => after(item, level, out, random),
+                    item => after(item, level, true, out, random),
                 }
             }
         }
-        Tree::Map(fields) if !fields.is_empty() && !(value.is_simple() && random.u8(..) < 60) => {
+        Tree::Map(fields) if !(fields.is_empty() || value.is_simple() && random.u8(..) < 60) => {
             let level = indent + [1, 2, 4][random.usize(..3)];
-            out.push_str(&format!("\n{}", " ".repeat(level)));
+            put(out, &["\n", &" ".repeat(level)]);
             block_map(fields, level, out, random);
         }
         value => {
-            out.push_str(&format!(" {}", flow(value, random)));
+            put(out, &[" ", &flow(value, random)]);
             out.push_str(if random.u8(..) < 10 { " # and so on\n" } else { "\n" });
         }
     }
@@ -176,9 +175,13 @@ fn quoted(text: &str, random: &mut Rng) -> String {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c.is_control() => put(&mut out, &[&format!("\\u{:04x}", u32::from(c))]),
             c => out.push(c),
         }
     }
     out + "\""
+}
+
+fn put(out: &mut String, parts: &[&str]) {
+    out.extend(parts.iter().copied());
 }

@@ -67,7 +67,7 @@ fn a_row_that_was_written_stays_while_its_manifest_cannot_be_read() {
         labels("{a: yes}"),
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: one-, namespace: shop}\n".to_owned(),
         "apiVersion: v1\nkind: ConfigMap\n".to_owned(),
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}\n".to_owned(),
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5, namespace: shop}\n".to_owned(),
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one, namespace: shop}\nmetadata: {}\n".to_owned(),
     ] {
         write(&broken);
