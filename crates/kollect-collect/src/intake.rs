@@ -117,7 +117,7 @@ impl Intake {
         let uid = uid_of(feed, &head);
         let Some((home, entries)) = table.of_namespace(home_of(&head)) else { return };
         for entry in entries {
-            self.failed(entry, &head, home, &uid, "an internal error; please report it".into());
+            self.failed(entry, &head, home, &uid, "an internal error; please report it");
         }
     }
 
@@ -137,7 +137,7 @@ impl Intake {
         };
         let attributes = match attributes {
             Ok(attributes) => attributes,
-            Err(message) => return self.failed(entry, seen.head, seen.home, seen.uid, message),
+            Err(message) => return self.failed(entry, seen.head, seen.home, seen.uid, &message),
         };
         let id = RowId { target: spec.key.clone(), uid: seen.uid.clone() };
         let namespace = if feed.namespaced { seen.home.clone() } else { Arc::default() };
@@ -162,9 +162,9 @@ impl Intake {
     }
 
     /// Fails closed: an object that cannot be extracted has no row, rather than an old one.
-    fn failed(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: String) {
+    fn failed(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: &str) {
         self.store.remove(&entry.spec.key, uid, Cause::Observed);
-        self.report_failure(entry, head, home, uid, &message);
+        self.report_failure(entry, head, home, uid, message);
     }
 
     fn report_failure(&self, entry: &Entry, head: &Head<'_>, home: &Arc<str>, uid: &Uid, message: &str) {

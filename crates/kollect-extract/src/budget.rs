@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_spent_budget_stays_spent_until_the_next_object() {
         begin(&StopSwitch::default(), 10);
-        assert_eq!(charge(MAX_STEPS as usize), Ok(()));
+        assert_eq!(charge(usize::try_from(MAX_STEPS).unwrap()), Ok(()));
         assert_eq!(charge(1), Err(Exceeded::Steps));
         assert_eq!((charge(1), check()), (Err(Exceeded::Steps), Err(Exceeded::Steps)));
         begin(&StopSwitch::default(), 10);
@@ -211,7 +211,7 @@ mod tests {
         begin(&switch, 10);
         let first = switch.current();
         begin(&switch, 10);
-        let spend = || (0..10).try_for_each(|_| charge(PORTION as usize));
+        let spend = || (0..10).try_for_each(|_| charge(usize::try_from(PORTION).unwrap()));
         let stop = |evaluation| {
             let switch = switch.clone();
             std::thread::spawn(move || switch.stop(evaluation)).join().unwrap();

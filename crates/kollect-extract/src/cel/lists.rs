@@ -151,18 +151,15 @@ fn flatten_into<'v>(
     depth: usize,
     flat: &mut Vec<Box<dyn Val + 'v>>,
 ) -> Result<(), ExecutionError> {
-    match value.as_iterable().filter(|_| depth > 0 && value.get_type().kind() == Kind::List) {
-        Some(items) => {
-            budget::charge(1)?;
-            let mut items = items.iter();
-            while let Some(item) = items.next() {
-                flatten_into(item, depth - 1, flat)?;
-            }
+    if let Some(items) = value.as_iterable().filter(|_| depth > 0 && value.get_type().kind() == Kind::List) {
+        budget::charge(1)?;
+        let mut items = items.iter();
+        while let Some(item) = items.next() {
+            flatten_into(item, depth - 1, flat)?;
         }
-        None => {
-            budget::build(size::copied(value))?;
-            flat.push(value.clone_as_boxed());
-        }
+    } else {
+        budget::build(size::copied(value))?;
+        flat.push(value.clone_as_boxed());
     }
     Ok(())
 }
@@ -185,11 +182,8 @@ pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 
 /// A list as it is, and of a map its keys in order.
 pub(super) fn walked<'b, 'v>(value: CowVal<'b, 'v>) -> Answer<'b, 'v> {
-    match value.downcast_ref::<CelMap>() {
-        // Maps of the object are in order.
-        None => Ok(value),
-        Some(_) => keys(vec![value]),
-    }
+    // Maps of the object are in order.
+    if value.downcast_ref::<CelMap>().is_some() { keys(vec![value]) } else { Ok(value) }
 }
 
 /// The keys of a map in order, or the indexes of a list.

@@ -37,10 +37,8 @@ fn wrapped_base64_and_several_gzip_members_are_read_as_helm_reads_them() {
     };
     let wrapped = |bytes: &[u8], line: usize, end: &str| {
         let text = STANDARD.encode(bytes);
-        text.as_bytes()
-            .chunks(line)
-            .map(|part| format!("{}{end}", std::str::from_utf8(part).unwrap()))
-            .collect::<String>()
+        let lines: Vec<&str> = text.as_bytes().chunks(line).map(|part| std::str::from_utf8(part).unwrap()).collect();
+        lines.join(end) + end
     };
     let long = "v".repeat(5 << 20);
     let members: Vec<u8> =
