@@ -7,14 +7,14 @@ use std::collections::{HashMap, HashSet};
 
 /// One round of a lane.
 #[derive(Debug, Default)]
-pub struct Round {
+pub(crate) struct Round {
     admitted: HashMap<SinkKey, Result<(), SinkError>>,
     failed: HashSet<SinkKey>,
 }
 
 impl Round {
     /// Whether a member may talk to its sink in this round.
-    pub fn admit(&mut self, sink: &SinkKey, breaker: &mut Breaker, now: Moment) -> Result<(), SinkError> {
+    pub(crate) fn admit(&mut self, sink: &SinkKey, breaker: &mut Breaker, now: Moment) -> Result<(), SinkError> {
         if let Some(known) = self.admitted.get(sink) {
             return known.clone();
         }
@@ -24,7 +24,13 @@ impl Round {
     }
 
     /// Takes the result of an admitted member. `true` when it closed an open breaker.
-    pub fn record(&mut self, sink: &SinkKey, breaker: &mut Breaker, error: Option<&SinkError>, now: Moment) -> bool {
+    pub(crate) fn record(
+        &mut self,
+        sink: &SinkKey,
+        breaker: &mut Breaker,
+        error: Option<&SinkError>,
+        now: Moment,
+    ) -> bool {
         let counts = error.is_some_and(SinkError::counts_on_breaker);
         if counts && !self.failed.insert(sink.clone()) {
             return false;

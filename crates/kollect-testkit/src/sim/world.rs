@@ -262,7 +262,7 @@ impl World {
     fn compare(&mut self, at: usize) -> Result<(), String> {
         let wanted = expected(&self.cluster, &self.wishes[at]);
         let mut held = BTreeMap::new();
-        self.drivers[at].held(&mut |id, digest| drop(held.insert(id.clone(), digest)));
+        self.drivers[at].held(&mut |id, digest| held.extend([(id.clone(), digest)]));
         if self.drivers[at].may_stand_still(&self.store) {
             self.report.refused += 1;
             return Ok(());
