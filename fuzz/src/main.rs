@@ -6,6 +6,7 @@
 mod budget;
 mod manifest;
 mod mutate;
+mod paths;
 mod seeds;
 mod targets;
 

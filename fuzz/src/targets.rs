@@ -2,6 +2,7 @@
 
 use crate::manifest;
 use crate::budget;
+use crate::paths;
 use crate::seeds::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "budget", seeds: budget::EXPRESSIONS, words: CEL_WORDS, prepare: || Box::new(budget::check()) },
         Target { name: "canonical", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(canonical) },
         Target { name: "manifest", seeds: manifest::SEEDS, words: manifest::WORDS, prepare: || Box::new(manifest::check) },
+        Target { name: "paths", seeds: paths::SEEDS, words: paths::WORDS, prepare: || Box::new(paths::prepare()) },
     ]
 }
 
