@@ -7,6 +7,7 @@ mod budget;
 mod manifest;
 mod mutate;
 mod paths;
+mod redactor;
 mod seeds;
 mod targets;
 

@@ -221,3 +221,16 @@ pub const JSON_WORDS: &[&str] = &[
     "1.7976931348623157e308",
     "123456789012345678901234567890",
 ];
+/// Bytes that decide, and texts with secrets in them.
+pub const REDACTED: &[&str] = &[
+    "\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}\u{8}\u{9}",
+    "password: hunter2\ntoken: |\n  abc\nauth:\n  user: u\n",
+    "{\"a\":{\"password\":\"x\"},\"env\":[{\"name\":\"TOKEN\",\"value\":\"t\"}]}",
+    "postgres://u:p/w@h/x?password=y&sig=z --token t -H 'Authorization: Bearer abcdef12'",
+    "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+];
+pub const REDACTED_WORDS: &[&str] = &[
+    "password", "token", "secret: ", "auth", "key=", ": ", "=", "\"", "'", "\\", "\n", "\n  ", "- ", "{", "}", "[", "]", ",", ";",
+    "&", "://", "@", "--password ", "name: ", "value: ", "|", ">", "<", "Bearer ", "-----BEGIN ", "PRIVATE KEY-----", "***", "ü",
+    "\\n", "\\\"", "kind: Secret\ndata:\n", "$(X)", "{{", " ",
+];

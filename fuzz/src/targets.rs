@@ -3,11 +3,12 @@
 use crate::manifest;
 use crate::budget;
 use crate::paths;
+use crate::redactor::redactor;
 use crate::seeds::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kollect_api::{KollectProfile, KollectProfileSpec};
-use kollect_extract::{AttributeSource, Extractor, Predicate, ProfileSource, Scratch};
+use kollect_extract::{AttributeSource, Extractor, Predicate, ProfileSource, RedactedObject, Scratch};
 use kollect_model::{Gvk, write_value};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "helm", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(helm()) },
         Target { name: "prune", seeds: PRUNES, words: PATH_WORDS, prepare: || Box::new(prune()) },
         Target { name: "budget", seeds: budget::EXPRESSIONS, words: CEL_WORDS, prepare: || Box::new(budget::check()) },
+        Target { name: "redactor", seeds: REDACTED, words: REDACTED_WORDS, prepare: || Box::new(redactor()) },
         Target { name: "canonical", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(canonical) },
         Target { name: "manifest", seeds: manifest::SEEDS, words: manifest::WORDS, prepare: || Box::new(manifest::check) },
         Target { name: "paths", seeds: paths::SEEDS, words: paths::WORDS, prepare: || Box::new(paths::prepare()) },
@@ -82,19 +84,20 @@ pub(crate) fn extractor(gvk: &Gvk, name: &str, path: String, allow: bool) -> Res
 
 /// JSONPath and CEL: compile, evaluate over a Secret whose data must stay hidden, and over what the mask keeps of it.
 fn expression(prefix: &'static str) -> impl FnMut(&[u8]) -> Answer {
-    let (gvk, object) = (Gvk::new("", "v1", "Secret"), secret());
-    let raw = object.to_string();
+    let gvk = Gvk::new("", "v1", "Secret");
+    let raw = secret().to_string();
+    let object = RedactedObject::of(&gvk, &secret()).expect("the object is JSON");
     let mut scratch = Scratch::default();
     move |input| {
         let text = String::from_utf8_lossy(input);
         scratch.begin();
-        let _ = Predicate::compile(&text, &gvk).map(|predicate| predicate.eval(&object));
+        let _ = Predicate::compile(&text).map(|predicate| predicate.eval(&object));
         let extractor = match extractor(&gvk, "x", format!("{prefix}{text}"), false) {
             Ok(extractor) => extractor,
             Err(error) => return answer(false, kind(&error)),
         };
         let whole = extractor.extract(&object, &mut scratch).map(|row| row.get().to_owned());
-        let masked = extractor.extract(&extractor.mask().decode(&raw).expect("the object is JSON"), &mut scratch);
+        let masked = extractor.extract(&extractor.mask().decode(&gvk, &raw).expect("the object is JSON"), &mut scratch);
         assert_eq!(whole, masked.map(|row| row.get().to_owned()), "the mask changes {text:?}");
         let shown = whole.unwrap_or_else(|error| error.to_string());
         assert!(text.contains("S3cret") || !shown.contains(MARK), "a secret came out of {text:?}");
@@ -138,6 +141,7 @@ fn helm() -> impl FnMut(&[u8]) -> Answer {
         let release =
             if how & 8 == 0 { STANDARD.encode(packed) } else { String::from_utf8_lossy(&packed).into_owned() };
         let object = json!({"kind": "Secret", "metadata": {"name": "n"}, "data": {"release": release}});
+        let object = RedactedObject::of(&gvk, &object).expect("the object is JSON");
         match extractor.extract(&object, &mut scratch) {
             Ok(row) => answer(true, shape(row.get())),
             Err(error) => answer(false, (error.class, kind(&error.message))),
@@ -147,8 +151,9 @@ fn helm() -> impl FnMut(&[u8]) -> Answer {
 
 /// Lines are pointers and paths; every second profile is about Secrets.
 fn prune() -> impl FnMut(&[u8]) -> Answer {
-    let object = secret();
-    let raw = object.to_string();
+    let gvk = Gvk::new("", "v1", "Secret");
+    let raw = secret().to_string();
+    let object = RedactedObject::of(&gvk, &secret()).expect("the object is JSON");
     let mut scratch = Scratch::default();
     move |input| {
         let text = String::from_utf8_lossy(input);
@@ -167,7 +172,7 @@ fn prune() -> impl FnMut(&[u8]) -> Answer {
             Err(errors) => return answer(false, kind(&errors[0].message)),
         };
         let row = extractor.extract(&object, &mut scratch).expect("an object can be copied").get().to_owned();
-        let kept = extractor.mask().decode(&raw).expect("the object is JSON");
+        let kept = extractor.mask().decode(&gvk, &raw).expect("the object is JSON");
         let masked = extractor.extract(&kept, &mut scratch).expect("an object can be copied");
         assert_eq!(row, masked.get(), "the mask changes {text:?}");
         assert!(!row.contains(MARK), "a secret came out of {text:?}");
@@ -189,8 +194,9 @@ fn canonical(input: &[u8]) -> Answer {
     let mut out = Vec::new();
     write_value(&value, &mut out).expect("numbers from JSON are finite");
     check_canonical(&out);
-    let object = json!({"v": value});
-    let extractor = extractor(&Gvk::new("", "v1", "X"), "x", "$.v".to_owned(), false).expect("the path is right");
+    let gvk = Gvk::new("", "v1", "X");
+    let object = RedactedObject::of(&gvk, &json!({"v": value})).expect("the object is JSON");
+    let extractor = extractor(&gvk, "x", "$.v".to_owned(), false).expect("the path is right");
     if let Ok(row) = extractor.extract(&object, &mut Scratch::default()) {
         check_canonical(row.get().as_bytes());
     }

@@ -10,10 +10,9 @@ use crate::identity;
 use crate::matching::{BadHead, Head, Lazy};
 use crate::namespaces::{FactsCell, NamespaceFacts};
 use crate::observe::{CollectErrorClass, CollectObserver};
-use kollect_extract::{Scratch, StopSwitch};
+use kollect_extract::{RedactedObject, Scratch, StopSwitch};
 use kollect_model::{Cause, ObjectKey, Row, RowId, Uid};
 use kollect_store::Store;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Everything a worker needs; each worker has its own.
@@ -222,12 +221,10 @@ fn home_of<'a>(head: &'a Head<'_>) -> &'a str {
 }
 
 /// Decodes what the targets can reach. Items of a list and metadata-only answers do not say their own kind.
-fn decode(feed: &Feed, table: &Table, raw: &str) -> Option<Value> {
-    let mut value = table.mask.decode(raw).ok()?;
-    let fields = value.as_object_mut()?;
-    fields.insert("apiVersion".into(), feed.kind.api_version().into());
-    fields.insert("kind".into(), (&*feed.kind.kind).into());
-    Some(value)
+fn decode(feed: &Feed, table: &Table, raw: &str) -> Option<RedactedObject> {
+    let mut object = table.mask.decode(&feed.kind, raw).ok()?;
+    object.set_kind(&feed.kind);
+    Some(object)
 }
 
 #[cfg(test)]
@@ -356,7 +353,7 @@ mod tests {
         let rule = serde_json::json!({"profileRef": "p", "resourceRules": [{
             "gvk": {"version": "v1", "kind": "ConfigMap"},
             "matchPolicy": "lists.range(10000).all(i, object.data.k.matches('(a|b)*c$') || i >= 0)"}]});
-        let rules = Matching::of(&serde_json::from_value(rule).unwrap(), &Gvk::new("", "v1", "ConfigMap")).unwrap();
+        let rules = Matching::of(&serde_json::from_value(rule).unwrap()).unwrap();
         let hostile = target("hostile", &["a"], "$.data.k", rules);
         let plain = target("plain", &["a"], "$.data.k", Matching::default());
         let (feed, store, intake) = ground(&[hostile, plain]);

@@ -7,26 +7,24 @@ pub use crate::head::{BadHead, Head};
 use crate::namespaces::NamespaceMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTargetSpec, ResourceRule, WatchMode};
-use kollect_extract::{CompileError, ExtractError, FieldMask, Predicate};
-use kollect_model::Gvk;
+use kollect_extract::{CompileError, ExtractError, FieldMask, Predicate, RedactedObject};
 use kollect_rules::{Selector, WatchDecision, watch_decision};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An object that is decoded when somebody looks at it, once.
 pub struct Lazy<'a> {
-    decode: Option<Box<dyn FnOnce() -> Option<Value> + 'a>>,
-    value: Option<Value>,
+    decode: Option<Box<dyn FnOnce() -> Option<RedactedObject> + 'a>>,
+    value: Option<RedactedObject>,
 }
 
 impl<'a> Lazy<'a> {
     /// Decodes with `decode` when needed.
-    pub fn new(decode: impl FnOnce() -> Option<Value> + 'a) -> Self {
+    pub fn new(decode: impl FnOnce() -> Option<RedactedObject> + 'a) -> Self {
         Self { decode: Some(Box::new(decode)), value: None }
     }
 
     /// The object; `None` when it cannot be decoded.
-    pub fn get(&mut self) -> Option<&Value> {
+    pub fn get(&mut self) -> Option<&RedactedObject> {
         if let Some(decode) = self.decode.take() {
             self.value = decode();
         }
@@ -46,7 +44,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    fn of(rule: &ResourceRule, gvk: &Gvk) -> Result<Self, CompileError> {
+    fn of(rule: &ResourceRule) -> Result<Self, CompileError> {
         let labels = LabelSelector {
             match_labels: Some(rule.match_labels.clone()),
             match_expressions: Some(rule.match_expressions.clone()),
@@ -55,7 +53,7 @@ impl Rule {
         Ok(Self {
             namespace_selector: rule.namespace_selector.as_ref().map(Selector::new),
             labels: Some(Selector::new(&labels)),
-            policy: policy.map(|text| Predicate::compile(text, gvk)).transpose()?,
+            policy: policy.map(Predicate::compile).transpose()?,
         })
     }
 }
@@ -74,10 +72,9 @@ pub struct Matching {
 }
 
 impl Matching {
-    /// Prepares what a target asks for. The rules must be for `gvk`, which is checked elsewhere.
-    pub fn of(spec: &KollectTargetSpec, gvk: &Gvk) -> Result<Self, CompileError> {
-        let rules: Result<Vec<Rule>, CompileError> =
-            spec.resource_rules.iter().map(|rule| Rule::of(rule, gvk)).collect();
+    /// Prepares what a target asks for. The rules must be for its kind, which is checked elsewhere.
+    pub fn of(spec: &KollectTargetSpec) -> Result<Self, CompileError> {
+        let rules: Result<Vec<Rule>, CompileError> = spec.resource_rules.iter().map(Rule::of).collect();
         Ok(Self {
             rules: rules?,
             names: spec.names.iter().map(|name| name.as_str().into()).collect(),
@@ -153,7 +150,8 @@ fn selects(selector: Option<&Selector>, labels: &BTreeMap<String, String>) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use kollect_model::Gvk;
+    use serde_json::{Value, json};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -163,7 +161,7 @@ mod tests {
         let mut full = json!({"profileRef": "p"});
         full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         let spec: KollectTargetSpec = serde_json::from_value(full).unwrap();
-        let matching = Matching::of(&spec, &Gvk::new("apps", "v1", "Deployment")).unwrap();
+        let matching = Matching::of(&spec).unwrap();
         let object = json!({
             "metadata": {"name": "web", "namespace": "shop", "uid": "u", "labels": {"app": "web", "tier": "front"}},
             "spec": {"replicas": 3},
@@ -171,7 +169,13 @@ mod tests {
         let text = object.to_string();
         let head = Head::read(&text).unwrap();
         let meta = NamespaceMeta { labels: map(namespace), ..NamespaceMeta::default() };
-        matching.matches(&head, Some(&meta), &mut Lazy::new(|| Some(object.clone()))).unwrap()
+        matching
+            .matches(
+                &head,
+                Some(&meta),
+                &mut Lazy::new(|| RedactedObject::of(&Gvk::new("apps", "v1", "Deployment"), &object).ok()),
+            )
+            .unwrap()
     }
 
     fn rule(parts: &Value) -> Value {

@@ -7,10 +7,12 @@ use crate::error::{EvalError, PathError};
 use crate::helm::{HelmPath, Wanted};
 use crate::jsonpath::{Found, JsonPath};
 use crate::mask::FieldMask;
+use crate::object::RedactedObject;
 use crate::resource::Resource;
-use crate::scrub::{ScrubKeys, write_attribute, write_attribute_list};
+use crate::scrub::{self, ScrubKeys, write_attribute, write_attribute_list};
 use crate::secret::Visibility;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(crate) enum Written {
 
 /// An object, and what is made of it once for all attributes.
 pub(crate) struct Input<'a> {
-    /// As it was collected. Only what never shows the data of Secrets may read it.
-    whole: &'a Value,
+    /// With the data of a Secret apart. Only what never shows it may read it.
+    object: &'a RedactedObject,
     /// What expressions see.
     visible: &'a Value,
     keys: &'a ScrubKeys,
@@ -40,12 +42,26 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub(crate) fn new(whole: &'a Value, visible: &'a Value, keys: &'a ScrubKeys, helm: &'a Wanted) -> Self {
-        Self { whole, visible, keys, helm, release: OnceCell::new() }
+    pub(crate) fn new(object: &'a RedactedObject, visible: &'a Value, keys: &'a ScrubKeys, helm: &'a Wanted) -> Self {
+        Self { object, visible, keys, helm, release: OnceCell::new() }
     }
 
     fn release(&self) -> Result<Option<&Value>, EvalError> {
-        self.release.get_or_init(|| self.helm.decode(self.whole)).as_ref().map(Option::as_ref).map_err(Clone::clone)
+        let decode = || {
+            let data = self.object.secret().and_then(|secret| secret.data.as_ref());
+            let release = data.map_or(Ok(None), |data| self.helm.decode(data))?;
+            Ok(release.map(|release| self.made(&release)))
+        };
+        self.release.get_or_init(decode).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
+    /// What an expression made or unpacked, without secrets.
+    fn made(&self, value: &Value) -> Value {
+        let value = scrub::redact(value);
+        match self.keys.redact(&value) {
+            Cow::Borrowed(_) => value,
+            Cow::Owned(redacted) => redacted,
+        }
     }
 }
 
@@ -91,14 +107,15 @@ impl Expression {
             },
             Self::Cel(program) => match program.evaluate(input.visible)? {
                 Out::Ref(value) => one(value, out),
-                Out::Made(value) => one(&value, out),
+                Out::Made(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => one(&value, out),
+                Out::Made(value) => one(&input.made(&value), out),
                 Out::List(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
             },
             Self::Helm(path) => match input.release()?.and_then(|release| path.find(release)) {
                 Some(value) => one(value, out),
                 None => one(&Value::Null, out),
             },
-            Self::Resource(resource) => resource.write(input.whole, keys, out).map(|()| Written::Value),
+            Self::Resource(resource) => resource.write(input.object, keys, out).map(|()| Written::Value),
         }
     }
 }

@@ -7,12 +7,12 @@ use crate::error::{CompileError, ErrorClass, EvalError, ExtractError, PathError}
 use crate::expression::{Expression, Input, Written};
 use crate::helm::Wanted;
 use crate::mask::FieldMask;
+use crate::object::RedactedObject;
 use crate::profile::{AttributeSource, ProfileSource};
 use crate::resource::Resource;
 use crate::scrub::ScrubKeys;
-use crate::secret::{Visibility, reaches_copy};
+use crate::secret::Visibility;
 use kollect_model::write_string;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 
@@ -23,7 +23,6 @@ pub struct Extractor {
     keys: ScrubKeys,
     mask: FieldMask,
     visibility: Visibility,
-    copy_reached: bool,
     helm: Wanted,
 }
 
@@ -117,8 +116,7 @@ impl Extractor {
                 helm.insert(path);
             }
         }
-        let copy_reached = reaches_copy(&mask);
-        Ok(Self { attributes, keys, mask, visibility, copy_reached, helm })
+        Ok(Self { attributes, keys, mask, visibility, helm })
     }
 
     /// The part of an object that this profile can read.
@@ -136,14 +134,18 @@ impl Extractor {
     }
 
     /// The attributes of `object` as canonical JSON.
-    pub fn extract(&self, object: &Value, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
+    pub fn extract(&self, object: &RedactedObject, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
         scratch.begin();
         self.extract_matched(object, scratch)
     }
 
     /// As [`Extractor::extract`], with what predicates have left of the budget since [`Scratch::begin`].
-    pub fn extract_matched(&self, object: &Value, scratch: &mut Scratch) -> Result<Box<RawValue>, ExtractError> {
-        let visible = self.visibility.of_object(object, self.copy_reached);
+    pub fn extract_matched(
+        &self,
+        object: &RedactedObject,
+        scratch: &mut Scratch,
+    ) -> Result<Box<RawValue>, ExtractError> {
+        let visible = self.visibility.of_object(object, &self.keys);
         let input = Input::new(object, &visible, &self.keys, &self.helm);
         let out = &mut scratch.out;
         out.clear();

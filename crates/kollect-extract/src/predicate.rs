@@ -5,8 +5,7 @@
 use crate::cel::{Out, Program};
 use crate::error::{CompileError, ErrorClass, ExtractError};
 use crate::mask::FieldMask;
-use crate::secret::{Visibility, reaches_copy};
-use kollect_model::Gvk;
+use crate::object::RedactedObject;
 use serde_json::Value;
 
 /// A compiled condition over `object`.
@@ -14,13 +13,11 @@ use serde_json::Value;
 pub struct Predicate {
     program: Program,
     mask: FieldMask,
-    visibility: Visibility,
-    copy_reached: bool,
 }
 
 impl Predicate {
-    /// Compiles a CEL expression for objects of a kind. The data of core Secrets is never visible to it.
-    pub fn compile(expression: &str, gvk: &Gvk) -> Result<Self, CompileError> {
+    /// Compiles a CEL expression. The data of core Secrets, and whatever is redacted, is never visible to it.
+    pub fn compile(expression: &str) -> Result<Self, CompileError> {
         let text = expression.trim();
         let text = text.strip_prefix("cel:").unwrap_or(text);
         let program = Program::compile(text).map_err(|error| CompileError {
@@ -30,8 +27,7 @@ impl Predicate {
             message: error.message,
         })?;
         let mask = FieldMask::default().union(program.mask());
-        let copy_reached = reaches_copy(&mask);
-        Ok(Self { program, mask, copy_reached, visibility: Visibility::of(gvk.is_core_secret(), false) })
+        Ok(Self { program, mask })
     }
 
     /// The part of an object that the condition can read.
@@ -43,9 +39,8 @@ impl Predicate {
     /// met is an error, because then nothing is known.
     ///
     /// Spends from the budget that [`crate::Scratch::begin`] gave on this thread.
-    pub fn eval(&self, object: &Value) -> Result<bool, ExtractError> {
-        let object = self.visibility.of_object(object, self.copy_reached);
-        match self.program.evaluate(&object) {
+    pub fn eval(&self, object: &RedactedObject) -> Result<bool, ExtractError> {
+        match self.program.evaluate(object.value()) {
             Ok(Out::Made(Value::Bool(truth)) | Out::Ref(&Value::Bool(truth))) => Ok(truth),
             Err(error) if error.class == ErrorClass::Limit => Err(ExtractError {
                 attribute: String::new(),

@@ -32,9 +32,9 @@ impl Gvk {
             && self.kind.eq_ignore_ascii_case(&other.kind)
     }
 
-    /// Whether this is the core `Secret`, whose data needs an opt-in.
+    /// Whether this is the core `Secret`, whose data needs an opt-in. Ignores case: a misspelt kind is no way around it.
     pub fn is_core_secret(&self) -> bool {
-        (self.group.is_empty() || &*self.group == "core") && &*self.kind == "Secret"
+        (self.group.is_empty() || self.group.eq_ignore_ascii_case("core")) && self.kind.eq_ignore_ascii_case("secret")
     }
 }
 

@@ -99,7 +99,7 @@ fn check_rule(found: &mut Findings, ids: &Ids, at: &str, rule: &ResourceRule, pr
     if let Some(policy) = policy {
         if policy.trim_start().starts_with("cel:") {
             found.say(ids.policy, format!("{at}.matchPolicy"), policy, "CEL is written here without the prefix cel:");
-        } else if let Err(error) = Predicate::compile(policy, &gvk) {
+        } else if let Err(error) = Predicate::compile(policy) {
             found.say(ids.policy, format!("{at}.matchPolicy"), policy, error.message);
         }
     }

@@ -8,7 +8,8 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kollect_api::KollectProfile;
-use kollect_extract::{Extractor, Scratch};
+use kollect_extract::{Extractor, RedactedObject, Scratch};
+use kollect_model::Gvk;
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::io::Write as _;
@@ -111,19 +112,20 @@ fn compile(profile: &KollectProfile) -> anyhow::Result<Extractor> {
 fn measure(spec: &Value, raw: &[String]) -> anyhow::Result<[Figure; 3]> {
     let profile = KollectProfile::new("bench", serde_json::from_value(spec.clone())?);
     let extractor = compile(&profile)?;
+    let gvk = Gvk::from(&profile.spec.target_gvk);
     let mut objects = Vec::with_capacity(raw.len());
     for text in raw {
-        objects.push(serde_json::from_str::<Value>(text)?);
+        objects.push(RedactedObject::of(&gvk, &serde_json::from_str::<Value>(text)?)?);
     }
     let mut scratch = Scratch::default();
     for (object, text) in objects.iter().zip(raw) {
         let whole = extractor.extract(object, &mut scratch)?;
-        let masked = extractor.extract(&extractor.mask().decode(text)?, &mut scratch)?;
+        let masked = extractor.extract(&extractor.mask().decode(&gvk, text)?, &mut scratch)?;
         ensure!(whole.get() == masked.get(), "the masked object gives other attributes");
     }
     let decoded = best(&objects, |object| extractor.extract(object, &mut scratch).is_ok())?;
     let raw = best(raw, |text| {
-        extractor.mask().decode(text).is_ok_and(|object| extractor.extract(&object, &mut scratch).is_ok())
+        extractor.mask().decode(&gvk, text).is_ok_and(|object| extractor.extract(&object, &mut scratch).is_ok())
     })?;
     let naive = best(&objects, |object| compile(&profile).is_ok_and(|e| e.extract(object, &mut scratch).is_ok()))?;
     Ok([decoded, raw, naive])

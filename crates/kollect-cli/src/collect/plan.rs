@@ -96,8 +96,8 @@ fn specs(config: &Config, target: &Target, facts: &NamespaceFacts) -> Result<Vec
     }
     static_reference(target, scope)?;
     let effective = resolve(target, scope, facts)?;
-    let matching = Matching::of(&target.spec, &profile.gvk)
-        .map_err(|why| skip("invalid-target", format!("spec.resourceRules: {why}")))?;
+    let matching =
+        Matching::of(&target.spec).map_err(|why| skip("invalid-target", format!("spec.resourceRules: {why}")))?;
     let spec = |key: Arc<TargetKey>, namespaces: BTreeSet<Arc<str>>, matching: &Arc<Matching>| TargetSpec {
         key,
         gvk: profile.gvk.clone(),

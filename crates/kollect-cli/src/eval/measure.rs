@@ -4,7 +4,8 @@
 
 use super::single::{compile_copy, compile_one};
 use kollect_api::{Attribute, ExportMode, KollectProfile};
-use kollect_extract::{CompileError, ExtractError, Extractor, Scratch};
+use kollect_extract::{CompileError, ExtractError, Extractor, RedactedObject, Scratch};
+use kollect_model::Gvk;
 use serde_json::Value;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -45,6 +46,10 @@ pub struct Line {
 /// Evaluates every attribute of a profile, and its copy of the object.
 pub fn evaluate(profile: &KollectProfile, object: Option<&Value>, scrub_keys: &[String]) -> Vec<Line> {
     let mut lines = Vec::new();
+    let gvk = Gvk::from(&profile.spec.target_gvk);
+    // What was read is JSON, which can always be redacted.
+    let redacted = object.and_then(|object| RedactedObject::of(&gvk, object).ok());
+    let object = redacted.as_ref();
     for (number, attribute) in profile.spec.attributes.iter().enumerate() {
         // A failure of an optional attribute would go unseen.
         let strict = Attribute { optional: false, ..attribute.clone() };
@@ -59,7 +64,7 @@ pub fn evaluate(profile: &KollectProfile, object: Option<&Value>, scrub_keys: &[
     lines
 }
 
-fn outcome(compiled: Result<Extractor, CompileError>, name: &str, object: Option<&Value>) -> Outcome {
+fn outcome(compiled: Result<Extractor, CompileError>, name: &str, object: Option<&RedactedObject>) -> Outcome {
     let extractor = match compiled {
         Ok(extractor) => extractor,
         Err(error) => return Outcome::Broken(error),
@@ -76,7 +81,7 @@ fn outcome(compiled: Result<Extractor, CompileError>, name: &str, object: Option
     }
 }
 
-fn cost(extractor: &Extractor, object: &Value, scratch: &mut Scratch) -> u128 {
+fn cost(extractor: &Extractor, object: &RedactedObject, scratch: &mut Scratch) -> u128 {
     let start = Instant::now();
     let mut rounds = 0;
     while rounds < OFTEN && start.elapsed() < ENOUGH {

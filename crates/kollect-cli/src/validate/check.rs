@@ -8,7 +8,6 @@ use super::set::{Object, ObjectSet};
 use crate::eval::compile_offset;
 use kollect_api::{GROUP, KollectProfile, KollectProfileSpec, VERSION, all_crds};
 use kollect_extract::Predicate;
-use kollect_model::Gvk;
 use kollect_rules::{Facts, RuleSettings, needs, review};
 use serde_json::Value;
 
@@ -76,9 +75,7 @@ fn mark_of(object: &Object<'_>, rule: &str, field: &str, message: &str) -> Mark 
     let member = field.rsplit('.').next().unwrap_or_default();
     let offset = text_at(object, field).and_then(|text| match (object.kind(), member) {
         ("KollectProfile", "path") => compile_offset(&kind_of(object), text),
-        (_, "matchPolicy") => {
-            Predicate::compile(text, &Gvk::new("", "v1", "ConfigMap")).err().and_then(|error| error.offset)
-        }
+        (_, "matchPolicy") => Predicate::compile(text).err().and_then(|error| error.offset),
         _ => None,
     });
     offset.map_or(Mark::Value, Mark::Inside)

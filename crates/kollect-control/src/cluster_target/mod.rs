@@ -161,8 +161,7 @@ impl Control {
         if let Some(scope) = scope.as_deref() {
             kollect_rules::gvk_allowed(scope, &profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
         }
-        let matching = Matching::of(asks, &profile.gvk)
-            .map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
+        let matching = Matching::of(asks).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
         let matching = Arc::new(matching);
         let mut version = DefaultHasher::new();
         serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);

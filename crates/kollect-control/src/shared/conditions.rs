@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kollect_model::redact;
 
 /// Longest message that is written; the API server takes 32 KiB, people read less.
 const LONGEST_MESSAGE: usize = 1024;
@@ -55,8 +56,10 @@ pub fn merge(existing: &[Condition], wanted: &[Wanted], generation: i64, now: Ti
         .collect()
 }
 
-/// The text, cut at a character boundary with an ellipsis if it is longer than `limit` bytes.
+/// The text without secrets, cut at a character boundary with an ellipsis if it is longer than `limit` bytes.
 pub fn cut(text: &str, limit: usize) -> String {
+    let clean = redact::text(text);
+    let text = clean.as_deref().unwrap_or(text);
     if text.len() <= limit {
         return text.to_owned();
     }
@@ -82,6 +85,13 @@ mod tests {
         let turned = merge(&same, &[Wanted::is_false("Ready", "Progressing", "0 of 2")], 2, later);
         assert_eq!(turned[0].last_transition_time.0, later);
         assert!(merge(&turned, &[], 2, later).is_empty());
+    }
+
+    #[test]
+    fn messages_lose_their_secrets_before_they_are_written() {
+        let message = "connect to postgres://app:hunter2@db/x: password authentication failed";
+        let written = merge(&[], &[Wanted::is_false("Ready", "ExportFailed", message)], 1, Timestamp::UNIX_EPOCH);
+        assert_eq!(written[0].message, "connect to postgres://***@db/x: password authentication failed");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::shared::conditions::cut;
 use crate::shared::supervise;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 const LONGEST_NOTE: usize = 1024;
 /// Events are a courtesy: when the API server is slow, further ones are dropped and counted in the log.
 const QUEUE: usize = 256;
+/// Different notes whose repetitions are counted.
+const MAX_NOTES: usize = 512;
 
 /// An event that somebody wants recorded.
 #[derive(Clone, Debug)]
@@ -41,7 +43,7 @@ impl Events {
     pub fn start(client: kube::Client, instance: &str, stop: CancellationToken) -> Self {
         let (queue, mut notes) = mpsc::channel::<Note>(QUEUE);
         let reporter = Reporter { controller: "kollect.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
-        let recorder = Arc::new(Recorder::new(client, reporter));
+        let mut recorders = Recorders { client, reporter, by_note: HashMap::new() };
         tokio::spawn(async move {
             loop {
                 let note = tokio::select! {
@@ -49,10 +51,12 @@ impl Events {
                     note = notes.recv() => match note { Some(note) => note, None => return },
                 };
                 let about = reference(&note);
+                let text = cut(&note.message, LONGEST_NOTE);
+                let recorder = recorders.of(&text);
                 let event = Event {
                     type_: if note.warning { EventType::Warning } else { EventType::Normal },
                     reason: note.reason,
-                    note: Some(cut(&note.message, LONGEST_NOTE)),
+                    note: Some(text.clone()),
                     action: "Reconcile".to_owned(),
                     secondary: None,
                 };
@@ -73,6 +77,25 @@ impl Events {
         if self.queue.try_send(note).is_err() {
             tracing::debug!("event dropped: too many are waiting for the API server");
         }
+    }
+}
+
+/// A recorder counts all events of one object and reason as one and keeps the note of the first: a second message would
+/// be lost. So each note has a recorder of its own, which counts its repetitions.
+struct Recorders {
+    client: kube::Client,
+    reporter: Reporter,
+    by_note: HashMap<String, Recorder>,
+}
+
+impl Recorders {
+    fn of(&mut self, note: &str) -> Recorder {
+        if self.by_note.len() >= MAX_NOTES && !self.by_note.contains_key(note) {
+            // What is repeated later becomes a new event.
+            self.by_note.clear();
+        }
+        let make = || Recorder::new(self.client.clone(), self.reporter.clone());
+        self.by_note.entry(note.to_owned()).or_insert_with(make).clone()
     }
 }
 

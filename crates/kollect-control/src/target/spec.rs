@@ -52,8 +52,8 @@ impl Control {
             return Err(stop("ScopeGVKDenied", why));
         }
         let namespaces = self.resolve_namespaces(key, target, scope.as_deref(), state)?;
-        let matching = Matching::of(&target.spec, &profile.gvk)
-            .map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
+        let matching =
+            Matching::of(&target.spec).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
         let mut version = DefaultHasher::new();
         serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);
         serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);

@@ -31,7 +31,7 @@ pub(super) fn decode(text: &str, wanted: &Wanted) -> Result<Value, EvalError> {
         .ok_or_else(|| EvalError::new(ErrorClass::Function, "data.release of the Secret is not base64"))?;
     let packed = base64(&outer).unwrap_or(outer);
     let kept = Cell::new(MAX_KEPT);
-    let seed = Seed { wanted, place: Place::Release, kept: &kept };
+    let seed = Seed { wanted, notes: wanted.notes, place: Place::Release, kept: &kept };
     let unpacked = Cell::new(MAX_UNPACKED);
     let result = if packed.starts_with(GZIP) {
         let mut reader = Bounded { inner: MultiGzDecoder::new(packed.as_slice()), left: &unpacked };
@@ -97,6 +97,7 @@ impl<R: Read> Read for Bounded<'_, R> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Release,
+    Info,
     Chart,
     Elsewhere,
 }
@@ -105,6 +106,7 @@ enum Place {
 #[derive(Clone, Copy)]
 struct Seed<'w> {
     wanted: &'w Wanted,
+    notes: bool,
     place: Place,
     kept: &'w Cell<usize>,
 }
@@ -122,9 +124,16 @@ impl<'w> Seed<'w> {
         if self.place == Place::Chart && REFUSED_IN_CHART.contains(&key) {
             return None;
         }
-        let place = if self.place == Place::Release && key == "chart" { Place::Chart } else { Place::Elsewhere };
+        if self.place == Place::Info && key == "notes" && !self.notes {
+            return None;
+        }
+        let place = match (self.place, key) {
+            (Place::Release, "chart") => Place::Chart,
+            (Place::Release, "info") => Place::Info,
+            _ => Place::Elsewhere,
+        };
         let wanted: &'w Wanted = if self.wanted.whole { self.wanted } else { self.wanted.fields.get(key)? };
-        Some(Self { wanted, place, kept: self.kept })
+        Some(Self { wanted, place, ..self })
     }
 }
 

@@ -28,13 +28,15 @@ const ALIASES: &[(&str, &str)] = &[
 const REFUSED: &[&str] = &["manifest", "hooks", "chart.templates", "chart.files", "chart.values", "chart.raw"];
 /// Those of them that are parts of something that may be read.
 const REFUSED_IN_CHART: &[&str] = &["templates", "files", "values", "raw"];
-/// The values that the user gave, readable with the opt-in for Secrets only.
-const USER_VALUES: &str = "config";
+/// The values that the user gave, and what the chart prints about them: readable with the opt-in for Secrets only.
+const OPT_IN: &[&str] = &["config", "info.notes"];
 
 /// A field of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HelmPath {
     steps: Vec<Box<str>>,
+    /// The profile may read the notes.
+    notes: bool,
 }
 
 impl HelmPath {
@@ -59,12 +61,12 @@ impl HelmPath {
             let message = format!("{field:?} of a Helm release holds rendered or chart content and is never exported");
             return Err(PathError::at(PREFIX.len(), message));
         }
-        if is_within(field, USER_VALUES) && !data_allowed {
-            let message = "the values given to a Helm release can be secret; allow them with the annotation \
+        if OPT_IN.iter().any(|guarded| is_within(field, guarded)) && !data_allowed {
+            let message = "the values given to a Helm release and its notes can be secret; allow them with the annotation \
                            kollect.dev/allow-secret-extraction: \"true\"";
             return Err(PathError::at(PREFIX.len(), message));
         }
-        Ok(Self { steps })
+        Ok(Self { steps, notes: data_allowed })
     }
 
     /// Adds what decoding reads.
@@ -85,12 +87,14 @@ fn is_within(field: &str, parent: &str) -> bool {
 /// All fields of a release that a profile reads.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
+    notes: bool,
     whole: bool,
     fields: BTreeMap<Box<str>, Self>,
 }
 
 impl Wanted {
     pub(crate) fn insert(&mut self, path: &HelmPath) {
+        self.notes |= path.notes;
         let mut node = self;
         for step in &path.steps {
             node = node.fields.entry(step.clone()).or_default();
@@ -98,9 +102,9 @@ impl Wanted {
         node.whole = true;
     }
 
-    /// The wanted part of the release that a Secret holds, or nothing when it holds none.
-    pub(crate) fn decode(&self, secret: &Value) -> Result<Option<Value>, EvalError> {
-        match secret.get("data").and_then(|data| data.get("release")) {
+    /// The wanted part of the release that the data of a Secret holds, or nothing when it holds none.
+    pub(crate) fn decode(&self, data: &Value) -> Result<Option<Value>, EvalError> {
+        match data.get("release") {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => decode::decode(text, self).map(Some),
             Some(_) => Err(EvalError::wrong_type("data.release of the Secret is no text")),

@@ -25,7 +25,7 @@ fn decode(paths: &[&str], secret: &Value) -> Result<Option<Value>, EvalError> {
     for path in paths {
         wanted.insert(&HelmPath::parse(&format!("{PREFIX}{path}"), true, true).unwrap());
     }
-    wanted.decode(secret)
+    secret.get("data").map_or(Ok(None), |data| wanted.decode(data))
 }
 
 #[test]

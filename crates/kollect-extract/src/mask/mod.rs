@@ -5,6 +5,10 @@
 
 mod decode;
 
+pub(crate) use decode::{Place, redacted};
+
+use crate::object::RedactedObject;
+use kollect_model::{Gvk, redact};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -43,9 +47,11 @@ struct Node {
     whole: bool,
     fields: BTreeMap<Box<str>, Node>,
     any: Option<Box<Node>>,
+    /// Something is reachable whose secrecy the name beside it tells.
+    has_values: bool,
 }
 
-static WHOLE: LazyLock<Node> = LazyLock::new(|| Node { whole: true, ..Node::default() });
+static WHOLE: LazyLock<Node> = LazyLock::new(|| Node { whole: true, has_values: true, ..Node::default() });
 
 impl Default for FieldMask {
     /// What collecting itself needs: name, namespace, uid, labels and resourceVersion.
@@ -69,6 +75,11 @@ impl FieldMask {
         let mut mask = Self::default();
         mask.insert(&[], true);
         mask
+    }
+
+    /// A mask that keeps everything.
+    pub(crate) fn whole() -> Self {
+        Self { managed_fields: true, ..Self::everything() }
     }
 
     /// Adds a path; `whole` also adds everything below it, otherwise only whether it is there.
@@ -103,15 +114,6 @@ impl FieldMask {
         !self.root.whole && self.root.any.is_none() && self.root.fields.keys().all(|key| &**key == "metadata")
     }
 
-    /// Whether a place, or something below it, is reachable.
-    pub(crate) fn reaches(&self, path: &[MaskStep]) -> bool {
-        let place = path.iter().try_fold(&self.root, |node, step| match step {
-            MaskStep::Field(name) => node.child(name),
-            MaskStep::Any => node.element(),
-        });
-        place.is_some()
-    }
-
     /// The places that are reachable, in order. A place below one that is listed as whole is not listed again.
     pub fn paths(&self) -> Vec<MaskPath> {
         let mut all = Vec::new();
@@ -119,9 +121,27 @@ impl FieldMask {
         all
     }
 
-    /// Parses an object and leaves out, without building them, the fields that are not reachable.
-    pub fn decode(&self, raw: &str) -> Result<Value, serde_json::Error> {
-        decode::decode(&self.root, self.managed_fields, raw)
+    /// Parses an object of a kind, redacts it, and leaves out, without building them, the fields that are not reachable.
+    pub fn decode(&self, gvk: &Gvk, raw: &str) -> Result<RedactedObject, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(raw);
+        let secret = gvk.is_core_secret();
+        let value = decode::decode(&self.root, self.managed_fields, secret, &mut deserializer)?;
+        deserializer.end()?;
+        Ok(RedactedObject::new(value, secret))
+    }
+
+    /// What expressions see of an object of no special kind.
+    #[cfg(test)]
+    pub(crate) fn decoded(&self, object: &Value) -> Value {
+        let kind = Gvk::new("", "v1", "X");
+        self.decode(&kind, &object.to_string()).map(|object| object.value().clone()).unwrap_or_default()
+    }
+
+    /// As [`Self::decode`], of an object that is in memory.
+    pub(crate) fn decode_value(&self, gvk: &Gvk, object: &Value) -> Result<RedactedObject, serde_json::Error> {
+        let secret = gvk.is_core_secret();
+        let value = decode::decode(&self.root, self.managed_fields, secret, object)?;
+        Ok(RedactedObject::new(value, secret))
     }
 
     /// Drops what is covered by something else and keeps the mask small.
@@ -162,6 +182,8 @@ impl Node {
     fn settle(&mut self, budget: &mut usize) -> bool {
         let Some(left) = budget.checked_sub(1) else { return false };
         *budget = left;
+        self.has_values =
+            self.whole || self.any.is_some() || self.fields.keys().any(|key| redact::is_paired_value(key));
         if self.whole {
             self.fields.clear();
             self.any = None;
@@ -195,7 +217,8 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scrub::{COPY_STANDS_IN, LAST_APPLIED};
+    use crate::scrub::LAST_APPLIED;
+    use kollect_model::redact::REDACTED;
     use serde_json::json;
 
     fn mask(paths: &[&str]) -> FieldMask {
@@ -220,7 +243,11 @@ mod tests {
     }
 
     fn kept(mask: &FieldMask) -> Value {
-        mask.decode(&object().to_string()).unwrap()
+        decode(mask, &object().to_string()).unwrap()
+    }
+
+    fn decode(mask: &FieldMask, raw: &str) -> Result<Value, serde_json::Error> {
+        mask.decode(&Gvk::new("", "v1", "X"), raw).map(|object| object.value().clone())
     }
 
     #[test]
@@ -252,17 +279,17 @@ mod tests {
     fn nothing_can_reach_the_copy_that_kubectl_keeps() {
         let raw =
             json!({"metadata": {"annotations": {LAST_APPLIED: "a secret", "c": "d"}}, "data": {LAST_APPLIED: "e"}});
-        let without = json!({LAST_APPLIED: COPY_STANDS_IN, "c": "d"});
+        let without = json!({LAST_APPLIED: REDACTED, "c": "d"});
         for mask in [FieldMask::everything(), mask(&["metadata"]), mask(&["", "metadata.managedFields"])] {
-            let decoded = mask.decode(&raw.to_string()).unwrap();
+            let decoded = decode(&mask, &raw.to_string()).unwrap();
             assert_eq!(decoded["metadata"]["annotations"], without);
             assert!(decoded["data"].is_null() || decoded["data"] == raw["data"], "only the annotation is hidden");
         }
         let mut direct = FieldMask::default();
         direct.insert(&["metadata", "annotations", LAST_APPLIED].map(|key| MaskStep::Field(key.into())), true);
         assert_eq!(
-            direct.decode(&raw.to_string()).unwrap()["metadata"]["annotations"],
-            json!({LAST_APPLIED: COPY_STANDS_IN})
+            decode(&direct, &raw.to_string()).unwrap()["metadata"]["annotations"],
+            json!({LAST_APPLIED: REDACTED})
         );
     }
 
@@ -315,9 +342,9 @@ mod tests {
     #[test]
     fn deep_or_broken_input_is_an_error() {
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(FieldMask::everything().decode(&format!(r#"{{"a":{deep}}}"#)).is_err());
-        assert!(FieldMask::default().decode(r#"{"a":1"#).is_err());
-        assert!(FieldMask::default().decode(r#"{"a":1} x"#).is_err());
-        assert_eq!(FieldMask::default().decode("{}").unwrap(), json!({}));
+        assert!(decode(&FieldMask::everything(), &format!(r#"{{"a":{deep}}}"#)).is_err());
+        assert!(decode(&FieldMask::default(), r#"{"a":1"#).is_err());
+        assert!(decode(&FieldMask::default(), r#"{"a":1} x"#).is_err());
+        assert_eq!(decode(&FieldMask::default(), "{}").unwrap(), json!({}));
     }
 }

@@ -9,8 +9,9 @@ pub use prune::is_prune_path;
 
 use crate::error::{CompileError, EvalError};
 use crate::mask::{FieldMask, MaskStep};
+use crate::object::RedactedObject;
 use crate::profile::ResourceSource;
-use crate::scrub::{self, LAST_APPLIED, Pair, ScrubKeys};
+use crate::scrub::{self, LAST_APPLIED, ScrubKeys};
 use kollect_api::ExportInclude;
 use kollect_model::{Gvk, write_string};
 use prune::Prune;
@@ -26,7 +27,6 @@ pub(crate) struct Resource {
     prune: Prune,
     api_version: Box<str>,
     kind: Box<str>,
-    core_secret: bool,
 }
 
 impl Resource {
@@ -72,7 +72,6 @@ impl Resource {
             prune,
             api_version: gvk.api_version().into(),
             kind: (*gvk.kind).into(),
-            core_secret: gvk.is_core_secret(),
         })
     }
 
@@ -95,25 +94,28 @@ impl Resource {
     }
 
     /// Appends the copy of `object` as canonical JSON.
-    pub(crate) fn write(&self, object: &Value, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
-        let Value::Object(fields) = object else { return Err(EvalError::wrong_type("the object is no JSON object")) };
+    pub(crate) fn write(&self, object: &RedactedObject, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
+        let visible = keys.redact(object.value());
+        let Value::Object(fields) = &*visible else {
+            return Err(EvalError::wrong_type("the object is no JSON object"));
+        };
         // What a list returns has neither; both are known, and are written wherever they belong in the order of keys.
         let mut known = [("apiVersion", &self.api_version), ("kind", &self.kind)].into_iter().peekable();
         let mut writer = Members { first: true };
         out.push(b'{');
-        for (key, value) in fields {
-            while let Some((name, text)) = known.next_if(|(name, _)| *name <= key.as_str()) {
+        for (key, value, hidden) in members(fields, object) {
+            while let Some((name, text)) = known.next_if(|(name, _)| *name <= key) {
                 self.write_known(name, text, &mut writer, out);
             }
-            let chosen = self.sections.is_none_or(|sections| sections.contains(&key.as_str()));
-            if !chosen || matches!(key.as_str(), "apiVersion" | "kind") || self.prune.drops(key) {
+            let chosen = self.sections.is_none_or(|sections| sections.contains(&key));
+            if !chosen || matches!(key, "apiVersion" | "kind") || self.prune.drops(key) {
                 continue;
             }
             writer.key(key, out);
-            if self.core_secret && matches!(key.as_str(), "data" | "stringData") {
+            if hidden {
                 write_redacted(value, self.prune.field(key), out);
             } else {
-                write_member(key, value, self.prune.field(key), keys, out, 1)?;
+                write(value, self.prune.field(key), out, 1)?;
             }
         }
         for (name, text) in known {
@@ -129,6 +131,23 @@ impl Resource {
             write_string(text, out);
         }
     }
+}
+
+/// The members of an object in order; those of a Secret that stay hidden among them.
+fn members<'o>(
+    fields: &'o Map<String, Value>,
+    object: &'o RedactedObject,
+) -> impl Iterator<Item = (&'o str, &'o Value, bool)> {
+    let secret = object.secret().into_iter();
+    let hidden =
+        secret.flat_map(|secret| [("data", secret.data.as_ref()), ("stringData", secret.string_data.as_ref())]);
+    let mut hidden = hidden.filter_map(|(key, value)| Some((key, value?, true))).peekable();
+    let mut fields = fields.iter().map(|(key, value)| (key.as_str(), value, false)).peekable();
+    std::iter::from_fn(move || match (hidden.peek(), fields.peek()) {
+        (Some(a), Some(b)) if a.0 < b.0 => hidden.next(),
+        (Some(_), None) => hidden.next(),
+        _ => fields.next(),
+    })
 }
 
 fn compile_prune(source: &ResourceSource<'_>) -> Result<Prune, CompileError> {
@@ -202,35 +221,26 @@ fn write_redacted(value: &Value, place: Option<&Prune>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_member(
-    key: &str,
-    value: &Value,
-    place: Option<&Prune>,
-    keys: &ScrubKeys,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), EvalError> {
-    let kept = |name: &str| !place.is_some_and(|place| place.drops(name));
-    if scrub::hides(key, value, keys, kept) {
-        out.extend_from_slice(scrub::REPLACEMENT);
-        return Ok(());
-    }
-    write(value, place, keys, out, depth)
-}
-
-fn write(
-    value: &Value,
-    place: Option<&Prune>,
-    keys: &ScrubKeys,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), EvalError> {
-    let Some(place) = place else { return scrub::write(value, keys, out, depth) };
+fn write(value: &Value, place: Option<&Prune>, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
+    let Some(place) = place else { return scrub::write(value, out, depth) };
     if depth > scrub::MAX_DEPTH {
         return Err(EvalError::limit("the value is nested too deeply"));
     }
     match value {
-        Value::Object(map) => write_object(map, place, keys, out, depth),
+        Value::Object(map) => {
+            let mut writer = Members { first: true };
+            out.push(b'{');
+            for (key, value) in map {
+                let below = place.field(key);
+                if below.is_some_and(|below| below.dropped) {
+                    continue;
+                }
+                writer.key(key, out);
+                write(value, below, out, depth + 1)?;
+            }
+            out.push(b'}');
+            Ok(())
+        }
         Value::Array(items) => {
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {
@@ -240,41 +250,14 @@ fn write(
                 match place.index(i) {
                     // The others keep their index.
                     Some(below) if below.dropped => out.extend_from_slice(b"null"),
-                    below => write(item, below, keys, out, depth + 1)?,
+                    below => write(item, below, out, depth + 1)?,
                 }
             }
             out.push(b']');
             Ok(())
         }
-        scalar => scrub::write(scalar, keys, out, depth),
+        scalar => scrub::write(scalar, out, depth),
     }
-}
-
-fn write_object(
-    map: &Map<String, Value>,
-    place: &Prune,
-    keys: &ScrubKeys,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), EvalError> {
-    let mut pair = Pair::default();
-    let mut writer = Members { first: true };
-    out.push(b'{');
-    for (key, value) in map {
-        let hidden = pair.hides(key, value, keys);
-        let below = place.field(key);
-        if below.is_some_and(|below| below.dropped) {
-            continue;
-        }
-        writer.key(key, out);
-        if hidden {
-            out.extend_from_slice(scrub::REPLACEMENT);
-        } else {
-            write_member(key, value, below, keys, out, depth + 1)?;
-        }
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 #[cfg(test)]

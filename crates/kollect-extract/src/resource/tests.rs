@@ -21,7 +21,8 @@ fn copy(settings: &ExportSettings, object: &Value) -> Value {
     let keys = ScrubKeys::default();
     let resource = Resource::compile(&source(settings), &Gvk::new("", "v1", "X"), &keys).unwrap();
     let mut out = Vec::new();
-    resource.write(object, &keys, &mut out).unwrap();
+    let object = RedactedObject::of(&Gvk::new("", "v1", "X"), object).unwrap();
+    resource.write(&object, &keys, &mut out).unwrap();
     let mut copy: Value = serde_json::from_slice(&out).unwrap();
     copy.as_object_mut().unwrap().retain(|key, _| !matches!(key.as_str(), "apiVersion" | "kind"));
     copy
@@ -93,7 +94,7 @@ fn only_the_chosen_sections_are_decoded() {
         let mut mask = FieldMask::default();
         resource.reach(&mut mask);
         let object = json!({"apiVersion": "v1", "kind": "X", "spec": 1, "status": 2, "data": 3, "metadata": {"annotations": 4, "managedFields": 5}});
-        let mut kept = mask.decode(&object.to_string()).unwrap();
+        let mut kept = mask.decoded(&object);
         let metadata = kept.as_object_mut().unwrap().remove("metadata").unwrap();
         let keys: Vec<String> = kept.as_object().unwrap().keys().cloned().collect();
         (

@@ -1,22 +1,10 @@
-//! Which keys name secrets.
-//!
-//! Separate because it runs for every key of every value and must not allocate for plain keys.
+//! The sensitive key names that an operator or a profile adds to the built-in words.
 
-/// Names that are always sensitive, by their last letter so that most keys are done after one comparison.
-fn built_in(last: u8) -> &'static [&'static str] {
-    match last {
-        b'd' => &["password", "passwd"],
-        b't' => &["secret"],
-        b'n' => &["token"],
-        b'y' => &["apikey", "api_key", "privatekey", "private_key"],
-        b'l' => &["credential"],
-        b'h' => &["auth"],
-        b'g' => &["connectionstring"],
-        _ => &[],
-    }
-}
+use kollect_model::redact::{self, REDACTED};
+use serde_json::Value;
+use std::borrow::Cow;
 
-/// The sensitive names of a profile: the built-in ones and those of the operator and the profile.
+/// The sensitive names of the operator and of a profile, beside the built-in words.
 ///
 /// A key is sensitive when it equals a name, or ends with one that has more than two letters; case and blanks around
 /// do not count.
@@ -26,7 +14,7 @@ pub struct ScrubKeys {
 }
 
 impl ScrubKeys {
-    /// The built-in names and `extra`.
+    /// The built-in words and `extra`.
     pub fn new<'a>(extra: impl IntoIterator<Item = &'a str>) -> Self {
         let mut extra: Vec<Box<str>> = extra
             .into_iter()
@@ -40,27 +28,67 @@ impl ScrubKeys {
 
     /// Whether values under `key` are secrets.
     pub fn is_sensitive(&self, key: &str) -> bool {
-        let key = trimmed(key);
-        let Some(last) = key.as_bytes().last() else { return false };
-        if built_in(last.to_ascii_lowercase()).iter().any(|name| ends_with(key, name)) {
-            return true;
-        }
+        redact::sensitivity(key).is_some() || self.names(key)
+    }
+
+    /// Whether one of the added names matches.
+    pub(crate) fn names(&self, key: &str) -> bool {
         if self.extra.is_empty() {
             return false;
         }
+        let key = key.trim();
         if key.is_ascii() {
             return self.extra.iter().any(|name| matches(key, name));
         }
         let lower = key.to_lowercase();
         self.extra.iter().any(|name| matches(&lower, name))
     }
+
+    /// A value without what stands under the added names. Costs a copy only where there is such a name.
+    pub(crate) fn redact<'v>(&self, value: &'v Value) -> Cow<'v, Value> {
+        if self.extra.is_empty() || !self.finds(value) {
+            return Cow::Borrowed(value);
+        }
+        let mut value = value.clone();
+        self.hide(&mut value);
+        Cow::Owned(value)
+    }
+
+    fn finds(&self, value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(|item| self.finds(item)),
+            Value::Object(map) => map.iter().any(|(key, value)| {
+                self.names(key)
+                    || self.finds(value)
+                    || matches!(value, Value::String(name) if redact::is_naming(key) && self.names(name))
+            }),
+            _ => false,
+        }
+    }
+
+    fn hide(&self, value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hide(item)),
+            Value::Object(map) => {
+                let named = map.iter().any(
+                    |(key, value)| matches!(value, Value::String(name) if redact::is_naming(key) && self.names(name)),
+                );
+                for (key, value) in map {
+                    if (self.names(key) || (named && redact::is_paired_value(key))) && is_hideable(value) {
+                        *value = Value::String(REDACTED.to_owned());
+                    } else {
+                        self.hide(value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
-/// Nearly all keys begin and end with a letter and need no search for blanks, of which Unicode has many.
-fn trimmed(key: &str) -> &str {
-    let is_plain = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
-    let bytes = key.as_bytes();
-    if is_plain(bytes.first()) && is_plain(bytes.last()) { key } else { key.trim() }
+/// Numbers, truth values and null are counters and switches.
+fn is_hideable(value: &Value) -> bool {
+    !matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }
 
 fn matches(key: &str, name: &str) -> bool {

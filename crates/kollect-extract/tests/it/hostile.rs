@@ -3,7 +3,7 @@
 //! `cargo test -p kollect-extract --profile fast --test it hostile -- --nocapture --test-threads 1` prints what each costs.
 
 use kollect_extract::{
-    AttributeSource, DEFAULT_MAX_ROW_BYTES, ErrorClass, ExtractError, Extractor, ProfileSource, Scratch,
+    AttributeSource, DEFAULT_MAX_ROW_BYTES, ErrorClass, ExtractError, Extractor, ProfileSource, RedactedObject, Scratch,
 };
 use kollect_model::Gvk;
 use serde_json::{Value, json};
@@ -33,12 +33,17 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
+fn redacted(object: &Value) -> RedactedObject {
+    RedactedObject::of(&Gvk::new("example.com", "v1", "Thing"), object).unwrap()
+}
+
 fn run(paths: &[String], object: &Value) -> Result<usize, ExtractError> {
+    let object = redacted(object);
     let extractor = compile(paths).unwrap_or_else(|error| panic!("{:.80}: {error:.300}", paths[0]));
     let mut scratch = Scratch::default();
     let before = peak();
     let start = Instant::now();
-    let result = extractor.extract(object, &mut scratch).map(|row| row.get().len());
+    let result = extractor.extract(&object, &mut scratch).map(|row| row.get().len());
     let took = start.elapsed();
     let grown = peak().saturating_sub(before);
     let said = result.as_ref().map_or_else(ToString::to_string, |bytes| format!("{bytes} bytes"));
@@ -241,6 +246,7 @@ fn a_row_has_a_hard_size_whatever_it_is_made_of() {
     let counts = vec!["cel:object.data.x.matches('^A+$') && object.data.y.contains('x')".to_owned(); 512];
     assert_eq!(run(&counts, &object).unwrap_err().class, ErrorClass::Limit);
     let small = compile(&["$.data.x".to_owned()]).unwrap();
+    let object = redacted(&object);
     assert!(small.extract(&object, &mut Scratch::new(900_008)).is_ok());
     assert!(
         small.extract(&object, &mut Scratch::new(900_007)).unwrap_err().message.contains("larger than 900007 bytes")
@@ -259,9 +265,8 @@ fn a_union_names_each_branch_once() {
 
 #[test]
 fn predicates_and_attributes_of_an_object_share_one_budget() {
-    let object = lists();
-    let gvk = Gvk::new("example.com", "v1", "Thing");
-    let predicate = |text: &str| kollect_extract::Predicate::compile(text, &gvk).unwrap();
+    let object = redacted(&lists());
+    let predicate = |text: &str| kollect_extract::Predicate::compile(text).unwrap();
     let half = predicate("object.data.n.all(n, object.data.m.size() > 0) && object.data.w.all(w, w != '')");
     let mut scratch = Scratch::default();
     let mut passes = 0;

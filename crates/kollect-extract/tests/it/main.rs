@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod hostile;
+mod redaction;
 mod secrets;
 
 use kollect_api::KollectProfile;
-use kollect_extract::{AttributeSource, Extractor, ProfileSource, Scratch};
+use kollect_extract::{AttributeSource, Extractor, ProfileSource, RedactedObject, Scratch};
 use kollect_model::{Gvk, write_value};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -32,13 +33,18 @@ fn compile(profile: &Value) -> Result<Extractor, String> {
 fn check(folder: &Path) {
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let expected = read(folder, "expected.json");
-    let extractor = match (compile(&read(folder, "profile.json")), expected["compile"].as_str()) {
+    let profile = read(folder, "profile.json");
+    let kind = &profile["targetGVK"];
+    let text = |key: &str| kind[key].as_str().unwrap_or_default();
+    let gvk = Gvk::new(text("group"), text("version"), text("kind"));
+    let extractor = match (compile(&profile), expected["compile"].as_str()) {
         (Err(error), Some(message)) => return assert!(error.contains(message), "{name}: {error}"),
         (Ok(_), Some(message)) => panic!("{name}: compiled, but should say {message:?}"),
         (result, None) => result.unwrap_or_else(|error| panic!("{name}: {error}")),
     };
     let whole = read(folder, "object.json");
-    let masked = extractor.mask().decode(&whole.to_string()).unwrap();
+    let masked = extractor.mask().decode(&gvk, &whole.to_string()).unwrap();
+    let whole = RedactedObject::of(&gvk, &whole).unwrap();
     // The order of the two shows that the scratch memory carries nothing over.
     let mut scratch = Scratch::default();
     for object in [&whole, &masked, &whole] {
@@ -95,10 +101,11 @@ fn an_object_of_the_deepest_json_is_extracted_or_refused_but_never_overflows() {
     };
     let extractor = Extractor::compile(&source).unwrap();
     let run = move || {
-        let object = extractor.mask().decode(&deep(120)).unwrap();
+        let gvk = Gvk::new("", "v1", "X");
+        let object = extractor.mask().decode(&gvk, &deep(120)).unwrap();
         let raw = extractor.extract(&object, &mut Scratch::default()).unwrap();
         assert!(raw.get().contains("\"cel:object == object\":true"));
-        assert!(extractor.mask().decode(&deep(200)).is_err());
+        assert!(extractor.mask().decode(&gvk, &deep(200)).is_err());
     };
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }
@@ -107,13 +114,14 @@ fn an_object_of_the_deepest_json_is_extracted_or_refused_but_never_overflows() {
 fn the_secrets_of_a_kind_stay_hidden_from_predicates() {
     let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "b"}});
     let matches = |expression: &str, gvk: &Gvk| {
-        kollect_extract::Predicate::compile(expression, gvk).unwrap().eval(&secret).unwrap()
+        let object = RedactedObject::of(gvk, &secret).unwrap();
+        kollect_extract::Predicate::compile(expression).unwrap().eval(&object).unwrap()
     };
     let (secrets, others) = (Gvk::new("", "v1", "Secret"), Gvk::new("", "v1", "ConfigMap"));
     assert!(!matches("has(object.data)", &secrets));
-    assert!(matches("has(object.data)", &others));
+    assert!(!matches("has(object.data)", &others), "the object says that it is a Secret");
     assert!(matches("object.metadata.name == 's'", &secrets));
     assert!(!matches("object.metadata.name", &others), "a text is no match");
     assert!(!matches("object.missing == 1", &others), "an error is no match");
-    assert!(kollect_extract::Predicate::compile("object.", &others).is_err());
+    assert!(kollect_extract::Predicate::compile("object.").is_err());
 }

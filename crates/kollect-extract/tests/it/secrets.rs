@@ -1,7 +1,8 @@
 //! Random objects with a marked text at every place that must stay hidden, and a pool of profiles.
 
 use kollect_api::KollectProfile;
-use kollect_extract::{Extractor, Scratch};
+use kollect_extract::{Extractor, RedactedObject, Scratch};
+use kollect_model::Gvk;
 use serde_json::{Map, Value, json};
 
 /// Stands at every place that must stay hidden.
@@ -58,8 +59,8 @@ impl Random {
         let (key, value) = match self.below(8) {
             0 => (self.pick(&["password", "dbPasswd", "API_KEY", "clientSecret", "x-auth", "myPin"]), shaped),
             1 => ("token ", shaped),
-            2 => ("valueFrom", json!({"secretKeyRef": {"name": MARK}})),
-            3 => ("secretRef", json!({"name": MARK})),
+            2 => ("headers", json!([{"name": "X-Api-Key", "value": MARK}])),
+            3 => ("args", json!(["--token", MARK, format!("--password={MARK}")])),
             4 => ("tls", json!({"key": MARK, "crt": MARK})),
             5 => ("env", json!([{"name": "DB_PASSWORD", "value": MARK}, {"value": MARK, "key": "TOKEN"}])),
             6 => ("copy", json!(format!("{{\"apiVersion\":1,\"kind\":2,\"metadata\":3,\"x\":\"{MARK}\"}}"))),
@@ -149,9 +150,12 @@ fn hidden_values_never_come_out_and_nothing_is_carried_over() {
         let extractor = Extractor::of_profile(&profile, &[]).unwrap_or_else(|e| panic!("seed {seed:#x}: {e:?}"));
         for _ in 0..4 {
             let object = random.object(kind);
-            let after_others = extractor.extract(&object, &mut used);
-            let alone = extractor.extract(&object, &mut Scratch::default());
-            let masked = extractor.extract(&extractor.mask().decode(&object.to_string()).unwrap(), &mut used);
+            let gvk = Gvk::new("", "v1", kind);
+            let masked = extractor.mask().decode(&gvk, &object.to_string()).unwrap();
+            let whole = RedactedObject::of(&gvk, &object).unwrap();
+            let after_others = extractor.extract(&whole, &mut used);
+            let alone = extractor.extract(&whole, &mut Scratch::default());
+            let masked = extractor.extract(&masked, &mut used);
             let text = |result: Result<Box<serde_json::value::RawValue>, _>| result.map(|row| row.get().to_owned());
             let (after_others, alone, masked) = (text(after_others), text(alone), text(masked));
             assert_eq!(after_others, alone, "seed {seed:#x}: {object}");

@@ -17,7 +17,7 @@ const MAX_BLANKS: usize = 64;
 const MAX_READ_TWICE: usize = 1024;
 
 /// Hides the values of sensitive keys.
-pub(super) fn find(text: &str, edits: &mut Edits) {
+pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
     let bytes = text.as_bytes();
     if !may_be_sensitive(bytes) && memmem::find(bytes, b"ig").is_none() {
         return;
@@ -27,7 +27,7 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
     let mut at = 0;
     while let Some(found) = memchr::memchr3(b'=', b':', b'>', &bytes[at..]) {
         let sign = at + found;
-        at = scan.sign(sign).max(sign + 1);
+        at = super::skipped(skip, sign).unwrap_or_else(|| scan.sign(sign)).max(sign + 1);
     }
 }
 
@@ -104,7 +104,8 @@ impl Scan<'_, '_> {
         if self.of_secret && matches!(name, "data" | "stringData") {
             return Some(Sensitivity::Secret);
         }
-        sensitivity(name)
+        let copy = name.len() > 12 && super::is_copy(name);
+        if copy || name == "tls" { Some(Sensitivity::Secret) } else { sensitivity(name) }
     }
 
     /// `<password>…<`
@@ -121,6 +122,8 @@ impl Scan<'_, '_> {
     fn decide(&mut self, name: &str, found: Sensitivity, place: Place) -> usize {
         let value = &self.text[place.start..place.end];
         match place.form {
+            // Only the key of a certificate is a secret.
+            _ if name == "tls" && !(value.contains("key") && value.contains("crt")) => place.start,
             Form::Text => {
                 if !has_harmless_form(name, found, value) {
                     self.edits.hide(place.start, place.end);

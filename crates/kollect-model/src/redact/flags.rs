@@ -18,6 +18,9 @@ const COMMANDS: &[(&str, &str, Form)] = &[
     ("sqlcmd", " -P ", Form::Word),
     ("curl", " -u ", Form::AfterColon),
     ("curl", " --user ", Form::AfterColon),
+    ("sshpass", "\"-p\",", Form::Word),
+    ("curl", "\"-u\",", Form::AfterColon),
+    ("curl", "\"--user\",", Form::AfterColon),
 ];
 /// Files of settings without a sign between key and value.
 const SETTINGS: &[(&str, &str, Form)] = &[
@@ -37,7 +40,7 @@ enum Form {
 }
 
 /// Hides what follows a sensitive flag.
-pub(super) fn find(text: &str, edits: &mut Edits) {
+pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(found) = memmem::find(&bytes[at..], b"--") {
@@ -45,7 +48,11 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
         let length = bytes[start..].iter().take(128).take_while(|c| is_key_byte(**c)).count();
         at = start + length;
         let name = &text[start..at];
-        if name.starts_with('-') || !follows_boundary(bytes, start - 2) {
+        if name.starts_with('-')
+            || bytes.get(at) == Some(&b'=')
+            || !follows_boundary(bytes, start - 2)
+            || super::skipped(skip, start).is_some()
+        {
             continue;
         }
         if let Some(found) = sensitivity(name)
@@ -56,11 +63,15 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
             at = end;
         }
     }
-    if memmem::find(bytes, b" -").is_some() {
-        COMMANDS.iter().for_each(|known| known_words(text, *known, edits));
+    if memmem::find(bytes, b" -").is_some() || memmem::find(bytes, b"\"-").is_some() {
+        for known in COMMANDS {
+            known_words(text, *known, edits);
+        }
     }
     if may_be_sensitive(bytes) && memchr::memchr(b' ', bytes).is_some() {
-        SETTINGS.iter().for_each(|known| known_words(text, *known, edits));
+        for known in SETTINGS {
+            known_words(text, *known, edits);
+        }
     }
 }
 

@@ -40,11 +40,12 @@ fn next_assignment(rest: &[u8]) -> bool {
 
 /// The rest of a place that was cut.
 pub(super) fn whole(bytes: &[u8], place: Place) -> usize {
-    let all = match bytes[place.start] {
-        b'{' | b'[' => Some(closing(bytes, place.start, place.level, usize::MAX)),
-        _ => lines(bytes, place.start, place.level, false, usize::MAX),
-    };
-    all.map_or(place.end, |all| all.end.max(place.end))
+    if matches!(bytes[place.start], b'{' | b'[') {
+        return closing(bytes, place.start, place.level, usize::MAX).end;
+    }
+    let next = memchr::memchr(b'\n', &bytes[place.end..]).map_or(bytes.len(), |at| place.end + at + 1);
+    let (end, _) = lines_end(bytes, next, place.level, false, usize::MAX);
+    place.end + bytes[place.end..end].trim_ascii_end().len()
 }
 
 /// To the end of the bracket that opens at `start`; quotes with `level` backslashes hide brackets.
@@ -84,46 +85,33 @@ pub(super) fn block(bytes: &[u8], key: usize, from: usize, limit: usize) -> Opti
     let line = memchr::memrchr(b'\n', &bytes[..key]).map_or(0, |at| at + 1);
     let scalar = matches!(bytes.get(from), Some(b'|' | b'>'));
     let first = memchr::memchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)?;
-    lines(bytes, first, key - line, scalar, limit)
+    let (end, cut) = lines_end(bytes, first, key - line, scalar, first.saturating_add(limit));
+    let content = bytes[first..end].trim_ascii_start().len();
+    let (start, end) = (end - content, first + bytes[first..end].trim_ascii_end().len());
+    let form = if scalar { Form::Text } else { Form::Nested };
+    (start < end).then_some(Place { start, end, form, cut, level: key - line })
 }
 
-/// The lines from `first` on that are deeper than `column`.
-fn lines(bytes: &[u8], first: usize, column: usize, scalar: bool, limit: usize) -> Option<Place> {
-    let stop = first.saturating_add(limit).min(bytes.len());
+/// Where the lines from `first` on end that are deeper than `column`, and whether it is behind `stop`.
+fn lines_end(bytes: &[u8], first: usize, column: usize, scalar: bool, stop: usize) -> (usize, bool) {
     let (mut at, mut end) = (first, first);
-    let mut cut = false;
     while at < bytes.len() {
         let next = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found + 1);
         let indent = bytes[at..next].iter().take_while(|c| matches!(c, b' ' | b'\t')).count();
         let text = bytes[at + indent..next].trim_ascii();
-        // The first line of a place that was cut begins behind its blanks.
         let below = indent > column || (indent == column && !scalar && text.starts_with(b"- "));
         if !text.is_empty() {
-            if !below
-                && !(at == first
-                    && bytes.get(at).is_some_and(|c| !c.is_ascii_whitespace())
-                    && at > 0
-                    && bytes[at - 1] != b'\n')
-            {
-                break;
+            if !below {
+                return (end, false);
             }
             end = next;
         }
         at = next;
-        if at >= stop && at < bytes.len() {
-            cut = true;
-            break;
+        if at >= stop {
+            return (end, at < bytes.len());
         }
     }
-    let content = bytes[first..end].trim_ascii_start().len();
-    let (start, end) = (end - content, first + bytes[first..end].trim_ascii_end().len());
-    (start < end).then_some(Place {
-        start,
-        end,
-        form: if scalar { Form::Text } else { Form::Nested },
-        cut,
-        level: column,
-    })
+    (end, false)
 }
 
 /// Whether a map or list in a text holds only names and paths, or is a schema.
@@ -132,7 +120,7 @@ pub(super) fn is_reference(text: &str, found: Sensitivity) -> bool {
     let bytes = &text.as_bytes()[..text.len().min(MAX_REFERENCE)];
     let complete = text.len() <= MAX_REFERENCE;
     let (mut reference, mut schema, mut after_key) = (complete, true, false);
-    let mut any = false;
+    let (mut any, mut first) = (false, false);
     while at < bytes.len() {
         let c = bytes[at];
         if c.is_ascii_whitespace() || matches!(c, b'{' | b'}' | b'[' | b']' | b',' | b'"' | b'\'' | b'\\' | b'|') {
@@ -157,12 +145,14 @@ pub(super) fn is_reference(text: &str, found: Sensitivity) -> bool {
         let is_key = bytes.get(at + quotes) == Some(&b':') && !after_key;
         if is_key {
             reference &= is_reference_key(word);
-            schema &= is_schema_key(word);
+            schema &= is_schema_key(word) && !matches!(word, "default" | "example" | "examples" | "enum");
             at += quotes + 1;
-            after_key = true;
+            (after_key, first) = (true, true);
         } else {
-            let named = after_key || found == Sensitivity::Name;
+            // A name is one word.
+            let named = (after_key && first) || found == Sensitivity::Name;
             reference &= named && is_reference_value(word);
+            first = false;
             schema &= after_key;
         }
         if !reference && !schema {

@@ -201,6 +201,30 @@ const DESCRIPTIONS: &[&str] = &[
     "revocation",
     "introspection",
 ];
+/// More of them, which can end the name of a secret but never are one in a map of settings.
+const SETTINGS: &[&str] = &[
+    "role",
+    "server",
+    "host",
+    "address",
+    "service",
+    "account",
+    "bundle",
+    "group",
+    "backend",
+    "attribute",
+    "filter",
+    "database",
+    "cluster",
+    "region",
+    "enable",
+    "key",
+    "tenant",
+    "organization",
+    "team",
+    "source",
+    "strategie",
+];
 /// Before `secret`: the value is the name of a Secret.
 const NAMED_SECRETS: &[&str] = &["pull", "image", "existing", "tls", "ca", "cert", "certificate", "ssl"];
 
@@ -236,7 +260,8 @@ pub fn sensitivity(key: &str) -> Option<Sensitivity> {
         .max_by_key(|(at, found)| (*found == Sensitivity::Secret, *at))?;
     let last = words.len() - 1;
     let (head, before) = (words.get(last), last.checked_sub(1).map_or("", |before| words.get(before)));
-    if words.has("checksum") {
+    // Digests of Secrets, and annotations that ask an agent for one.
+    if words.has("checksum") || words.has("inject") {
         return None;
     }
     if words.has("existing") && (words.has("secret") || head == "key") {
@@ -256,6 +281,13 @@ pub fn sensitivity(key: &str) -> Option<Sensitivity> {
         _ => false,
     };
     Some(if names { Sensitivity::Name } else { found })
+}
+
+/// Whether a key names a setting, by its last word: `TOKEN_URL`, `issuer`.
+pub fn is_description(key: &str) -> bool {
+    let words = Words::of(key);
+    let head = words.get(words.len().saturating_sub(1));
+    DESCRIPTIONS.contains(&head) || SETTINGS.contains(&head)
 }
 
 /// What the word at a place says alone, or together with the one before it.

@@ -9,17 +9,20 @@ mod flags;
 mod flow;
 mod key;
 mod line;
+mod literals;
 mod packed;
 mod token;
 mod url;
 mod value;
 mod words;
 
-pub use key::{Sensitivity, may_be_sensitive, sensitivity};
+pub use key::{Sensitivity, is_description, may_be_sensitive, sensitivity};
 pub use line::line;
+pub use packed::is_copy;
 pub use value::{has_harmless_form, is_reference_key, is_reference_value, is_schema_key};
 
 use edits::Edits;
+use literals::Literals;
 use std::borrow::Cow;
 
 /// Stands for a secret that was taken out, alone or within a text.
@@ -66,6 +69,11 @@ pub fn is_paired_value(key: &str) -> bool {
 
 /// The text without its secrets; `None` when it holds none. A text that is a secret as a whole becomes [`REDACTED`].
 pub fn text(text: &str) -> Option<Cow<'static, str>> {
+    text_at(text, 0)
+}
+
+/// As [`text()`], of a text that stands in a string of a text.
+fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
     let bytes = text.as_bytes();
     if bytes.len() < MIN_TEXT {
         return None;
@@ -74,21 +82,30 @@ pub fn text(text: &str) -> Option<Cow<'static, str>> {
         return Some(Cow::Borrowed(REDACTED));
     }
     let seen = Seen::of(bytes);
+    let literals = Literals::of(text, depth);
+    let text = &*literals.text;
     let mut edits = Edits::default();
-    if seen.assigns {
-        if seen.at {
-            url::find(text, &mut edits);
-        }
-        url::find_webhooks(text, &mut edits);
-        assign::find(text, &mut edits);
-    } else if seen.at {
+    if seen.at {
         url::find(text, &mut edits);
     }
+    if seen.assigns {
+        url::find_webhooks(text, &mut edits);
+        assign::find(text, &literals.skip, &mut edits);
+    }
     if seen.blank || seen.assigns {
-        flags::find(text, &mut edits);
+        flags::find(text, &literals.skip, &mut edits);
     }
     token::find(text, &mut edits);
-    edits.apply(text).map(Cow::Owned)
+    match (edits.apply(text), literals.text) {
+        (Some(clean), _) | (None, Cow::Owned(clean)) => Some(Cow::Owned(clean)),
+        (None, Cow::Borrowed(_)) => None,
+    }
+}
+
+/// The end of the place that `at` lies in.
+fn skipped(skip: &[(usize, usize)], at: usize) -> Option<usize> {
+    let next = skip.partition_point(|(_, end)| *end <= at);
+    skip.get(next).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
 }
 
 /// Which characters of interest a text has.

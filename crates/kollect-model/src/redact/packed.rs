@@ -8,8 +8,19 @@ const MIN_PACKED: usize = 32;
 pub(super) fn is_packed(text: &[u8]) -> bool {
     matches!(text[0], b'H' | b'U' | b'S')
         && text.len() >= MIN_PACKED
-        && PACKED.iter().any(|start| text.starts_with(start))
+        && starts_packed(text)
         && text[..MIN_PACKED].iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'-' | b'_'))
+}
+
+pub(super) fn starts_packed(text: &[u8]) -> bool {
+    PACKED.iter().any(|start| text.starts_with(start))
+}
+
+/// Whether an annotation holds a copy of its object, as kubectl, kopf and others keep one.
+pub fn is_copy(annotation: &str) -> bool {
+    ["last-applied", "last-handled", "/original", "objectset.rio.cattle.io/applied"]
+        .iter()
+        .any(|part| annotation.contains(part))
 }
 
 /// Whether the text is a Kubernetes object in JSON, or a list of them, as annotations of kubectl and of GitOps tools

@@ -30,3 +30,65 @@ fn texts_of_the_corpus_lose_their_secrets_and_nothing_else() {
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Each is repeated to a megabyte. A quadratic reader would take minutes.
+const HOSTILE: &[&str] = &[
+    "//a:b",
+    "//",
+    "@tcp(",
+    "(",
+    "://",
+    "password",
+    "password=",
+    "password:",
+    "password: {",
+    "\"secret\":{",
+    "{\"auth\":{",
+    "[[{\"value\":",
+    "value: '",
+    "value: \\\"",
+    "name: password\nvalue: {",
+    "secret:\n",
+    "secret:\n ",
+    "- secret:\n   name: x\n",
+    "\"password\": \"\\\\\\",
+    "--password ",
+    "--password\n- ",
+    "-----BEGIN PRIVATE KEY",
+    "-----BEGIN ",
+    "Bearer ",
+    "eyJ.",
+    "$2a$",
+    "curl -u :",
+    "<password>",
+    "\\\\\\\\\"",
+    "a=;a=,",
+    "password= ;, &",
+    "ü: ",
+    "\"\\u0061\",",
+    "sshpass -p",
+];
+
+#[test]
+fn a_hostile_text_of_a_megabyte_is_read_in_one_go() {
+    for part in HOSTILE {
+        for start in ["", "{\"a\":\"", "[", "password: |\n "] {
+            let long = format!("{start}{}", part.repeat((1 << 20) / part.len()));
+            let began = std::time::Instant::now();
+            let clean = text(&long);
+            let took = began.elapsed();
+            assert!(took < std::time::Duration::from_secs(20), "{took:?} for {start:?} and {part:?}");
+            assert!(clean.is_none_or(|clean| clean.len() <= 2 * long.len()), "{part:?} grows");
+        }
+    }
+}
+
+#[test]
+fn texts_in_texts_in_texts_are_bounded() {
+    let mut nested = "password=hunter2".to_owned();
+    for _ in 0..12 {
+        nested = serde_json::to_string(&[nested]).unwrap();
+    }
+    let clean = text(&nested).unwrap();
+    assert!(!clean.contains("hunter2"), "{clean}");
+}

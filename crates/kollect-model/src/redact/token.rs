@@ -24,8 +24,10 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
             if is_token(token) {
                 let start = at + (bytes[at..at + length].len() - bytes[at..at + length].trim_start_dashes().len());
                 let tail = bytes[at + length..].iter().take_while(|c| in_tail(**c)).count();
-                let tail =
-                    if token[0] == b'$' || token.starts_with(b"LS0") || token.starts_with(b"eyJ") { tail } else { 0 };
+                let encoded = matches!(token[0], b'$' | b'L' | b'H' | b'U')
+                    || token.starts_with(b"eyJ")
+                    || token.starts_with(b"SDR");
+                let tail = if encoded { tail } else { 0 };
                 edits.hide(start, at + length + tail);
                 at += tail;
             }
@@ -101,71 +103,110 @@ fn trimmed(token: &[u8]) -> &[u8] {
     &token[..token.len() - token.iter().rev().take_while(|c| **c == b'.').count()]
 }
 
+/// What a token has besides its prefix.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// Eight characters of any kind.
+    Any,
+    /// At least this long in all, with a digit.
+    Long(usize),
+    /// At least this long in all, and not words with underscores.
+    Random(usize),
+    /// Capitals and digits.
+    Capitals,
+}
+
+const PREFIXES: &[(&str, Rest)] = &[
+    ("$1$", Rest::Any),
+    ("$2a$", Rest::Any),
+    ("$2b$", Rest::Any),
+    ("$2y$", Rest::Any),
+    ("$5$", Rest::Any),
+    ("$6$", Rest::Any),
+    ("$apr1$", Rest::Any),
+    ("$argon2", Rest::Any),
+    ("$scrypt$", Rest::Any),
+    ("ABIA", Rest::Capitals),
+    ("ACCA", Rest::Capitals),
+    ("AGE-SECRET-KEY-", Rest::Any),
+    ("AIza", Rest::Random(20)),
+    ("AKIA", Rest::Capitals),
+    ("ASIA", Rest::Capitals),
+    ("SG.", Rest::Long(32)),
+    ("dapi", Rest::Long(32)),
+    ("dckr_pat_", Rest::Any),
+    ("doo_v1_", Rest::Any),
+    ("dop_v1_", Rest::Any),
+    ("dp.pt.", Rest::Any),
+    ("dp.st.", Rest::Any),
+    ("gho_", Rest::Any),
+    ("ghp_", Rest::Any),
+    ("ghr_", Rest::Any),
+    ("ghs_", Rest::Any),
+    ("ghu_", Rest::Any),
+    ("github_pat_", Rest::Any),
+    ("glcbt-", Rest::Any),
+    ("gldt-", Rest::Any),
+    ("glpat-", Rest::Any),
+    ("glptt-", Rest::Any),
+    ("glrt-", Rest::Any),
+    ("glsoat-", Rest::Any),
+    ("hf_", Rest::Random(20)),
+    ("hvb.", Rest::Any),
+    ("hvr.", Rest::Any),
+    ("hvs.", Rest::Any),
+    ("npm_", Rest::Random(16)),
+    ("pypi-", Rest::Long(20)),
+    ("rk_live_", Rest::Any),
+    ("rk_test_", Rest::Any),
+    ("shpat_", Rest::Any),
+    ("shpca_", Rest::Any),
+    ("shpss_", Rest::Any),
+    ("sk-ant-", Rest::Any),
+    ("sk-proj-", Rest::Any),
+    ("sk-svcacct-", Rest::Any),
+    ("sk-", Rest::Long(32)),
+    ("sk_live_", Rest::Any),
+    ("sk_test_", Rest::Any),
+    ("sntrys_", Rest::Any),
+    ("sq0atp-", Rest::Any),
+    ("sq0csp-", Rest::Any),
+    ("tskey-", Rest::Any),
+    ("whsec_", Rest::Any),
+    ("xapp-", Rest::Any),
+    ("xoxa-", Rest::Any),
+    ("xoxb-", Rest::Any),
+    ("xoxe", Rest::Long(16)),
+    ("xoxp-", Rest::Any),
+    ("xoxr-", Rest::Any),
+    ("xoxs-", Rest::Any),
+    ("ya29.", Rest::Any),
+];
+
 fn is_token(token: &[u8]) -> bool {
-    let starts = |prefixes: &[&str]| {
-        prefixes.iter().any(|prefix| token.starts_with(prefix.as_bytes()) && token.len() >= prefix.len() + 8)
-    };
-    let mixed = || token.iter().any(u8::is_ascii_digit);
-    let capitals = || token.len() >= 16 && token.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-    match token.first() {
-        Some(b'A') => {
-            (starts(&["AKIA", "ASIA", "ABIA", "ACCA"]) && capitals())
-                || (token.starts_with(b"AIza") && token.len() >= 20)
-                || starts(&["AGE-SECRET-KEY-"])
+    let Some(first) = token.first() else { return false };
+    let known = PREFIXES.iter().any(|(prefix, rest)| {
+        prefix.as_bytes()[0] == *first
+            && token.starts_with(prefix.as_bytes())
+            && match rest {
+                Rest::Any => token.len() >= prefix.len() + 8,
+                Rest::Long(length) => token.len() >= *length && token.iter().any(u8::is_ascii_digit),
+                Rest::Random(length) => token.len() >= *length && !token[prefix.len()..].contains(&b'_'),
+                Rest::Capitals => {
+                    token.len() >= 16 && token.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+                }
+            }
+    });
+    known
+        || match first {
+            b'L' => {
+                token.starts_with(BASE64_PEM)
+                    && !BASE64_PUBLIC.iter().any(|public| token[BASE64_PEM.len()..].starts_with(public))
+            }
+            b'H' | b'U' | b'S' => super::packed::starts_packed(token),
+            b'e' => token.starts_with(b"eyJ") && is_json_token(token),
+            _ => false,
         }
-        Some(b'L') => {
-            token.starts_with(BASE64_PEM)
-                && !BASE64_PUBLIC.iter().any(|public| token[BASE64_PEM.len()..].starts_with(public))
-        }
-        Some(b'S') => starts(&["SG."]) && token.len() >= 32 && mixed(),
-        Some(b'd') => {
-            starts(&["dckr_pat_", "dop_v1_", "doo_v1_", "dp.st.", "dp.pt."])
-                || (starts(&["dapi"]) && token.len() >= 32 && mixed())
-        }
-        Some(b'e') => token.starts_with(b"eyJ") && is_json_token(token),
-        Some(b'g') => starts(&[
-            "ghp_",
-            "gho_",
-            "ghu_",
-            "ghs_",
-            "ghr_",
-            "github_pat_",
-            "glpat-",
-            "gldt-",
-            "glrt-",
-            "glcbt-",
-            "glptt-",
-            "glsoat-",
-        ]),
-        Some(b'h') => starts(&["hvs.", "hvb.", "hvr."]) || (starts(&["hf_"]) && token.len() >= 20),
-        Some(b'n') => starts(&["npm_"]) && token.len() >= 20 && !token[4..].contains(&b'_'),
-        Some(b'p') => starts(&["pypi-"]) && token.len() >= 20 && token[5..].iter().any(u8::is_ascii_uppercase),
-        Some(b'r') => starts(&["rk_live_", "rk_test_"]),
-        Some(b's') => {
-            starts(&[
-                "sk_live_",
-                "sk_test_",
-                "sk-ant-",
-                "sk-proj-",
-                "sk-svcacct-",
-                "shpat_",
-                "shpss_",
-                "shpca_",
-                "sq0atp-",
-                "sq0csp-",
-                "sntrys_",
-            ]) || (starts(&["sk-"]) && token.len() >= 32 && mixed())
-        }
-        Some(b't') => starts(&["tskey-"]),
-        Some(b'v') => starts(&["v1.0-"]) && token.len() >= 40,
-        Some(b'w') => starts(&["whsec_"]),
-        Some(b'x') => starts(&["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xapp-"]),
-        Some(b'y') => starts(&["ya29."]),
-        Some(b'$') => ["$2a$", "$2b$", "$2y$", "$apr1$", "$1$", "$5$", "$6$", "$argon2", "$scrypt$"]
-            .iter()
-            .any(|hash| token.starts_with(hash.as_bytes())),
-        _ => false,
-    }
 }
 
 /// base64 of `{"…`: three parts are a JSON web token, and what begins with `auths` logs in to registries.

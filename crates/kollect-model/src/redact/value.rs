@@ -235,8 +235,10 @@ fn is_pointer(value: &str) -> bool {
         || (value.starts_with("projects/") && value.contains("/secrets/"))
 }
 
+/// An address that can hold no credentials.
 fn is_plain_url(value: &str) -> bool {
-    (value.starts_with("https://") || value.starts_with("http://")) && super::text(value).is_none()
+    (value.starts_with("https://") || value.starts_with("http://"))
+        && !value.bytes().any(|c| c.is_ascii_whitespace() || matches!(c, b'@' | b'?' | b'=' | b'#' | b'$'))
 }
 
 /// A number, perhaps with a unit.

@@ -1,0 +1,76 @@
+//! An object as expressions see it: decoded as far as they can reach, and redacted while it was decoded.
+
+use crate::mask::FieldMask;
+use crate::scrub;
+use kollect_model::Gvk;
+use serde_json::{Map, Value};
+
+/// A decoded object without its secrets. There is no other way to hand an object to an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedactedObject {
+    value: Value,
+    secret: Option<SecretData>,
+}
+
+/// `data` and `stringData` of a core Secret, apart from everything that expressions see.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SecretData {
+    /// As it was collected; only a Helm release is read from it.
+    pub(crate) data: Option<Value>,
+    pub(crate) string_data: Option<Value>,
+}
+
+impl RedactedObject {
+    /// Redacts an object of a kind that is in memory already. `metadata.managedFields` stays.
+    pub fn of(gvk: &Gvk, object: &Value) -> Result<Self, serde_json::Error> {
+        FieldMask::whole().decode_value(gvk, object)
+    }
+
+    /// Takes what was decoded. `known`: the caller knows that it is a core Secret.
+    pub(crate) fn new(mut value: Value, known: bool) -> Self {
+        let secret = known || is_core_secret(&value);
+        let fields = value.as_object_mut().filter(|_| secret);
+        let secret = fields.map(|fields| {
+            if let Some(annotations) = fields.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
+                scrub::redact_annotations_of_secret(annotations);
+            }
+            SecretData { data: fields.remove("data"), string_data: fields.remove("stringData") }
+        });
+        Self { value, secret }
+    }
+
+    /// What every expression may see.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Sets `apiVersion` and `kind`, which items of a list and metadata-only answers do not have.
+    pub fn set_kind(&mut self, gvk: &Gvk) {
+        if let Some(fields) = self.value.as_object_mut() {
+            fields.insert("apiVersion".into(), gvk.api_version().into());
+            fields.insert("kind".into(), (&*gvk.kind).into());
+        }
+    }
+
+    pub(crate) fn secret(&self) -> Option<&SecretData> {
+        self.secret.as_ref()
+    }
+
+    /// The object with the data of the Secret, in which what its keys and values tell is redacted.
+    pub(crate) fn with_secret_data(&self) -> Option<Value> {
+        let (Value::Object(fields), Some(secret)) = (&self.value, &self.secret) else { return None };
+        let mut fields: Map<String, Value> = fields.clone();
+        for (key, data, encoded) in [("data", &secret.data, true), ("stringData", &secret.string_data, false)] {
+            if let Some(data) = data {
+                fields.insert(key.to_owned(), if encoded { scrub::redact_encoded(data) } else { scrub::redact(data) });
+            }
+        }
+        Some(Value::Object(fields))
+    }
+}
+
+/// Whether an object says of itself that it is a core Secret. A Secret by another spelling is one as well.
+fn is_core_secret(object: &Value) -> bool {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("kind").eq_ignore_ascii_case("secret") && !text("apiVersion").contains('/')
+}

@@ -1,0 +1,63 @@
+//! Texts in the strings of a text in JSON: each is read, cleaned and written again as if it stood alone.
+
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// Texts in texts in texts beyond this are read as they stand.
+const MAX_DEPTH: u8 = 4;
+
+/// A text in JSON whose strings are clean, and where those with escapes are: signs in them mean nothing outside.
+pub(super) struct Literals<'t> {
+    pub(super) text: Cow<'t, str>,
+    pub(super) skip: Vec<(usize, usize)>,
+}
+
+impl<'t> Literals<'t> {
+    /// Looks only at texts that begin as JSON does and have escapes.
+    pub(super) fn of(text: &'t str, depth: u8) -> Self {
+        let bytes = text.as_bytes();
+        let mut found = Self { text: Cow::Borrowed(text), skip: Vec::new() };
+        if depth >= MAX_DEPTH || !text.trim_start().starts_with(['{', '[']) || memchr(b'\\', bytes).is_none() {
+            return found;
+        }
+        let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+        while let Some(open) = memchr(b'"', &bytes[at..]).map(|open| at + open) {
+            let (close, escaped) = closing(bytes, open + 1);
+            at = (close + 1).min(bytes.len());
+            let inner = (escaped && close < bytes.len())
+                .then(|| serde_json::from_str::<String>(&text[open..=close]).ok())
+                .flatten();
+            let Some(inner) = inner else { continue };
+            let clean = super::text_at(&inner, depth + 1);
+            let start = out.len() + open - copied;
+            match clean.and_then(|clean| serde_json::to_string(&clean).ok()) {
+                Some(clean) => {
+                    out.push_str(&text[copied..open]);
+                    out.push_str(&clean);
+                    copied = at;
+                    found.skip.push((start, out.len()));
+                }
+                None => found.skip.push((start, start + at - open)),
+            }
+        }
+        if copied > 0 {
+            out.push_str(&text[copied..]);
+            found.text = Cow::Owned(out);
+        }
+        found
+    }
+}
+
+/// The quote that ends a string of JSON, and whether it has escapes.
+fn closing(bytes: &[u8], start: usize) -> (usize, bool) {
+    let mut at = start;
+    let mut escaped = false;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        if bytes[at + found] == b'"' {
+            return (at + found, escaped);
+        }
+        escaped = true;
+        at += found + 2;
+    }
+    (bytes.len(), escaped)
+}
