@@ -45,7 +45,11 @@ async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
     stage.patch("ConfigMap", "work", "settings", json!({"data": {"mode": "other"}})).await?;
     stage.shows("KollectDatabaseSink", TEAM, "refused", &["Degraded=True/ConnectionTestFailed"]).await?;
     stage.shows("KollectDatabaseSink", TEAM, "mangled", &["Degraded=True/SinkInvalid"]).await?;
-    wait_for("events are told", SOON, async || Ok(!stage.events(TEAM, "all").await?.is_empty())).await?;
+    let names_refused = |(_, note): &(String, String)| note.contains("database/refused");
+    wait_for("an event names the refused sink", SOON, async || {
+        Ok(stage.events(TEAM, "all").await?.iter().any(names_refused))
+    })
+    .await?;
 
     let outputs = outputs(&stage, &operator.logs()).await?;
     for place in ["postgres", "git"] {
