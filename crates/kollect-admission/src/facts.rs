@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 /// Time for the schema of a kind, within that of the review.
 const SCHEMA: Duration = Duration::from_secs(1);
+const PAGE: u32 = 200;
 
 /// A read failed, so the object cannot be judged.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +35,10 @@ pub struct FactError {
 pub struct Gathered {
     /// The referenced profile.
     pub profile: Option<KollectProfile>,
-    /// The enforced scope of the namespace.
-    pub scope: Option<KollectScope>,
-    /// The enforced cluster scope.
-    pub cluster_scope: Option<KollectClusterScope>,
+    /// All scopes of the namespace.
+    pub scopes: Vec<KollectScope>,
+    /// All cluster scopes.
+    pub cluster_scopes: Vec<KollectClusterScope>,
     /// The schema of the kind that a profile is about.
     pub schema: Option<Value>,
 }
@@ -47,8 +48,8 @@ impl Gathered {
     pub fn facts(&self) -> Facts<'_> {
         Facts {
             profile: self.profile.as_ref(),
-            scope: self.scope.as_ref(),
-            cluster_scope: self.cluster_scope.as_ref(),
+            scopes: &self.scopes,
+            cluster_scopes: &self.cluster_scopes,
             schema: self.schema.as_ref(),
         }
     }
@@ -98,17 +99,17 @@ impl FactSource for LiveFacts {
             let found = Api::<KollectProfile>::namespaced(self.client.clone(), namespace).get_opt(name).await;
             found.map_err(|error| failed(format!("KollectProfile {namespace}/{name}"), "get", &error))
         };
-        let scope = async {
-            let Some(namespace) = &needs.scope_of else { return Ok(None) };
+        let scopes = async {
+            let Some(namespace) = &needs.scope_of else { return Ok(Vec::new()) };
             let api = Api::<KollectScope>::namespaced(self.client.clone(), namespace);
-            first(&api).await.map_err(|error| failed(format!("KollectScopes of {namespace}"), "list", &error))
+            all(&api).await.map_err(|error| failed(format!("KollectScopes of {namespace}"), "list", &error))
         };
-        let cluster_scope = async {
+        let cluster_scopes = async {
             if !needs.cluster_scope {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             let api = Api::<KollectClusterScope>::all(self.client.clone());
-            first(&api).await.map_err(|error| failed("KollectClusterScopes".to_owned(), "list", &error))
+            all(&api).await.map_err(|error| failed("KollectClusterScopes".to_owned(), "list", &error))
         };
         let schema = async {
             match &needs.schema_of {
@@ -116,18 +117,26 @@ impl FactSource for LiveFacts {
                 None => Ok(None),
             }
         };
-        let (profile, scope, cluster_scope, schema) = tokio::try_join!(profile, scope, cluster_scope, schema)?;
-        Ok(Gathered { profile, scope, cluster_scope, schema })
+        let (profile, scopes, cluster_scopes, schema) = tokio::try_join!(profile, scopes, cluster_scopes, schema)?;
+        Ok(Gathered { profile, scopes, cluster_scopes, schema })
     }
 }
 
-/// The object with the lowest name: lists come in the order of names, so one is enough.
-async fn first<K>(api: &Api<K>) -> Result<Option<K>, kube::Error>
+/// All objects, page by page within the deadline of the review: every scope counts, so none may be left out.
+async fn all<K>(api: &Api<K>) -> Result<Vec<K>, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let list = api.list(&ListParams::default().limit(1)).await?;
-    Ok(list.items.into_iter().min_by_key(kube::ResourceExt::name_any))
+    let mut found = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = api.list(&page).await?;
+        found.extend(list.items);
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
 }
 
 fn failed(what: String, verb: &str, error: &kube::Error) -> FactError {

@@ -1,6 +1,6 @@
 //! KollectClusterScope: the ceiling for what the cluster-scoped kinds may collect and where they may export.
 
-use crate::{GoDuration, GroupVersionKind, KollectScopeStatus, SinkFamily, schema};
+use crate::{GoDuration, GroupVersionKind, KollectScopeStatus, SecretExtraction, SinkFamily, schema};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
     status = "KollectScopeStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "KollectClusterScope limits what KollectClusterTargets may collect and where KollectClusterInventories may export. Of several, the one with the lowest name is enforced.",
+    doc = "KollectClusterScope limits what KollectClusterTargets may collect and where KollectClusterInventories may export. Several are enforced together: what one of them forbids is forbidden.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Min Interval", type_ = "string", json_path = ".spec.minExportInterval", priority = 1),
@@ -63,6 +63,11 @@ pub struct KollectClusterScopeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::words_set")]
     pub sink_refs: Vec<String>,
+    /// Whether cluster targets may collect the data of Secrets, where their profile has the annotation
+    /// `kollect.dev/allow-secret-extraction: "true"`. Every scope must say `Allow`. Default: they may not, unless the
+    /// operator runs with `--secret-extraction=any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_extraction: Option<SecretExtraction>,
 }
 
 impl KollectClusterScopeSpec {

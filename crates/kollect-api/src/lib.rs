@@ -53,7 +53,7 @@ pub use profile::{
     ProfileMetric, PruneSettings,
 };
 pub use reference::{NamespacedReference, SecretReference, SinkFamily, SinkRef};
-pub use scope::{KollectScope, KollectScopeSpec, KollectScopeStatus};
+pub use scope::{KollectScope, KollectScopeSpec, KollectScopeStatus, SecretExtraction};
 pub use sink::{
     Compression, Format, NamingSettings, ProvisioningMode, ProvisioningSettings, SerializationSettings, SinkCommon,
     TlsSettings,

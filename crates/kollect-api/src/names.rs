@@ -32,6 +32,11 @@ pub mod annotation {
     pub const ALLOW_SECRET_EXTRACTION: &str = "kollect.dev/allow-secret-extraction";
     /// On profiles: allow `export.mode: Resource` on Secrets.
     pub const ALLOW_FULL_RESOURCE_EXPORT: &str = "kollect.dev/allow-full-resource-export";
+    /// On Secrets: namespaces, separated by commas, whose sinks may use it; `*` = all.
+    pub const ALLOWED_NAMESPACES: &str = "kollect.dev/allowed-namespaces";
+    /// On Secrets: hosts, separated by commas and with a port where it is not the usual one, to which sinks of other
+    /// namespaces may send it.
+    pub const ALLOWED_HOSTS: &str = "kollect.dev/allowed-hosts";
     /// On any Kollect object: reconcile now.
     pub const REQUESTED_AT: &str = "kollect.dev/requestedAt";
 }
@@ -67,6 +72,8 @@ pub mod reason {
     pub const SCOPE_LOOKUP_FAILED: &str = "ScopeLookupFailed";
     pub const SCOPE_GVK_DENIED: &str = "ScopeGVKDenied";
     pub const SCOPE_NAMESPACE_DENIED: &str = "ScopeNamespaceDenied";
+    /// The profile asks for the data of Secrets, and the owner does not agree.
+    pub const SECRET_EXTRACTION_DENIED: &str = "SecretExtractionDenied";
     pub const INFORMER_REGISTRATION_FAILED: &str = "InformerRegistrationFailed";
     pub const STORE_LIMIT_EXCEEDED: &str = "StoreLimitExceeded";
     pub const ACCESS_CHECK_FAILED: &str = "AccessCheckFailed";
@@ -78,7 +85,6 @@ pub mod reason {
     pub const COMPILED: &str = "Compiled";
     pub const INVALID_PATH: &str = "InvalidPath";
     pub const ENFORCED: &str = "Enforced";
-    pub const SHADOWED: &str = "Shadowed";
     // Sinks as seen from targets and inventories.
     pub const NO_SINKS_IN_NAMESPACE: &str = "NoSinksInNamespace";
     pub const NO_SINKS_CONFIGURED: &str = "NoSinksConfigured";

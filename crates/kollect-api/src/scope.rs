@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "KollectScopeStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "KollectScope limits what the KollectTargets of its namespace may collect and where its KollectInventories may export. Of several scopes in one namespace, the one with the lowest name is enforced.",
+    doc = "KollectScope limits what the KollectTargets of its namespace may collect and where its KollectInventories may export. Several scopes in one namespace are enforced together: what one of them forbids is forbidden.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Min Interval", type_ = "string", json_path = ".spec.minExportInterval", priority = 1),
@@ -60,6 +60,11 @@ pub struct KollectScopeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::words_set")]
     pub sink_refs: Vec<String>,
+    /// Whether targets of this namespace may collect the data of Secrets, where their profile has the annotation
+    /// `kollect.dev/allow-secret-extraction: "true"`. Every scope must say `Allow`. Default: they may not, unless the
+    /// operator runs with `--secret-extraction=any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_extraction: Option<SecretExtraction>,
 }
 
 impl KollectScopeSpec {
@@ -73,11 +78,20 @@ impl KollectScopeSpec {
     }
 }
 
+/// Whether data of Secrets may be collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SecretExtraction {
+    /// Profiles that opt in may read it.
+    Allow,
+    /// No profile may, also with `--secret-extraction=any`.
+    Deny,
+}
+
 /// What became of the scope.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectScopeStatus {
-    /// `Ready`: whether this scope is the one that is enforced.
+    /// `Ready`: whether this scope is enforced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -69,6 +69,27 @@ pub struct Matching {
     pub labels: Option<Selector>,
     /// Collect only what opted in.
     pub opt_in: bool,
+    /// Objects that no target gets, whatever it asks for.
+    pub withheld: Option<Withheld>,
+}
+
+/// The operator's own Secrets: those it names, and every token of a ServiceAccount in its namespace.
+#[derive(Debug)]
+pub struct Withheld {
+    namespace: Box<str>,
+    names: BTreeSet<Box<str>>,
+    /// Holds for Secrets that are no token, so that one that cannot be read is withheld.
+    no_token: Predicate,
+}
+
+const NO_TOKEN: &str = r#"!has(object.type) || object.type != "kubernetes.io/service-account-token""#;
+
+impl Withheld {
+    fn holds_back(&self, head: &Head<'_>, object: &mut Lazy<'_>) -> bool {
+        *head.namespace == *self.namespace
+            && (self.names.contains(&*head.name)
+                || !object.get().is_some_and(|object| self.no_token.eval(object) == Ok(true)))
+    }
 }
 
 impl Matching {
@@ -80,7 +101,15 @@ impl Matching {
             names: spec.names.iter().map(|name| name.as_str().into()).collect(),
             labels: spec.label_selector.as_ref().map(Selector::new),
             opt_in: spec.watch_mode == WatchMode::OptIn,
+            withheld: None,
         })
+    }
+
+    /// Never matches the operator's own Secrets: `names` in `namespace`, and the tokens of ServiceAccounts there.
+    pub fn without_own_secrets(mut self, namespace: &str, names: &[String]) -> Result<Self, CompileError> {
+        let names = names.iter().map(|name| name.as_str().into()).collect();
+        self.withheld = Some(Withheld { namespace: namespace.into(), names, no_token: Predicate::compile(NO_TOKEN)? });
+        Ok(self)
     }
 
     /// Whether the target wants this object of a namespace that it wants; an error when a policy meets a limit before
@@ -99,8 +128,12 @@ impl Matching {
             // The watch labels are cheaper than a policy, so they are asked first.
             true
         };
-        let wanted = selected && self.watched(head, namespace);
-        if !wanted || self.rules.is_empty() { Ok(wanted) } else { self.any_rule(head, namespace, object) }
+        let held_back =
+            |object: &mut Lazy<'_>| self.withheld.as_ref().is_some_and(|withheld| withheld.holds_back(head, object));
+        if !selected || !self.watched(head, namespace) || held_back(object) {
+            return Ok(false);
+        }
+        if self.rules.is_empty() { Ok(true) } else { self.any_rule(head, namespace, object) }
     }
 
     fn watched(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>) -> bool {
@@ -129,7 +162,8 @@ impl Matching {
 
     /// What the policies read of an object.
     pub fn masks(&self) -> impl Iterator<Item = &FieldMask> {
-        self.rules.iter().filter_map(|rule| rule.policy.as_ref()).map(Predicate::mask)
+        let policies = self.rules.iter().filter_map(|rule| rule.policy.as_ref());
+        policies.chain(self.withheld.as_ref().map(|withheld| &withheld.no_token)).map(Predicate::mask)
     }
 
     /// Whether a change of a namespace from `old` to `new` can change what matches in it.
@@ -216,6 +250,33 @@ mod tests {
         for (spec, namespace, expected) in table {
             assert_eq!(wants(&spec, namespace), expected, "{spec} in {namespace:?}");
         }
+    }
+
+    #[test]
+    fn the_operators_own_secrets_are_never_matched() {
+        let spec: KollectTargetSpec = serde_json::from_value(json!({"profileRef": "p"})).unwrap();
+        let matching = Matching::of(&spec).unwrap();
+        let matching = matching.without_own_secrets("kollect-system", &["cert".to_owned()]).unwrap();
+        let token = "kubernetes.io/service-account-token";
+        for (namespace, name, secret_type, wanted) in [
+            ("kollect-system", "cert", json!("kubernetes.io/tls"), false),
+            ("kollect-system", "manager-token", json!(token), false),
+            ("kollect-system", "git", json!("Opaque"), true),
+            ("kollect-system", "git", json!(null), true),
+            ("team-a", "cert", json!("kubernetes.io/tls"), true),
+            ("team-a", "robot", json!(token), true),
+        ] {
+            let head = Head { name: name.into(), namespace: namespace.into(), ..Head::default() };
+            let mut object = Lazy::new(|| Some(json!({"type": secret_type})));
+            assert_eq!(matching.matches(&head, None, &mut object), Ok(wanted), "{namespace}/{name} {secret_type}");
+        }
+        let head = Head { name: "x".into(), namespace: "kollect-system".into(), ..Head::default() };
+        assert_eq!(
+            matching.matches(&head, None, &mut Lazy::new(|| None)),
+            Ok(false),
+            "what cannot be read is withheld"
+        );
+        assert_eq!(matching.masks().count(), 1, "its type is decoded");
     }
 
     #[test]

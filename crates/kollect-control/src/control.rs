@@ -49,8 +49,10 @@ const AFTER_PANIC: Duration = Duration::from_secs(10);
 pub struct ControlSettings {
     /// Where the operator runs.
     pub operator_namespace: String,
-    /// Secrets of the operator that no sink may use.
+    /// Secrets of the operator, in its namespace: no sink may use them and no target collects them.
     pub own_secrets: Vec<String>,
+    /// Where data of Secrets may be collected.
+    pub secret_extraction: kollect_rules::SecretExtractionPolicy,
     /// Namespaces to look at; empty = all.
     pub watch_namespaces: Vec<String>,
     /// No cluster-wide rights.
@@ -65,7 +67,7 @@ pub struct ControlSettings {
     pub max_export_bytes: i64,
     /// Rows from which a document inventory gets a shard warning.
     pub shard_warn_rows: u64,
-    /// Namespaces, besides its own and the operator's, whose Secrets a sink may use.
+    /// Namespaces, besides its own and the operator's, whose Secrets a sink may use where the Secret agrees.
     pub allowed_secret_namespaces: Vec<String>,
     /// Longest age of `status.collectedCount`.
     pub target_count_resync: Duration,
@@ -281,7 +283,7 @@ impl Control {
                 drop(world);
                 return self.gone(object);
             };
-            (scope, crate::scope::conditions(&world.scopes, &object.key()))
+            (scope, crate::scope::conditions(&world.scopes, &object.namespace))
         };
         let present = serde_json::to_value(&scope.status).unwrap_or_default();
         let health = health_of(&wanted);
@@ -295,7 +297,7 @@ impl Control {
                 drop(world);
                 return self.gone(object);
             };
-            (scope, crate::scope::cluster_conditions(&world.cluster_scopes, &object.key()))
+            (scope, crate::scope::cluster_conditions(&world.cluster_scopes))
         };
         let present = serde_json::to_value(&scope.status).unwrap_or_default();
         let health = health_of(&wanted);
@@ -436,7 +438,7 @@ fn main_condition(wanted: &[Wanted]) -> Option<&Wanted> {
 }
 
 fn is_fault(main: &Wanted) -> bool {
-    let at_rest = ["Suspended", "Shadowed", "Progressing"];
+    let at_rest = ["Suspended", "Progressing"];
     main.kind == "Degraded" || (!main.status && !at_rest.contains(&main.reason.as_str()))
 }
 

@@ -5,6 +5,7 @@ use crate::shared::secrets::SecretData;
 use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, Partitioning, SinkCommon};
 use kollect_export::layout::DocumentSpec;
 use kollect_export::{InventoryKey, Sink, SinkError};
+use kollect_rules::DestinationHost;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub struct BuiltSink {
     pub destination: String,
     /// `spec.cluster`.
     pub cluster: Arc<str>,
+    /// The servers it sends to, with everything that spec and Secrets say about them taken into account.
+    pub hosts: Vec<DestinationHost>,
     /// Why its connection is not safe, if so: reason and message of `TLSInsecure`.
     pub insecure: Option<(&'static str, &'static str)>,
 }

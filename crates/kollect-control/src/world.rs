@@ -103,10 +103,6 @@ impl World {
         match changed.kind {
             Kind::Scope => {
                 add(Kind::Scope, &mut in_namespace(&self.scopes, ns).map(|(key, _)| key));
-                // Which Secrets a sink may use depends on whether its namespace has a scope.
-                add(Kind::SnapshotSink, &mut in_namespace(&self.snapshot_sinks, ns).map(|(key, _)| key));
-                add(Kind::DatabaseSink, &mut in_namespace(&self.database_sinks, ns).map(|(key, _)| key));
-                add(Kind::EventSink, &mut in_namespace(&self.event_sinks, ns).map(|(key, _)| key));
                 add(Kind::Target, &mut targets());
                 add(Kind::Inventory, &mut inventories());
                 add(Kind::ClusterInventory, &mut self.inventories_with_sinks_in(ns));

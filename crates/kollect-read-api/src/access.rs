@@ -2,6 +2,7 @@
 //!
 //! Separate so that tests bring their own answers. A token is never kept, only its hash; nothing here logs one.
 
+use crate::callers::Callers;
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -11,6 +12,7 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -43,6 +45,8 @@ pub enum Refusal {
     Forbidden,
     /// The API server could not be asked.
     Failed,
+    /// The caller's address brought too many tokens that the API server does not know.
+    TooMany,
 }
 
 /// Decides who may read.
@@ -53,8 +57,8 @@ pub trait Access: Send + Sync + 'static {
         true
     }
 
-    /// Whether the holder of the token may do this.
-    async fn check(&self, token: &str, ask: &Ask) -> Result<(), Refusal>;
+    /// Whether the holder of the token, who calls from this address, may do this.
+    async fn check(&self, caller: IpAddr, token: &str, ask: &Ask) -> Result<(), Refusal>;
 }
 
 /// Everybody may read everything.
@@ -67,7 +71,7 @@ impl Access for Open {
         false
     }
 
-    async fn check(&self, _: &str, _: &Ask) -> Result<(), Refusal> {
+    async fn check(&self, _: IpAddr, _: &str, _: &Ask) -> Result<(), Refusal> {
         Ok(())
     }
 }
@@ -80,13 +84,44 @@ pub struct KubernetesAccess {
     client: Client,
     /// How long an answer counts; zero for never again.
     remember: Duration,
-    answers: Mutex<HashMap<[u8; 32], Answer>>,
+    answers: Mutex<Answers>,
+    callers: Mutex<Callers>,
+}
+
+/// Answers by the hash of token and question. Those of unknown tokens have a space of their own, so that they never
+/// displace those of callers with a right.
+#[derive(Default)]
+struct Answers {
+    known: HashMap<[u8; 32], Answer>,
+    unknown: HashMap<[u8; 32], Answer>,
+}
+
+impl Answers {
+    fn get(&self, key: &[u8; 32]) -> Option<&Answer> {
+        self.known.get(key).or_else(|| self.unknown.get(key))
+    }
+
+    /// Keeps an answer; where there is no room, without the oldest ones.
+    fn insert(&mut self, key: [u8; 32], answer: Answer, remember: Duration) {
+        let space = if answer.1 == Err(Refusal::Unauthorized) { &mut self.unknown } else { &mut self.known };
+        if space.len() >= REMEMBERED {
+            space.retain(|_, (at, _)| at.elapsed() < remember);
+        }
+        if space.len() >= REMEMBERED {
+            // An eighth at once, so that a full space is not sorted for every answer.
+            let mut times: Vec<Instant> = space.values().map(|(at, _)| *at).collect();
+            times.sort_unstable();
+            let limit = times[REMEMBERED / 8];
+            space.retain(|_, (at, _)| *at > limit);
+        }
+        space.insert(key, answer);
+    }
 }
 
 impl KubernetesAccess {
     /// Asks with `client`, which needs the right to create both reviews.
     pub fn new(client: Client, remember: Duration) -> Self {
-        Self { client, remember, answers: Mutex::default() }
+        Self { client, remember, answers: Mutex::default(), callers: Mutex::default() }
     }
 
     fn remembered(&self, key: &[u8; 32]) -> Option<Result<(), Refusal>> {
@@ -100,14 +135,7 @@ impl KubernetesAccess {
         if self.remember.is_zero() || answer == Err(Refusal::Failed) {
             return;
         }
-        let mut answers = self.answers.lock();
-        if answers.len() >= REMEMBERED {
-            answers.retain(|_, (at, _)| at.elapsed() < self.remember);
-        }
-        if answers.len() >= REMEMBERED {
-            answers.clear();
-        }
-        answers.insert(key, (Instant::now(), answer));
+        self.answers.lock().insert(key, (Instant::now(), answer), self.remember);
     }
 
     async fn ask(&self, token: &str, ask: &Ask) -> Result<(), Refusal> {
@@ -147,7 +175,7 @@ impl KubernetesAccess {
             Ok(answer) => answer.status.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, "asking who calls the read API; is it allowed to create tokenreviews?");
-                return Err(Refusal::Unauthorized);
+                return Err(Refusal::Failed);
             }
         };
         match status.user {
@@ -159,7 +187,7 @@ impl KubernetesAccess {
 
 #[async_trait]
 impl Access for KubernetesAccess {
-    async fn check(&self, token: &str, ask: &Ask) -> Result<(), Refusal> {
+    async fn check(&self, caller: IpAddr, token: &str, ask: &Ask) -> Result<(), Refusal> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::Unauthorized);
         }
@@ -167,7 +195,13 @@ impl Access for KubernetesAccess {
         if let Some(answer) = self.remembered(&key) {
             return answer;
         }
+        if !self.callers.lock().may_ask(caller, Instant::now()) {
+            return Err(Refusal::TooMany);
+        }
         let answer = timeout(ANSWER, self.ask(token, ask)).await.unwrap_or(Err(Refusal::Failed));
+        if answer == Err(Refusal::Unauthorized) {
+            self.callers.lock().refused(caller, Instant::now());
+        }
         self.remember(key, answer);
         answer
     }
@@ -185,6 +219,32 @@ fn key_of(token: &str, ask: &Ask) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_tokens_displace_no_answer_of_a_known_caller_and_the_oldest_goes_first() {
+        let remember = Duration::from_secs(30);
+        let key = |n: usize| {
+            key_of(
+                &n.to_string(),
+                &Ask { verb: "get", resource: "kollectinventories", namespace: String::new(), name: String::new() },
+            )
+        };
+        let start = Instant::now();
+        let mut answers = Answers::default();
+        answers.insert(key(0), (start, Ok(())), remember);
+        for n in 1..3 * REMEMBERED {
+            let at = start + Duration::from_nanos(n as u64);
+            answers.insert(key(n), (at, Err(Refusal::Unauthorized)), remember);
+        }
+        assert!(answers.get(&key(0)).is_some() && answers.unknown.len() <= REMEMBERED);
+        assert!(answers.get(&key(1)).is_none() && answers.get(&key(3 * REMEMBERED - 1)).is_some());
+        for n in 0..2 * REMEMBERED {
+            let at = start + Duration::from_nanos(n as u64);
+            answers.insert(key(n), (at, Err(Refusal::Forbidden)), remember);
+        }
+        assert!(answers.known.len() <= REMEMBERED && answers.known.len() >= REMEMBERED / 2, "not emptied at once");
+        assert!(answers.known.contains_key(&key(2 * REMEMBERED - 1)));
+    }
 
     #[test]
     fn answers_are_remembered_for_the_same_question_only() {

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod access;
+mod callers;
 mod held;
 mod page;
 mod query;

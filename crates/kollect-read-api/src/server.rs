@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kollect_model::Version;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -84,7 +84,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         let accepted = async {
             let turn = connections.clone().acquire_owned().await.ok()?;
             match listener.accept().await {
-                Ok((stream, _)) => Some((stream, turn)),
+                Ok((stream, peer)) => Some((stream, peer.ip(), turn)),
                 Err(error) => {
                     // Out of file descriptors, most likely; asking again at once would only burn CPU.
                     tracing::warn!(%error, "accepting a connection of the read API");
@@ -97,10 +97,10 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
         };
-        let Some((stream, turn)) = accepted else { continue };
+        let Some((stream, caller, turn)) = accepted else { continue };
         let server = server.clone();
         tasks.spawn(async move {
-            connection(stream, server).await;
+            connection(stream, caller, server).await;
             drop(turn);
         });
     }
@@ -111,11 +111,11 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     Ok(())
 }
 
-async fn connection(stream: TcpStream, server: Arc<Server>) {
+async fn connection(stream: TcpStream, caller: IpAddr, server: Arc<Server>) {
     let stop = server.stop.clone();
     let service = service_fn(move |request| {
         let server = server.clone();
-        async move { Ok::<_, Infallible>(server.answer(request).await) }
+        async move { Ok::<_, Infallible>(server.answer(caller, request).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
@@ -134,7 +134,7 @@ async fn connection(stream: TcpStream, server: Arc<Server>) {
 }
 
 impl Server {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: Arc<Self>, caller: IpAddr, request: Request<Incoming>) -> Response<Body> {
         let uri = request.uri();
         let Some(route) = Route::of(uri.path(), uri.query().unwrap_or_default()) else {
             return text(StatusCode::NOT_FOUND, "there is nothing at this path");
@@ -144,7 +144,7 @@ impl Server {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
             return response;
         }
-        if let Err((status, why)) = self.admit(&request, &route).await {
+        if let Err((status, why)) = self.admit(caller, &request, &route).await {
             return text(status, why);
         }
         let Some(held) = self.held.borrow().clone() else {
@@ -157,7 +157,12 @@ impl Server {
         response
     }
 
-    async fn admit(&self, request: &Request<Incoming>, route: &Route) -> Result<(), (StatusCode, &'static str)> {
+    async fn admit(
+        &self,
+        caller: IpAddr,
+        request: &Request<Incoming>,
+        route: &Route,
+    ) -> Result<(), (StatusCode, &'static str)> {
         if !self.access.needs_token() {
             return Ok(());
         }
@@ -169,9 +174,12 @@ impl Server {
         let Some(token) = token else {
             return Err((StatusCode::UNAUTHORIZED, "send a token: Authorization: Bearer <token>"));
         };
-        self.access.check(token, &route.ask()).await.map_err(|refusal| match refusal {
+        self.access.check(caller, token, &route.ask()).await.map_err(|refusal| match refusal {
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Refusal::TooMany => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many tokens from this address were refused; wait a few seconds")
+            }
             Refusal::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "authorization check failed"),
         })
     }

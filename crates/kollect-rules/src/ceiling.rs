@@ -1,13 +1,13 @@
-//! What a scope permits: kinds, namespaces, sinks, intervals.
+//! What the scopes of a namespace, or of the cluster, permit: kinds, namespaces, sinks, intervals, data of Secrets.
 //!
-//! Separate so that the scope of a namespace and the scope of the cluster are asked the same questions.
+//! All scopes are enforced together: what one of them forbids is forbidden, so a second scope can never loosen the first.
 
-use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SinkFamily};
+use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SecretExtraction, SinkFamily};
 use kollect_model::Gvk;
 
-/// A scope of either kind, as the ceiling for what it governs.
+/// What one scope object says.
 #[derive(Clone, Copy, Debug)]
-pub struct Ceiling<'a> {
+struct Limits<'a> {
     kind: &'static str,
     name: &'a str,
     gvks: &'a [GroupVersionKind],
@@ -17,9 +17,10 @@ pub struct Ceiling<'a> {
     floor: Option<&'a GoDuration>,
     sinks: [(SinkFamily, &'a [String]); 3],
     legacy_sinks: &'a [String],
+    secret_extraction: Option<SecretExtraction>,
 }
 
-impl<'a> From<&'a KollectScope> for Ceiling<'a> {
+impl<'a> From<&'a KollectScope> for Limits<'a> {
     fn from(scope: &'a KollectScope) -> Self {
         let spec = &scope.spec;
         Self {
@@ -32,11 +33,12 @@ impl<'a> From<&'a KollectScope> for Ceiling<'a> {
             floor: spec.min_export_interval.as_ref(),
             sinks: SinkFamily::ALL.map(|family| (family, spec.allowed_sinks(family))),
             legacy_sinks: &spec.sink_refs,
+            secret_extraction: spec.secret_extraction,
         }
     }
 }
 
-impl<'a> From<&'a KollectClusterScope> for Ceiling<'a> {
+impl<'a> From<&'a KollectClusterScope> for Limits<'a> {
     fn from(scope: &'a KollectClusterScope) -> Self {
         let spec = &scope.spec;
         Self {
@@ -49,6 +51,7 @@ impl<'a> From<&'a KollectClusterScope> for Ceiling<'a> {
             floor: spec.min_export_interval.as_ref(),
             sinks: SinkFamily::ALL.map(|family| (family, spec.allowed_sinks(family))),
             legacy_sinks: &spec.sink_refs,
+            secret_extraction: spec.secret_extraction,
         }
     }
 }
@@ -57,14 +60,13 @@ fn lists(list: &[String], name: &str) -> bool {
     list.iter().any(|entry| entry == name)
 }
 
-impl Ceiling<'_> {
+impl Limits<'_> {
     /// `KollectScope team-a`.
     fn title(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 
-    /// Whether a namespace may be collected from, or why not.
-    pub fn namespace_allowed(&self, namespace: &str) -> Result<(), String> {
+    fn namespace_allowed(&self, namespace: &str) -> Result<(), String> {
         if lists(self.denied_namespaces, namespace) {
             return Err(format!("is in deniedNamespaces of {}", self.title()));
         }
@@ -74,55 +76,100 @@ impl Ceiling<'_> {
         Ok(())
     }
 
-    /// Whether cluster kinds may use profiles and sinks of a namespace, or why not.
-    pub fn static_ref_allowed(&self, namespace: &str) -> Result<(), String> {
+    fn static_ref_allowed(&self, namespace: &str) -> Result<(), String> {
         if self.static_ref_namespaces.is_empty() || lists(self.static_ref_namespaces, namespace) {
             return Ok(());
         }
         Err(format!("is not in allowedStaticRefNamespaces of {}", self.title()))
     }
 
-    /// Whether an interval keeps to the least one, or why not.
-    pub(crate) fn interval_allowed(&self, interval: &GoDuration) -> Result<(), String> {
+    fn interval_allowed(&self, interval: &GoDuration) -> Result<(), String> {
         let (Some(floor), Ok(interval)) = (self.floor, interval.to_duration()) else { return Ok(()) };
         if floor.to_duration().is_ok_and(|floor| interval < floor) {
             return Err(format!("use {floor} or more, the minExportInterval of {}", self.title()));
         }
         Ok(())
     }
-}
 
-/// Whether a kind may be collected, or why not.
-pub fn gvk_allowed<'a>(scope: impl Into<Ceiling<'a>>, gvk: &Gvk) -> Result<(), String> {
-    let scope = scope.into();
-    if scope.gvks.is_empty() || scope.gvks.iter().any(|entry| Gvk::from(entry).matches_ignoring_case(gvk)) {
-        return Ok(());
+    fn gvk_allowed(&self, gvk: &Gvk) -> Result<(), String> {
+        if self.gvks.is_empty() || self.gvks.iter().any(|entry| Gvk::from(entry).matches_ignoring_case(gvk)) {
+            return Ok(());
+        }
+        Err(format!("{gvk} is not in allowedGVKs of {}", self.title()))
     }
-    Err(format!("{gvk} is not in allowedGVKs of {}", scope.title()))
-}
 
-/// Whether inventories may export to a sink, or why not.
-pub fn sink_allowed<'a>(scope: impl Into<Ceiling<'a>>, family: SinkFamily, name: &str) -> Result<(), String> {
-    let scope = scope.into();
-    let own = scope.sinks.iter().find(|(of, _)| *of == family).map_or(&[][..], |(_, names)| names);
-    let legacy = scope.legacy_sinks;
-    if (own.is_empty() && legacy.is_empty()) || lists(own, name) || lists(legacy, name) {
-        return Ok(());
+    fn sink_allowed(&self, family: SinkFamily, name: &str) -> Result<(), String> {
+        let own = self.sinks.iter().find(|(of, _)| *of == family).map_or(&[][..], |(_, names)| names);
+        let legacy = self.legacy_sinks;
+        if (own.is_empty() && legacy.is_empty()) || lists(own, name) || lists(legacy, name) {
+            return Ok(());
+        }
+        let field = if own.is_empty() { "sinkRefs" } else { family.refs_field() };
+        Err(format!("{} {name} is not in {field} of {}", family.kind(), self.title()))
     }
-    let field = if own.is_empty() { "sinkRefs" } else { family.refs_field() };
-    Err(format!("{} {name} is not in {field} of {}", family.kind(), scope.title()))
 }
 
-/// The scope that is enforced among those of one namespace: the one with the lowest name.
-pub fn enforced_scope<'a>(scopes: impl IntoIterator<Item = &'a KollectScope>) -> Option<&'a KollectScope> {
-    scopes.into_iter().min_by(|a, b| a.metadata.name.cmp(&b.metadata.name))
+/// Everything that the scopes over an object permit. Without any scope it permits everything but data of Secrets.
+#[derive(Clone, Debug, Default)]
+pub struct Ceiling<'a> {
+    scopes: Vec<Limits<'a>>,
 }
 
-/// The cluster scope that is enforced: the one with the lowest name.
-pub fn enforced_cluster_scope<'a>(
-    scopes: impl IntoIterator<Item = &'a KollectClusterScope>,
-) -> Option<&'a KollectClusterScope> {
-    scopes.into_iter().min_by(|a, b| a.metadata.name.cmp(&b.metadata.name))
+impl<'a> Ceiling<'a> {
+    /// The ceiling of a namespace, made of all its scopes.
+    pub fn of_namespace(scopes: impl IntoIterator<Item = &'a KollectScope>) -> Self {
+        Self { scopes: scopes.into_iter().map(Limits::from).collect() }
+    }
+
+    /// The ceiling of the cluster kinds, made of all cluster scopes.
+    pub fn of_cluster(scopes: impl IntoIterator<Item = &'a KollectClusterScope>) -> Self {
+        Self { scopes: scopes.into_iter().map(Limits::from).collect() }
+    }
+
+    /// Whether there is no scope.
+    pub fn is_empty(&self) -> bool {
+        self.scopes.is_empty()
+    }
+
+    /// The longest of the least intervals. One that is no duration does not count.
+    pub fn floor(&self) -> Option<&'a GoDuration> {
+        self.scopes.iter().fold(None, |floor, scope| highest_floor(floor, scope.floor))
+    }
+
+    /// Whether a namespace may be collected from, or why not.
+    pub fn namespace_allowed(&self, namespace: &str) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| scope.namespace_allowed(namespace))
+    }
+
+    /// Whether cluster kinds may use profiles and sinks of a namespace, or why not.
+    pub fn static_ref_allowed(&self, namespace: &str) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| scope.static_ref_allowed(namespace))
+    }
+
+    /// Whether a kind may be collected, or why not.
+    pub fn gvk_allowed(&self, gvk: &Gvk) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| scope.gvk_allowed(gvk))
+    }
+
+    /// Whether inventories may export to a sink, or why not.
+    pub fn sink_allowed(&self, family: SinkFamily, name: &str) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| scope.sink_allowed(family, name))
+    }
+
+    /// Whether an interval keeps to the least one, or why not.
+    pub(crate) fn interval_allowed(&self, interval: &GoDuration) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| scope.interval_allowed(interval))
+    }
+
+    /// The first scope that does not agree to extraction of Secret data, as `KollectScope team-a`.
+    pub(crate) fn without_secret_extraction(&self, forbidden_only: bool) -> Option<String> {
+        let refuses = |scope: &&Limits<'_>| match scope.secret_extraction {
+            Some(SecretExtraction::Allow) => false,
+            Some(SecretExtraction::Deny) => true,
+            None => !forbidden_only,
+        };
+        self.scopes.iter().find(refuses).map(Limits::title)
+    }
 }
 
 /// The longer of two least intervals, for bindings that two scopes govern. One that is no duration does not count.
@@ -149,24 +196,51 @@ mod tests {
         KollectClusterScope::new(name, serde_json::from_value(spec).unwrap())
     }
 
+    fn near(scope: &KollectScope) -> Ceiling<'_> {
+        Ceiling::of_namespace([scope])
+    }
+
+    fn wide(scope: &KollectClusterScope) -> Ceiling<'_> {
+        Ceiling::of_cluster([scope])
+    }
+
     #[test]
-    fn the_lowest_name_is_enforced() {
-        let (a, b) = (scope("alpha", json!({})), scope("beta", json!({})));
-        assert_eq!(enforced_scope([&b, &a]).unwrap().metadata.name.as_deref(), Some("alpha"));
-        assert!(enforced_scope([]).is_none());
-        let (a, b) = (cluster_scope("alpha", json!({})), cluster_scope("beta", json!({})));
-        assert_eq!(enforced_cluster_scope([&b, &a]).unwrap().metadata.name.as_deref(), Some("alpha"));
+    fn no_second_scope_loosens_the_first_whatever_its_name() {
+        let strict = json!({
+            "allowedGVKs": [{"version": "v1", "kind": "Pod"}], "allowedNamespaces": ["shop", "pay"],
+            "snapshotSinkRefs": ["git"], "minExportInterval": "1m", "deniedNamespaces": ["pay"]
+        });
+        let loose = json!({"allowedGVKs": [], "secretExtraction": "Allow", "minExportInterval": "0s"});
+        let other = json!({"allowedNamespaces": ["pay", "ops"], "sinkRefs": ["s3"]});
+        let (secret, pod) = (Gvk::new("", "v1", "Secret"), Gvk::new("", "v1", "Pod"));
+        for names in [["a", "m", "z"], ["z", "m", "a"], ["m", "z", "a"]] {
+            let specs = [strict.clone(), loose.clone(), other.clone()];
+            let scopes: Vec<_> = names.iter().zip(&specs).map(|(name, spec)| scope(name, spec.clone())).collect();
+            let clusters: Vec<_> =
+                names.iter().zip(&specs).map(|(name, spec)| cluster_scope(name, spec.clone())).collect();
+            for ceiling in [Ceiling::of_namespace(&scopes), Ceiling::of_cluster(&clusters)] {
+                assert!(ceiling.gvk_allowed(&pod).is_ok() && ceiling.gvk_allowed(&secret).is_err());
+                for namespace in ["shop", "pay", "ops", "kube-system"] {
+                    assert!(ceiling.namespace_allowed(namespace).is_err(), "{namespace}: not allowed by every scope");
+                }
+                assert!(ceiling.sink_allowed(SinkFamily::Snapshot, "git").is_err(), "the third scope lacks it");
+                assert!(ceiling.sink_allowed(SinkFamily::Snapshot, "s3").is_err(), "the first scope lacks it");
+                assert!(ceiling.interval_allowed(&GoDuration::new("30s")).is_err());
+                assert_eq!(ceiling.floor(), Some(&GoDuration::new("1m")));
+                assert!(ceiling.without_secret_extraction(false).is_some());
+            }
+        }
     }
 
     #[test]
     fn kinds_are_compared_ignoring_case() {
         let spec = json!({"allowedGVKs": [{"group": "Apps", "version": "v1", "kind": "deployment"}]});
         let (scope, cluster) = (scope("s", spec.clone()), cluster_scope("c", spec));
-        assert_eq!(gvk_allowed(&scope, &Gvk::new("apps", "v1", "Deployment")), Ok(()));
-        assert_eq!(gvk_allowed(&cluster, &Gvk::new("apps", "v1", "Deployment")), Ok(()));
-        let why = gvk_allowed(&scope, &Gvk::new("", "v1", "Secret")).unwrap_err();
+        assert_eq!(near(&scope).gvk_allowed(&Gvk::new("apps", "v1", "Deployment")), Ok(()));
+        assert_eq!(wide(&cluster).gvk_allowed(&Gvk::new("apps", "v1", "Deployment")), Ok(()));
+        let why = near(&scope).gvk_allowed(&Gvk::new("", "v1", "Secret")).unwrap_err();
         assert!(why.contains("v1/Secret") && why.contains("KollectScope s"), "{why}");
-        let why = gvk_allowed(&cluster, &Gvk::new("", "v1", "Secret")).unwrap_err();
+        let why = wide(&cluster).gvk_allowed(&Gvk::new("", "v1", "Secret")).unwrap_err();
         assert!(why.contains("KollectClusterScope c"), "{why}");
     }
 
@@ -182,18 +256,22 @@ mod tests {
             (json!({"sinkRefs": ["pg"]}), Snapshot, "git", false),
             (json!({"snapshotSinkRefs": ["git"], "sinkRefs": ["s3"]}), Snapshot, "s3", true),
         ] {
-            assert_eq!(sink_allowed(&scope("s", spec.clone()), family, name).is_ok(), allowed, "{spec} {name}");
-            assert_eq!(sink_allowed(&cluster_scope("s", spec.clone()), family, name).is_ok(), allowed, "{spec} {name}");
+            assert_eq!(near(&scope("s", spec.clone())).sink_allowed(family, name).is_ok(), allowed, "{spec} {name}");
+            assert_eq!(
+                wide(&cluster_scope("s", spec.clone())).sink_allowed(family, name).is_ok(),
+                allowed,
+                "{spec} {name}"
+            );
         }
     }
 
     #[test]
     fn only_a_cluster_scope_limits_where_profiles_and_sinks_are_taken_from() {
         let limited = cluster_scope("c", json!({"allowedStaticRefNamespaces": ["platform"]}));
-        assert_eq!(Ceiling::from(&limited).static_ref_allowed("platform"), Ok(()));
-        assert!(Ceiling::from(&limited).static_ref_allowed("team-a").is_err());
-        assert_eq!(Ceiling::from(&cluster_scope("c", json!({}))).static_ref_allowed("team-a"), Ok(()));
-        assert_eq!(Ceiling::from(&scope("s", json!({}))).static_ref_allowed("team-a"), Ok(()));
+        assert_eq!(wide(&limited).static_ref_allowed("platform"), Ok(()));
+        assert!(wide(&limited).static_ref_allowed("team-a").is_err());
+        assert_eq!(wide(&cluster_scope("c", json!({}))).static_ref_allowed("team-a"), Ok(()));
+        assert_eq!(near(&scope("s", json!({}))).static_ref_allowed("team-a"), Ok(()));
     }
 
     #[test]

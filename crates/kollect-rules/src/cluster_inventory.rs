@@ -1,7 +1,7 @@
 //! What a KollectClusterInventory may say.
 
 use crate::MAX_INTERVAL;
-use crate::ceiling::{Ceiling, sink_allowed};
+use crate::ceiling::Ceiling;
 use crate::cluster_target::{check_profile_ref, is_empty};
 use crate::doc::rules;
 use crate::names::is_dns_label;
@@ -94,21 +94,16 @@ pub(crate) fn review(
     let spec = &inventory.spec;
     let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));
     let own = spec.export_min_interval.as_ref();
-    if let Some(scope) = facts.scope {
-        check_floor(found, &CI10, scope.into(), own, &lists);
-    }
-    if let Some(scope) = facts.cluster_scope {
-        check_floor(found, &CI14, scope.into(), own, &lists);
-    }
-    if let Some(scope) = facts.cluster_scope {
-        check_static_refs(found, inventory, scope.into());
-    }
+    check_floor(found, &CI10, &Ceiling::of_namespace(facts.scopes), own, &lists);
+    let ceiling = Ceiling::of_cluster(facts.cluster_scopes);
+    check_floor(found, &CI14, &ceiling, own, &lists);
+    check_static_refs(found, inventory, &ceiling);
 }
 
-fn check_static_refs(found: &mut Findings, inventory: &KollectClusterInventory, scope: Ceiling<'_>) {
+fn check_static_refs(found: &mut Findings, inventory: &KollectClusterInventory, ceiling: &Ceiling<'_>) {
     let spec = &inventory.spec;
     let mut namespace = |field: String, name: &str| {
-        if let Err(why) = scope.static_ref_allowed(name) {
+        if let Err(why) = ceiling.static_ref_allowed(name) {
             found.say(&CI11, field, name, format!("{name} {why}"));
         }
     };
@@ -129,7 +124,7 @@ fn check_static_refs(found: &mut Findings, inventory: &KollectClusterInventory, 
     }
     for family in SinkFamily::ALL {
         for (i, reference) in spec.sink_refs(family).iter().enumerate() {
-            if let Err(why) = sink_allowed(scope, family, &reference.name) {
+            if let Err(why) = ceiling.sink_allowed(family, &reference.name) {
                 found.say(&CI12, format!("spec.{}[{i}].name", family.refs_field()), &reference.name, why);
             }
         }

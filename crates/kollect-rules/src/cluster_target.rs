@@ -4,6 +4,7 @@ use crate::ceiling::Ceiling;
 use crate::doc::{RuleDoc, rules};
 use crate::names::{is_dns_label, is_dns_subdomain};
 use crate::review::{Facts, RuleSettings};
+use crate::secrets::{collects_secret_data, secret_extraction_allowed};
 use crate::target::{Ids, check_rules, check_scope, check_selector};
 use crate::violation::Findings;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -20,6 +21,7 @@ rules! { "KollectClusterTarget";
     CT7, Webhook, "the KollectClusterScope denies an entry of includedNamespaces, or allows other namespaces only", "the namespace must not be collected from by cluster targets";
     CT8, Webhook, "profileRef.namespace is not in allowedStaticRefNamespaces of the KollectClusterScope", "profiles of this namespace must not be used by cluster kinds";
     CT9, Webhook, "a label selector is not valid", "is not a valid label selector";
+    CTW1, Warning, "the profile has the annotation kollect.dev/allow-secret-extraction: \"true\" for core Secrets, and the owner of the data does not agree to it", "the target will be Degraded/SecretExtractionDenied and collect nothing";
 }
 
 static IDS: Ids = Ids {
@@ -52,13 +54,18 @@ pub(crate) fn review(found: &mut Findings, target: &KollectClusterTarget, settin
     }
     let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
     judge(found, target, profile.as_ref());
-    let Some(scope) = facts.cluster_scope.map(Ceiling::from) else { return };
+    let ceiling = Ceiling::of_cluster(facts.cluster_scopes);
     let spec = &target.spec;
-    check_scope(found, &IDS, scope, profile.as_ref(), &spec.resource_rules, &spec.included_namespaces);
+    check_scope(found, &IDS, &ceiling, profile.as_ref(), &spec.resource_rules, &spec.included_namespaces);
     if let Some(namespace) = &spec.profile_ref.namespace
-        && let Err(why) = scope.static_ref_allowed(namespace)
+        && let Err(why) = ceiling.static_ref_allowed(namespace)
     {
         found.say(&CT8, "spec.profileRef.namespace", namespace, format!("{namespace} {why}"));
+    }
+    if let Some(profile) = facts.profile.filter(|profile| collects_secret_data(profile))
+        && let Err(why) = secret_extraction_allowed(settings.secret_extraction, &ceiling, "KollectClusterScope")
+    {
+        found.warn_of(&CTW1, "spec.profileRef", format_args!("{}: {why}", profile.spec.target_gvk.kind));
     }
 }
 

@@ -93,10 +93,10 @@ fn judge(found: &mut Findings, inventory: &KollectInventory, max_export_bytes: i
 pub(crate) fn review(found: &mut Findings, inventory: &KollectInventory, raw: &Value, max: i64, facts: &Facts<'_>) {
     check_keys(found, &IDS, raw);
     judge(found, inventory, max);
-    let Some(scope) = facts.scope.map(Ceiling::from) else { return };
+    let ceiling = Ceiling::of_namespace(facts.scopes);
     let spec = &inventory.spec;
     let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));
-    check_floor(found, &I6, scope, spec.export_min_interval.as_ref(), &lists);
+    check_floor(found, &I6, &ceiling, spec.export_min_interval.as_ref(), &lists);
 }
 
 #[cfg(test)]

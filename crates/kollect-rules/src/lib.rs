@@ -17,6 +17,7 @@ mod profile;
 mod review;
 mod schema;
 mod scope;
+mod secrets;
 mod selector;
 mod shape;
 mod sink;
@@ -26,12 +27,16 @@ mod template;
 mod violation;
 mod watch;
 
-pub use ceiling::{Ceiling, enforced_cluster_scope, enforced_scope, gvk_allowed, highest_floor, sink_allowed};
+pub use ceiling::{Ceiling, highest_floor};
 pub use doc::{Layer, RuleDoc, rule_table};
 pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
 pub use namespaces::{NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
 pub use profile::check_profile;
 pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
+pub use secrets::{
+    DestinationHost, SecretAgreement, SecretExtractionPolicy, collects_secret_data, is_core_secret,
+    secret_extraction_allowed,
+};
 pub use selector::{Selector, exports_target, selector_matches};
 pub use shape::{kind_schema, openapi_path, shape_warnings};
 pub use sink::{check_database_sink, check_event_sink, check_snapshot_sink};

@@ -62,8 +62,8 @@ pub struct NamespaceIntent<'a> {
     pub default_included: &'a [String],
     /// The operator's list in addition to `excludedNamespaces`.
     pub default_excluded: &'a [String],
-    /// The scope that is enforced in the target's namespace; for cluster targets the cluster scope.
-    pub scope: Option<Ceiling<'a>>,
+    /// What the scopes of the target's namespace permit; for cluster targets the cluster scopes.
+    pub ceiling: &'a Ceiling<'a>,
     /// The only namespace that the target may reach, whatever it asks for.
     pub confined_to: Option<&'a str>,
 }
@@ -156,7 +156,7 @@ fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), String> {
         let why = "is outside of the target's own namespace, which is all that it reaches without a KollectScope";
         return Err(why.to_owned());
     }
-    intent.scope.map_or(Ok(()), |scope| scope.namespace_allowed(name))
+    intent.ceiling.namespace_allowed(name)
 }
 
 /// A target that names a forbidden namespace, or of whose selection nothing is permitted, is denied as a whole.
@@ -223,7 +223,7 @@ mod tests {
             unread: &[],
             default_included: &words(case.include),
             default_excluded: &words(case.exclude),
-            scope: scope.as_ref().map(Ceiling::from),
+            ceiling: &Ceiling::of_namespace(scope.as_ref()),
             confined_to: case.confined_to,
         })
     }
@@ -303,7 +303,7 @@ mod tests {
             unread: &["shop", "pay"],
             default_included: &[],
             default_excluded: &[],
-            scope: None,
+            ceiling: &Ceiling::default(),
             confined_to,
         })
     }
@@ -381,7 +381,7 @@ mod tests {
                 unread: &[],
                 default_included: &[],
                 default_excluded: &[],
-                scope: Some((&ceiling).into()),
+                ceiling: &Ceiling::of_cluster([&ceiling]),
                 confined_to: None,
             });
             let got = (resolved.matched, resolved.effective, resolved.violation);

@@ -3,6 +3,7 @@
 //! Separate so that the admission webhook, `kollect validate` and the control loops ask the same question. The object
 //! comes as JSON, because what it must be told includes members that its type does not know.
 
+use crate::SecretExtractionPolicy;
 use crate::names::{is_dns_label, is_dns_subdomain};
 use crate::schema::Misfit;
 use crate::shape::shape_warnings;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 pub struct RuleSettings {
     /// Largest document in bytes; the upper bound of every `maxExportBytes`.
     pub max_export_bytes: i64,
+    /// Where data of Secrets may be collected.
+    pub secret_extraction: SecretExtractionPolicy,
     /// Cluster-scoped Kollect kinds are refused.
     pub tenant_mode: bool,
     /// Sinks at private addresses are allowed.
@@ -39,6 +42,7 @@ impl Default for RuleSettings {
     fn default() -> Self {
         Self {
             max_export_bytes: 1_572_864,
+            secret_extraction: SecretExtractionPolicy::default(),
             tenant_mode: false,
             allow_private_sinks: false,
             allow_loopback_sinks: false,
@@ -52,9 +56,9 @@ impl Default for RuleSettings {
 pub struct Needs {
     /// The profile that the object refers to, as namespace and name.
     pub profile: Option<(String, String)>,
-    /// The namespace whose enforced KollectScope limits the object.
+    /// The namespace whose KollectScopes limit the object.
     pub scope_of: Option<String>,
-    /// Whether the enforced KollectClusterScope limits the object.
+    /// Whether the KollectClusterScopes limit the object.
     pub cluster_scope: bool,
     /// The kind whose shape the object's paths go through. Good to know, not necessary.
     pub schema_of: Option<Gvk>,
@@ -65,10 +69,10 @@ pub struct Needs {
 pub struct Facts<'a> {
     /// The referenced profile.
     pub profile: Option<&'a KollectProfile>,
-    /// The enforced scope: of those in the namespace, the one with the lowest name.
-    pub scope: Option<&'a KollectScope>,
-    /// The enforced cluster scope: the one with the lowest name.
-    pub cluster_scope: Option<&'a KollectClusterScope>,
+    /// All scopes of the namespace.
+    pub scopes: &'a [KollectScope],
+    /// All cluster scopes.
+    pub cluster_scopes: &'a [KollectClusterScope],
     /// The schema of the kind that a profile is about, as [`kind_schema`](crate::kind_schema) gives it.
     pub schema: Option<&'a Value>,
 }

@@ -91,7 +91,7 @@ pub(crate) fn check_bytes(found: &mut Findings, rule: &RuleDoc, field: &str, byt
 pub(crate) fn check_floor(
     found: &mut Findings,
     rule: &RuleDoc,
-    scope: Ceiling<'_>,
+    ceiling: &Ceiling<'_>,
     own: Option<&GoDuration>,
     lists: &Lists<'_>,
 ) {
@@ -103,7 +103,7 @@ pub(crate) fn check_floor(
     });
     for (field, interval) in refs.chain([("spec.exportMinInterval".to_owned(), own)]) {
         let Some(interval) = interval else { continue };
-        if let Err(why) = scope.interval_allowed(interval) {
+        if let Err(why) = ceiling.interval_allowed(interval) {
             found.say(rule, field, interval.as_str(), why);
         }
     }

@@ -1,8 +1,9 @@
 //! What a KollectTarget may say, and what both kinds of targets have in common.
 
-use crate::ceiling::{Ceiling, gvk_allowed};
+use crate::ceiling::Ceiling;
 use crate::doc::{RuleDoc, rules};
 use crate::review::{Facts, RuleSettings};
+use crate::secrets::{SecretExtractionPolicy, collects_secret_data, is_core_secret, secret_extraction_allowed};
 use crate::violation::{Findings, Violation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTarget, ResourceRule};
@@ -20,6 +21,8 @@ rules! { "KollectTarget";
     T8, Webhook, "the gvk of a rule is not that of the profile, so that the rule can never match (also in KollectClusterTarget)", "can never match; use a target with a profile of its own";
     T9, Webhook, "a label selector is not valid", "is not a valid label selector";
     TW1, Warning, "the operator runs in tenant mode, includedNamespaces names another namespace, and the target's namespace has no KollectScope", "without a KollectScope the target reaches its own namespace only, because the operator runs in tenant mode; create a KollectScope that allows this one";
+    TW2, Warning, "the profile has the annotation kollect.dev/allow-secret-extraction: \"true\" for core Secrets, and the owner of the data does not agree to it", "the target will be Degraded/SecretExtractionDenied and collect nothing";
+    TW3, Warning, "the profile collects core Secrets, includedNamespaces names another namespace, and the target's namespace has no KollectScope", "without a KollectScope a target of Secrets reaches its own namespace only; create a KollectScope that allows this one";
 }
 
 /// The rules of both kinds of targets, by the identifiers of one.
@@ -59,13 +62,22 @@ pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &Ru
     let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
     judge(found, target, profile.as_ref());
     let included = &target.spec.included_namespaces;
-    if let Some(scope) = facts.scope {
-        check_scope(found, &IDS, scope.into(), profile.as_ref(), &target.spec.resource_rules, included);
-    } else if settings.tenant_mode {
-        let own = target.metadata.namespace.as_deref().unwrap_or("default");
-        for i in (0..included.len()).filter(|i| included[*i] != own) {
-            found.warn(&TW1, format!("spec.includedNamespaces[{i}]"));
-        }
+    let ceiling = Ceiling::of_namespace(facts.scopes);
+    check_scope(found, &IDS, &ceiling, profile.as_ref(), &target.spec.resource_rules, included);
+    let policy = settings.secret_extraction;
+    if let Some(profile) = facts.profile.filter(|profile| collects_secret_data(profile))
+        && let Err(why) = secret_extraction_allowed(policy, &ceiling, "KollectScope in its namespace")
+    {
+        found.warn_of(&TW2, "spec.profileRef", format_args!("{}: {why}", profile.spec.target_gvk.kind));
+    }
+    if !ceiling.is_empty() {
+        return;
+    }
+    let secrets = profile.as_ref().is_some_and(is_core_secret) && policy != SecretExtractionPolicy::Any;
+    let rule = if settings.tenant_mode { &TW1 } else { &TW3 };
+    let own = target.metadata.namespace.as_deref().unwrap_or("default");
+    for i in (0..included.len()).filter(|i| (settings.tenant_mode || secrets) && included[*i] != own) {
+        found.warn(rule, format!("spec.includedNamespaces[{i}]"));
     }
 }
 
@@ -105,28 +117,28 @@ fn check_rule(found: &mut Findings, ids: &Ids, at: &str, rule: &ResourceRule, pr
     }
 }
 
-/// What the enforced scope says to kinds and named namespaces.
+/// What the scopes say to kinds and named namespaces.
 pub(crate) fn check_scope(
     found: &mut Findings,
     ids: &Ids,
-    scope: Ceiling<'_>,
+    ceiling: &Ceiling<'_>,
     profile: Option<&Gvk>,
     rules: &[ResourceRule],
     included: &[String],
 ) {
     if let Some(gvk) = profile.filter(|_| rules.is_empty())
-        && let Err(why) = gvk_allowed(scope, gvk)
+        && let Err(why) = ceiling.gvk_allowed(gvk)
     {
         found.say(ids.kind_denied, "spec.profileRef", "", why);
     }
     for (i, rule) in rules.iter().enumerate() {
         let gvk = Gvk::from(&rule.gvk);
-        if let Err(why) = gvk_allowed(scope, &gvk) {
+        if let Err(why) = ceiling.gvk_allowed(&gvk) {
             found.say(ids.kind_denied, format!("spec.resourceRules[{i}].gvk"), &gvk.to_string(), why);
         }
     }
     for (i, name) in included.iter().enumerate() {
-        if let Err(why) = scope.namespace_allowed(name) {
+        if let Err(why) = ceiling.namespace_allowed(name) {
             found.say(ids.namespace_denied, format!("spec.includedNamespaces[{i}]"), name, format!("{name} {why}"));
         }
     }

@@ -81,7 +81,19 @@ pub fn postgres_sink_at(
     vec![
         secret(namespace, &secret_name, &[("dsn", &url), ("ca.crt", server.ca_pem())]),
         object("KollectDatabaseSink", namespace, name, &spec),
+        sink_secrets(namespace),
     ]
+}
+
+/// Lets the operator watch the Secrets of sinks in a namespace, so that a rotated one is used within seconds.
+pub fn sink_secrets(namespace: &str) -> Value {
+    let (of, account) = crate::operator::SERVICE_ACCOUNT;
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"namespace": namespace, "name": "kollect-sink-secrets"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kollect-sink-secrets"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": of, "name": account}],
+    })
 }
 
 /// A Git sink without credentials. `layout` is the sink's `spec.layout`, if any.

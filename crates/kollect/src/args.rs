@@ -77,9 +77,15 @@ pub(crate) struct OperatorArgs {
     /// wins over --allow-private-sinks. The address of the API server is always denied
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub denied_sink_cidrs: Vec<kollect_model::Cidr>,
-    /// Namespaces, besides a sink's own and the operator's, whose Secrets a sink may use
+    /// Namespaces, besides a sink's own and the operator's, whose Secrets a sink may use. Of another namespace than the
+    /// sink's, only Secrets that agree, with the annotations kollect.dev/allowed-namespaces and kollect.dev/allowed-hosts
     #[arg(long, value_delimiter = ',')]
     pub allowed_secret_namespaces: Vec<String>,
+    /// Where profiles with the annotation kollect.dev/allow-secret-extraction may collect the data of Secrets: never,
+    /// scoped (where the KollectScopes of the target's namespace, or the KollectClusterScopes, say secretExtraction:
+    /// Allow) or any (everywhere, unless a scope says Deny)
+    #[arg(long, default_value = "scoped")]
+    pub secret_extraction: kollect_rules::SecretExtractionPolicy,
     /// Serve the inventory read API: the rows in memory and how exports stand, on the leader, without TLS
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub inventory_http_enabled: bool,

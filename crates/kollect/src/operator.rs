@@ -330,6 +330,7 @@ fn rule_settings(args: &OperatorArgs) -> RuleSettings {
         allow_private_sinks: args.allow_private_sinks,
         allow_loopback_sinks: args.allow_loopback_sinks,
         denied_sink_cidrs: denied_sink_cidrs(args),
+        secret_extraction: args.secret_extraction,
     }
 }
 
@@ -337,6 +338,7 @@ fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings
     ControlSettings {
         operator_namespace: settings.namespace.clone(),
         own_secrets: vec![args.webhook.webhook_secret_name.clone()],
+        secret_extraction: args.secret_extraction,
         watch_namespaces: args.watch_namespaces.clone(),
         tenant_mode: args.tenant_mode,
         default_included_namespaces: args.default_included_namespaces.clone(),

@@ -13,6 +13,7 @@ use kollect_export::layout::{
 };
 use kollect_export::{Sink, SinkError};
 use kollect_net::{ClientCert, Guard, Insecure, SecretString, TlsSpec};
+use kollect_rules::DestinationHost;
 use kollect_sink_git::{Auth, GitSink, PushPolicy};
 use kollect_sink_postgres::{Pools, PostgresSink};
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ const GITLAB_SUBJECT: &str = "kollect: export inventory";
 /// Documents above this need an object store where splitting is disabled.
 const SPILL_BYTES: u64 = 1 << 20;
 
-/// A sink, where it writes, and why its connection is not safe.
-type Built = (Sink, String, Option<Insecure>);
+/// A sink, where it writes, the servers it sends to, and why its connection is not safe.
+type Built = (Sink, String, Vec<DestinationHost>, Option<Insecure>);
 
 /// Builds the sinks of this release.
 pub(crate) struct Registry {
@@ -68,7 +69,7 @@ impl SinkRegistry for Registry {
     fn build(&self, sink: &SinkObject, secrets: &SecretBundle) -> Result<BuiltSink, SinkError> {
         let common = sink.common();
         let tls = tls(common, secrets)?;
-        let (built, destination, insecure) = match sink {
+        let (built, destination, hosts, insecure) = match sink {
             SinkObject::Snapshot(s) => match s.spec.type_ {
                 SnapshotSinkType::Git | SnapshotSinkType::Gitlab => self.git(&s.spec, secrets, tls)?,
                 SnapshotSinkType::S3 | SnapshotSinkType::Gcs => return Err(not_here(sink)),
@@ -81,7 +82,7 @@ impl SinkRegistry for Registry {
         };
         let cluster = common.cluster.as_deref().unwrap_or_default().into();
         let insecure = insecure.map(|why| (why.reason(), why.message()));
-        Ok(BuiltSink { sink: built, destination, cluster, insecure })
+        Ok(BuiltSink { sink: built, destination, cluster, hosts, insecure })
     }
 
     fn document(&self, sink: &SinkObject, context: &DocumentContext) -> Result<Option<DocumentSpec>, SinkError> {
@@ -159,7 +160,9 @@ impl Registry {
         config.cluster = spec.common.cluster.clone().unwrap_or_default();
         let sink = GitSink::new(config)?;
         let (destination, insecure) = (sink.destination(), sink.insecure());
-        Ok((Sink::Files(Arc::new(sink)), destination, insecure))
+        let (host, port, usual_port) = sink.server();
+        let hosts = vec![DestinationHost { host, port, usual_port }];
+        Ok((Sink::Files(Arc::new(sink)), destination, hosts, insecure))
     }
 
     fn postgres(
@@ -196,7 +199,9 @@ impl Registry {
         }
         let sink = PostgresSink::new(config, &self.pools)?;
         let (destination, insecure) = (sink.destination(), sink.insecure());
-        Ok((Sink::Rows(Arc::new(sink)), destination, insecure))
+        let servers = sink.servers().into_iter();
+        let hosts = servers.map(|(host, port)| DestinationHost { host, port, usual_port: 5432 }).collect();
+        Ok((Sink::Rows(Arc::new(sink)), destination, hosts, insecure))
     }
 }
 

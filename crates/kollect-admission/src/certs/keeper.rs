@@ -11,6 +11,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -115,7 +116,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// The Secret, made if there is none.
+    /// The Secret. `deploy/rbac.yaml` has it, empty; where there is none it is made, if the operator may.
     async fn current(&self) -> Result<(Secret, Kept), KeeperError> {
         for _ in 0..STEPS {
             let found = self.secrets.get_opt(&self.settings.secret).await;
@@ -127,7 +128,11 @@ impl Keeper {
                 return Ok((secret, kept));
             }
             let fresh = Kept::fresh(&self.settings.names, (self.clock)(), self.settings.timing)?;
-            tracing::warn!(secret = self.settings.secret, "the Secret has no usable certificate; making one");
+            if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
+                tracing::info!(secret = self.settings.secret, "made a certificate for the webhook");
+            } else {
+                tracing::warn!(secret = self.settings.secret, "the Secret has no usable certificate; making one");
+            }
             self.write(&secret, &fresh).await?;
         }
         Err(KeeperError::Restless(self.secret()))
@@ -205,7 +210,7 @@ impl Keeper {
     fn failed(&self, verb: &'static str, source: kube::Error) -> KeeperError {
         let forbidden = matches!(&source, kube::Error::Api(status) if status.code == 403);
         let remedy = if forbidden {
-            "; apply deploy/rbac.yaml, bring a certificate with --webhook-cert-path, or run with \
+            "; apply deploy/rbac.yaml, which has this Secret and the right to update it, bring a certificate with --webhook-cert-path, or run with \
              --validating-webhooks-enabled=false"
         } else {
             ""

@@ -151,13 +151,13 @@ impl<'a> Exporter<'a> {
         written
     }
 
-    /// Whether the scope of the namespace lets it export there.
+    /// Whether the scopes of the namespace let it export there.
     fn permitted(&self, unit: &Unit<'_>, object: &SinkObject) -> Result<(), SinkError> {
         let of_namespace =
             self.config.scopes.iter().filter(|scope| scope.metadata.namespace.as_deref() == Some(&unit.key.namespace));
-        let Some(scope) = kollect_rules::enforced_scope(of_namespace) else { return Ok(()) };
         let name = object.meta().name.as_deref().unwrap_or_default();
-        kollect_rules::sink_allowed(scope, family_of(object), name)
+        kollect_rules::Ceiling::of_namespace(of_namespace)
+            .sink_allowed(family_of(object), name)
             .map_err(|why| SinkError::terminal("scope", why).with_reason("ScopeSinkDenied"))
     }
 

@@ -6,7 +6,7 @@ use crate::config::{Config, Target};
 use kollect_api::KollectScope;
 use kollect_collect::{Matching, NamespaceFacts, TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey, TargetScope};
-use kollect_rules::Ceiling;
+use kollect_rules::{Ceiling, SecretExtractionPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -91,11 +91,14 @@ fn specs(config: &Config, target: &Target, facts: &NamespaceFacts) -> Result<Vec
     let profile = config.profile(target).ok_or_else(|| skip("profile-not-found", "its KollectProfile is not there"))?;
     let extractor = profile.result.clone().map_err(|why| skip("invalid-profile", why))?;
     let scope = ceiling(config, target);
-    if let Some(scope) = scope {
-        kollect_rules::gvk_allowed(scope, &profile.gvk).map_err(|why| skip("denied-by-scope", why))?;
+    scope.gvk_allowed(&profile.gvk).map_err(|why| skip("denied-by-scope", why))?;
+    // The person who runs this reads with rights of their own, so only a scope that says Deny is in the way.
+    if kollect_rules::collects_secret_data(&profile.source) {
+        kollect_rules::secret_extraction_allowed(SecretExtractionPolicy::Any, &scope, "KollectScope")
+            .map_err(|why| skip("secret-extraction-denied", why))?;
     }
-    static_reference(target, scope)?;
-    let effective = resolve(target, scope, facts)?;
+    static_reference(target, &scope)?;
+    let effective = resolve(target, &scope, facts)?;
     let matching =
         Matching::of(&target.spec).map_err(|why| skip("invalid-target", format!("spec.resourceRules: {why}")))?;
     let spec = |key: Arc<TargetKey>, namespaces: BTreeSet<Arc<str>>, matching: &Arc<Matching>| TargetSpec {
@@ -119,23 +122,23 @@ fn specs(config: &Config, target: &Target, facts: &NamespaceFacts) -> Result<Vec
     Ok(effective.iter().map(of).collect())
 }
 
-/// The ceiling that is enforced: the scope of the target's namespace, or of cluster targets.
-fn ceiling<'a>(config: &'a Config, target: &Target) -> Option<Ceiling<'a>> {
+/// What the scopes of the target's namespace permit, or those of cluster targets.
+fn ceiling<'a>(config: &'a Config, target: &Target) -> Ceiling<'a> {
     if target.cluster.is_some() {
-        return kollect_rules::enforced_cluster_scope(&config.cluster_scopes).map(Ceiling::from);
+        return Ceiling::of_cluster(&config.cluster_scopes);
     }
     let of_namespace = |scope: &&KollectScope| scope.metadata.namespace.as_deref() == Some(&*target.namespace);
-    kollect_rules::enforced_scope(config.scopes.iter().filter(of_namespace)).map(Ceiling::from)
+    Ceiling::of_namespace(config.scopes.iter().filter(of_namespace))
 }
 
 /// Cluster targets may use profiles of some namespaces only.
-fn static_reference(target: &Target, scope: Option<Ceiling<'_>>) -> Result<(), Skip> {
-    let (Some(cluster), Some(scope)) = (&target.cluster, scope) else { return Ok(()) };
+fn static_reference(target: &Target, scope: &Ceiling<'_>) -> Result<(), Skip> {
+    let Some(cluster) = &target.cluster else { return Ok(()) };
     let namespace = cluster.spec.profile_ref.namespace.as_deref().unwrap_or_default();
     scope.static_ref_allowed(namespace).map_err(|why| skip("denied-by-scope", format!("profileRef.namespace: {why}")))
 }
 
-fn resolve(target: &Target, scope: Option<Ceiling<'_>>, facts: &NamespaceFacts) -> Result<BTreeSet<Arc<str>>, Skip> {
+fn resolve(target: &Target, scope: &Ceiling<'_>, facts: &NamespaceFacts) -> Result<BTreeSet<Arc<str>>, Skip> {
     let known: Vec<(&str, &BTreeMap<String, String>)> =
         facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
     let unread: Vec<&str> = facts.iter().filter(|(_, meta)| meta.unread).map(|(name, _)| name.as_ref()).collect();
@@ -145,7 +148,7 @@ fn resolve(target: &Target, scope: Option<Ceiling<'_>>, facts: &NamespaceFacts) 
         unread: &unread,
         default_included: &[],
         default_excluded: &[],
-        scope,
+        ceiling: scope,
         confined_to: None,
     });
     if let Some(why) = resolved.violation {

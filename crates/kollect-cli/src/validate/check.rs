@@ -43,10 +43,9 @@ fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, f
     }
     let need = needs(object.value);
     let profile = need.profile.as_ref().and_then(|(namespace, name)| set.profile(namespace, name));
-    let scope = need.scope_of.as_ref().and_then(|namespace| set.scope_of(namespace));
-    let cluster_scope = need.cluster_scope.then(|| set.cluster_scope()).flatten();
-    let facts =
-        Facts { profile: profile.as_ref(), scope: scope.as_ref(), cluster_scope: cluster_scope.as_ref(), schema: None };
+    let scopes = need.scope_of.as_ref().map(|namespace| set.scopes_of(namespace)).unwrap_or_default();
+    let cluster_scopes = need.cluster_scope.then(|| set.cluster_scopes()).unwrap_or_default();
+    let facts = Facts { profile: profile.as_ref(), scopes: &scopes, cluster_scopes: &cluster_scopes, schema: None };
     let Some(review) = review(object.value, settings, &facts) else {
         let known: Vec<_> = all_crds().into_iter().map(|crd| crd.spec.names.kind).collect();
         let field = if known.iter().any(|kind| kind == object.kind()) { "apiVersion" } else { "kind" };

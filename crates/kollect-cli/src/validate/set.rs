@@ -114,15 +114,15 @@ impl ObjectSet {
         decoded(&self.find("KollectProfile", namespace, name)?)
     }
 
-    /// The scope that limits a namespace: of several the one with the lowest name.
-    pub fn scope_of(&self, namespace: &str) -> Option<KollectScope> {
+    /// The scopes that limit a namespace, all together.
+    pub fn scopes_of(&self, namespace: &str) -> Vec<KollectScope> {
         let all = self.of_kind("KollectScope").filter(|object| object.is_in(namespace));
-        decoded(&all.min_by_key(Object::name)?)
+        all.filter_map(|object| decoded(&object)).collect()
     }
 
-    /// The scope that limits cluster targets: of several the one with the lowest name.
-    pub fn cluster_scope(&self) -> Option<KollectClusterScope> {
-        decoded(&self.of_kind("KollectClusterScope").min_by_key(Object::name)?)
+    /// The scopes that limit the cluster kinds, all together.
+    pub fn cluster_scopes(&self) -> Vec<KollectClusterScope> {
+        self.of_kind("KollectClusterScope").filter_map(|object| decoded(&object)).collect()
     }
 }
 

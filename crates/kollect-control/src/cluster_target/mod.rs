@@ -5,15 +5,15 @@
 
 use crate::control::{Control, health_of};
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
+use crate::scope::Scopes;
 use crate::shared::finalizers;
 use crate::target::decide::{self, Facts, Stop};
 use crate::target::spec::created;
 use crate::target::{Selected, fields, stop_of};
 use kollect_api::names::finalizer;
 use kollect_api::{KollectClusterTarget, KollectClusterTargetSpec, KollectClusterTargetStatus, KollectTargetSpec};
-use kollect_collect::{Held, Matching, TargetSpec, TargetStatus, WantedNamespaces};
+use kollect_collect::{Held, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::TargetKey;
-use kollect_rules::Ceiling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -92,8 +92,7 @@ impl Control {
         match self.cluster_specs(target, &asks, &mut state) {
             Ok(specs) => state.collect = specs,
             Err(why) => {
-                // A denial takes the rows away; a fault that may be a mistake leaves them in the sinks.
-                state.in_view = !matches!(why.reason, "ScopeGVKDenied" | "ScopeNamespaceDenied");
+                state.in_view = !why.is_denial();
                 state.fault = true;
                 state.stop = Some(why);
             }
@@ -106,14 +105,14 @@ impl Control {
         let Some(facts) = self.namespaces.borrow().clone() else { return };
         let labels: Vec<(&str, &BTreeMap<String, String>)> =
             facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
-        let scope = crate::scope::enforced_cluster(&self.world.read().cluster_scopes);
+        let scopes = Scopes::of_cluster(&self.world.read().cluster_scopes);
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
             target: spec.into(),
             known: &labels,
             unread: &[],
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
-            scope: scope.as_deref().map(Into::into),
+            ceiling: &scopes.ceiling(),
             confined_to: None,
         });
         state.keys = resolved
@@ -138,13 +137,12 @@ impl Control {
         }
         let reference = &target.spec.profile_ref;
         let profile_key = NamespacedName::new(reference.namespace.as_deref().unwrap_or_default(), &reference.name);
-        let scope = crate::scope::enforced_cluster(&self.world.read().cluster_scopes);
-        if let Some(scope) = scope.as_deref() {
-            let namespace = &profile_key.namespace;
-            Ceiling::from(scope)
-                .static_ref_allowed(namespace)
-                .map_err(|why| stop("ScopeNamespaceDenied", format!("spec.profileRef: namespace {namespace} {why}")))?;
-        }
+        let scopes = Scopes::of_cluster(&self.world.read().cluster_scopes);
+        let ceiling = scopes.ceiling();
+        let namespace = &profile_key.namespace;
+        ceiling
+            .static_ref_allowed(namespace)
+            .map_err(|why| stop("ScopeNamespaceDenied", format!("spec.profileRef: namespace {namespace} {why}")))?;
         let violations = self.violations(target);
         if !violations.is_empty() {
             return Err(stop("InvalidSpec", crate::profile::join(&violations)));
@@ -158,11 +156,9 @@ impl Control {
             Ok(extractor) => extractor.clone(),
             Err(why) => return Err(stop("InvalidPath", format!("KollectProfile {profile_key}: {why}"))),
         };
-        if let Some(scope) = scope.as_deref() {
-            kollect_rules::gvk_allowed(scope, &profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
-        }
-        let matching = Matching::of(asks).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
-        let matching = Arc::new(matching);
+        ceiling.gvk_allowed(&profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
+        self.secrets_agreed(profile, &ceiling, "KollectClusterScope")?;
+        let matching = Arc::new(self.matching(asks, &profile.gvk)?);
         let mut version = DefaultHasher::new();
         serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);
         serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);

@@ -5,10 +5,10 @@ use crate::inventory::decide::State;
 use crate::inventory::object::{InventoryObject, export_key};
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::registry::{DocumentContext, SinkObject};
+use crate::scope::Scopes;
 use crate::sink::Unusable;
 use kollect_api::{GoDuration, SinkFamily, SinkRef};
 use kollect_export::{BindingId, BindingSpec, BindingState, Class, Family, SinkKey};
-use kollect_rules::Ceiling;
 use kollect_store::View;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -63,15 +63,13 @@ impl Control {
     /// The least interval that the scopes permit.
     fn interval_floor(&self, key: &NamespacedName, inventory: &InventoryObject) -> Option<GoDuration> {
         let world = self.world.read();
-        let of_namespace = |namespace: &str| crate::scope::enforced(&world.scopes, namespace);
+        let of_namespace = |namespace: &str| Scopes::of_namespace(&world.scopes, namespace);
         match inventory {
-            InventoryObject::Namespaced(_) => of_namespace(&key.namespace)?.spec.min_export_interval.clone(),
+            InventoryObject::Namespaced(_) => of_namespace(&key.namespace).ceiling().floor().cloned(),
             InventoryObject::Cluster(inventory) => {
                 let near = of_namespace(&inventory.spec.sink_namespace);
-                let wide = crate::scope::enforced_cluster(&world.cluster_scopes);
-                let near = near.as_ref().and_then(|scope| scope.spec.min_export_interval.as_ref());
-                let wide = wide.as_ref().and_then(|scope| scope.spec.min_export_interval.as_ref());
-                kollect_rules::highest_floor(near, wide).cloned()
+                let wide = Scopes::of_cluster(&world.cluster_scopes);
+                kollect_rules::highest_floor(near.ceiling().floor(), wide.ceiling().floor()).cloned()
             }
         }
     }
@@ -85,20 +83,15 @@ impl Control {
     ) -> Result<(), State> {
         let denied = |reason: &str, why: String| failed(Class::Terminal, reason, why);
         let world = self.world.read();
-        match inventory {
-            InventoryObject::Namespaced(_) => match crate::scope::enforced(&world.scopes, &sink.namespace) {
-                Some(scope) => kollect_rules::sink_allowed(&*scope, family, &sink.name)
-                    .map_err(|why| denied("ScopeSinkDenied", why)),
-                None => Ok(()),
-            },
-            InventoryObject::Cluster(_) => {
-                let Some(scope) = crate::scope::enforced_cluster(&world.cluster_scopes) else { return Ok(()) };
-                Ceiling::from(&*scope)
-                    .static_ref_allowed(&sink.namespace)
-                    .map_err(|why| denied("SinkNamespaceDenied", format!("namespace {} {why}", sink.namespace)))?;
-                kollect_rules::sink_allowed(&*scope, family, &sink.name).map_err(|why| denied("ScopeSinkDenied", why))
-            }
-        }
+        let scopes = match inventory {
+            InventoryObject::Namespaced(_) => Scopes::of_namespace(&world.scopes, &sink.namespace),
+            InventoryObject::Cluster(_) => Scopes::of_cluster(&world.cluster_scopes),
+        };
+        let ceiling = scopes.ceiling();
+        ceiling
+            .static_ref_allowed(&sink.namespace)
+            .map_err(|why| denied("SinkNamespaceDenied", format!("namespace {} {why}", sink.namespace)))?;
+        ceiling.sink_allowed(family, &sink.name).map_err(|why| denied("ScopeSinkDenied", why))
     }
 
     fn wanted_binding(
@@ -133,10 +126,12 @@ impl Control {
             floor,
         );
         let document = self.document(key, inventory, reference, &sink)?;
+        let id = binding_id(key, family, &sink_key);
+        self.reread_refused(&object, &id);
         let mut version = DefaultHasher::new();
         (state.config_version, inventory.generation(), interval, self.object_store_bound(inventory)).hash(&mut version);
         Ok(BindingSpec {
-            id: binding_id(key, family, &sink_key),
+            id,
             view: view.clone(),
             sink: built.sink,
             min_interval: interval,
@@ -155,6 +150,16 @@ impl Control {
             let usable = self.sinks.get(&ObjectRef::new(kind, &key)).is_some_and(|sink| sink.built.is_ok());
             usable && crate::sink::find(self, kind, &key).is_some_and(|sink| matches!(sink.sink_type(), "s3" | "gcs"))
         })
+    }
+
+    /// A backend that refuses a binding may know a newer Secret than the operator does. One that changed has the sink
+    /// built anew, which starts the binding again.
+    fn reread_refused(&self, sink: &ObjectRef, binding: &BindingId) {
+        let state = self.exporter.status(binding).map(|status| status.state);
+        if matches!(state, Some(BindingState::Failed { error, .. }) if error.class == Class::Terminal) {
+            let (secrets, sink) = (self.secrets.clone(), sink.clone());
+            tokio::spawn(async move { secrets.reread(&sink).await });
+        }
     }
 
     pub(super) fn document(

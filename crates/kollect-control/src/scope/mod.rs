@@ -1,21 +1,38 @@
-//! Scopes: which one of a namespace is enforced, and says so.
+//! Scopes: all of a namespace are enforced together, and so are all cluster scopes.
 
-use crate::kinds::{Kind, NamespacedName};
+use crate::kinds::Kind;
 use crate::shared::conditions::Wanted;
 use crate::world::{Objects, in_namespace};
 use kollect_api::{KollectClusterScope, KollectScope};
+use kollect_rules::Ceiling;
 use std::sync::Arc;
 
-/// The scope that is enforced in a namespace: the one with the lowest name.
-pub fn enforced(scopes: &Objects<KollectScope>, namespace: &str) -> Option<Arc<KollectScope>> {
-    in_namespace(scopes, namespace)
-        .find(|(_, scope)| scope.metadata.deletion_timestamp.is_none())
-        .map(|(_, scope)| scope.clone())
+/// The scopes over an object, held while their ceiling is asked. A scope counts until it is gone.
+pub enum Scopes {
+    /// All scopes of one namespace.
+    Namespace(Vec<Arc<KollectScope>>),
+    /// All cluster scopes.
+    Cluster(Vec<Arc<KollectClusterScope>>),
 }
 
-/// The cluster scope that is enforced: the one with the lowest name.
-pub fn enforced_cluster(scopes: &Objects<KollectClusterScope>) -> Option<Arc<KollectClusterScope>> {
-    scopes.values().find(|scope| scope.metadata.deletion_timestamp.is_none()).cloned()
+impl Scopes {
+    /// The scopes of a namespace.
+    pub fn of_namespace(scopes: &Objects<KollectScope>, namespace: &str) -> Self {
+        Self::Namespace(in_namespace(scopes, namespace).map(|(_, scope)| scope.clone()).collect())
+    }
+
+    /// The scopes of the cluster kinds.
+    pub fn of_cluster(scopes: &Objects<KollectClusterScope>) -> Self {
+        Self::Cluster(scopes.values().cloned().collect())
+    }
+
+    /// What they permit together.
+    pub fn ceiling(&self) -> Ceiling<'_> {
+        match self {
+            Self::Namespace(scopes) => Ceiling::of_namespace(scopes.iter().map(AsRef::as_ref)),
+            Self::Cluster(scopes) => Ceiling::of_cluster(scopes.iter().map(AsRef::as_ref)),
+        }
+    }
 }
 
 /// Why cluster kinds stand still while the kind cannot be listed.
@@ -24,24 +41,22 @@ pub fn unreadable(kind: Kind) -> String {
     format!("the operator may not list {plural}, or they are not installed; grant it list and watch, and apply the CRD")
 }
 
-fn verdict(is_winner: bool, winner: &str, applies: &str) -> Vec<Wanted> {
-    vec![if is_winner {
-        Wanted::is_true("Ready", "Enforced", applies)
-    } else {
-        let why = format!("only the scope with the lowest name is enforced, and that is {winner}; merge them into one");
-        Wanted::is_false("Ready", "Shadowed", why)
-    }]
+fn enforced(others: usize, applies: &str) -> Vec<Wanted> {
+    let together = match others {
+        0 => String::new(),
+        1 => ", together with one other: what one of them forbids is forbidden".to_owned(),
+        n => format!(", together with {n} others: what one of them forbids is forbidden"),
+    };
+    vec![Wanted::is_true("Ready", "Enforced", format!("applies to {applies}{together}"))]
 }
 
-/// The conditions of a scope.
-pub fn conditions(scopes: &Objects<KollectScope>, scope: &NamespacedName) -> Vec<Wanted> {
-    let winner = enforced(scopes, &scope.namespace).and_then(|s| s.metadata.name.clone()).unwrap_or_default();
-    let applies = "applies to the targets, inventories and sinks of this namespace";
-    verdict(winner == *scope.name, &winner, applies)
+/// The conditions of a scope of this namespace.
+pub fn conditions(scopes: &Objects<KollectScope>, namespace: &str) -> Vec<Wanted> {
+    let others = in_namespace(scopes, namespace).count().saturating_sub(1);
+    enforced(others, "the targets, inventories and sinks of this namespace")
 }
 
 /// The conditions of a cluster scope.
-pub fn cluster_conditions(scopes: &Objects<KollectClusterScope>, scope: &NamespacedName) -> Vec<Wanted> {
-    let winner = enforced_cluster(scopes).and_then(|s| s.metadata.name.clone()).unwrap_or_default();
-    verdict(winner == *scope.name, &winner, "applies to all cluster targets and cluster inventories")
+pub fn cluster_conditions(scopes: &Objects<KollectClusterScope>) -> Vec<Wanted> {
+    enforced(scopes.len().saturating_sub(1), "all cluster targets and cluster inventories")
 }

@@ -1,13 +1,14 @@
 //! Secrets that sinks use, watched one by one by name, so that a rotation is noticed and no list right is needed.
 //!
-//! Where only `get` is granted, a bound Secret is read again every ten seconds. Values never leave this type but through
-//! [`SecretData::get`].
+//! Where only `get` is granted, a bound Secret is read again every minute, and at once when a backend refuses its
+//! content. Values never leave this type but through [`SecretData::get`].
 
 use crate::kinds::{NamespacedName, ObjectRef};
 use crate::shared::dirty::Dirty;
 use crate::shared::supervise;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
+use kollect_rules::SecretAgreement;
 use kube::api::Api;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
@@ -15,9 +16,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const REREAD: Duration = Duration::from_secs(10);
+/// Interval of reads where only `get` is granted.
+const REREAD: Duration = Duration::from_mins(1);
+/// Longest pause before a watch that broke is opened again.
+const REOPEN: Duration = Duration::from_secs(10);
+/// A Secret that was read so lately is not read again because a backend refused it.
+const FRESH: Duration = Duration::from_secs(5);
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The keys and values of one Secret. Debug output shows no value.
@@ -59,12 +66,24 @@ pub enum SecretState {
     /// The API server refuses to show it.
     Denied(String),
     /// It is there.
-    Present(Arc<SecretData>),
+    Present(StoredSecret),
+}
+
+/// A Secret as it was last read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSecret {
+    /// Keys and values.
+    pub data: Arc<SecretData>,
+    /// What its owner says about its use from other namespaces.
+    pub agreement: SecretAgreement,
+    /// It is the token of a ServiceAccount.
+    pub is_account_token: bool,
 }
 
 struct Entry {
     state: SecretState,
     users: BTreeSet<ObjectRef>,
+    read_at: Option<Instant>,
     _watch: DropGuard,
 }
 
@@ -98,7 +117,7 @@ impl Secrets {
                     let (this, watched) = (this.clone(), watched.clone());
                     async move { this.watch(&watched).await }
                 });
-                Entry { state: SecretState::Unread, users: BTreeSet::new(), _watch: stop.drop_guard() }
+                Entry { state: SecretState::Unread, users: BTreeSet::new(), read_at: None, _watch: stop.drop_guard() }
             });
             entry.users.insert(user.clone());
         }
@@ -110,9 +129,24 @@ impl Secrets {
         self.entries.lock().get(name).map_or(SecretState::Unread, |entry| entry.state.clone())
     }
 
+    /// Reads the Secrets of `user` now, because a backend refused what they hold: they may have been rotated. A change
+    /// marks their users as every change does.
+    pub async fn reread(&self, user: &ObjectRef) {
+        let due: Vec<NamespacedName> = {
+            let entries = self.entries.lock();
+            let of_user = entries.iter().filter(|(_, entry)| entry.users.contains(user));
+            let stale = of_user.filter(|(_, entry)| entry.read_at.is_none_or(|at| at.elapsed() >= FRESH));
+            stale.map(|(name, _)| name.clone()).collect()
+        };
+        for name in due {
+            self.read(&Api::namespaced(self.client.clone(), &name.namespace), &name).await;
+        }
+    }
+
     fn note(&self, name: &NamespacedName, state: SecretState) {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(name) else { return };
+        entry.read_at = Some(Instant::now());
         if entry.state == state {
             return;
         }
@@ -146,7 +180,7 @@ impl Secrets {
                     None => break false,
                 }
             };
-            pause = if denied { REREAD } else { (pause * 2).min(REREAD) };
+            pause = if denied { REREAD } else { (pause * 2).min(REOPEN) };
             tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
         }
     }
@@ -167,8 +201,10 @@ impl Secrets {
 }
 
 fn present(secret: Secret) -> SecretState {
-    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-    SecretState::Present(Arc::new(data))
+    let agreement = SecretAgreement::of(secret.metadata.annotations.as_ref());
+    let is_account_token = secret.type_.as_deref() == Some("kubernetes.io/service-account-token");
+    let data: SecretData = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    SecretState::Present(StoredSecret { data: Arc::new(data), agreement, is_account_token })
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {

@@ -1,12 +1,12 @@
 //! Sinks: built from spec and Secrets, probed, and reported. All sink kinds go this one way.
 
+mod credentials;
 pub mod decide;
 mod probe;
 
 use crate::control::Control;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use crate::registry::{BuiltSink, SecretBundle, SinkObject};
-use crate::shared::secrets::SecretState;
+use crate::registry::{BuiltSink, SinkObject};
 use decide::{Facts, Fault, Probed};
 use kollect_export::Class;
 use parking_lot::Mutex;
@@ -85,18 +85,33 @@ impl Control {
     fn build(&self, object: &ObjectRef, sink: &SinkObject) -> (u64, Result<BuiltSink, Unusable>) {
         let mut hash = DefaultHasher::new();
         sink_spec(sink).to_string().hash(&mut hash);
-        let built = self.check(sink).and_then(|()| self.resolve(object, sink, &mut hash)).and_then(|secrets| {
-            self.registry.build(sink, &secrets).map_err(|error| Unusable::Fault {
-                class: error.class,
-                fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.to_string() },
-            })
-        });
+        let built = self.check(sink).and_then(|()| self.build_with_secrets(object, sink, &mut hash));
         match &built {
             Ok(_) => 0_u8.hash(&mut hash),
             Err(Unusable::Waiting) => 1_u8.hash(&mut hash),
             Err(Unusable::Fault { fault, .. }) => fault.message.hash(&mut hash),
         }
         (hash.finish(), built)
+    }
+
+    /// A Secret of another namespace is used only if it agrees to the place that the sink was built for.
+    fn build_with_secrets(
+        &self,
+        object: &ObjectRef,
+        sink: &SinkObject,
+        hash: &mut DefaultHasher,
+    ) -> Result<BuiltSink, Unusable> {
+        let resolved = self.resolve(object, sink, hash)?;
+        let built = self.registry.build(sink, &resolved.bundle).map_err(|error| Unusable::Fault {
+            class: error.class,
+            fault: Fault { reason: error.reason.unwrap_or("SinkInvalid"), message: error.to_string() },
+        })?;
+        for (need, agreement) in &resolved.foreign {
+            if !agreement.allows_hosts(&built.hosts) {
+                return Err(need.refused());
+            }
+        }
+        Ok(built)
     }
 
     fn check(&self, sink: &SinkObject) -> Result<(), Unusable> {
@@ -110,67 +125,6 @@ impl Control {
         }
         let message = crate::profile::join(&violations);
         Err(Unusable::Fault { class: Class::Terminal, fault: Fault { reason: "SinkInvalid", message } })
-    }
-
-    /// Reads the Secrets of a sink, if it may use them.
-    fn resolve(
-        &self,
-        object: &ObjectRef,
-        sink: &SinkObject,
-        hash: &mut DefaultHasher,
-    ) -> Result<SecretBundle, Unusable> {
-        let fault = |class: Class, message: String| Unusable::Fault {
-            class,
-            fault: Fault { reason: "SecretResolveFailed", message },
-        };
-        let mut wanted = Vec::new();
-        for need in self.registry.secrets(sink) {
-            let namespace = need.namespace.as_deref().filter(|ns| !ns.is_empty()).unwrap_or(&object.namespace);
-            if let Err(why) = self.may_use_secret(&object.namespace, namespace, &need.name) {
-                self.secrets.bind(object, &[]);
-                return Err(fault(Class::Terminal, format!("{}: {why}", need.field)));
-            }
-            wanted.push((need.field, NamespacedName::new(namespace, &need.name)));
-        }
-        let names: Vec<_> = wanted.iter().map(|(_, name)| name.clone()).collect();
-        self.secrets.bind(object, &names);
-        let mut bundle = SecretBundle::new();
-        for (field, name) in wanted {
-            match self.secrets.state(&name) {
-                SecretState::Unread => return Err(Unusable::Waiting),
-                SecretState::Missing => {
-                    let why = format!("{field}: Secret {name} does not exist; create it or correct the reference");
-                    return Err(fault(Class::Terminal, why));
-                }
-                SecretState::Denied(why) => return Err(fault(Class::Forbidden, format!("{field}: {why}"))),
-                SecretState::Present(data) => {
-                    data.hash(hash);
-                    bundle.insert(field, data);
-                }
-            }
-        }
-        Ok(bundle)
-    }
-
-    /// A sink may use Secrets of its own namespace; of the operator's namespace only where no tenant boundary is drawn.
-    fn may_use_secret(&self, sink_namespace: &str, secret_namespace: &str, name: &str) -> Result<(), String> {
-        let settings = &self.settings;
-        if secret_namespace == settings.operator_namespace && settings.own_secrets.iter().any(|own| own == name) {
-            return Err(format!("Secret {name} belongs to the operator itself; no sink may use it"));
-        }
-        if secret_namespace == sink_namespace
-            || settings.allowed_secret_namespaces.iter().any(|ns| ns == secret_namespace)
-        {
-            return Ok(());
-        }
-        let scoped = crate::scope::enforced(&self.world.read().scopes, sink_namespace).is_some();
-        if secret_namespace == settings.operator_namespace && !settings.tenant_mode && !scoped {
-            return Ok(());
-        }
-        Err(format!(
-            "a sink of namespace {sink_namespace} may not use Secrets of namespace {secret_namespace}; move the Secret \
-             next to the sink, or allow the namespace with --allowed-secret-namespaces"
-        ))
     }
 
     fn report_sink(&mut self, object: &ObjectRef, sink: &SinkObject) {

@@ -4,10 +4,11 @@ use crate::control::Control;
 use crate::inventory::binding::sink_key;
 use crate::kinds::ObjectRef;
 use crate::registry::SinkObject;
+use crate::shared::secrets::Secrets;
 use crate::shared::status::api_of;
 use crate::shared::supervise;
 use kollect_api::names::annotation;
-use kollect_export::{Exporter, SinkError};
+use kollect_export::{Class, Exporter, SinkError};
 use kube::api::{Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -93,6 +94,7 @@ impl Control {
             metrics: self.metrics.clone(),
             client: self.client.clone(),
             exporter: self.exporter.clone(),
+            secrets: self.secrets.clone(),
         };
         tokio::spawn(task.run());
     }
@@ -125,11 +127,16 @@ struct ProbeTask {
     metrics: Arc<crate::metrics::Metrics>,
     client: kube::Client,
     exporter: Arc<Exporter>,
+    secrets: Secrets,
 }
 
 impl ProbeTask {
     async fn run(self) {
         let outcome = probed(&self.sink).await;
+        if outcome.as_ref().is_err_and(|error| error.class == Class::Terminal) {
+            // If a Secret was rotated, the sink is built anew and this outcome belongs to none.
+            self.secrets.reread(&self.object).await;
+        }
         let result = if outcome.is_ok() { "success" } else { "failure" };
         let labels = crate::metrics::TypeResult { r#type: self.sink_type.to_owned(), result: result.to_owned() };
         self.metrics.connection_test.get_or_create(&labels).inc();

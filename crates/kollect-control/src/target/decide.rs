@@ -11,6 +11,13 @@ pub struct Stop {
     pub message: String,
 }
 
+impl Stop {
+    /// Whether it is a denial, which takes the rows away; a fault that may be a mistake leaves them in the sinks.
+    pub fn is_denial(&self) -> bool {
+        matches!(self.reason, "ScopeGVKDenied" | "ScopeNamespaceDenied" | "SecretExtractionDenied")
+    }
+}
+
 /// Everything that the conditions of a target depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {

@@ -127,8 +127,7 @@ impl Control {
         match self.target_spec(key, target, &mut state) {
             Ok(spec) => state.collect = Some(spec),
             Err(stop) => {
-                // A denial takes the rows away; a fault that may be a mistake leaves them in the sinks.
-                state.in_view = !matches!(stop.reason, "ScopeGVKDenied" | "ScopeNamespaceDenied");
+                state.in_view = !stop.is_denial();
                 state.stop = Some(stop);
             }
         }

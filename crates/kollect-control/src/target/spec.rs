@@ -2,10 +2,14 @@
 
 use crate::control::Control;
 use crate::kinds::NamespacedName;
+use crate::profile::Compiled;
+use crate::scope::Scopes;
 use crate::target::TargetState;
 use crate::target::decide::Stop;
-use kollect_api::{KollectScope, KollectTarget};
+use kollect_api::{KollectTarget, KollectTargetSpec};
 use kollect_collect::{Matching, TargetSpec, WantedNamespaces};
+use kollect_model::Gvk;
+use kollect_rules::{Ceiling, SecretExtractionPolicy};
 use kube::api::ObjectMeta;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -41,19 +45,16 @@ impl Control {
             Ok(extractor) => extractor.clone(),
             Err(why) => return Err(stop("InvalidPath", format!("KollectProfile {profile_key}: {why}"))),
         };
-        let scope = crate::scope::enforced(&self.world.read().scopes, &key.namespace);
+        let scopes = Scopes::of_namespace(&self.world.read().scopes, &key.namespace);
+        let ceiling = scopes.ceiling();
         let violations = kollect_rules::check_target(target, &profile.gvk);
         if !violations.is_empty() {
             return Err(stop("InvalidSpec", crate::profile::join(&violations)));
         }
-        if let Some(scope) = scope.as_deref()
-            && let Err(why) = kollect_rules::gvk_allowed(scope, &profile.gvk)
-        {
-            return Err(stop("ScopeGVKDenied", why));
-        }
-        let namespaces = self.resolve_namespaces(key, target, scope.as_deref(), state)?;
-        let matching =
-            Matching::of(&target.spec).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
+        ceiling.gvk_allowed(&profile.gvk).map_err(|why| stop("ScopeGVKDenied", why))?;
+        self.secrets_agreed(profile, &ceiling, "KollectScope of its namespace")?;
+        let namespaces = self.resolve_namespaces(key, target, &profile.gvk, &ceiling, state)?;
+        let matching = self.matching(&target.spec, &profile.gvk)?;
         let mut version = DefaultHasher::new();
         serde_json::to_string(&target.spec).unwrap_or_default().hash(&mut version);
         serde_json::to_string(&profile.source.spec).unwrap_or_default().hash(&mut version);
@@ -69,26 +70,50 @@ impl Control {
         })
     }
 
+    /// A profile may ask for the data of Secrets; whether it gets it is for the owner of the data to say.
+    pub(crate) fn secrets_agreed(&self, profile: &Compiled, ceiling: &Ceiling<'_>, owner: &str) -> Result<(), Stop> {
+        if !kollect_rules::collects_secret_data(&profile.source) {
+            return Ok(());
+        }
+        kollect_rules::secret_extraction_allowed(self.settings.secret_extraction, ceiling, owner).map_err(|why| {
+            stop("SecretExtractionDenied", format!("the profile asks for the data of Secrets, but {why}"))
+        })
+    }
+
+    /// What a target selects, never with the operator's own Secrets.
+    pub(crate) fn matching(&self, spec: &KollectTargetSpec, gvk: &Gvk) -> Result<Matching, Stop> {
+        let matching = Matching::of(spec).map_err(|why| stop("InvalidSpec", format!("spec.resourceRules: {why}")))?;
+        if !kollect_rules::is_core_secret(gvk) {
+            return Ok(matching);
+        }
+        matching
+            .without_own_secrets(&self.settings.operator_namespace, &self.settings.own_secrets)
+            .map_err(|why| stop("InvalidSpec", why.to_string()))
+    }
+
     fn resolve_namespaces(
         &self,
         key: &NamespacedName,
         target: &KollectTarget,
-        scope: Option<&KollectScope>,
+        gvk: &Gvk,
+        ceiling: &Ceiling<'_>,
         state: &mut TargetState,
     ) -> Result<WantedNamespaces, Stop> {
         let Some(facts) = self.namespaces.borrow().clone() else { return Ok(WantedNamespaces::Undecided) };
         let labels: Vec<(&str, &std::collections::BTreeMap<String, String>)> =
             facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
         let unread: Vec<&str> = facts.iter().filter(|(_, meta)| meta.unread).map(|(name, _)| name.as_ref()).collect();
-        // In tenant mode nothing but a scope lets a target look beyond its own namespace.
-        let confined = (self.settings.tenant_mode && scope.is_none()).then_some(key.namespace.as_ref());
+        // Nothing but a scope lets a target reach beyond its own namespace in tenant mode, or to Secrets elsewhere.
+        let secrets =
+            kollect_rules::is_core_secret(gvk) && self.settings.secret_extraction != SecretExtractionPolicy::Any;
+        let confined = (ceiling.is_empty() && (self.settings.tenant_mode || secrets)).then_some(&*key.namespace);
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
             target: (&target.spec).into(),
             known: &labels,
             unread: &unread,
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
-            scope: scope.map(Into::into),
+            ceiling,
             confined_to: confined,
         });
         state.matched.clone_from(&resolved.matched);

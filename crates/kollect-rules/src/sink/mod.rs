@@ -104,8 +104,8 @@ fn guard(settings: &RuleSettings) -> Guard {
 }
 
 fn check_floor(found: &mut Findings, common: &SinkCommon, facts: &Facts<'_>) {
-    if let (Some(scope), Some(interval)) = (facts.scope.map(Ceiling::from), &common.export_min_interval)
-        && let Err(why) = scope.interval_allowed(interval)
+    if let Some(interval) = &common.export_min_interval
+        && let Err(why) = Ceiling::of_namespace(facts.scopes).interval_allowed(interval)
     {
         found.say(&K9, "spec.exportMinInterval", interval.as_str(), why);
     }

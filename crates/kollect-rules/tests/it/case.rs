@@ -1,7 +1,7 @@
 //! One file of `tests/cases`.
 
 use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
-use kollect_rules::{Facts, Review, RuleSettings, enforced_cluster_scope, enforced_scope, needs, review};
+use kollect_rules::{Facts, Review, RuleSettings, SecretExtractionPolicy, needs, review};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -81,9 +81,10 @@ impl Case {
             })
         });
         let of_namespace =
-            scopes.iter().filter(|scope| scope.metadata.namespace == asked.scope_of && asked.scope_of.is_some());
-        let cluster_scope = enforced_cluster_scope(cluster_scopes.iter().filter(|_| asked.cluster_scope));
-        let facts = Facts { profile, scope: enforced_scope(of_namespace), cluster_scope, schema: None };
+            |scope: &KollectScope| asked.scope_of.is_some() && scope.metadata.namespace == asked.scope_of;
+        let scopes: Vec<KollectScope> = scopes.into_iter().filter(of_namespace).collect();
+        let cluster_scopes: &[KollectClusterScope] = if asked.cluster_scope { &cluster_scopes } else { &[] };
+        let facts = Facts { profile, scopes: &scopes, cluster_scopes, schema: None };
         review(self.object(), &self.settings(), &facts).unwrap_or_else(|| panic!("{}: no Kollect kind", self.name))
     }
 
@@ -91,6 +92,14 @@ impl Case {
         let mut settings = RuleSettings::default();
         for (key, value) in self.data["settings"].as_object().into_iter().flatten() {
             match key.as_str() {
+                "secretExtraction" => {
+                    settings.secret_extraction = match value.as_str().unwrap() {
+                        "never" => SecretExtractionPolicy::Never,
+                        "scoped" => SecretExtractionPolicy::Scoped,
+                        "any" => SecretExtractionPolicy::Any,
+                        other => panic!("{}: secretExtraction {other}", self.name),
+                    }
+                }
                 "tenantMode" => settings.tenant_mode = value.as_bool().unwrap(),
                 "allowPrivateSinks" => settings.allow_private_sinks = value.as_bool().unwrap(),
                 "allowLoopbackSinks" => settings.allow_loopback_sinks = value.as_bool().unwrap(),

@@ -115,7 +115,7 @@ async fn a_cluster_scope_narrows_namespaces_and_denies_kinds_and_sinks() -> anyh
     rows(&stage, &["two/m"]).await?;
     stage.shows("KollectClusterScope", "", "ceiling", &["Ready=True/Enforced"]).await?;
     stage.apply([object("KollectClusterScope", "later", &json!({}))]).await?;
-    stage.shows("KollectClusterScope", "", "later", &["Ready=False/Shadowed"]).await?;
+    stage.shows("KollectClusterScope", "", "later", &["Ready=True/Enforced"]).await?;
 
     stage.apply([scope(json!({"databaseSinkRefs": ["other"]}))]).await?;
     let denied = ["Ready=False/ScopeSinkDenied", "Degraded=True/ScopeSinkDenied"];

@@ -10,6 +10,7 @@ mod collect;
 mod connection_test;
 mod crash;
 mod hostile_load;
+mod hostile_tenant;
 mod isolation;
 mod leader;
 mod lifecycle;

@@ -150,7 +150,11 @@ async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
         ("refused", "v1", "Secret", &[("data", "$.data"), ("key", "cel:object.data.key")]),
         ("whole", "v1", "Secret", &[("whole", "cel:object"), ("all", "$")]),
     ];
-    stage.apply([scene::namespace(TEAM)]).await?;
+    let scope = json!({
+        "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectScope", "metadata": {"namespace": TEAM, "name": "work"},
+        "spec": {"allowedNamespaces": ["work"]},
+    });
+    stage.apply([scene::namespace(TEAM), scope]).await?;
     for (name, api_version, kind, attributes) in profiles {
         stage.apply([scene::profile(TEAM, name, api_version, kind, attributes)]).await?;
         stage.apply([scene::target(TEAM, name, name, &["work"])]).await?;
@@ -249,8 +253,9 @@ async fn a_corrected_secret_brings_a_refused_sink_back_without_touching_the_sink
     stage.apply([scene::namespace(team)]).await?;
     let right = stage.postgres.url(Postgres::DATABASE);
     let wrong = right.replace(Postgres::PASSWORD, "wrong");
-    let [secret, sink]: [Value; 2] = stage.postgres_sink(team, "pg").try_into().expect("a Secret and a sink");
-    stage.apply([secret]).await?;
+    let [secret, sink, binding]: [Value; 3] =
+        stage.postgres_sink(team, "pg").try_into().expect("a Secret, a sink, a RoleBinding");
+    stage.apply([secret, binding]).await?;
     stage.patch("Secret", team, "pg-credentials", json!({"stringData": {"dsn": wrong}})).await?;
     stage
         .apply([

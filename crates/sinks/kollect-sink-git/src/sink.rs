@@ -93,6 +93,13 @@ impl GitSink {
         if plain { Some(Insecure::Plaintext) } else { self.skips_verification.then_some(Insecure::SkipVerify) }
     }
 
+    /// Host and port that credentials are sent to, and the port of the scheme's encrypted form.
+    pub fn server(&self) -> (String, u16, u16) {
+        let url = &self.route.endpoint.target.url;
+        let usual = if url.scheme == Scheme::Ssh { 22 } else { 443 };
+        (url.host.clone(), url.port, usual)
+    }
+
     /// Runs a job that has the branch for itself.
     async fn at_place<T: Send + 'static>(
         &self,

@@ -57,6 +57,14 @@ impl Opener {
         self.dsn.insecure
     }
 
+    /// Host and port of every place, by its name and by what is dialled.
+    pub(crate) fn servers(&self) -> Vec<(String, u16)> {
+        let both = self.dsn.places.iter().flat_map(|place| [(&place.name, place.port), (&place.dial, place.port)]);
+        let mut servers: Vec<(String, u16)> = both.map(|(host, port)| (host.clone(), port)).collect();
+        servers.dedup();
+        servers
+    }
+
     /// Opens a connection to the first server that takes one.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         let mut last = SinkError::transient("connect", "the connection string names no server");

@@ -121,6 +121,10 @@ impl Pool {
         self.opener.server()
     }
 
+    pub(crate) fn servers(&self) -> Vec<(String, u16)> {
+        self.opener.servers()
+    }
+
     /// A connection of its own, beside the pool.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         self.opener.open().await

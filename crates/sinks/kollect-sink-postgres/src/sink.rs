@@ -68,6 +68,11 @@ impl PostgresSink {
         self.pool.insecure()
     }
 
+    /// Every host and port that a connection may be opened to: of the name and, where given, of its address.
+    pub fn servers(&self) -> Vec<(String, u16)> {
+        self.pool.servers()
+    }
+
     async fn lease(&self, cycle: &Cycle<'_>) -> Result<Lease, SinkError> {
         tokio::select! {
             lease = self.pool.lease(|| cycle.progress.tick()) => lease,
