@@ -180,7 +180,9 @@ impl Secrets {
                     None => break false,
                 }
             };
-            pause = if denied { REREAD } else { (pause * 2).min(REOPEN) };
+            // A Secret that is missing or may not be read is awaited, so it is tried more often.
+            let settled = denied && matches!(self.state(name), SecretState::Present(_));
+            pause = if settled { REREAD } else { (pause * 2).min(REOPEN) };
             tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
         }
     }
