@@ -249,12 +249,13 @@ fn paths(table: &mut Table) {
     for (n, template) in
         ["../../{namespace}/{name}", "/etc/{name}", ".git/config", ".kollect/{name}"].iter().enumerate()
     {
-        table.git(&format!("path-{n}"), git, &json!({"pathTemplate": template}), Reason("SinkInvalid"));
+        table.git(&format!("path-{n}"), git, &json!({"pathTemplate": template}), Api);
         let layout = json!({"layout": {"mode": "perResource", "pathTemplate": template}});
-        table.git(&format!("row-path-{n}"), git, &layout, Reason("SinkInvalid"));
+        let by_the_crd = if template.starts_with(".kollect") { Reason("SinkInvalid") } else { Api };
+        table.git(&format!("row-path-{n}"), git, &layout, by_the_crd);
     }
     for (n, branch) in ["../../x", "refs/heads/x", "-x", "a..b"].iter().enumerate() {
-        table.git(&format!("branch-{n}"), git, &json!({"git": {"branch": branch}}), Reason("SinkInvalid"));
+        table.git(&format!("branch-{n}"), git, &json!({"git": {"branch": branch}}), Api);
     }
     table.postgres("writer-table", &json!({"name": "own"}), "kollect_writer", Reason("SinkInvalid"));
 }
