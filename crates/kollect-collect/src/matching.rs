@@ -267,7 +267,8 @@ mod tests {
             ("team-a", "robot", json!(token), true),
         ] {
             let head = Head { name: name.into(), namespace: namespace.into(), ..Head::default() };
-            let mut object = Lazy::new(|| Some(json!({"type": secret_type})));
+            let raw = json!({"type": secret_type});
+            let mut object = Lazy::new(|| RedactedObject::of(&Gvk::new("", "v1", "Secret"), &raw).ok());
             assert_eq!(matching.matches(&head, None, &mut object), Ok(wanted), "{namespace}/{name} {secret_type}");
         }
         let head = Head { name: "x".into(), namespace: "kollect-system".into(), ..Head::default() };
