@@ -46,7 +46,7 @@ pub use contract::*;
 pub use exporter::Exporter;
 pub use kill::kill_point;
 pub use once::export_once;
-pub(crate) use removal::{Shared, shared};
+pub use removal::{Shared, shared};
 pub(crate) use round::Round;
 pub use settings::ExportSettings;
 pub use sink_error::{Class, DependsOn, Landed, SinkError};

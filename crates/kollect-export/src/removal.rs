@@ -6,7 +6,7 @@ use crate::{BindingSpec, Sink};
 
 /// How the removal of a binding's data concerns a binding that stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shared {
+pub enum Shared {
     /// It owns the same rows: they must stay, and it compares.
     Rows,
     /// It may own the same rows under another name of the backend: it compares afterwards.
@@ -18,7 +18,7 @@ pub(crate) enum Shared {
 }
 
 /// How removing the data of `left` concerns `stays`.
-pub(crate) fn shared(left: &BindingSpec, stays: &BindingSpec) -> Shared {
+pub fn shared(left: &BindingSpec, stays: &BindingSpec) -> Shared {
     match (&left.sink, &stays.sink) {
         (Sink::Rows(_), Sink::Rows(_))
             if left.id.inventory == stays.id.inventory
