@@ -71,10 +71,10 @@ async fn a_small_pack_of_huge_files_is_refused_and_takes_no_memory() {
         return;
     }
     let bench = Bench::start().await;
-    commit_zeros(&bench, 2, 200);
+    commit_zeros(&bench, 1, 160);
     let sink = GitSink::new(Config { stall: Duration::from_mins(2), ..bench.config() }).unwrap();
-    is_refused(&held(&sink, "inv").await.unwrap_err(), "209715208 bytes");
-    is_refused(&apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap_err(), "209715208 bytes");
+    is_refused(&held(&sink, "inv").await.unwrap_err(), "167772168 bytes");
+    is_refused(&apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap_err(), "167772168 bytes");
     assert!(sink.probe(&CancellationToken::new()).await.is_ok());
     // The branch is not blocked: once the files are gone, the export goes on.
     bench.git(["update-ref", "-d", "refs/heads/main"]);
@@ -89,10 +89,10 @@ async fn many_files_below_the_limit_of_one_are_refused_together_and_take_no_memo
         return;
     }
     let bench = Bench::start().await;
-    commit_zeros(&bench, 6, 60);
-    let limits = Limits { inflated: 300 << 20, ..Limits::DEFAULT };
+    commit_zeros(&bench, 3, 60);
+    let limits = Limits { inflated: 100 << 20, ..Limits::DEFAULT };
     let sink = GitSink::new(Config { limits, ..bench.config() }).unwrap();
-    is_refused(&held(&sink, "inv").await.unwrap_err(), "more than 314572800 bytes");
+    is_refused(&held(&sink, "inv").await.unwrap_err(), "more than 104857600 bytes");
     // Within the limits they are streamed to disk.
     assert!(held(&bench.sink(), "inv").await.unwrap().is_empty());
     apply(&bench.sink(), batch("inv", [put("a.yaml", "a")])).await.unwrap();
