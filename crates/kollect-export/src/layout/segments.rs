@@ -45,11 +45,9 @@ pub(super) fn sanitise(value: &str, limits: Limits) -> Cow<'_, str> {
     if value.is_empty() || is_ordinary(value, limits) {
         return Cow::Borrowed(value);
     }
-    let mut clean = replace_separators(value.trim());
-    if is_device(&clean) {
-        clean = clean.replace('.', "-");
-    }
-    let stem = trim_ends(&clean);
+    let clean = replace_separators(value);
+    let clean = trim_ends(&clean);
+    let stem = if is_device(clean) { Cow::Owned(clean.replace('.', "-")) } else { Cow::Borrowed(clean) };
     let room = limits.longest.saturating_sub(HASH_DIGITS + 1).min(stem.len());
     let stem = trim_ends(&stem[..stem.floor_char_boundary(room)]);
     let hash = Digest::of(value.as_bytes()).to_string();

@@ -167,6 +167,7 @@ fn an_altered_value_ends_in_the_hash_of_the_full_value() {
         ("Con.txt", "Con-txt"),
         ("nul.a.b", "nul-a-b"),
         ("com1", "com1"),
+        ("/nul.t", "nul-t"),
         ("lpt9.x", "lpt9-x"),
         ("git~1", "git-1"),
         ("a*b?", "a-b"),
