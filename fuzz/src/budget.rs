@@ -2,7 +2,7 @@
 //! object, no work beyond what the budget says, whatever the expression.
 
 use crate::targets::{Answer, answer, extractor, kind, shape};
-use kollect_extract::{DEFAULT_MAX_ROW_BYTES, ErrorClass, Predicate, Scratch};
+use kollect_extract::{DEFAULT_MAX_ROW_BYTES, ErrorClass, Predicate, RedactedObject, Scratch};
 use kollect_model::Gvk;
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -72,7 +72,9 @@ fn objects() -> Vec<Value> {
 
 /// One evaluation as an attribute and as a predicate of every object.
 pub fn check() -> impl FnMut(&[u8]) -> Answer {
-    let (gvk, objects) = (Gvk::new("example.com", "v1", "X"), objects());
+    let gvk = Gvk::new("example.com", "v1", "X");
+    let objects: Vec<RedactedObject> =
+        objects().iter().map(|object| RedactedObject::of(&gvk, object).expect("the object is JSON")).collect();
     let mut scratch = Scratch::default();
     move |input| {
         let text = String::from_utf8_lossy(input);
@@ -80,7 +82,7 @@ pub fn check() -> impl FnMut(&[u8]) -> Answer {
             Ok(extractor) => extractor,
             Err(error) => return answer(false, kind(&error)),
         };
-        let predicate = text.strip_prefix("cel:").and_then(|text| Predicate::compile(text, &gvk).ok());
+        let predicate = text.strip_prefix("cel:").and_then(|text| Predicate::compile(text).ok());
         let mut shown = String::new();
         for object in &objects {
             let (used, taken) = (USED.load(Relaxed), TAKEN.load(Relaxed));

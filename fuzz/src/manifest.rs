@@ -17,10 +17,63 @@ pub const SEEDS: &[&str] = &[
     "a: 1\r\n---\r\nb: \"\r\n  c\"\r\n",
 ];
 pub const WORDS: &[&str] = &[
-    "---\n", "...\n", "%YAML 1.2\n", "%TAG ! x\n", "&a ", "*a", "<<: ", "? ", ": ", "- ", "{", "}", "[", "]", ",", "\"", "'", "|\n", ">-\n",
-    "#", "\n", "\r\n", "\t", " ", "  ", "\\u0041", "\\ud83d", "\\x", "!!int ", "!!binary ", "!x ", "~", "null", "true", "yes", "0o17", "-0",
-    "1e999", ".inf", "items", "kind", "List", "FooList", "apiVersion", "metadata", "name", "\u{0}", "\u{feff}", "\u{85}", "\u{2028}",
-    "\"items\":[", "\"kind\":\"FooList\"", "a: &b [*b]", "{\"a\":1,\"a\":2}", "@", "`", "{{ x }}",
+    "---\n",
+    "...\n",
+    "%YAML 1.2\n",
+    "%TAG ! x\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "? ",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\"",
+    "'",
+    "|\n",
+    ">-\n",
+    "#",
+    "\n",
+    "\r\n",
+    "\t",
+    " ",
+    "  ",
+    "\\u0041",
+    "\\ud83d",
+    "\\x",
+    "!!int ",
+    "!!binary ",
+    "!x ",
+    "~",
+    "null",
+    "true",
+    "yes",
+    "0o17",
+    "-0",
+    "1e999",
+    ".inf",
+    "items",
+    "kind",
+    "List",
+    "FooList",
+    "apiVersion",
+    "metadata",
+    "name",
+    "\u{0}",
+    "\u{feff}",
+    "\u{85}",
+    "\u{2028}",
+    "\"items\":[",
+    "\"kind\":\"FooList\"",
+    "a: &b [*b]",
+    "{\"a\":1,\"a\":2}",
+    "@",
+    "`",
+    "{{ x }}",
 ];
 
 const FIRST: &str = r#"{"apiVersion":"v1","kind":"First"}"#;
@@ -36,7 +89,9 @@ fn read(text: &[u8], format: Format) -> Read {
     let mut all = Read::default();
     read_objects(Cursor::new(text), format, &mut |found| {
         match found {
-            Found::Object { json, .. } => all.objects.push(serde_json::from_str(json).expect("what is handed out is JSON")),
+            Found::Object { json, .. } => {
+                all.objects.push(serde_json::from_str(json).expect("what is handed out is JSON"))
+            }
             Found::Fault(fault) => all.faults.push(fault.what.to_string()),
         }
         true
@@ -119,7 +174,8 @@ fn in_memory(input: &[u8]) {
     let (located, faults) = located::read(&text, Format::Yaml);
     let plain = documents(&text, Format::Yaml);
     assert_eq!(plain.iter().filter(|one| one.value.is_err()).count(), faults.len());
-    let values: Vec<&Value> = plain.iter().filter_map(|one| one.value.as_ref().ok()).filter(|one| !one.is_null()).collect();
+    let values: Vec<&Value> =
+        plain.iter().filter_map(|one| one.value.as_ref().ok()).filter(|one| !one.is_null()).collect();
     let found: Vec<&Value> = located.iter().map(|one| &one.value).filter(|one| !one.is_null()).collect();
     assert_eq!(values, found);
     for fault in faults {

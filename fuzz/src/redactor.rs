@@ -11,12 +11,27 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 const MARK: &str = "pL4nted-S3cret.x9";
 
 const KEYS: &[&str] = &[
-    "password", "dbPassword", "DB_PASSWORD_OLD", "PGPASSWORD", "api-key", "x.apiKey", "SECRET_KEY_BASE", "client_secret",
-    "tokens", "refreshToken2", "passphrase", "MYSQL_PWD", "accessKey", "AZURE_CREDENTIALS", "privateKey", "signing_key",
+    "password",
+    "dbPassword",
+    "DB_PASSWORD_OLD",
+    "PGPASSWORD",
+    "api-key",
+    "x.apiKey",
+    "SECRET_KEY_BASE",
+    "client_secret",
+    "tokens",
+    "refreshToken2",
+    "passphrase",
+    "MYSQL_PWD",
+    "accessKey",
+    "AZURE_CREDENTIALS",
+    "privateKey",
+    "signing_key",
 ];
 const NAMES: &[&str] = &["name", "key", "Name", "header", "parameterKey"];
 const VALUES: &[&str] = &["value", "default", "stringValue", "Value", "defaultValue"];
-const PLAIN: &[&str] = &["a", "spec", "config", "items", "image", "x-y", "data", "containers", "annotations", "ü", "name"];
+const PLAIN: &[&str] =
+    &["a", "spec", "config", "items", "image", "x-y", "data", "containers", "annotations", "ü", "name"];
 
 /// Bytes that decide; when they are used up, every decision is the first.
 struct Choices<'i>(&'i [u8]);
@@ -94,8 +109,17 @@ impl Choices<'_> {
 }
 
 const WAYS: &[&str] = &[
-    "$", "$.spec", "$..value", "$..a", "$..*", "$.spec.*", "cel:[object.spec]", "cel:object.spec.transformList(k, v, k + '=' + string(v))",
-    "cel:object.spec.env.map(e, e.name + '=' + e.value)", "cel:object.spec.join(' ')", "cel:string(object.spec.a) + ''",
+    "$",
+    "$.spec",
+    "$..value",
+    "$..a",
+    "$..*",
+    "$.spec.*",
+    "cel:[object.spec]",
+    "cel:object.spec.transformList(k, v, k + '=' + string(v))",
+    "cel:object.spec.env.map(e, e.name + '=' + e.value)",
+    "cel:object.spec.join(' ')",
+    "cel:string(object.spec.a) + ''",
 ];
 
 /// The input decides what is planted where.
@@ -120,7 +144,9 @@ pub fn redactor() -> impl FnMut(&[u8]) -> Answer {
         let decoded = extractor.mask().decode(&gvk, &object.to_string()).expect("the object is JSON");
         assert_eq!(decoded, RedactedObject::of(&gvk, &object).expect("the object is JSON"), "{object}");
         assert!(!filter.eval(&decoded).unwrap_or(false), "a filter can ask for the secret of {object}");
-        let row = extractor.extract(&decoded, &mut scratch).map_or_else(|error| error.to_string(), |row| row.get().to_owned());
+        let row = extractor
+            .extract(&decoded, &mut scratch)
+            .map_or_else(|error| error.to_string(), |row| row.get().to_owned());
         assert!(!row.contains(MARK), "{row} shows the secret of {object}");
         let text = choices.text();
         let line = redact::line(&text);

@@ -1,7 +1,7 @@
 //! What is attacked, with what, and what must hold.
 
-use crate::manifest;
 use crate::budget;
+use crate::manifest;
 use crate::paths;
 use crate::redactor::redactor;
 use crate::seeds::*;
@@ -36,7 +36,12 @@ pub fn all() -> Vec<Target> {
         Target { name: "budget", seeds: budget::EXPRESSIONS, words: CEL_WORDS, prepare: || Box::new(budget::check()) },
         Target { name: "redactor", seeds: REDACTED, words: REDACTED_WORDS, prepare: || Box::new(redactor()) },
         Target { name: "canonical", seeds: RELEASES, words: JSON_WORDS, prepare: || Box::new(canonical) },
-        Target { name: "manifest", seeds: manifest::SEEDS, words: manifest::WORDS, prepare: || Box::new(manifest::check) },
+        Target {
+            name: "manifest",
+            seeds: manifest::SEEDS,
+            words: manifest::WORDS,
+            prepare: || Box::new(manifest::check),
+        },
         Target { name: "paths", seeds: paths::SEEDS, words: paths::WORDS, prepare: || Box::new(paths::prepare()) },
     ]
 }

@@ -1,16 +1,12 @@
-//! Reads manifests: YAML and JSON as people, `kubectl`, Helm and jq write them, within fixed limits.
+//! Reads manifests: YAML and JSON as people, `kubectl`, Helm and jq write them, within the limits of [`limits`].
 //!
-//! * **Files** are UTF-8, or UTF-16 with a byte order mark or without; with LF or CRLF.
-//! * **YAML** has the types of `kubectl`, which reads YAML 1.1: `yes`, `no`, `on`, `off`, `y` and `n` are booleans, `0644`
-//!   is 420, dates are text. `.inf` and `.nan` are refused, because JSON has neither. `<<` merges maps; what a map says
-//!   itself wins. Keys that are numbers or booleans become text.
-//! * **Several objects** of one file: documents between `---` or `...`, JSON values one after the other, one per line,
-//!   arrays, and lists. A list is an object whose kind ends in `List` and that has no name, wherever its kind stands; its
-//!   items get from it the kind and the apiVersion that they lack.
+//! * **Files** are UTF-8 or UTF-16. **YAML** has the types of `kubectl`, which reads YAML 1.1: `yes` and `y` are true, `0644`
+//!   is 420, dates are text; `.inf` and `.nan` are refused. `<<` merges maps; what a map says itself wins.
+//! * **Several objects** of one file: documents, JSON values one after the other, arrays, and lists: objects without a name
+//!   whose kind ends in `List`; their items get from them the kind and the apiVersion that they lack.
 //! * **A key that stands twice** in one map is refused, in YAML and in JSON, at every depth.
-//! * **Limits** are in [`limits`]: depth, size of an object, size and number of documents, what aliases stand for.
-//! * **A part that cannot be read** is a [`Fault`] with line and column, and does not hide the rest: in YAML the document;
-//!   in JSON the value where it ends in its line, else what follows in the file.
+//! * **A part that cannot be read** is a [`Fault`] with line and column, and does not hide the rest: in YAML the document; in
+//!   JSON the value where it ends in its line, else what follows in the file.
 //!
 //! Sync and without I/O of its own. It must not know kinds, rules or clusters.
 

@@ -3,11 +3,11 @@
 //! In both cases the owner of the Secret decides, never the author of the profile or sink that wants it.
 
 use crate::Ceiling;
+use core::net::IpAddr;
 use kollect_api::KollectProfile;
 use kollect_api::names::{TRUE, annotation};
 use kollect_model::Gvk;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Where the opt-in annotation of a profile for the data of Secrets takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

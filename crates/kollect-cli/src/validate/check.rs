@@ -44,7 +44,7 @@ fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, f
     let need = needs(object.value);
     let profile = need.profile.as_ref().and_then(|(namespace, name)| set.profile(namespace, name));
     let scopes = need.scope_of.as_ref().map(|namespace| set.scopes_of(namespace)).unwrap_or_default();
-    let cluster_scopes = need.cluster_scope.then(|| set.cluster_scopes()).unwrap_or_default();
+    let cluster_scopes = if need.cluster_scope { set.cluster_scopes() } else { Vec::new() };
     let facts = Facts { profile: profile.as_ref(), scopes: &scopes, cluster_scopes: &cluster_scopes, schema: None };
     let Some(review) = review(object.value, settings, &facts) else {
         let known: Vec<_> = all_crds().into_iter().map(|crd| crd.spec.names.kind).collect();

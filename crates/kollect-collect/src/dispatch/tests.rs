@@ -1,3 +1,5 @@
+//! Workers that end, panic and go on.
+
 use super::*;
 use crate::feed::Feed;
 use crate::namespaces::FactsCell;

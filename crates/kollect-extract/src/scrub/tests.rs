@@ -1,3 +1,5 @@
+//! What is redacted and what is kept, field by field.
+
 use super::*;
 use serde_json::json;
 

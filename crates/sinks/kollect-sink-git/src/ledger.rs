@@ -232,7 +232,7 @@ mod tests {
         record.apply((0..3000).map(|n| put(&format!("b/{n}.yaml"), b"x")));
         let tree = commit(&repo, &record.to_files());
         let mut snapshot = Snapshot::open(&repo, Some(tree)).unwrap();
-        let one_more = (0..).map(|n| format!("c/{n}.yaml")).find(|path| shard_of(path) == 7).unwrap();
+        let one_more = (0..100_000).map(|n| format!("c/{n}.yaml")).find(|path| shard_of(path) == 7).unwrap();
         for change in
             [put(&full[3], b"y"), put(&one_more, b"y"), RecordChange::Delete { path: full[0].as_str().into() }]
         {

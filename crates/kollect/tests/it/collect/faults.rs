@@ -238,7 +238,7 @@ fn hostile_texts_end_in_a_located_refusal_soon() {
             let output = std::process::Command::new(env!("CARGO_BIN_EXE_kollect")).args(words).output().unwrap();
             assert!(matches!(output.status.code(), Some(1 | 2)), "{words:?}: {output:?}");
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{at} took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_mins(1), "{at} took {:?}", began.elapsed());
         fs::remove_file(file).unwrap();
     }
     place.write("in/empty.yaml", &"---\n".repeat(20_000));

@@ -18,7 +18,7 @@ const TENANT: &str = "tenant";
 const PLANTED: [&str; 4] =
     ["planted-victim-secret", "planted-victim-map", "planted-platform-token", "planted-dsn-pass"];
 /// All tries together; a loaded machine takes its time.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -85,7 +85,7 @@ async fn refused(stage: &Stage, operator: &Running, mode: Mode) -> anyhow::Resul
         match store(stage, one).await? {
             None if one.expected(mode) == Expected::Api => {}
             None => {
-                wrong.push(format!("{}: the API server refused it, but expected {:?}", one.name, one.expected(mode)))
+                wrong.push(format!("{}: the API server refused it, but expected {:?}", one.name, one.expected(mode)));
             }
             Some(()) => stored.push(one),
         }

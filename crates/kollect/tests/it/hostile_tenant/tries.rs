@@ -39,6 +39,7 @@ impl Try {
 }
 
 /// An object of the tenant.
+#[expect(clippy::needless_pass_by_value, reason = "every call makes the spec in place")]
 pub(super) fn kollect(kind: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "kollect.dev/v1alpha1", "kind": kind,

@@ -74,7 +74,9 @@ async fn a_lane_stops_when_every_member_is_cancelled() {
     let bench = Bench::start().await;
     apply(&bench.sink(), batch("one", [put("one/a.yaml", "old")])).await.unwrap();
     let turns = ["one", "two", "three"].map(Turn::new);
-    turns.iter().for_each(|turn| turn.cancel.cancel());
+    for turn in &turns {
+        turn.cancel.cancel();
+    }
     assert!(write(&bench, &turns).await.is_empty());
     assert_eq!(bench.commits(), 1);
 }
