@@ -317,7 +317,7 @@ mod tests {
             assert_eq!(row(&store, "here", "u1").as_deref(), Some(r#"{"v":"1"}"#), "{odd}");
             assert_eq!((failures(0).0, failures(1).0), (1, 0), "{odd}");
             let message = failures(0).1.unwrap();
-            assert!(message.starts_with("a") && message.contains(": metadata."), "{odd}: {message}");
+            assert!(message.starts_with('a') && message.contains(": metadata."), "{odd}: {message}");
         }
         intake.upsert(&feed, &object("a", "", "3").replace("\"labels\":{", "\"labels\":{\"n\":null,"));
         assert_eq!((row(&store, "here", "u1").as_deref(), failures(0).0), (Some(r#"{"v":"3"}"#), 0));
