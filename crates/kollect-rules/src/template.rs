@@ -23,6 +23,10 @@ pub(crate) fn check(template: &str, path_of: PathOf) -> Result<(), String> {
     if template.chars().any(char::is_control) {
         return Err("must not contain control characters".to_owned());
     }
+    let records = template.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(".kollect"));
+    if records || template.split('/').any(|segment| segment.eq_ignore_ascii_case(".git")) {
+        return Err("must not use a folder that is reserved (.git, or .kollect at the top)".to_owned());
+    }
     let rows: &[_] = if path_of == PathOf::Row { &ROW } else { &[] };
     let names = placeholders(template);
     for name in &names {
@@ -78,6 +82,10 @@ mod tests {
             ("v{generation}/{targetName}/{uid}{extension}", PathOf::Row, true),
             ("{cluster}/{kind}", PathOf::Row, false),
             ("{uid}/{SourceName}", PathOf::Row, false),
+            (".kollect/{namespace}/{name}", PathOf::Document, false),
+            (".Kollect/{uid}", PathOf::Row, false),
+            ("x/.git/{uid}", PathOf::Row, false),
+            ("x/.kollect/.gitignore/{uid}", PathOf::Row, true),
         ] {
             assert_eq!(check(template, path_of).is_ok(), sound, "{template}");
         }

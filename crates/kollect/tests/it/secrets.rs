@@ -32,7 +32,7 @@ const VISIBLE: &str = "seen-by-everybody";
 async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
     let credentials = Some(("x-access-token".to_owned(), GIT_TOKEN.to_owned()));
     let stage = Stage::start_with(GitHttpOptions { credentials, ..GitHttpOptions::default() }).await?;
-    operator::grant_read(&stage.client, &[("", "configmaps"), ("apps", "deployments")]).await?;
+    operator::grant_read(&stage.client, &[("", "configmaps"), ("", "secrets"), ("apps", "deployments")]).await?;
     plant(&stage).await?;
     pipelines(&stage).await?;
     let operator = stage.operator_with(&["--zap-log-level=debug"]).await?;

@@ -18,6 +18,7 @@ fn flags(case: &Case) -> anyhow::Result<Vec<String>> {
             (_, Value::Bool(false)) => continue,
             ("tenantMode", _) => "--tenant-mode".to_owned(),
             ("allowPrivateSinks", _) => "--allow-private-sinks".to_owned(),
+            ("secretExtraction", Value::String(policy)) => format!("--secret-extraction={policy}"),
             ("maxExportBytes", bytes) => format!("--max-export-bytes={bytes}"),
             _ => anyhow::bail!("{}: setting {setting}", case.file),
         });
