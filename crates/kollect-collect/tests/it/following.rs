@@ -93,21 +93,32 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     // Rows come before the end of the first list, and a list that was cut off begins again.
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
-    // A restart without compaction: the watch resumes.
-    server.restart().await?;
-    ground.apply(config_map("a", "one", "resumed")).await?;
-    ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#, r#"a/two {"v":"2"}"#]).await?;
-    assert_eq!(ground.lists(), 1, "resuming needs no list");
-    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+    // A restart without compaction: the watch resumes. An API server that wrote for itself before it filled its cache
+    // answers that the version is too old, which is not the watch's fault: it gets another chance.
+    let mut resumed = false;
+    for _ in 0..3 {
+        let lists = ground.lists();
+        server.restart().await?;
+        ground.apply(config_map("a", "one", &format!("after {lists} lists"))).await?;
+        ground.apply(config_map("a", "one", "resumed")).await?;
+        ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#, r#"a/two {"v":"2"}"#]).await?;
+        ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+        resumed = ground.lists() == lists;
+        if resumed {
+            break;
+        }
+    }
+    assert!(resumed, "resuming needs no list");
 
     // Without the history the watch lists again, once, and finds what is gone meanwhile.
+    let lists = ground.lists();
     assert!(ground.store.upsert(ghost()?));
     ground.namespaces(&["other"]).await?;
     ground.apply(config_map("other", "unseen", "1")).await?;
     server.compact().await?;
     server.restart().await?;
     ground.expect_rows("cm", &[r#"a/one {"v":"resumed"}"#, r#"a/two {"v":"2"}"#]).await?;
-    assert_eq!(ground.lists(), 2, "a lost history costs exactly one list");
+    assert_eq!(ground.lists(), lists + 1, "a lost history costs exactly one list");
 
     // During an outage nothing is deleted, and changes are seen soon after it.
     let other = Ground::new(&server, None).await?;
