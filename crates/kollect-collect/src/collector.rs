@@ -2,7 +2,6 @@
 //!
 //! Separate from the planner, which does the work. It must not decide anything itself.
 
-use crate::ceiling::Ceiling;
 use crate::dispatch::Dispatcher;
 use crate::failures::Failures;
 use crate::intake::Intake;
@@ -11,6 +10,7 @@ use crate::observe::CollectObserver;
 use crate::plan::{Gvr, Reach, WatchId};
 use crate::planner::Planner;
 use crate::reader::{Progress, Shared};
+use crate::store_limit::StoreLimit;
 use crate::target::{Held, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
 use kollect_store::{PartState, Store, View};
@@ -176,15 +176,15 @@ impl Collector {
         let (facts, desired) = (Arc::new(FactsCell::default()), Arc::new(Desired::default()));
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let limit = settings.max_store_bytes;
-        let ceiling = Arc::new(Ceiling::new(limit, store.clone(), desired.clone(), observer.clone()));
+        let store_limit = Arc::new(StoreLimit::new(limit, store.clone(), desired.clone(), observer.clone()));
         let max_row = settings.max_row_bytes;
         let intake = || {
             let intake = Intake::new(store.clone(), facts.clone(), observer.clone());
-            intake.with_max_row_bytes(max_row).below(ceiling.clone())
+            intake.with_max_row_bytes(max_row).below(store_limit.clone())
         };
         let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake)?;
         let shared =
-            Arc::new(Shared { store: store.clone(), dispatcher, ceiling, observer, objects: Mutex::default() });
+            Arc::new(Shared { store: store.clone(), dispatcher, store_limit, observer, objects: Mutex::default() });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());
         tasks.spawn(async move {

@@ -3,13 +3,13 @@
 //! Separate because it is the only place that looks into an object, and the object does not outlive the call. It is
 //! synchronous; it must not wait, ask the API server or keep anything of the object but its row.
 
-use crate::ceiling::Ceiling;
 use crate::failures::Failures;
 use crate::feed::{CLUSTER_SCOPED_HOME, Entry, Feed, Table};
 use crate::identity;
 use crate::matching::{BadHead, Head, Lazy};
 use crate::namespaces::{FactsCell, NamespaceFacts};
 use crate::observe::{CollectErrorClass, CollectObserver};
+use crate::store_limit::StoreLimit;
 use kollect_extract::{RedactedObject, Scratch, StopSwitch};
 use kollect_model::{Cause, ObjectKey, Row, RowId, Uid};
 use kollect_store::Store;
@@ -21,12 +21,12 @@ pub(crate) struct Intake {
     facts: Arc<FactsCell>,
     observer: Arc<dyn CollectObserver>,
     scratch: Scratch,
-    ceiling: Option<Arc<Ceiling>>,
+    store_limit: Option<Arc<StoreLimit>>,
 }
 
 impl Intake {
     pub(crate) fn new(store: Arc<Store>, facts: Arc<FactsCell>, observer: Arc<dyn CollectObserver>) -> Self {
-        Self { store, facts, observer, scratch: Scratch::default(), ceiling: None }
+        Self { store, facts, observer, scratch: Scratch::default(), store_limit: None }
     }
 
     /// Refuses rows that are larger, instead of those that are larger than the usual limit.
@@ -35,8 +35,8 @@ impl Intake {
     }
 
     /// Keeps to a limit of memory.
-    pub(crate) fn below(self, ceiling: Arc<Ceiling>) -> Self {
-        Self { ceiling: Some(ceiling), ..self }
+    pub(crate) fn below(self, limit: Arc<StoreLimit>) -> Self {
+        Self { store_limit: Some(limit), ..self }
     }
 
     /// Ends the evaluation that is under way, from another thread, as one that exceeds its limits.
@@ -142,9 +142,9 @@ impl Intake {
         let namespace = if feed.namespaced { seen.home.clone() } else { Arc::default() };
         let object = ObjectKey { gvk: spec.gvk.clone(), namespace, name: (&*seen.head.name).into() };
         if self.store.upsert(Row::new(id, object, attributes))
-            && let Some(ceiling) = &self.ceiling
+            && let Some(limit) = &self.store_limit
         {
-            ceiling.enforce();
+            limit.enforce();
         }
         self.recovered(&entry.failures, entry, seen.uid);
     }

@@ -5,7 +5,6 @@
 
 mod access;
 mod backoff;
-mod ceiling;
 mod collector;
 mod discovery;
 mod dispatch;
@@ -26,6 +25,7 @@ mod receiver;
 mod request;
 mod request_error;
 mod sentinel;
+mod store_limit;
 mod target;
 mod wire;
 

@@ -3,13 +3,13 @@
 //! Separate from the list and watch protocol, which does not know targets. A list counts as complete only after every
 //! object of it was taken in.
 
-use crate::ceiling::Ceiling;
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::observe::{CollectErrorClass, CollectObserver};
 use crate::plan::{Gvr, WatchId};
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request_error::RequestError;
+use crate::store_limit::StoreLimit;
 use kollect_model::Uid;
 use kollect_store::Store;
 use parking_lot::Mutex;
@@ -41,7 +41,7 @@ pub(crate) struct Progress {
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) ceiling: Arc<Ceiling>,
+    pub(crate) store_limit: Arc<StoreLimit>,
     pub(crate) observer: Arc<dyn CollectObserver>,
     /// Objects of each resource over all its watches.
     pub(crate) objects: Mutex<HashMap<Gvr, u64>>,

@@ -157,7 +157,7 @@ fn json(text: impl Read + Seek, lines: bool, each: &mut Each<'_>) -> Result<(), 
                 let same_line = fault.place.line == start.place.line;
                 go_on(each(Found::Fault(fault)))?;
                 faults += 1;
-                // A value of one line does not spoil the lines below; of any other nobody can say where it would end.
+                // A faulty value that ends in its line leaves the lines below readable; the end of a longer one is unknown.
                 if !lines && (!same_line || faults > MAX_FAULTS) {
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 //! Rows on standard output for spreadsheets: comma-separated values, one list per target.
 //!
-//! Attributes and names come from whoever may write objects, and a spreadsheet runs text that begins like a formula.
+//! Any author of an object chooses attributes and names, and a spreadsheet runs text that begins like a formula.
 //! Such text begins with an apostrophe, which makes it text again. Numbers of the objects stay numbers.
 
 use super::plan::Planned;

@@ -43,7 +43,7 @@ enum Job {
 /// What the dispatcher and its workers share.
 struct Shared {
     depth: AtomicUsize,
-    /// Objects that were taken from a reader and never looked at.
+    /// Objects that a reader handed over and no worker processed.
     lost: AtomicU64,
     observer: Arc<dyn CollectObserver>,
 }

@@ -149,7 +149,7 @@ impl Planner {
     fn apply(&mut self) {
         let now = Instant::now();
         let (all, again) = self.desired.take();
-        let (specs, no_room) = self.shared.ceiling.admit(&all);
+        let (specs, no_room) = self.shared.store_limit.admit(&all);
         self.no_room = no_room;
         self.place(&specs, &again);
         self.discover(now);

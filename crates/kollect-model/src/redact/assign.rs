@@ -1,7 +1,7 @@
 //! `key=value`, `key: value` and `"key": "value"` in a text: properties, YAML, JSON, DSNs, queries, headers, shell.
 //!
 //! One lenient reader for all of them, which never builds what it reads: the layout stays, only values are replaced.
-//! Linear: what is looked at again has a bound, what is hidden is skipped.
+//! Linear: hidden text is skipped, and text that is scanned twice is at most `MAX_READ_TWICE` bytes.
 
 use super::edits::Edits;
 use super::flow;

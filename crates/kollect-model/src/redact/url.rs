@@ -16,7 +16,7 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
         let start = slashes + 2;
         let authority = end(bytes, start, ends_authority);
         let sign = memchr::memrchr(b'@', &bytes[start..authority]).or_else(|| {
-            // A password may hold a slash or another sign that nobody encoded; then the `@` comes later in the same word.
+            // A password may hold a slash or another sign without percent-encoding; then the `@` comes later in the same word.
             let authority = &bytes[start..authority];
             let port = authority.rsplit(|c| *c == b':').next().is_some_and(is_port);
             let loose = authority.contains(&b':') && !port && !authority.contains(&b'[');

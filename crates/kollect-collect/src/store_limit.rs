@@ -32,8 +32,8 @@ struct Shed {
     retry: Instant,
 }
 
-/// Watches over the bytes of the store.
-pub(crate) struct Ceiling {
+/// Stops collecting the newest targets while the store takes more than its limit.
+pub(crate) struct StoreLimit {
     /// Bytes; 0 = no limit.
     limit: u64,
     store: Arc<Store>,
@@ -44,7 +44,7 @@ pub(crate) struct Ceiling {
     pauses: Mutex<HashMap<Arc<TargetKey>, Duration>>,
 }
 
-impl Ceiling {
+impl StoreLimit {
     pub(crate) fn new(
         limit: u64,
         store: Arc<Store>,
