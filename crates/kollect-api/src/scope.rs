@@ -32,7 +32,7 @@ pub struct KollectScopeSpec {
     #[serde(rename = "allowedGVKs", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_gvks: Vec<GroupVersionKind>,
-    /// Namespaces that may be collected from, at most 4096. Default: any.
+    /// Namespaces that may be collected from, at most 4096. Default: any; of core Secrets, the scope's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::words_set")]
     pub allowed_namespaces: Vec<String>,

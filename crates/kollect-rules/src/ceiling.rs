@@ -131,6 +131,11 @@ impl<'a> Ceiling<'a> {
         self.scopes.is_empty()
     }
 
+    /// Whether a scope says in `allowedNamespaces` which namespaces may be collected from.
+    pub fn names_namespaces(&self) -> bool {
+        self.scopes.iter().any(|scope| !scope.allowed_namespaces.is_empty())
+    }
+
     /// The longest of the least intervals. One that is no duration does not count.
     pub fn floor(&self) -> Option<&'a GoDuration> {
         self.scopes.iter().fold(None, |floor, scope| highest_floor(floor, scope.floor))

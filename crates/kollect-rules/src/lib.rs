@@ -30,7 +30,7 @@ mod watch;
 pub use ceiling::{Ceiling, highest_floor};
 pub use doc::{Layer, RuleDoc, rule_table};
 pub use inventory::{MAX_INTERVAL, MAX_SINK_REFS, check_inventory, default_interval, effective_interval};
-pub use namespaces::{NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
+pub use namespaces::{Confinement, NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
 pub use profile::check_profile;
 pub use review::{Facts, Needs, Review, RuleSettings, Warning, needs, review};
 pub use secrets::{

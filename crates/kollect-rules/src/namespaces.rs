@@ -64,8 +64,46 @@ pub struct NamespaceIntent<'a> {
     pub default_excluded: &'a [String],
     /// What the scopes of the target's namespace permit; for cluster targets the cluster scopes.
     pub ceiling: &'a Ceiling<'a>,
-    /// The only namespace that the target may reach, whatever it asks for.
-    pub confined_to: Option<&'a str>,
+    /// Whether the target reaches its own namespace only, whatever it asks for.
+    pub confinement: Option<Confinement<'a>>,
+}
+
+/// Why a target reaches only this namespace, its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement<'a> {
+    /// In tenant mode nothing but a scope lets a target reach further.
+    TenantMode(&'a str),
+    /// Secrets of other namespaces are collected only where a scope names these namespaces: a scope that leaves out
+    /// `allowedNamespaces` says nothing about the Secrets of other teams.
+    Secrets(&'a str),
+}
+
+impl<'a> Confinement<'a> {
+    /// Whether a target in namespace `own` is confined to it. `secrets` says that it collects core Secrets and that
+    /// the operator leaves it to scopes who may.
+    pub fn of(own: &'a str, ceiling: &Ceiling<'_>, secrets: bool, tenant_mode: bool) -> Option<Self> {
+        if secrets && !ceiling.names_namespaces() {
+            return Some(Self::Secrets(own));
+        }
+        (tenant_mode && ceiling.is_empty()).then_some(Self::TenantMode(own))
+    }
+
+    fn allows(&self, namespace: &str) -> Result<(), String> {
+        let (Self::TenantMode(own) | Self::Secrets(own)) = *self;
+        if namespace == own {
+            return Ok(());
+        }
+        Err(match self {
+            Self::TenantMode(_) => {
+                "is outside of the target's own namespace, which is all that it reaches without a KollectScope"
+            }
+            Self::Secrets(_) => {
+                "is outside of the target's own namespace, and no KollectScope there names it in allowedNamespaces, \
+                 as Secrets of other namespaces need"
+            }
+        }
+        .to_owned())
+    }
 }
 
 /// The namespaces of a target.
@@ -152,10 +190,7 @@ fn matched(intent: &NamespaceIntent<'_>) -> Vec<String> {
 
 /// Whether the target may reach a namespace, or why not.
 fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), String> {
-    if intent.confined_to.is_some_and(|only| only != name) {
-        let why = "is outside of the target's own namespace, which is all that it reaches without a KollectScope";
-        return Err(why.to_owned());
-    }
+    intent.confinement.map_or(Ok(()), |confinement| confinement.allows(name))?;
     intent.ceiling.namespace_allowed(name)
 }
 
@@ -195,14 +230,14 @@ mod tests {
         include: &'static str,
         exclude: &'static str,
         scope: Value,
-        confined_to: Option<&'static str>,
+        confinement: Option<Confinement<'static>>,
         matched: &'static str,
         /// `denied` = the target as a whole.
         effective: &'static str,
     }
 
     fn case(target: Value, matched: &'static str, effective: &'static str) -> Case {
-        Case { target, include: "", exclude: "", scope: Value::Null, confined_to: None, matched, effective }
+        Case { target, include: "", exclude: "", scope: Value::Null, confinement: None, matched, effective }
     }
 
     fn words(text: &str) -> Vec<String> {
@@ -224,7 +259,7 @@ mod tests {
             default_included: &words(case.include),
             default_excluded: &words(case.exclude),
             ceiling: &Ceiling::of_namespace(scope.as_ref()),
-            confined_to: case.confined_to,
+            confinement: case.confinement,
         })
     }
 
@@ -290,7 +325,7 @@ mod tests {
     }
 
     /// Of `shop` and `pay` only the names are known.
-    fn resolve_unread(target: &Value, confined_to: Option<&str>) -> Resolved {
+    fn resolve_unread(target: &Value, confinement: Option<Confinement<'_>>) -> Resolved {
         let mut spec = target.clone();
         spec["profileRef"] = json!("p");
         let target: KollectTargetSpec = serde_json::from_value(spec).unwrap();
@@ -304,7 +339,7 @@ mod tests {
             default_included: &[],
             default_excluded: &[],
             ceiling: &Ceiling::default(),
-            confined_to,
+            confinement,
         })
     }
 
@@ -314,11 +349,11 @@ mod tests {
         let by_name = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
         let of_shop = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop", "team": "a"}});
         let rule = json!({"gvk": {"version": "v1", "kind": "Pod"}, "namespaceSelector": team_a});
-        for (target, confined_to, expected) in [
+        for (target, confinement, expected) in [
             (json!({}), None, ""),
             (json!({"namespaceSelector": by_name}), None, ""),
             (json!({"namespaceSelector": team_a}), None, "pay shop"),
-            (json!({"namespaceSelector": team_a}), Some("shop"), "shop"),
+            (json!({"namespaceSelector": team_a}), Some(Confinement::TenantMode("shop")), "shop"),
             (json!({"namespaceSelector": of_shop}), None, "shop"),
             (json!({"namespaceSelector": team_a, "includedNamespaces": ["infra", "pay"]}), None, "pay"),
             (json!({"namespaceSelector": team_a, "excludedNamespaces": ["shop", "pay"]}), None, ""),
@@ -329,30 +364,59 @@ mod tests {
             // A namespace may have opted in for all its objects.
             (json!({"watchMode": "OptIn", "namespaceSelector": by_name}), None, "shop"),
         ] {
-            let resolved = resolve_unread(&target, confined_to);
-            assert_eq!(resolved.undecided, words(expected), "{target} confined to {confined_to:?}");
+            let resolved = resolve_unread(&target, confinement);
+            assert_eq!(resolved.undecided, words(expected), "{target} {confinement:?}");
         }
     }
 
     #[test]
     fn a_target_is_not_denied_for_what_it_selects_while_that_is_undecided() {
         let ops = json!({"namespaceSelector": {"matchLabels": {"team": "ops"}}});
-        let resolved = resolve_unread(&ops, Some("shop"));
+        let resolved = resolve_unread(&ops, Some(Confinement::TenantMode("shop")));
         assert_eq!((resolved.matched, resolved.violation), (words("infra"), None));
         assert_eq!(resolved.undecided, ["shop"]);
-        assert!(resolve_unread(&json!({"includedNamespaces": ["infra"]}), Some("shop")).violation.is_some());
+        assert!(
+            resolve_unread(&json!({"includedNamespaces": ["infra"]}), Some(Confinement::TenantMode("shop")))
+                .violation
+                .is_some()
+        );
     }
 
     #[test]
     fn a_confined_target_reaches_its_own_namespace_only() {
-        let confined_to = Some("shop");
+        let confinement = Some(Confinement::TenantMode("shop"));
         let everything = "infra kube-system pay shop";
-        check(&Case { confined_to, ..case(json!({}), everything, "shop") });
-        check(&Case { confined_to, ..case(json!({"includedNamespaces": ["pay"]}), "pay", "denied") });
+        check(&Case { confinement, ..case(json!({}), everything, "shop") });
+        check(&Case { confinement, ..case(json!({"includedNamespaces": ["pay"]}), "pay", "denied") });
         check(&Case {
-            confined_to,
+            confinement,
             ..case(json!({"namespaceSelector": {"matchLabels": {"team": "ops"}}}), "infra", "denied")
         });
+    }
+
+    #[test]
+    fn secrets_of_other_namespaces_are_reached_only_where_a_scope_names_them() {
+        let scope = |spec: Value| KollectScope::new("s", serde_json::from_value::<KollectScopeSpec>(spec).unwrap());
+        let (open, naming) =
+            (scope(json!({"secretExtraction": "Allow"})), scope(json!({"allowedNamespaces": ["pay"]})));
+        let secrets = Some(Confinement::Secrets("shop"));
+        for (scopes, collects_secrets, tenant_mode, expected) in [
+            (vec![], true, false, secrets),
+            (vec![], true, true, secrets),
+            (vec![&open], true, false, secrets),
+            (vec![&open, &open], true, true, secrets),
+            (vec![&open, &naming], true, false, None),
+            (vec![&naming], true, true, None),
+            (vec![], false, true, Some(Confinement::TenantMode("shop"))),
+            (vec![&open], false, true, None),
+            (vec![], false, false, None),
+        ] {
+            let ceiling = Ceiling::of_namespace(scopes.iter().copied());
+            assert_eq!(Confinement::of("shop", &ceiling, collects_secrets, tenant_mode), expected, "{scopes:?}");
+        }
+        let everything = "infra kube-system pay shop";
+        check(&Case { confinement: secrets, ..case(json!({}), everything, "shop") });
+        check(&Case { confinement: secrets, ..case(json!({"includedNamespaces": ["pay"]}), "pay", "denied") });
     }
 
     #[test]
@@ -382,7 +446,7 @@ mod tests {
                 default_included: &[],
                 default_excluded: &[],
                 ceiling: &Ceiling::of_cluster([&ceiling]),
-                confined_to: None,
+                confinement: None,
             });
             let got = (resolved.matched, resolved.effective, resolved.violation);
             assert_eq!(got, (words(matched), words(effective), None), "{included} {allowed} {denied}");

@@ -2,6 +2,7 @@
 
 use crate::ceiling::Ceiling;
 use crate::doc::{RuleDoc, rules};
+use crate::namespaces::Confinement;
 use crate::review::{Facts, RuleSettings};
 use crate::secrets::{SecretExtractionPolicy, collects_secret_data, is_core_secret, secret_extraction_allowed};
 use crate::violation::{Findings, Violation};
@@ -22,7 +23,7 @@ rules! { "KollectTarget";
     T9, Webhook, "a label selector is not valid", "is not a valid label selector";
     TW1, Warning, "the operator runs in tenant mode, includedNamespaces names another namespace, and the target's namespace has no KollectScope", "without a KollectScope the target reaches its own namespace only, because the operator runs in tenant mode; create a KollectScope that allows this one";
     TW2, Warning, "the profile has the annotation kollect.dev/allow-secret-extraction: \"true\" for core Secrets, and the owner of the data does not agree to it", "the target will be Degraded/SecretExtractionDenied and collect nothing";
-    TW3, Warning, "the profile collects core Secrets, includedNamespaces names another namespace, and the target's namespace has no KollectScope", "without a KollectScope a target of Secrets reaches its own namespace only; create a KollectScope that allows this one";
+    TW3, Warning, "the profile collects core Secrets, includedNamespaces names another namespace, and no KollectScope of the target's namespace has allowedNamespaces", "a target of Secrets reaches its own namespace only, unless a KollectScope there names others; add this one to allowedNamespaces of a KollectScope";
 }
 
 /// The rules of both kinds of targets, by the identifiers of one.
@@ -70,13 +71,14 @@ pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &Ru
     {
         found.warn_of(&TW2, "spec.profileRef", format_args!("{}: {why}", profile.spec.target_gvk.kind));
     }
-    if !ceiling.is_empty() {
-        return;
-    }
     let secrets = profile.as_ref().is_some_and(is_core_secret) && policy != SecretExtractionPolicy::Any;
-    let rule = if settings.tenant_mode { &TW1 } else { &TW3 };
     let own = target.metadata.namespace.as_deref().unwrap_or("default");
-    for i in (0..included.len()).filter(|i| (settings.tenant_mode || secrets) && included[*i] != own) {
+    let rule = match Confinement::of(own, &ceiling, secrets, settings.tenant_mode) {
+        None => return,
+        Some(Confinement::TenantMode(_)) => &TW1,
+        Some(Confinement::Secrets(_)) => &TW3,
+    };
+    for i in (0..included.len()).filter(|i| included[*i] != own) {
         found.warn(rule, format!("spec.includedNamespaces[{i}]"));
     }
 }

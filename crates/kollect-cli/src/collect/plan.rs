@@ -149,7 +149,7 @@ fn resolve(target: &Target, scope: &Ceiling<'_>, facts: &NamespaceFacts) -> Resu
         default_included: &[],
         default_excluded: &[],
         ceiling: scope,
-        confined_to: None,
+        confinement: None,
     });
     if let Some(why) = resolved.violation {
         return Err(skip("denied-by-scope", why));

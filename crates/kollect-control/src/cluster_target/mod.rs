@@ -113,7 +113,7 @@ impl Control {
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
             ceiling: &scopes.ceiling(),
-            confined_to: None,
+            confinement: None,
         });
         state.keys = resolved
             .effective

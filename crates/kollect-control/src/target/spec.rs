@@ -9,7 +9,7 @@ use crate::target::decide::Stop;
 use kollect_api::{KollectTarget, KollectTargetSpec};
 use kollect_collect::{Matching, TargetSpec, WantedNamespaces};
 use kollect_model::Gvk;
-use kollect_rules::{Ceiling, SecretExtractionPolicy};
+use kollect_rules::{Ceiling, Confinement, SecretExtractionPolicy};
 use kube::api::ObjectMeta;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -103,10 +103,8 @@ impl Control {
         let labels: Vec<(&str, &std::collections::BTreeMap<String, String>)> =
             facts.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
         let unread: Vec<&str> = facts.iter().filter(|(_, meta)| meta.unread).map(|(name, _)| name.as_ref()).collect();
-        // Nothing but a scope lets a target reach beyond its own namespace in tenant mode, or to Secrets elsewhere.
         let secrets =
             kollect_rules::is_core_secret(gvk) && self.settings.secret_extraction != SecretExtractionPolicy::Any;
-        let confined = (ceiling.is_empty() && (self.settings.tenant_mode || secrets)).then_some(&*key.namespace);
         let resolved = kollect_rules::resolve_namespaces(&kollect_rules::NamespaceIntent {
             target: (&target.spec).into(),
             known: &labels,
@@ -114,7 +112,7 @@ impl Control {
             default_included: &self.settings.default_included_namespaces,
             default_excluded: &self.settings.default_excluded_namespaces,
             ceiling,
-            confined_to: confined,
+            confinement: Confinement::of(&key.namespace, ceiling, secrets, self.settings.tenant_mode),
         });
         state.matched.clone_from(&resolved.matched);
         state.effective.clone_from(&resolved.effective);

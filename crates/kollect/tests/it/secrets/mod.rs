@@ -1,13 +1,13 @@
 //! Nothing secret leaves the cluster: not in rows, files, commits, logs, statuses or events.
 
+mod corpus;
+mod outputs;
+
 use crate::stage::{self, SOON, Stage};
 use kollect_testkit::servers::{GitHttpOptions, Postgres, wait_for};
 use kollect_testkit::{operator, scene};
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use outputs::{around, outputs};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::process::Command;
 
 const TEAM: &str = "team";
 const GIT_TOKEN: &str = "ghp-planted-git-token";
@@ -51,7 +51,7 @@ async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
     })
     .await?;
 
-    let outputs = outputs(&stage, &operator.logs()).await?;
+    let outputs = outputs(&stage, &operator, TEAM).await?;
     for place in ["postgres", "git"] {
         assert!(outputs[place].contains(VISIBLE), "{place} lacks what everybody may see");
     }
@@ -65,17 +65,6 @@ async fn a_planted_secret_appears_in_no_output() -> anyhow::Result<()> {
         .collect();
     assert!(leaks.is_empty(), "{leaks:#?}");
     Ok(())
-}
-
-fn around(text: &str, at: usize) -> &str {
-    let (mut from, mut to) = (at.saturating_sub(120), (at + 60).min(text.len()));
-    while !text.is_char_boundary(from) {
-        from -= 1;
-    }
-    while !text.is_char_boundary(to) {
-        to -= 1;
-    }
-    &text[from..to]
 }
 
 async fn plant(stage: &Stage) -> anyhow::Result<()> {
@@ -191,58 +180,6 @@ async fn copies(stage: &Stage) -> anyhow::Result<()> {
     let mut copies = scene::inventory(TEAM, "copies", None, Some("pg"), "0s");
     copies["spec"]["targetRefs"] = json!(["copies-of-secrets", "copies-of-configmaps", "copies-of-deployments"]);
     stage.apply([copies]).await
-}
-
-/// Everything that the operator has said or written, by place.
-async fn outputs(stage: &Stage, logs: &str) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    let mut statuses = String::new();
-    for kind in
-        ["Profile", "Target", "Inventory", "SnapshotSink", "DatabaseSink", "Scope"].map(|kind| format!("Kollect{kind}"))
-    {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kollect.dev", "v1alpha1", &kind));
-        let api: Api<DynamicObject> = Api::all_with(stage.client.clone(), &resource);
-        for object in api.list(&ListParams::default()).await? {
-            statuses += &object.data.get("status").unwrap_or(&Value::Null).to_string();
-        }
-    }
-    let mut events = String::new();
-    for event in stage.objects("Event", "").list(&ListParams::default()).await? {
-        events += &serde_json::to_string(&event)?;
-    }
-    Ok(BTreeMap::from([
-        ("postgres", dump(stage).await?),
-        ("git", git_objects(stage)?),
-        ("logs", logs.to_owned()),
-        ("statuses", statuses),
-        ("events", events),
-    ]))
-}
-
-/// Every row of every table, whatever its columns.
-async fn dump(stage: &Stage) -> anyhow::Result<String> {
-    let database = stage.database().await?;
-    let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables \
-                  WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
-    let mut text = String::new();
-    for table in database.query(tables, &[]).await? {
-        let table: String = table.get(0);
-        for row in database.query(&format!("SELECT t::text FROM {table} t"), &[]).await? {
-            text.push_str(&row.get::<_, String>(0));
-            text.push('\n');
-        }
-    }
-    Ok(text)
-}
-
-/// Every commit, tree and blob, reachable or not.
-fn git_objects(stage: &Stage) -> anyhow::Result<String> {
-    let dir = stage.git.repos.path(&stage::repo(TEAM));
-    let output = Command::new("git")
-        .args(["cat-file", "--batch-all-objects", "--batch", "--unordered"])
-        .current_dir(dir)
-        .output()?;
-    anyhow::ensure!(output.status.success(), "git cat-file failed");
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[tokio::test]
