@@ -29,7 +29,9 @@ fn the_committed_page_says_what_the_rules_are() {
         std::fs::write(&path, page()).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, page(), "run the test with UPDATE_SNAPSHOTS=1 and commit docs/reference/rules.md");
+    let page = page();
+    let differs = page.lines().zip(committed.lines()).find(|(is, was)| is != was);
+    assert!(committed == page, "run with UPDATE_SNAPSHOTS=1 and commit docs/reference/rules.md; first: {differs:?}");
 }
 
 #[test]
