@@ -19,7 +19,8 @@ const MAX_READ_TWICE: usize = 1024;
 /// Hides the values of sensitive keys.
 pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
     let bytes = text.as_bytes();
-    if !may_be_sensitive(bytes) && memmem::find(bytes, b"ig").is_none() {
+    // `sig` and `signature` are secrets only in queries.
+    if !may_be_sensitive(bytes) && !bytes.windows(2).any(|pair| pair == b"ig") {
         return;
     }
     let several = bytes.contains(&b'\n');
@@ -208,8 +209,11 @@ impl Scan<'_, '_> {
         if !assigns && matches!(first, b'{' | b'[') && !bytes[start..].starts_with(b"{{") && (key.quoted || line) {
             return nested.then(|| flow::closing(bytes, start, key.level, MAX_READ_TWICE));
         }
-        if !assigns && line && matches!(first, b'|' | b'>') {
-            return flow::block(bytes, key.start, start, usize::MAX);
+        if !assigns
+            && line
+            && let Some(sign) = flow::block_sign(bytes, start)
+        {
+            return flow::block(bytes, key.start, sign, usize::MAX);
         }
         Some(self.scalar(start, key, Context { assigns, line, found }))
     }
@@ -302,7 +306,7 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'')
 }
 
-fn is_password(key: &str) -> bool {
+pub(super) fn is_password(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.contains("pass") || key.contains("pwd")
 }

@@ -2,7 +2,7 @@
 
 use super::assign::{is_key_byte, quote_at, quoted};
 use super::edits::Edits;
-use super::key::{Sensitivity, may_be_sensitive, sensitivity};
+use super::key::{Sensitivity, sensitivity};
 use super::value::has_harmless_form;
 use memchr::memmem;
 
@@ -22,21 +22,18 @@ const COMMANDS: &[(&str, &str, Form)] = &[
     ("curl", "\"-u\",", Form::AfterColon),
     ("curl", "\"--user\",", Form::AfterColon),
 ];
-/// Files of settings without a sign between key and value.
-const SETTINGS: &[(&str, &str, Form)] = &[
-    ("machine ", "password ", Form::Word),
-    ("requirepass ", "requirepass ", Form::Word),
-    ("masterauth ", "masterauth ", Form::Word),
-];
-
 /// What of the next word is secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Word,
     /// The word begins directly behind the flag.
     Glued,
     /// The user comes first.
     AfterColon,
+    /// Only one in quotes.
+    Quoted,
+    /// Only one in quotes that a semicolon follows.
+    Ended,
 }
 
 /// Hides what follows a sensitive flag.
@@ -68,14 +65,10 @@ pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
             known_words(text, *known, edits);
         }
     }
-    if may_be_sensitive(bytes) && memchr::memchr(b' ', bytes).is_some() {
-        for known in SETTINGS {
-            known_words(text, *known, edits);
-        }
-    }
 }
 
-fn known_words(text: &str, (command, flag, form): (&str, &str, Form), edits: &mut Edits) {
+/// Hides the words that follow a flag or setting, where the text has a command or setting before.
+pub(super) fn known_words(text: &str, (command, flag, form): (&str, &str, Form), edits: &mut Edits) {
     let bytes = text.as_bytes();
     let Some(from) = memmem::find(bytes, command.as_bytes()) else { return };
     for found in memmem::find_iter(&bytes[from..], flag.as_bytes()) {
@@ -83,10 +76,15 @@ fn known_words(text: &str, (command, flag, form): (&str, &str, Form), edits: &mu
         if form == Form::Glued && bytes.get(start).is_none_or(u8::is_ascii_whitespace) {
             continue;
         }
-        let Some((start, end)) = next_word(bytes, start) else { continue };
+        let word = match form {
+            Form::Quoted | Form::Ended => quoted_word(bytes, start),
+            Form::Word | Form::Glued | Form::AfterColon => next_word(bytes, start),
+        };
+        let Some((start, end)) = word else { continue };
         let start = match form {
             Form::AfterColon => memchr::memchr(b':', &bytes[start..end]).map(|at| start + at + 1),
-            Form::Word | Form::Glued => Some(start),
+            Form::Ended if bytes.get(end + 1) != Some(&b';') => None,
+            Form::Word | Form::Glued | Form::Quoted | Form::Ended => Some(start),
         };
         if let Some(start) = start.filter(|start| !has_harmless_form("", Sensitivity::Secret, &text[*start..end])) {
             edits.hide(start, end);
@@ -98,6 +96,13 @@ fn follows_boundary(bytes: &[u8], at: usize) -> bool {
     at.checked_sub(1).is_none_or(|before| {
         bytes[before].is_ascii_whitespace() || matches!(bytes[before], b'"' | b'\'' | b'[' | b',' | b'(' | b'=')
     })
+}
+
+/// What stands between the quotes that open here.
+fn quoted_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (quote, level) = quote_at(bytes, at)?;
+    let place = quoted(bytes, at + level + 1, quote, level);
+    (place.start < place.end).then_some((place.start, place.end))
 }
 
 /// The next word of a command line, of a list in JSON, or of a list in YAML.
@@ -123,9 +128,8 @@ fn next_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         let place = quoted(bytes, start + 1, *trimmed, level);
         return (place.start < place.end).then_some((place.start, place.end));
     }
-    if let Some((quote, level)) = quote_at(bytes, start) {
-        let place = quoted(bytes, start + level + 1, quote, level);
-        return (place.start < place.end).then_some((place.start, place.end));
+    if quote_at(bytes, start).is_some() {
+        return quoted_word(bytes, start);
     }
     let length =
         bytes[start..].iter().take_while(|c| !c.is_ascii_whitespace() && !matches!(c, b'"' | b'\'' | b'`')).count();

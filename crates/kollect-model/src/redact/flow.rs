@@ -15,7 +15,13 @@ pub(super) fn scalar_end(bytes: &[u8], start: usize, greedy: bool, assigns: bool
         let ends = match c {
             b'\n' | b'\r' => true,
             b'\\' => matches!(rest.first(), Some(b'n' | b'r' | b'"' | b'\'')),
-            b'"' | b'`' | b'\'' => !greedy,
+            // Between letters or digits a quote is a part of the value.
+            b'"' | b'`' | b'\'' => {
+                let inside = at > start
+                    && bytes[at - 1].is_ascii_alphanumeric()
+                    && rest.first().is_some_and(u8::is_ascii_alphanumeric);
+                !greedy && !inside
+            }
             b' ' | b'\t' if greedy && assigns => next_assignment(rest),
             b' ' | b'\t' => !greedy || rest.first() == Some(&b'#'),
             b';' | b',' | b'&' => rest.first().is_none_or(u8::is_ascii_whitespace) || next_assignment(rest),
@@ -112,6 +118,22 @@ fn lines_end(bytes: &[u8], first: usize, column: usize, scalar: bool, stop: usiz
         }
     }
     (end, false)
+}
+
+/// Where the `|` or `>` of a block of text stands, perhaps behind a tag or an anchor: `!!binary |`.
+pub(super) fn block_sign(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    for _ in 0..2 {
+        match bytes.get(at)? {
+            b'|' | b'>' => return Some(at),
+            b'!' | b'&' => {
+                at += bytes[at..].iter().take(128).take_while(|c| !c.is_ascii_whitespace()).count();
+                at += bytes[at..].iter().take(64).take_while(|c| **c == b' ').count();
+            }
+            _ => return None,
+        }
+    }
+    matches!(bytes.get(at), Some(b'|' | b'>')).then_some(at)
 }
 
 /// Whether a map or list in a text holds only names and paths, or is a schema.

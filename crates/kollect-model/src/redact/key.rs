@@ -228,25 +228,49 @@ const SETTINGS: &[&str] = &[
 /// Before `secret`: the value is the name of a Secret.
 const NAMED_SECRETS: &[&str] = &["pull", "image", "existing", "tls", "ca", "cert", "certificate", "ssl"];
 
-/// Pairs of letters, without case, one of which every sensitive word has.
-const PAIRS: [[u8; 2]; 10] = [*b"pa", *b"wd", *b"sw", *b"cr", *b"ok", *b"ke", *b"ut", *b"tp", *b"jw", *b"ea"];
+/// Three letters of which every sensitive word has some.
+const STEMS: [&[u8; 3]; 15] = [
+    b"pas", b"pat", b"pwd", b"psw", b"cre", b"oke", b"oki", b"otp", b"cke", b"mne", b"key", b"aut", b"ear", b"jwt",
+    b"nne",
+];
 
-const fn pairs() -> [u32; 32] {
+/// Which second letters follow a first one in a stem.
+const PAIRS: [u32; 32] = {
     let mut table = [0_u32; 32];
-    let more = [*b"nn", *b"mn"];
     let mut i = 0;
-    while i < PAIRS.len() + more.len() {
-        let [a, b] = if i < PAIRS.len() { PAIRS[i] } else { more[i - PAIRS.len()] };
-        table[(a & 31) as usize] |= 1 << (b & 31);
+    while i < STEMS.len() {
+        table[(STEMS[i][0] & 31) as usize] |= 1 << (STEMS[i][1] & 31);
         i += 1;
     }
     table
-}
+};
 
 /// A cheap look at the letters of a key or text: `false` means that it has no sensitive word.
 pub fn may_be_sensitive(key: &[u8]) -> bool {
-    const TABLE: [u32; 32] = pairs();
-    key.windows(2).any(|pair| TABLE[usize::from(pair[0] & 31)] & (1 << (pair[1] & 31)) != 0)
+    let pairs = key.windows(2).enumerate();
+    let mut hits = pairs.filter(|(_, pair)| PAIRS[usize::from(pair[0] & 31)] & (1 << (pair[1] & 31)) != 0);
+    hits.any(|(at, _)| begins_with_stem(&key[at..]))
+}
+
+/// Whether a stem stands here, and the letter behind it is that of a sensitive word.
+fn begins_with_stem(text: &[u8]) -> bool {
+    let Some([a, b, c]) = text.first_chunk() else { return false };
+    let fourth = text.get(3).copied().unwrap_or(0);
+    let next = fourth.to_ascii_lowercase();
+    match &[a.to_ascii_lowercase(), b.to_ascii_lowercase(), c.to_ascii_lowercase()] {
+        b"pas" => next == b's',
+        // The whole word, or its plural: neither `path` nor `pattern`.
+        b"pat" => !fourth.is_ascii_lowercase() || fourth == b's',
+        b"cre" => matches!(next, b't' | b'd'),
+        b"oke" => next == b'n',
+        b"oki" | b"ear" => next == b'e',
+        b"cke" => next == b'r',
+        b"mne" => next == b'm',
+        b"aut" => next == b'h',
+        b"nne" => next == b'c',
+        b"pwd" | b"psw" | b"otp" | b"key" | b"jwt" => true,
+        _ => false,
+    }
 }
 
 /// Whether a key says that its value is a secret.

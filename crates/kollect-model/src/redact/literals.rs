@@ -13,10 +13,14 @@ pub(super) struct Literals<'t> {
 }
 
 impl<'t> Literals<'t> {
+    pub(super) fn none(text: &'t str) -> Self {
+        Self { text: Cow::Borrowed(text), skip: Vec::new() }
+    }
+
     /// Looks only at texts that begin as JSON does and have escapes.
     pub(super) fn of(text: &'t str, depth: u8) -> Self {
         let bytes = text.as_bytes();
-        let mut found = Self { text: Cow::Borrowed(text), skip: Vec::new() };
+        let mut found = Self::none(text);
         if depth >= MAX_DEPTH || !text.trim_start().starts_with(['{', '[']) || memchr(b'\\', bytes).is_none() {
             return found;
         }

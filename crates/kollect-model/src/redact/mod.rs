@@ -11,6 +11,7 @@ mod key;
 mod line;
 mod literals;
 mod packed;
+mod settings;
 mod token;
 mod url;
 mod value;
@@ -82,18 +83,21 @@ fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
         return Some(Cow::Borrowed(REDACTED));
     }
     let seen = Seen::of(bytes);
-    let literals = Literals::of(text, depth);
+    let literals = if seen.has(Seen::BACKSLASH) { Literals::of(text, depth) } else { Literals::none(text) };
     let text = &*literals.text;
     let mut edits = Edits::default();
-    if seen.at {
+    if seen.has(Seen::AT) {
         url::find(text, &mut edits);
     }
-    if seen.assigns {
+    if seen.has(Seen::ASSIGNS) {
         url::find_webhooks(text, &mut edits);
         assign::find(text, &literals.skip, &mut edits);
     }
-    if seen.blank || seen.assigns {
+    if seen.has(Seen::DASH) && seen.has(Seen::BLANK | Seen::QUOTE) {
         flags::find(text, &literals.skip, &mut edits);
+    }
+    if seen.has(Seen::BLANK) {
+        settings::find(text, seen.has(Seen::QUOTE), &mut edits);
     }
     token::find(text, &mut edits);
     match (edits.apply(text), literals.text) {
@@ -108,21 +112,41 @@ fn skipped(skip: &[(usize, usize)], at: usize) -> Option<usize> {
     skip.get(next).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
 }
 
-/// Which characters of interest a text has.
-#[derive(Default)]
-struct Seen {
-    assigns: bool,
-    at: bool,
-    blank: bool,
-}
+/// Which characters of interest a text has, so that most texts pay for one look at each byte and for nothing else.
+#[derive(Clone, Copy)]
+struct Seen(u8);
 
 impl Seen {
-    fn of(bytes: &[u8]) -> Self {
-        Self {
-            assigns: memchr::memchr3(b':', b'=', b'>', bytes).is_some(),
-            at: memchr::memchr(b'@', bytes).is_some(),
-            blank: memchr::memchr2(b' ', b'\n', bytes).is_some(),
+    const ASSIGNS: u8 = 1;
+    const AT: u8 = 2;
+    const BLANK: u8 = 4;
+    const QUOTE: u8 = 8;
+    const DASH: u8 = 16;
+    const BACKSLASH: u8 = 32;
+    const TABLE: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut c = 0_usize;
+        while c < 256 {
+            table[c] = match c as u8 {
+                b':' | b'=' | b'>' => Self::ASSIGNS,
+                b'@' => Self::AT,
+                b' ' | b'\n' | b'\t' | b'\r' => Self::BLANK,
+                b'"' | b'\'' | b'`' => Self::QUOTE,
+                b'-' => Self::DASH,
+                b'\\' => Self::BACKSLASH,
+                _ => 0,
+            };
+            c += 1;
         }
+        table
+    };
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(0, |seen, c| seen | Self::TABLE[usize::from(*c)]))
+    }
+
+    fn has(self, any_of: u8) -> bool {
+        self.0 & any_of != 0
     }
 }
 

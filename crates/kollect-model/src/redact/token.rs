@@ -17,12 +17,14 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
         return;
     }
     let mut at = 0;
+    let mut pem = false;
     while at < bytes.len() {
-        let length = bytes[at..].iter().take_while(|c| in_token(**c)).count();
+        let length = bytes[at..].iter().take_while(|c| IN_TOKEN[usize::from(**c)]).count();
+        let word = &bytes[at..at + length];
         if length >= MIN_TOKEN {
-            let token = trimmed(&bytes[at..at + length]);
+            let token = trimmed(word);
             if is_token(token) {
-                let start = at + (bytes[at..at + length].len() - bytes[at..at + length].trim_start_dashes().len());
+                let start = at + (length - word.trim_start_dashes().len());
                 let tail = bytes[at + length..].iter().take_while(|c| in_tail(**c)).count();
                 let encoded = matches!(token[0], b'$' | b'L' | b'H' | b'U')
                     || token.starts_with(b"eyJ")
@@ -32,17 +34,19 @@ pub(super) fn find(text: &str, edits: &mut Edits) {
                 at += tail;
             }
         }
+        if matches!(word.last(), Some(b'N' | b'r' | b'R' | b'c' | b'C')) {
+            pem |= word.ends_with(b"-----BEGIN");
+            let scheme = ["earer", "asic", "EARER", "ASIC"].iter().any(|scheme| word.ends_with(scheme.as_bytes()));
+            if scheme && bytes.get(at + length) == Some(&b' ') {
+                let start = at + length + 1;
+                let blanks = bytes[start..].iter().take(8).take_while(|c| **c == b' ').count();
+                credentials(bytes, start + blanks, edits);
+            }
+        }
         at += length + 1;
     }
-    if bytes.len() > 24 && memchr::memchr(b'-', bytes).is_some() {
+    if pem {
         private_keys(bytes, edits);
-    }
-    for scheme in [b"earer ".as_slice(), b"asic ", b"EARER ", b"ASIC "] {
-        for found in memmem::find_iter(bytes, scheme) {
-            let start = found + scheme.len();
-            let blanks = bytes[start..].iter().take(8).take_while(|c| **c == b' ').count();
-            credentials(bytes, start + blanks, edits);
-        }
     }
 }
 
@@ -78,9 +82,20 @@ fn private_keys(bytes: &[u8], edits: &mut Edits) {
     }
 }
 
-fn in_token(c: u8) -> bool {
+const fn in_token(c: u8) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.' | b'$')
 }
+
+/// [`in_token`] of every byte.
+const IN_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut c = 0;
+    while c < 256 {
+        table[c] = in_token(c as u8);
+        c += 1;
+    }
+    table
+};
 
 /// What base64 and hashes have beside that.
 fn in_tail(c: u8) -> bool {
@@ -183,20 +198,34 @@ const PREFIXES: &[(&str, Rest)] = &[
     ("ya29.", Rest::Any),
 ];
 
+/// Which second characters follow a first one in a prefix.
+const PREFIX_PAIRS: [u32; 32] = {
+    let mut table = [0_u32; 32];
+    let mut i = 0;
+    while i < PREFIXES.len() {
+        let prefix = PREFIXES[i].0.as_bytes();
+        table[(prefix[0] & 31) as usize] |= 1 << (prefix[1] & 31);
+        i += 1;
+    }
+    table
+};
+
 fn is_token(token: &[u8]) -> bool {
-    let Some(first) = token.first() else { return false };
-    let known = PREFIXES.iter().any(|(prefix, rest)| {
-        prefix.as_bytes()[0] == *first
-            && token.starts_with(prefix.as_bytes())
-            && match rest {
-                Rest::Any => token.len() >= prefix.len() + 8,
-                Rest::Long(length) => token.len() >= *length && token.iter().any(u8::is_ascii_digit),
-                Rest::Random(length) => token.len() >= *length && !token[prefix.len()..].contains(&b'_'),
-                Rest::Capitals => {
-                    token.len() >= 16 && token.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    let [first, second, ..] = token else { return false };
+    let may_be_known = PREFIX_PAIRS[usize::from(*first & 31)] & (1 << (*second & 31)) != 0;
+    let known = may_be_known
+        && PREFIXES.iter().any(|(prefix, rest)| {
+            prefix.as_bytes()[0] == *first
+                && token.starts_with(prefix.as_bytes())
+                && match rest {
+                    Rest::Any => token.len() >= prefix.len() + 8,
+                    Rest::Long(length) => token.len() >= *length && token.iter().any(u8::is_ascii_digit),
+                    Rest::Random(length) => token.len() >= *length && !token[prefix.len()..].contains(&b'_'),
+                    Rest::Capitals => {
+                        token.len() >= 16 && token.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+                    }
                 }
-            }
-    });
+        });
     known
         || match first {
             b'L' => {
