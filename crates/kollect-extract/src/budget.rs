@@ -114,12 +114,15 @@ pub(crate) fn reset() {
 
 /// Spends `steps`, or fails when there are not enough left.
 pub(crate) fn charge(steps: usize) -> Result<(), Exceeded> {
-    let (left, steps) = (LEFT.get(), steps as u64);
-    if steps <= left {
-        LEFT.set(left - steps);
-        return Ok(());
-    }
-    next_portion(steps - left)
+    let steps = steps as u64;
+    let missing = LEFT.with(|left| match left.get().checked_sub(steps) {
+        Some(rest) => {
+            left.set(rest);
+            None
+        }
+        None => Some(steps - left.get()),
+    });
+    missing.map_or(Ok(()), next_portion)
 }
 
 #[cold]

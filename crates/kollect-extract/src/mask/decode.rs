@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut kept = Map::new();
         let mut members = Members::default();
         while let Some(key) = entries.next_key_seed(KeySeed(self))? {
-            let Some(Key { name, found, seed }) = key else {
+            let Some(Key { name, found, common, seed }) = key else {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 continue;
             }
             let mut value = entries.next_value_seed(seed)?;
-            if self.place != Place::Verbatim {
+            if !common && self.place != Place::Verbatim {
                 members.see(&name, found, &mut value);
             }
             kept.insert(name, value);
@@ -147,6 +147,8 @@ impl Place {
 struct Key<'m> {
     name: String,
     found: Option<Sensitivity>,
+    /// It says nothing about any value.
+    common: bool,
     seed: Seed<'m>,
 }
 
@@ -169,6 +171,12 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        let node = match self.0.node.child(key) {
+            Some(node) => node,
+            // The name of what is reachable beside it.
+            None if self.0.node.has_values && redact::is_naming(key) => &WHOLE,
+            None => return Ok(None),
+        };
         let place = match self.0.place {
             Place::Object { managed_fields, .. } if key == "metadata" => Place::Metadata { managed_fields },
             Place::Object { core_secret: true, .. } if matches!(key, "data" | "stringData") => Place::Verbatim,
@@ -180,14 +188,11 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
             _ if key == "annotations" => Place::Annotations,
             _ => Place::Elsewhere,
         };
-        let node = match self.0.node.child(key) {
-            Some(node) => node,
-            // The name of what is reachable beside it.
-            None if self.0.node.has_values && redact::is_naming(key) => &WHOLE,
-            None => return Ok(None),
-        };
         if place == Place::Verbatim {
-            return Ok(Some(Key { name: key.to_owned(), found: None, seed: Seed { node, place } }));
+            return Ok(Some(Key { name: key.to_owned(), found: None, common: false, seed: Seed { node, place } }));
+        }
+        if redact::is_common(key) {
+            return Ok(Some(Key { name: key.to_owned(), found: None, common: true, seed: Seed { node, place } }));
         }
         let found = if self.0.place == Place::Annotations && redact::is_copy(key) {
             Some(Sensitivity::Secret)
@@ -196,6 +201,6 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
         };
         // All of it decides what becomes of it.
         let node = if found.is_some() || key == "tls" || redact::is_paired_value(key) { &WHOLE } else { node };
-        Ok(Some(Key { name: scrub::redacted_key(key), found, seed: Seed { node, place } }))
+        Ok(Some(Key { name: scrub::redacted_key(key), found, common: false, seed: Seed { node, place } }))
     }
 }

@@ -124,7 +124,6 @@ pub(crate) fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()
     if depth > MAX_DEPTH {
         return Err(EvalError::limit("the value is nested too deeply"));
     }
-    budget::charge(1)?;
     budget::check_row(out.len())?;
     match value {
         Value::String(text) if text == REDACTED => out.extend_from_slice(REPLACEMENT),
@@ -133,6 +132,7 @@ pub(crate) fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()
             write_string(text, out);
         }
         Value::Array(items) => {
+            budget::charge(1 + items.len())?;
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
@@ -143,6 +143,7 @@ pub(crate) fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()
             out.push(b']');
         }
         Value::Object(map) => {
+            budget::charge(1 + map.len())?;
             out.push(b'{');
             for (i, (key, item)) in map.iter().enumerate() {
                 if i > 0 {

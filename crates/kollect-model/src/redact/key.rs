@@ -247,9 +247,16 @@ const PAIRS: [u32; 32] = {
 
 /// A cheap look at the letters of a key or text: `false` means that it has no sensitive word.
 pub fn may_be_sensitive(key: &[u8]) -> bool {
-    let pairs = key.windows(2).enumerate();
-    let mut hits = pairs.filter(|(_, pair)| PAIRS[usize::from(pair[0] & 31)] & (1 << (pair[1] & 31)) != 0);
-    hits.any(|(at, _)| begins_with_stem(&key[at..]))
+    // Which letters would make a pair with the one before.
+    let mut wanted = 0_u32;
+    for (at, c) in key.iter().enumerate() {
+        let letter = c & 31;
+        if wanted & (1 << letter) != 0 && begins_with_stem(&key[at - 1..]) {
+            return true;
+        }
+        wanted = PAIRS[usize::from(letter)];
+    }
+    false
 }
 
 /// Whether a stem stands here, and the letter behind it is that of a sensitive word.

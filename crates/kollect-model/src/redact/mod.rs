@@ -4,6 +4,7 @@
 //! a status or an event. Pure, linear in its input, and without an allocation for text that has nothing to hide.
 
 mod assign;
+mod common;
 mod edits;
 mod flags;
 mod flow;
@@ -17,6 +18,7 @@ mod url;
 mod value;
 mod words;
 
+pub use common::is_common;
 pub use key::{Sensitivity, is_description, may_be_sensitive, sensitivity};
 pub use line::line;
 pub use packed::is_copy;
@@ -69,8 +71,9 @@ pub fn is_paired_value(key: &str) -> bool {
 }
 
 /// The text without its secrets; `None` when it holds none. A text that is a secret as a whole becomes [`REDACTED`].
+#[inline]
 pub fn text(text: &str) -> Option<Cow<'static, str>> {
-    text_at(text, 0)
+    if text.len() < MIN_TEXT { None } else { text_at(text, 0) }
 }
 
 /// As [`text()`], of a text that stands in a string of a text.
@@ -83,6 +86,11 @@ fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
         return Some(Cow::Borrowed(REDACTED));
     }
     let seen = Seen::of(bytes);
+    if seen.0 == 0 {
+        let mut edits = Edits::default();
+        token::find(text, &mut edits);
+        return edits.apply(text).map(Cow::Owned);
+    }
     let literals = if seen.has(Seen::BACKSLASH) { Literals::of(text, depth) } else { Literals::none(text) };
     let text = &*literals.text;
     let mut edits = Edits::default();
