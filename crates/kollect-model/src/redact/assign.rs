@@ -16,11 +16,11 @@ const MAX_BLANKS: usize = 64;
 /// How much of a map or list is read before it is known whether it stays.
 const MAX_READ_TWICE: usize = 1024;
 
-/// Hides the values of sensitive keys.
-pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
+/// Hides the values of sensitive keys. `queries`: the text may have queries of URLs.
+pub(super) fn find(text: &str, skip: &[(usize, usize)], queries: bool, edits: &mut Edits) {
     let bytes = text.as_bytes();
     // `sig` and `signature` are secrets only in queries.
-    if !may_be_sensitive(bytes) && !bytes.windows(2).any(|pair| pair == b"ig") {
+    if !may_be_sensitive(bytes) && !(queries && memmem::find(bytes, b"ig").is_some()) {
         return;
     }
     let several = bytes.contains(&b'\n');

@@ -200,6 +200,7 @@ static TABLE: [&str; SLOTS] = {
 };
 
 /// Whether a key is known to say nothing: neither that its value is a secret, nor what another member holds.
+#[inline]
 pub fn is_common(key: &str) -> bool {
     !key.is_empty() && TABLE[slot(key.as_bytes())] == key
 }

@@ -52,11 +52,13 @@ const NAMING: &[&str] = &[
 ];
 
 /// Whether the text under this key says what the value beside it holds.
+#[inline]
 pub fn is_naming(key: &str) -> bool {
     matches!(key.len(), 2..=12) && NAMING.iter().any(|known| key.eq_ignore_ascii_case(known))
 }
 
 /// Whether this key holds what the name beside it says.
+#[inline]
 pub fn is_paired_value(key: &str) -> bool {
     let ends = |end: &str| {
         key.len() >= end.len() && key.as_bytes()[key.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
@@ -99,7 +101,7 @@ fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
     }
     if seen.has(Seen::ASSIGNS) {
         url::find_webhooks(text, &mut edits);
-        assign::find(text, &literals.skip, &mut edits);
+        assign::find(text, &literals.skip, seen.has(Seen::QUERY), &mut edits);
     }
     if seen.has(Seen::DASH) && seen.has(Seen::BLANK | Seen::QUOTE) {
         flags::find(text, &literals.skip, &mut edits);
@@ -131,6 +133,8 @@ impl Seen {
     const QUOTE: u8 = 8;
     const DASH: u8 = 16;
     const BACKSLASH: u8 = 32;
+    /// What stands before a key in a query of a URL.
+    const QUERY: u8 = 64;
     const TABLE: [u8; 256] = {
         let mut table = [0; 256];
         let mut c = 0_usize;
@@ -142,6 +146,7 @@ impl Seen {
                 b'"' | b'\'' | b'`' => Self::QUOTE,
                 b'-' => Self::DASH,
                 b'\\' => Self::BACKSLASH,
+                b'?' | b'&' | b';' => Self::QUERY,
                 _ => 0,
             };
             c += 1;

@@ -61,17 +61,20 @@ fn hide_user(bytes: &[u8], end: usize, edits: &mut Edits) {
 
 /// The part of a webhook's address that lets anybody post to it.
 pub(super) fn find_webhooks(text: &str, edits: &mut Edits) {
-    const KNOWN: [(&str, &str); 6] = [
+    const KNOWN: [(&str, &str); 9] = [
         ("hooks.slack.com", "/"),
         ("discord.com", "/api/webhooks/"),
         ("discordapp.com", "/api/webhooks/"),
         ("webhook.office.com", "/webhookb2/"),
         ("api.telegram.org", "/bot"),
         ("chat.googleapis.com", "/v1/spaces/"),
+        ("outlook.office.com", "/webhook/"),
+        ("hooks.zapier.com", "/hooks/catch/"),
+        ("open.feishu.cn", "/open-apis/bot/v2/hook/"),
     ];
     let bytes = text.as_bytes();
-    for slashes in memmem::find_iter(bytes, b"://") {
-        let start = slashes + 3;
+    for sign in memchr::memchr_iter(b':', bytes).filter(|at| bytes[*at..].starts_with(b"://")) {
+        let start = sign + 3;
         let Some(slash) = bytes[start..bytes.len().min(start + 96)].iter().position(|c| *c == b'/') else { continue };
         let (host, path) = (&bytes[start..start + slash], &bytes[start + slash..]);
         let known =
