@@ -137,9 +137,9 @@ impl Seen {
     const QUERY: u8 = 64;
     const TABLE: [u8; 256] = {
         let mut table = [0; 256];
-        let mut c = 0_usize;
-        while c < 256 {
-            table[c] = match c as u8 {
+        let mut c = 0_u8;
+        loop {
+            table[c as usize] = match c {
                 b':' | b'=' | b'>' => Self::ASSIGNS,
                 b'@' => Self::AT,
                 b' ' | b'\n' | b'\t' | b'\r' => Self::BLANK,
@@ -149,9 +149,11 @@ impl Seen {
                 b'?' | b'&' | b';' => Self::QUERY,
                 _ => 0,
             };
+            if c == u8::MAX {
+                break table;
+            }
             c += 1;
         }
-        table
     };
 
     fn of(bytes: &[u8]) -> Self {

@@ -89,12 +89,14 @@ const fn in_token(c: u8) -> bool {
 /// [`in_token`] of every byte.
 const IN_TOKEN: [bool; 256] = {
     let mut table = [false; 256];
-    let mut c = 0;
-    while c < 256 {
-        table[c] = in_token(c as u8);
+    let mut c = 0_u8;
+    loop {
+        table[c as usize] = in_token(c);
+        if c == u8::MAX {
+            break table;
+        }
         c += 1;
     }
-    table
 };
 
 /// What base64 and hashes have beside that.
