@@ -119,7 +119,7 @@ impl AccessBook {
         fact.ask_at = now + fact.backoff.pause(ceiling);
         if matches!(id.reach, Reach::Namespace(_)) {
             // The answer for the whole cluster came with the one that proved wrong.
-            let cluster = WatchId { gvr: id.gvr.clone(), reach: Reach::Cluster };
+            let cluster = WatchId { reach: Reach::Cluster, ..id.clone() };
             self.facts.remove(&cluster);
         }
     }
@@ -198,10 +198,11 @@ pub(crate) async fn ask(client: &kube::Client, id: &WatchId) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Gvr;
+    use crate::plan::{Gvr, Priority};
 
     fn id(namespace: &str) -> WatchId {
-        WatchId { gvr: Gvr::new("", "v1", "secrets"), reach: Reach::Namespace(namespace.into()) }
+        let reach = Reach::Namespace(namespace.into());
+        WatchId { gvr: Gvr::new("", "v1", "secrets"), priority: Priority::Normal, reach }
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Separate from the planner, which does the work. It must not decide anything itself.
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Pool};
 use crate::failures::Failures;
 use crate::intake::Intake;
 use crate::namespaces::{FactsCell, NamespaceFacts, NamespaceMeta};
 use crate::observe::CollectObserver;
-use crate::plan::{Gvr, Reach, WatchId};
+use crate::plan::{FeedId, Priority, Reach, WatchId};
 use crate::planner::Planner;
-use crate::reader::{Progress, Shared};
+use crate::priorities::Priorities;
+use crate::reader::{Dispatchers, Progress, Shared};
 use crate::store_limit::StoreLimit;
 use crate::target::{Held, TargetSpec, TargetStatus, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
@@ -17,6 +18,7 @@ use kollect_store::{PartState, Store, View};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -62,7 +64,7 @@ pub(crate) struct Facts {
     pub(crate) no_room: Option<String>,
     pub(crate) forbidden: Vec<(Arc<str>, Arc<Gvk>)>,
     pub(crate) access_error: Option<String>,
-    pub(crate) gvr: Option<Gvr>,
+    pub(crate) feed: Option<FeedId>,
     pub(crate) failures: Option<Arc<Failures>>,
 }
 
@@ -178,13 +180,20 @@ impl Collector {
         let limit = settings.max_store_bytes;
         let store_limit = Arc::new(StoreLimit::new(limit, store.clone(), desired.clone(), observer.clone()));
         let max_row = settings.max_row_bytes;
+        let priorities = Arc::new(Priorities::new(desired.clone()));
         let intake = || {
             let intake = Intake::new(store.clone(), facts.clone(), observer.clone());
-            intake.with_max_row_bytes(max_row).below(store_limit.clone())
+            intake.with_max_row_bytes(max_row).below(store_limit.clone()).counting(priorities.clone())
         };
-        let dispatcher = Dispatcher::start(settings.workers, settings.queue_size, &observer, &cancel, &tasks, intake)?;
-        let shared =
-            Arc::new(Shared { store: store.clone(), dispatcher, store_limit, observer, objects: Mutex::default() });
+        let depth = Arc::new(AtomicUsize::new(0));
+        let start = |priority, workers| {
+            let pool = Pool { priority, workers, queue: settings.queue_size, depth: depth.clone() };
+            Dispatcher::start(pool, &observer, &cancel, &tasks, intake)
+        };
+        let dispatchers =
+            Dispatchers { normal: start(Priority::Normal, settings.workers)?, low: start(Priority::Low, 1)? };
+        let (store, objects) = (store, Mutex::default());
+        let shared = Arc::new(Shared { store: store.clone(), dispatchers, store_limit, priorities, observer, objects });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());
         tasks.spawn(async move {
@@ -274,9 +283,9 @@ impl Drop for Collector {
 
 /// Why one of the watches that a target needs does not get on.
 fn list_error(published: &Published, facts: &Facts, spec: &TargetSpec) -> Option<String> {
-    let gvr = facts.gvr.as_ref()?;
+    let feed = facts.feed.as_ref()?;
     let error_of = |reach: Reach| {
-        let progress = published.watches.get(&WatchId { gvr: gvr.clone(), reach })?;
+        let progress = published.watches.get(&feed.watch(reach))?;
         progress.error.lock().clone()
     };
     let WantedNamespaces::Only(namespaces) = &spec.namespaces else { return None };

@@ -136,8 +136,14 @@ impl Feed {
     }
 
     /// Takes over the targets. `again` names the namespaces of a target that must be looked at again although neither
-    /// target nor namespaces changed.
-    pub(crate) fn set(&self, specs: &[TargetSpec], store: &Store, again: &dyn Fn(&TargetSpec) -> BTreeSet<Arc<str>>) {
+    /// target nor namespaces changed; `moved` has the failures of targets that come from a feed of another priority.
+    pub(crate) fn set(
+        &self,
+        specs: &[TargetSpec],
+        store: &Store,
+        again: &dyn Fn(&TargetSpec) -> BTreeSet<Arc<str>>,
+        moved: &HashMap<Arc<TargetKey>, Arc<Failures>>,
+    ) {
         let mut table = self.table.write();
         let epoch = table.epoch + 1;
         let mut changed = table.len() != specs.len();
@@ -145,7 +151,9 @@ impl Feed {
             .iter()
             .map(|spec| {
                 let before = table.get(&spec.key);
-                let entry = self.entry(spec, before, epoch, &again(spec), store);
+                let failures = before.map(|before| &before.failures).or_else(|| moved.get(&spec.key));
+                let failures = failures.cloned().unwrap_or_default();
+                let entry = self.entry(spec, before, failures, epoch, &again(spec), store);
                 changed |= before.is_none_or(|before| !Arc::ptr_eq(before, &entry));
                 entry
             })
@@ -168,6 +176,7 @@ impl Feed {
         &self,
         spec: &TargetSpec,
         before: Option<&Arc<Entry>>,
+        failures: Arc<Failures>,
         epoch: u64,
         again: &BTreeSet<Arc<str>>,
         store: &Store,
@@ -188,7 +197,6 @@ impl Feed {
         }
         store.ensure_target(&spec.key);
         store.set_wanted(&spec.key, self.wanted(spec, &namespaces));
-        let failures = before.map_or_else(Arc::default, |before| before.failures.clone());
         failures.keep(|namespace, _| namespaces.contains(namespace));
         let (base, newer) = if let Some(before) = same {
             let known = before.newer.iter().filter(|(namespace, _)| namespaces.contains(*namespace));
@@ -376,7 +384,7 @@ mod tests {
     }
 
     fn set(feed: &Feed, store: &Store, specs: &[TargetSpec]) -> u64 {
-        feed.set(specs, store, &|_| BTreeSet::new());
+        feed.set(specs, store, &|_| BTreeSet::new(), &HashMap::new());
         feed.epoch()
     }
 
@@ -400,7 +408,7 @@ mod tests {
         assert_eq!(feed.need(&Reach::Namespace("c".into()), listed).0, Need::Everything);
         let changed = set(&feed, &store, &[spec("one", &["a", "b", "c"], 2)]);
         assert_eq!(feed.need(&Reach::Cluster, joined).0, namespaces(&["a", "b", "c"]));
-        feed.set(&[spec("one", &["a", "b", "c"], 2)], &store, &|_| BTreeSet::from([Arc::from("b")]));
+        feed.set(&[spec("one", &["a", "b", "c"], 2)], &store, &|_| BTreeSet::from([Arc::from("b")]), &HashMap::new());
         assert_eq!(feed.need(&Reach::Cluster, changed).0, namespaces(&["b"]), "a namespace was relabelled");
         let many: Vec<String> = (0..NAMESPACE_WATCHES).map(|n| format!("n{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).chain(["a"]).collect();

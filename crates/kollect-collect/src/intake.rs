@@ -9,6 +9,7 @@ use crate::identity;
 use crate::matching::{BadHead, Head, Lazy};
 use crate::namespaces::{FactsCell, NamespaceFacts};
 use crate::observe::{CollectErrorClass, CollectObserver};
+use crate::priorities::Priorities;
 use crate::store_limit::StoreLimit;
 use kollect_extract::{RedactedObject, Scratch, StopSwitch};
 use kollect_model::{Cause, ObjectKey, Row, RowId, Uid};
@@ -22,11 +23,12 @@ pub(crate) struct Intake {
     observer: Arc<dyn CollectObserver>,
     scratch: Scratch,
     store_limit: Option<Arc<StoreLimit>>,
+    priorities: Option<Arc<Priorities>>,
 }
 
 impl Intake {
     pub(crate) fn new(store: Arc<Store>, facts: Arc<FactsCell>, observer: Arc<dyn CollectObserver>) -> Self {
-        Self { store, facts, observer, scratch: Scratch::default(), store_limit: None }
+        Self { store, facts, observer, scratch: Scratch::default(), store_limit: None, priorities: None }
     }
 
     /// Refuses rows that are larger, instead of those that are larger than the usual limit.
@@ -37,6 +39,11 @@ impl Intake {
     /// Keeps to a limit of memory.
     pub(crate) fn below(self, limit: Arc<StoreLimit>) -> Self {
         Self { store_limit: Some(limit), ..self }
+    }
+
+    /// Counts what targets spend.
+    pub(crate) fn counting(self, priorities: Arc<Priorities>) -> Self {
+        Self { priorities: Some(priorities), ..self }
     }
 
     /// Ends the evaluation that is under way, from another thread, as one that exceeds its limits.
@@ -134,6 +141,9 @@ impl Intake {
                 None => Err("the object is not valid JSON".into()),
             },
         };
+        if let Some(priorities) = &self.priorities {
+            priorities.spent(&spec.key, self.scratch.spent());
+        }
         let attributes = match attributes {
             Ok(attributes) => attributes,
             Err(message) => return self.failed(entry, seen.head, seen.home, seen.uid, &message),
@@ -237,7 +247,7 @@ mod tests {
     use kollect_extract::{AttributeSource, Extractor, ProfileSource};
     use kollect_model::{Gvk, TargetKey};
     use kollect_store::PartState;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
 
     fn target(name: &str, namespaces: &[&str], path: &str, matching: Matching) -> TargetSpec {
         let gvk = Gvk::new("", "v1", "ConfigMap");
@@ -263,7 +273,7 @@ mod tests {
     fn ground(targets: &[TargetSpec]) -> (Feed, Arc<Store>, Intake) {
         let feed = Feed::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true);
         let store = Arc::new(Store::new());
-        feed.set(targets, &store, &|_| BTreeSet::new());
+        feed.set(targets, &store, &|_| BTreeSet::new(), &HashMap::new());
         let intake = Intake::new(store.clone(), Arc::default(), Arc::new(Unobserved));
         (feed, store, intake)
     }

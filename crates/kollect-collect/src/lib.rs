@@ -20,6 +20,7 @@ mod namespaces;
 mod observe;
 pub mod plan;
 mod planner;
+mod priorities;
 mod reader;
 mod receiver;
 mod request;

@@ -47,13 +47,45 @@ pub enum Reach {
     Namespace(Arc<str>),
 }
 
+/// By which workers objects are taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// By the workers of all targets.
+    #[default]
+    Normal,
+    /// By a worker that gives way to all others.
+    Low,
+}
+
 /// One watch, and the access it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchId {
     /// What is watched.
     pub gvr: Gvr,
+    /// For whom: targets of another priority have watches of their own.
+    pub priority: Priority,
     /// Where.
     pub reach: Reach,
+}
+
+impl WatchId {
+    /// The targets that the watch is for.
+    pub(crate) fn feed(&self) -> FeedId {
+        FeedId { gvr: self.gvr.clone(), priority: self.priority }
+    }
+}
+
+/// The targets of one resource and priority.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FeedId {
+    pub(crate) gvr: Gvr,
+    pub(crate) priority: Priority,
+}
+
+impl FeedId {
+    pub(crate) fn watch(&self, reach: Reach) -> WatchId {
+        WatchId { gvr: self.gvr.clone(), priority: self.priority, reach }
+    }
 }
 
 impl fmt::Display for WatchId {
@@ -76,11 +108,13 @@ pub enum Access {
     Denied,
 }
 
-/// What the targets of one resource want together.
+/// What the targets of one resource and priority want together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// The resource.
     pub gvr: Gvr,
+    /// The priority of the targets.
+    pub priority: Priority,
     /// Whether it lives in namespaces.
     pub namespaced: bool,
     /// Union of the namespaces of its targets.
@@ -110,7 +144,7 @@ pub fn plan(wishes: &[Wish], tenant: bool, access: &dyn Fn(&WatchId) -> Access) 
 }
 
 fn plan_resource(wish: &Wish, tenant: bool, access: &dyn Fn(&WatchId) -> Access, plan: &mut Plan) {
-    let cluster = WatchId { gvr: wish.gvr.clone(), reach: Reach::Cluster };
+    let cluster = WatchId { gvr: wish.gvr.clone(), priority: wish.priority, reach: Reach::Cluster };
     if !wish.namespaced {
         match access(&cluster) {
             Access::Allowed => _ = plan.watches.insert(cluster, wish.metadata_only),
@@ -127,12 +161,12 @@ fn plan_resource(wish: &Wish, tenant: bool, access: &dyn Fn(&WatchId) -> Access,
             plan.watches.insert(cluster, wish.metadata_only);
             return;
         }
-        Access::Denied if many && !tenant => _ = plan.denied.insert(cluster),
-        Access::Unknown => _ = plan.questions.insert(cluster),
+        Access::Denied if many && !tenant => _ = plan.denied.insert(cluster.clone()),
+        Access::Unknown => _ = plan.questions.insert(cluster.clone()),
         Access::Allowed | Access::Denied => {}
     }
     for namespace in &wish.namespaces {
-        let id = WatchId { gvr: wish.gvr.clone(), reach: Reach::Namespace(namespace.clone()) };
+        let id = WatchId { reach: Reach::Namespace(namespace.clone()), ..cluster.clone() };
         match access(&id) {
             Access::Allowed => _ = plan.watches.insert(id, wish.metadata_only),
             Access::Denied => _ = plan.denied.insert(id),
@@ -169,6 +203,7 @@ mod tests {
     fn wish(namespaces: usize) -> Wish {
         Wish {
             gvr: Gvr::new("apps", "v1", "deployments"),
+            priority: Priority::Normal,
             namespaced: true,
             namespaces: (0..namespaces).map(|n| format!("ns-{n:02}").into()).collect(),
             metadata_only: false,
@@ -208,6 +243,14 @@ mod tests {
     }
 
     #[test]
+    fn targets_of_another_priority_have_watches_of_their_own() {
+        let low = Wish { priority: Priority::Low, ..wish(2) };
+        let plan = plan(&[wish(2), low], false, &|_| Access::Allowed);
+        assert_eq!(shape(&plan), (4, 0, 0));
+        assert_eq!(plan.watches.keys().filter(|id| id.priority == Priority::Low).count(), 2);
+    }
+
+    #[test]
     fn one_denied_namespace_leaves_the_others_watched() {
         let access = |id: &WatchId| match &id.reach {
             Reach::Namespace(namespace) if &**namespace != "ns-01" => Access::Allowed,
@@ -232,7 +275,11 @@ mod tests {
 
     #[test]
     fn the_difference_stops_and_starts_only_what_changed() {
-        let id = |namespace: &str| WatchId { gvr: wish(0).gvr, reach: Reach::Namespace(namespace.into()) };
+        let id = |namespace: &str| WatchId {
+            gvr: wish(0).gvr,
+            priority: Priority::Normal,
+            reach: Reach::Namespace(namespace.into()),
+        };
         let running = BTreeMap::from([(id("a"), false), (id("b"), false), (id("c"), false)]);
         let wanted = BTreeMap::from([(id("b"), false), (id("c"), true), (id("d"), false)]);
         let steps = diff(&running, &wanted);

@@ -6,7 +6,8 @@
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::observe::{CollectErrorClass, CollectObserver};
-use crate::plan::{Gvr, WatchId};
+use crate::plan::{Gvr, Priority, WatchId};
+use crate::priorities::Priorities;
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request_error::RequestError;
 use crate::store_limit::StoreLimit;
@@ -37,11 +38,27 @@ pub(crate) struct Progress {
     pub(crate) error: Mutex<Option<String>>,
 }
 
+/// The workers of each priority.
+pub(crate) struct Dispatchers {
+    pub(crate) normal: Dispatcher,
+    pub(crate) low: Dispatcher,
+}
+
+impl Dispatchers {
+    fn of(&self, priority: Priority) -> &Dispatcher {
+        match priority {
+            Priority::Normal => &self.normal,
+            Priority::Low => &self.low,
+        }
+    }
+}
+
 /// What readers share.
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
-    pub(crate) dispatcher: Dispatcher,
+    pub(crate) dispatchers: Dispatchers,
     pub(crate) store_limit: Arc<StoreLimit>,
+    pub(crate) priorities: Arc<Priorities>,
     pub(crate) observer: Arc<dyn CollectObserver>,
     /// Objects of each resource over all its watches.
     pub(crate) objects: Mutex<HashMap<Gvr, u64>>,
@@ -78,6 +95,8 @@ pub(crate) struct Reader {
     seen: HashSet<Uid>,
     /// The list has an object that cannot be told from others, so that it proves no absence.
     unidentified: bool,
+    /// The workers of the other priority have done what they had when the list began.
+    others_done: bool,
     /// Since when there is no list or watch; at first since the beginning, because a request that hangs is no failure yet.
     failing_since: Option<Instant>,
     logged: Option<Instant>,
@@ -98,8 +117,20 @@ impl Reader {
             needed_at: 0,
             seen: HashSet::new(),
             unidentified: false,
+            others_done: false,
             failing_since,
             logged: None,
+        }
+    }
+
+    fn dispatcher(&self) -> &Dispatcher {
+        self.shared.dispatchers.of(self.id.priority)
+    }
+
+    /// A target that comes from another priority may be at work there still, with an older state of an object.
+    async fn wait_for_others(&mut self) {
+        if self.id.priority == Priority::Low && !self.others_done {
+            self.others_done = self.shared.dispatchers.normal.barrier().await;
         }
     }
 
@@ -127,15 +158,17 @@ impl Receiver for Reader {
     fn list_begins(&mut self, _: Option<&str>) {
         self.seen.clear();
         self.unidentified = false;
+        self.others_done = false;
         self.began = self.feed.epoch();
-        self.lost_before = self.shared.dispatcher.lost();
+        self.lost_before = self.dispatcher().lost();
     }
 
     async fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) {
         let known = meta.identity(&self.feed.kind);
         self.unidentified |= known.is_none();
         let uid = known.unwrap_or_else(|| Uid::parse(""));
-        self.shared.dispatcher.object(&self.feed, happened == Happened::Deleted, &uid, raw).await;
+        self.wait_for_others().await;
+        self.dispatcher().object(&self.feed, happened == Happened::Deleted, &uid, raw).await;
         let objects = self.progress.objects.load(Ordering::Relaxed);
         match happened {
             Happened::Listed => _ = self.seen.insert(uid),
@@ -146,7 +179,7 @@ impl Receiver for Reader {
     }
 
     async fn list_ends(&mut self, namespace: Option<&str>) -> bool {
-        let taken_in = self.shared.dispatcher.barrier().await && self.shared.dispatcher.lost() == self.lost_before;
+        let taken_in = self.dispatcher().barrier().await && self.dispatcher().lost() == self.lost_before;
         let seen = std::mem::take(&mut self.seen);
         if !taken_in {
             return false;

@@ -2,7 +2,7 @@
 //!
 //! Separate because they collect nothing: any event means "look at discovery again".
 
-use crate::plan::{Gvr, Wish};
+use crate::plan::{Gvr, Priority, Wish};
 use crate::receiver::{Happened, Meta, Need, Receiver};
 use crate::request_error::RequestError;
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 pub(crate) fn sentinels() -> [Wish; 2] {
     let wish = |group: &str, resource: &str| Wish {
         gvr: Gvr::new(group, "v1", resource),
+        priority: Priority::Normal,
         namespaced: false,
         namespaces: BTreeSet::from([crate::feed::CLUSTER_SCOPED_HOME.into()]),
         metadata_only: true,

@@ -112,6 +112,11 @@ pub(crate) fn reset() {
     EXCEEDED.set(None);
 }
 
+/// Steps that were spent since they were given.
+pub(crate) fn spent() -> u64 {
+    MAX_STEPS.saturating_sub(RESERVE.get()).saturating_sub(LEFT.get())
+}
+
 /// Spends `steps`, or fails when there are not enough left.
 pub(crate) fn charge(steps: usize) -> Result<(), Exceeded> {
     let steps = steps as u64;

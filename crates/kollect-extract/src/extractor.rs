@@ -64,6 +64,11 @@ impl Scratch {
     pub fn begin(&mut self) {
         budget::begin(&self.switch, self.max_row_bytes);
     }
+
+    /// Steps of the budget that this work took so far on this thread, of the million that it may take.
+    pub fn spent(&self) -> u64 {
+        budget::spent()
+    }
 }
 
 /// Scratch memory larger than this is given back.

@@ -10,6 +10,7 @@ mod worker;
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::observe::CollectObserver;
+use crate::plan::Priority;
 use kollect_model::Uid;
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
@@ -42,10 +43,20 @@ enum Job {
 
 /// What the dispatcher and its workers share.
 struct Shared {
-    depth: AtomicUsize,
+    depth: Arc<AtomicUsize>,
     /// Objects that a reader handed over and no worker processed.
     lost: AtomicU64,
     observer: Arc<dyn CollectObserver>,
+}
+
+/// What workers are started.
+pub(crate) struct Pool {
+    pub(crate) priority: Priority,
+    pub(crate) workers: usize,
+    /// How many objects may wait for them in total.
+    pub(crate) queue: usize,
+    /// How many wait, in all pools together.
+    pub(crate) depth: Arc<AtomicUsize>,
 }
 
 /// Hands objects to workers. Its workers end with the cancellation token, or when it is dropped.
@@ -57,27 +68,26 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Starts the workers; `queue` objects in total may wait.
+    /// Starts the workers.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn start(
-        workers: usize,
-        queue: usize,
+        pool: Pool,
         observer: &Arc<dyn CollectObserver>,
         cancel: &CancellationToken,
         tasks: &TaskTracker,
         intake: impl Fn() -> Intake,
     ) -> std::io::Result<Self> {
+        let Pool { priority, workers, queue, depth } = pool;
         let workers = workers.max(1);
-        let shared =
-            Arc::new(Shared { depth: AtomicUsize::new(0), lost: AtomicU64::new(0), observer: observer.clone() });
+        let shared = Arc::new(Shared { depth, lost: AtomicU64::new(0), observer: observer.clone() });
         let (mut queues, mut pulses) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
         for number in 0..workers {
             let (sender, jobs) = mpsc::channel(queue.div_ceil(workers).max(1));
             let intake = intake();
             let pulse = Arc::new(Pulse::new(intake.stop_switch()));
-            let worker = Worker { intake, pulse: pulse.clone(), shared: shared.clone() };
+            let worker = Worker { intake, priority, pulse: pulse.clone(), shared: shared.clone() };
             worker.start(number, jobs, Handle::current(), cancel.clone(), tasks.token())?;
             queues.push(sender);
             pulses.push(pulse);

@@ -19,7 +19,8 @@ fn intake(observer: &Arc<dyn CollectObserver>) -> Intake {
 
 fn dispatcher(observer: &Arc<dyn CollectObserver>) -> (Dispatcher, CancellationToken, TaskTracker) {
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let started = Dispatcher::start(2, 64, observer, &cancel, &tasks, || intake(observer));
+    let pool = Pool { priority: Priority::Low, workers: 2, queue: 64, depth: Arc::default() };
+    let started = Dispatcher::start(pool, observer, &cancel, &tasks, || intake(observer));
     tasks.close();
     (started.unwrap(), cancel, tasks)
 }

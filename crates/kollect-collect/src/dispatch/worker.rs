@@ -4,6 +4,7 @@ use super::watchdog::Pulse;
 use super::{Job, Shared};
 use crate::feed::Feed;
 use crate::intake::Intake;
+use crate::plan::Priority;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +19,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 /// Room for decoding and evaluating deeply nested objects.
 const STACK: usize = 8 << 20;
 
+/// How much a worker at low priority gives way, from 0 to 19.
+const NICE: i32 = 15;
+
 pub(super) struct Worker {
     pub(super) intake: Intake,
+    pub(super) priority: Priority,
     pub(super) pulse: Arc<Pulse>,
     pub(super) shared: Arc<Shared>,
 }
@@ -34,16 +39,24 @@ impl Worker {
         cancel: CancellationToken,
         alive: TaskTrackerToken,
     ) -> std::io::Result<()> {
+        let priority = self.priority;
         let run = move || {
             let _alive = alive;
             self.pulse.begin_thread();
+            if self.priority == Priority::Low {
+                give_way();
+            }
             while catch_unwind(AssertUnwindSafe(|| self.serve(&mut jobs, &runtime, &cancel))).is_err() {
                 // The job that was under way is gone: lists that are under way must not count as complete.
                 self.shared.lost.fetch_add(1, Ordering::Release);
                 tracing::error!(task = "intake", "reconcile panic recovered");
             }
         };
-        thread::Builder::new().name(format!("intake-{number}")).stack_size(STACK).spawn(run).map(drop)
+        let kind = match priority {
+            Priority::Normal => "intake",
+            Priority::Low => "intake-low",
+        };
+        thread::Builder::new().name(format!("{kind}-{number}")).stack_size(STACK).spawn(run).map(drop)
     }
 
     fn serve(&mut self, jobs: &mut Receiver<Job>, runtime: &Handle, cancel: &CancellationToken) {
@@ -75,6 +88,13 @@ impl Worker {
             // Should this fail as well, the rows stay as they were and the worker lives.
             let _ = catch_unwind(AssertUnwindSafe(|| self.intake.give_up(feed, raw)));
         }
+    }
+}
+
+/// Lets the system prefer all other threads. Where it cannot, a queue of its own must do.
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(error = %error, "the worker of expensive targets has the priority of the others");
     }
 }
 

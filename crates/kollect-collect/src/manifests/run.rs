@@ -151,7 +151,7 @@ impl Feeds {
         for (gvk, targets) in groups {
             let gvr = Gvr::new(&gvk.group, &gvk.version, &gvk.kind.to_lowercase());
             let feed = Feed::new(gvr, gvk.clone(), survey.is_namespaced(&gvk));
-            feed.set(&targets, store, &|_| BTreeSet::new());
+            feed.set(&targets, store, &|_| BTreeSet::new(), &HashMap::new());
             feeds.entry((&*gvk.kind).into()).or_default().push((gvk.api_version().into(), Arc::new(feed)));
         }
         Self(feeds)

@@ -9,7 +9,7 @@ use crate::collector::Desired;
 use crate::discovery::{Catalog, Served};
 use crate::feed::Feed;
 use crate::follow::{End, Position};
-use crate::plan::{Gvr, Plan, WatchId, plan};
+use crate::plan::{FeedId, Plan, WatchId, plan};
 use crate::reader::{Progress, Shared};
 use crate::request_error::RequestError;
 use kollect_model::{Gvk, TargetKey};
@@ -79,10 +79,10 @@ pub(crate) struct Planner {
     tenant: bool,
     discovery: Discovery,
     book: AccessBook,
-    feeds: HashMap<Gvr, Arc<Feed>>,
+    feeds: HashMap<FeedId, Arc<Feed>>,
     /// How each kind was served when it last was.
     kinds: HashMap<Gvk, Served>,
-    placed: HashMap<Arc<TargetKey>, Option<Gvr>>,
+    placed: HashMap<Arc<TargetKey>, Option<FeedId>>,
     /// Targets for whose rows there is no memory, and why.
     no_room: HashMap<Arc<TargetKey>, Arc<str>>,
     waiting: BTreeSet<Gvk>,
@@ -151,6 +151,7 @@ impl Planner {
         let (all, again) = self.desired.take();
         let (specs, no_room) = self.shared.store_limit.admit(&all);
         self.no_room = no_room;
+        self.shared.priorities.keep(&all);
         self.place(&specs, &again);
         self.discover(now);
         self.plan = plan(&self.wishes(), self.tenant, &|id| self.book.access(id));

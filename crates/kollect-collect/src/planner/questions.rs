@@ -66,7 +66,7 @@ impl Planner {
             });
         }
         let (feeds, waiting) = (&self.feeds, !self.waiting.is_empty());
-        self.book.keep(&|id| feeds.contains_key(&id.gvr) || waiting);
+        self.book.keep(&|id| feeds.contains_key(&id.feed()) || waiting);
     }
 
     pub(super) fn answered(&mut self, id: &WatchId, answer: Answer, now: Instant) {
@@ -85,14 +85,14 @@ impl Planner {
         if newly_denied {
             self.report_denied(id);
         }
-        if let (Some((message, true)), Some(feed)) = (self.book.failure(id), self.feeds.get(&id.gvr)) {
+        if let (Some((message, true)), Some(feed)) = (self.book.failure(id), self.feeds.get(&id.feed())) {
             let reason = format!("the right to list {id} could not be checked: {message}").into();
             feed.lost(&id.reach, &reason, true, &self.shared.store);
         }
     }
 
     pub(super) fn report_denied(&self, id: &WatchId) {
-        let Some(feed) = self.feeds.get(&id.gvr) else { return };
+        let Some(feed) = self.feeds.get(&id.feed()) else { return };
         // Without the right for the whole cluster the namespaces are tried one by one: nothing is lost yet.
         if id.reach != Reach::Cluster || !feed.namespaced {
             for key in self.targets_of(id) {
@@ -102,7 +102,7 @@ impl Planner {
     }
 
     pub(super) fn targets_of(&self, id: &WatchId) -> Vec<Arc<TargetKey>> {
-        self.feeds.get(&id.gvr).map_or_else(Vec::new, |feed| feed.targets_of(&id.reach))
+        self.feeds.get(&id.feed()).map_or_else(Vec::new, |feed| feed.targets_of(&id.reach))
     }
 
     /// Tells the store which parts are denied.
@@ -110,7 +110,7 @@ impl Planner {
         let denied: Vec<WatchId> = self.book.denied(&self.plan.denied).cloned().collect();
         self.marked.retain(|id, _| self.plan.denied.contains(id));
         for id in denied {
-            let Some(feed) = self.feeds.get(&id.gvr) else { continue };
+            let Some(feed) = self.feeds.get(&id.feed()) else { continue };
             let epoch = feed.epoch();
             let whole = id.reach == Reach::Cluster && feed.namespaced;
             if !whole && self.marked.insert(id.clone(), epoch) != Some(epoch) {

@@ -4,7 +4,7 @@
 
 use super::{Planner, not_served};
 use crate::collector::{Facts, Published};
-use crate::plan::{Access, Reach, WatchId};
+use crate::plan::{Access, Reach};
 use crate::target::{TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ impl Planner {
             facts.no_room = Some(why.as_ref().to_owned());
             return facts;
         }
-        let Some(Some(gvr)) = self.placed.get(&spec.key) else {
+        let Some(Some(feed_id)) = self.placed.get(&spec.key) else {
             facts.not_served = self.not_served_yet(&spec.gvk);
             facts.access_error.clone_from(&self.discovery.error);
             return facts;
@@ -35,16 +35,16 @@ impl Planner {
         if self.waiting.contains(&spec.gvk) {
             facts.not_served = self.not_served_yet(&spec.gvk);
         }
-        let Some(feed) = self.feeds.get(gvr) else { return facts };
+        let Some(feed) = self.feeds.get(feed_id) else { return facts };
         facts.failures = feed.failures(&spec.key);
-        facts.gvr = Some(gvr.clone());
+        facts.feed = Some(feed_id.clone());
         let WantedNamespaces::Only(namespaces) = &spec.namespaces else { return facts };
         let reaches: Vec<Reach> = if feed.namespaced {
             namespaces.iter().map(|namespace| Reach::Namespace(namespace.clone())).collect()
         } else {
             vec![Reach::Cluster]
         };
-        let whole = WatchId { gvr: gvr.clone(), reach: Reach::Cluster };
+        let whole = feed_id.watch(Reach::Cluster);
         if let Some((message, _)) = self.book.failure(&whole) {
             facts.access_error = Some(message.to_owned());
         }
@@ -52,7 +52,7 @@ impl Planner {
             return facts;
         }
         for reach in reaches {
-            let id = WatchId { gvr: gvr.clone(), reach };
+            let id = feed_id.watch(reach);
             if self.plan.denied.contains(&id) && self.book.access(&id) == Access::Denied {
                 let namespace = match &id.reach {
                     Reach::Cluster => Arc::default(),

@@ -6,7 +6,7 @@
 use super::{Duty, Parked, Planner, Report, Running};
 use crate::backoff::Backoff;
 use crate::follow::{End, Follow};
-use crate::plan::{Gvr, Plan, Reach, WatchId, diff, plan};
+use crate::plan::{FeedId, Gvr, Plan, Reach, WatchId, diff, plan};
 use crate::reader::Reader;
 use crate::request::Source;
 use crate::sentinel::{Ping, sentinels};
@@ -31,18 +31,18 @@ impl Planner {
             stop(&mut self.running, id);
         }
         // Two watches of one object at a time could hand over its states in the wrong order.
-        let ending: HashSet<Gvr> =
-            self.running.iter().filter(|(_, running)| running.stopping).map(|(id, _)| id.gvr.clone()).collect();
+        let ending: HashSet<FeedId> =
+            self.running.iter().filter(|(_, running)| running.stopping).map(|(id, _)| id.feed()).collect();
         for (id, metadata_only) in steps.start {
             let held = self.held.get(&id).is_some_and(|(_, until)| *until > now);
-            if !held && !ending.contains(&id.gvr) {
+            if !held && !ending.contains(&id.feed()) {
                 self.start(id, metadata_only, now);
             }
         }
     }
 
     fn start(&mut self, id: WatchId, metadata_only: bool, now: Instant) {
-        let Some(feed) = self.feeds.get(&id.gvr).cloned() else { return };
+        let Some(feed) = self.feeds.get(&id.feed()).cloned() else { return };
         let namespace = match &id.reach {
             Reach::Cluster => None,
             Reach::Namespace(namespace) => Some(&**namespace),
@@ -140,8 +140,8 @@ impl Planner {
         }
     }
 
-    pub(super) fn stop_watches_of(&mut self, gvr: &Gvr) {
-        let watches: Vec<WatchId> = self.running.keys().filter(|id| id.gvr == *gvr).cloned().collect();
+    pub(super) fn stop_watches_of(&mut self, feed: &FeedId) {
+        let watches: Vec<WatchId> = self.running.keys().filter(|id| id.feed() == *feed).cloned().collect();
         for id in &watches {
             stop(&mut self.running, id);
         }

@@ -3,5 +3,6 @@
 mod cluster;
 mod following;
 mod memory;
+mod priority;
 mod rights;
 mod scope;

@@ -32,6 +32,8 @@ fn one_broken_file_of_a_folder_is_named_with_line_and_column_and_all_others_are_
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     assert!(said.contains("3 places could not be read") && !said.contains("hunter2"), "{said}");
+    let tried = place.run(&["--from", "in", "--output", "out", "--dry-run"]).ends(1).says("would write");
+    assert!(!place.path("out").exists(), "a dry run ends as the run would, and writes nothing: {}", tried.said);
     let (found, _) = printed(&place, &["--from", "in", "--exclude", "templates", "--exclude", "[cd].*"], 1);
     assert_eq!(found.len(), 5, "brackets are no pattern");
     let (found, said) =
