@@ -13,42 +13,45 @@ use tokio_util::sync::CancellationToken;
 /// Their objects change this often, all of them.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The tenants and what they send.
+/// The tenants and what they send. Their objects change all the time, with and without something that collects them, so
+/// that what the API server has to do is the same.
 pub(super) struct Hostile {
     client: kube::Client,
-    bomb: GitBomb,
-    busy: Option<(CancellationToken, JoinHandle<()>)>,
+    attack: Vec<Value>,
+    stop: CancellationToken,
+    busy: JoinHandle<()>,
+    _bomb: GitBomb,
 }
 
 impl Hostile {
     pub(super) async fn new(stage: &Stage) -> anyhow::Result<Self> {
-        Ok(Self { client: stage.client.clone(), bomb: GitBomb::start().await?, busy: None })
+        let (client, bomb, stop) = (stage.client.clone(), GitBomb::start().await?, CancellationToken::new());
+        let is_collected = |object: &Value| matches!(object["kind"].as_str(), Some("Namespace" | "ConfigMap"));
+        let (collected, attack): (Vec<Value>, _) = hostile::objects(&bomb).into_iter().partition(is_collected);
+        for object in &collected {
+            operator::apply(&client, object.clone()).await?;
+        }
+        let maps = collected.into_iter().filter(|object| object["kind"] == "ConfigMap").collect();
+        let busy = tokio::spawn(change_all(client.clone(), maps, stop.clone()));
+        Ok(Self { client, attack, stop, busy, _bomb: bomb })
     }
 
-    pub(super) async fn begin(&mut self) -> anyhow::Result<()> {
-        let objects = hostile::objects(&self.bomb);
-        for object in &objects {
+    pub(super) async fn begin(&self) -> anyhow::Result<()> {
+        for object in &self.attack {
             operator::apply(&self.client, object.clone()).await?;
         }
-        for target in objects.iter().filter(|object| object["kind"] == "KollectTarget") {
+        for target in self.attack.iter().filter(|object| object["kind"] == "KollectTarget") {
             self.is_degraded(target).await?;
         }
-        let stop = CancellationToken::new();
-        let maps: Vec<Value> = objects.into_iter().filter(|object| object["kind"] == "ConfigMap").collect();
-        let task = tokio::spawn(change_all(self.client.clone(), maps, stop.clone()));
-        self.busy = Some((stop, task));
         Ok(())
     }
 
-    pub(super) async fn end(&mut self) -> anyhow::Result<()> {
-        if let Some((stop, task)) = self.busy.take() {
-            stop.cancel();
-            task.await?;
-        }
-        for object in hostile::objects(&self.bomb).iter().filter(|object| object["kind"] != "Namespace") {
+    pub(super) async fn end(&self) -> anyhow::Result<()> {
+        for object in &self.attack {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             operator::api_of(&self.client, object).delete(name, &DeleteParams::default()).await?;
         }
+        anyhow::ensure!(!self.busy.is_finished(), "the objects of the attackers do not change any more");
         Ok(())
     }
 
@@ -61,6 +64,12 @@ impl Hostile {
             Ok(conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Degraded" && c["status"] == "True")))
         })
         .await
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
