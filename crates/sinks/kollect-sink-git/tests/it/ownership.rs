@@ -1,6 +1,8 @@
 //! Nothing is written over what the binding does not own.
 
 use crate::bench::{Bench, REPO, apply, apply_all, batch, held, put, read};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_of_another_inventory_is_a_collision_that_names_the_owner() {
@@ -64,4 +66,41 @@ async fn files_of_the_record_are_read_back_as_they_are_also_without_a_mirror() {
     held(&sink, "inv").await.unwrap();
     let error = read(&sink, "inv", "inv/a.yaml").await.unwrap_err();
     assert!(error.class.label() == "terminal" && error.message.contains("reads back at most"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_through_a_link_or_a_submodule_of_the_repository() {
+    let bench = Bench::start().await;
+    apply(&bench.sink(), batch("owner", [put("theirs.yaml", "1")])).await.unwrap();
+    link(
+        &bench,
+        &[("file.yaml", "theirs.yaml"), ("folder", "/etc"), (".kollect/c1/shop/linked", "../../c1/shop/owner")],
+    );
+    bench.lose_mirrors();
+    let sink = bench.sink();
+    for path in ["file.yaml", "folder", "folder/x.yaml", "module", "module/x.yaml"] {
+        let error = apply(&sink, batch("inv", [put(path, "mine")])).await.unwrap_err();
+        assert_eq!((error.class.label(), error.reason), ("terminal", Some("LayoutCollision")), "{path}: {error}");
+    }
+    // Its record would be in the folder of another inventory.
+    let error = apply(&sink, batch("linked", [put("linked.yaml", "mine")])).await.unwrap_err();
+    assert_eq!(error.class.label(), "terminal", "{error}");
+    assert!(error.message.contains("stands where its folder belongs"), "{error}");
+    assert_eq!(bench.show("theirs.yaml").as_deref(), Some("1"));
+    assert_eq!(bench.commits(), 2);
+}
+
+/// Commits links and a submodule, behind the sink's back.
+fn link(bench: &Bench, links: &[(&str, &str)]) {
+    let mut text =
+        "commit refs/heads/main\ncommitter a <a@b> 1700000000 +0000\ndata 1\nx\nfrom refs/heads/main^0\n".to_owned();
+    for (path, to) in links {
+        text += &format!("M 120000 inline {path}\ndata {}\n{to}\n", to.len());
+    }
+    text += &format!("M 160000 {} module\n", "1".repeat(40));
+    let path = bench.repos().path(REPO);
+    let mut import =
+        Command::new("git").arg("-C").arg(path).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
 }
