@@ -25,6 +25,12 @@ impl LeftOut {
         Self::of(row, "LayoutCollision", &error)
     }
 
+    /// The path would be a file and a folder.
+    pub(super) fn is_nested(row: &Row, path: &str, other: String) -> Self {
+        let error = LayoutError::Nested { path: path.to_owned(), row: super::row_name(row), other };
+        Self::of(row, "LayoutCollision", &error)
+    }
+
     /// No path can be rendered.
     pub(super) fn nowhere(row: &Row, why: PathError) -> Self {
         Self::of(row, "LayoutCollision", &LayoutError::Path { what: super::row_name(row), why })

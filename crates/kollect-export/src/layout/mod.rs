@@ -7,6 +7,7 @@
 mod columns;
 mod commit;
 mod document;
+mod folders;
 mod left_out;
 mod lost;
 mod paths;
@@ -178,6 +179,19 @@ pub enum LayoutError {
         /// The other row.
         second: String,
     },
+    /// One path would be a file and a folder.
+    #[error(
+        "{row} renders to {path}, which cannot stand beside {other}, because a file cannot be a folder as well: end \
+         layout.pathTemplate in {{extension}}, or begin it with {{kind}}"
+    )]
+    Nested {
+        /// The path.
+        path: String,
+        /// The row that is left out.
+        row: String,
+        /// What is in its way.
+        other: String,
+    },
     /// A path cannot be rendered.
     #[error("no path for {what}: {why}")]
     Path {
@@ -223,7 +237,7 @@ impl LayoutError {
     /// Stable reason for the condition; `None` means `ExportTerminal`.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Collision { .. } => Some("LayoutCollision"),
+            Self::Collision { .. } | Self::Nested { .. } => Some("LayoutCollision"),
             Self::PayloadTooLarge { .. } => Some("PayloadTooLarge"),
             Self::SpillRequired { .. } => Some("SpillRequired"),
             Self::Path { .. } | Self::Encode { .. } => None,

@@ -3,6 +3,7 @@
 //! A binding keeps an index of which row owns which path, as hashes, so that a delta finds collisions and re-used paths
 //! without the other rows. Where hashes cannot answer, a full plan is asked for; it has every row at hand.
 
+use super::folders::{Folders, above, depth_of};
 use super::segments::folded;
 use super::{DocumentSpec, FilePlan, LeftOut, PathError, PlannedFile, left_out, row_name};
 use crate::encode::manifest::has_manifest;
@@ -23,8 +24,10 @@ pub struct PathIndex {
     paths: HashMap<u64, u64>,
     /// Hash of a path → hash of its row's identity.
     owners: HashMap<u64, u64>,
-    /// Hash of the identity of a row that was left out → hash of the path that it would have.
+    /// Hash of the identity of a row that was left out → hash of the path that is in its way: its own, or a folder above.
     left_out: HashMap<u64, Option<u64>>,
+    /// Folders stay in it until the next full plan, which is asked for once too often rather than once too few.
+    folders: Folders,
     documents: Vec<(Arc<str>, Option<Digest>)>,
     /// Rows of the delivered document that only it knows.
     carried: Vec<Arc<Row>>,
@@ -96,6 +99,36 @@ impl PathIndex {
             self.paths.insert(row, path);
             self.owners.insert(path, row);
         }
+        self.folders.begin(update.depths);
+        update.folders.into_iter().for_each(|folder| self.folders.add(folder));
+    }
+
+    fn hash(&self, folded_path: &str) -> u64 {
+        self.hashes.hash_one(folded_path)
+    }
+
+    /// Notes the folders of a path, in the form in which paths are compared.
+    fn enter(&mut self, path: &str) {
+        self.folders.begin(depth_of(path));
+        if self.folders.are_kept() {
+            for folder in above(path) {
+                let hash = self.hash(folder);
+                self.folders.add(hash);
+            }
+        }
+    }
+
+    /// The hash of what is in the way of a path of a row: another row's file at the path or above it, or files below it.
+    fn blocked_by(&self, path: &str, row: u64) -> Option<u64> {
+        let hash = self.hash(path);
+        let owned = |hash: &u64| self.owners.get(hash).is_some_and(|owner| *owner != row);
+        if owned(&hash) || self.folders.contains(hash) {
+            return Some(hash);
+        }
+        if !self.folders.are_kept() {
+            return None;
+        }
+        above(path).map(|folder| self.hash(folder)).find(owned)
     }
 }
 
@@ -106,6 +139,9 @@ pub struct IndexUpdate {
     added: Vec<(u64, u64)>,
     /// Rows that were left out and are gone.
     forgotten: Vec<u64>,
+    /// How many segments the added paths have, and the hashes of their folders where those are kept.
+    depths: u64,
+    folders: HashSet<u64>,
 }
 
 /// Files that some changes touch.
@@ -159,6 +195,7 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
     };
     let mut taken: HashMap<Cow<'static, str>, &Row> = HashMap::new();
     let reserved = reserved.map(folded);
+    reserved.iter().for_each(|path| index.enter(path));
     for row in rows {
         let row_hash = index.hashes.hash_one(&row.id);
         let path = match render(spec, &row.id, &row.object) {
@@ -170,14 +207,26 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
             }
         };
         let key = folded(&path);
-        let path_hash = index.hashes.hash_one(&*key);
-        let owner = taken.get(&*key).map(|first| row_name(first));
-        let owner = owner.or_else(|| (reserved.as_deref() == Some(&*key)).then(|| INDEX.to_owned()));
-        if let Some(owner) = owner {
+        let path_hash = index.hash(&key);
+        if index.folders.begin(depth_of(&key)) {
+            let before: Vec<&str> = taken.keys().map(AsRef::as_ref).chain(reserved.as_deref()).collect();
+            before.into_iter().for_each(|path| index.enter(path));
+        }
+        let owner_of = |path: &str| {
+            let index_file = || (reserved.as_deref() == Some(path)).then(|| INDEX.to_owned());
+            taken.get(path).map(|first| row_name(first)).or_else(index_file)
+        };
+        if let Some(owner) = owner_of(&key) {
             index.left_out.insert(row_hash, Some(path_hash));
             left_out::note(&mut plan.left_out, || LeftOut::collides(row, &path, owner));
             continue;
         }
+        if let Some((hash, other)) = nested(&index, &key, owner_of) {
+            index.left_out.insert(row_hash, Some(hash));
+            left_out::note(&mut plan.left_out, || LeftOut::is_nested(row, &path, other));
+            continue;
+        }
+        index.enter(&key);
         taken.insert(Cow::Owned(key.into_owned()), row);
         index.owners.insert(path_hash, row_hash);
         index.paths.insert(row_hash, path_hash);
@@ -195,6 +244,18 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
     plan
 }
 
+/// What cannot stand beside a path because one of them would be a file and a folder, and the hash of the path in its way.
+fn nested(index: &PathIndex, path: &str, owner_of: impl Fn(&str) -> Option<String>) -> Option<(u64, String)> {
+    if !index.folders.are_kept() {
+        return None;
+    }
+    let hash = index.hash(path);
+    if index.folders.contains(hash) {
+        return Some((hash, "the files below it".to_owned()));
+    }
+    above(path).find_map(|folder| Some((index.hash(folder), owner_of(folder)?)))
+}
+
 /// What stands for the index in a message about a collision.
 const INDEX: &str = "the index (layout.index.pathTemplate)";
 
@@ -207,15 +268,16 @@ pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Chan
         let Change::Upsert(row) = change else { continue };
         let row_hash = index.hashes.hash_one(&row.id);
         let planned = render(spec, &row.id, &row.object).ok().and_then(|path| file(spec, row, path.into()));
-        let path_hash = planned.as_ref().map(|file| index.hashes.hash_one(&*folded(&file.path)));
+        let key = planned.as_ref().map(|file| folded(&file.path).into_owned());
+        let path_hash = key.as_deref().map(|key| index.hash(key));
         if let Some(before) = index.left_out.get(&row_hash) {
             let owns_path = index.paths.contains_key(&row_hash);
-            let still_left_out = match (*before, path_hash) {
+            let still_left_out = match (*before, key.as_deref()) {
                 (None, None) => true,
                 (None, Some(_)) => false,
                 (Some(_), None) => owns_path,
-                (Some(path), Some(now)) => {
-                    !owns_path && path == now && index.owners.contains_key(&path) && !given_up.contains_key(&path)
+                (Some(way), Some(now)) => {
+                    !owns_path && index.blocked_by(now, row_hash) == Some(way) && !given_up.contains_key(&way)
                 }
             };
             if still_left_out {
@@ -223,12 +285,21 @@ pub(super) fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Chan
             }
             return Delta::NeedsFullPlan;
         }
-        let (Some(file), Some(path_hash)) = (planned, path_hash) else { return Delta::NeedsFullPlan };
-        let moved = index.paths.get(&row_hash).is_some_and(|old| *old != path_hash);
-        let taken =
-            index.owners.get(&path_hash).is_some_and(|owner| *owner != row_hash) && !given_up.contains_key(&path_hash);
-        if moved || taken || claimed.insert(path_hash, row_hash).is_some() {
+        let (Some(file), Some(key), Some(path_hash)) = (planned, key, path_hash) else { return Delta::NeedsFullPlan };
+        let old = index.paths.get(&row_hash);
+        let moved = old.is_some_and(|old| *old != path_hash);
+        let taken = index.blocked_by(&key, row_hash).is_some_and(|way| !given_up.contains_key(&way));
+        plan.update.depths |= depth_of(&key);
+        // A path with another number of segments may be a folder of others, or below one of them.
+        if moved || taken || !index.folders.fit(plan.update.depths) || claimed.insert(path_hash, row_hash).is_some() {
             return Delta::NeedsFullPlan;
+        }
+        if index.folders.are_kept() && old.is_none() {
+            let folders: Vec<u64> = above(&key).map(|folder| index.hash(folder)).collect();
+            if plan.update.folders.contains(&path_hash) || folders.iter().any(|folder| claimed.contains_key(folder)) {
+                return Delta::NeedsFullPlan;
+            }
+            plan.update.folders.extend(folders);
         }
         plan.update.added.push((row_hash, path_hash));
         puts.push(FileChange::Put { path: file.path, digest: file.digest, body: file.body });
@@ -269,7 +340,12 @@ fn plan_deletes(
             return None;
         }
         let path = render(spec, &deleted.id, deleted.object.as_ref()?).ok()?;
-        let same = index.hashes.hash_one(&*folded(&path)) == path_hash;
+        let key = folded(&path);
+        if !contested.is_empty() && above(&key).any(|folder| contested.contains(&index.hash(folder))) {
+            // It may have been the last file of a folder where a row that was left out has its path.
+            return None;
+        }
+        let same = index.hash(&key) == path_hash;
         let still_owner = same && index.owners.get(&path_hash) == Some(&row);
         if !still_owner || given_up.insert(path_hash, path.into()).is_some() {
             return None;

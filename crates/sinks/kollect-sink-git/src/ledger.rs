@@ -40,7 +40,9 @@ impl Ledger {
         let found = snapshot.find(path)?;
         let (entry, form) = match found {
             Found::Absent => (None, Form::Whole(Record::default())),
-            Found::Blocked => return Err(unreadable(path, "a file, link or submodule stands where its folder belongs")),
+            Found::Blocked => {
+                return Err(unreadable(path, "a file, link or submodule stands where its folder belongs"));
+            }
             Found::Tree(id) if snapshot.repo.find_tree(id).map_err(local)?.len() >= SURELY_LARGE => {
                 (Some(id), Form::Apart(Apart::open(snapshot, path, id)?))
             }

@@ -1,6 +1,6 @@
 //! Nothing is written over what the binding does not own.
 
-use crate::bench::{Bench, REPO, apply, apply_all, batch, held, put, read};
+use crate::bench::{Bench, REPO, apply, apply_all, batch, delete, held, put, read};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -103,4 +103,21 @@ fn link(bench: &Bench, links: &[(&str, &str)]) {
         Command::new("git").arg("-C").arg(path).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
     import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(import.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_also_a_folder_of_another_path_is_a_collision() {
+    let bench = Bench::start().await;
+    let sink = bench.sink();
+    for paths in [["a", "a/b.yaml"], ["c/d.yaml", "c"]] {
+        let error = apply(&sink, batch("inv", paths.map(|path| put(path, "x")))).await.unwrap_err();
+        assert_eq!((error.class.label(), error.reason), ("terminal", Some("LayoutCollision")), "{paths:?}: {error}");
+    }
+    apply(&sink, batch("inv", [put("a", "x")])).await.unwrap();
+    let error = apply(&sink, batch("inv", [put("a/b.yaml", "x")])).await.unwrap_err();
+    assert_eq!(error.class.label(), "terminal", "{error}");
+    // What goes in the same batch makes room.
+    apply(&sink, batch("inv", [delete("a"), put("a/b.yaml", "x")])).await.unwrap();
+    apply(&sink, batch("inv", [delete("a/b.yaml"), put("a", "y")])).await.unwrap();
+    assert_eq!((bench.files(), bench.show("a").as_deref()), (vec!["a".to_owned()], Some("y")));
 }
