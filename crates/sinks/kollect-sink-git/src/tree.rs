@@ -12,6 +12,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Oid, Repository, Signature};
 use kollect_export::layout::{Entry, RecordChange};
 use kollect_export::{FileBatch, FileChange, kill_point};
+use std::collections::HashSet;
 
 /// Git servers and file systems refuse longer ones.
 const MAX_PATH: usize = 4096;
@@ -60,6 +61,19 @@ pub(crate) fn build(repo: &Repository, pulse: &Pulse, base: Option<(Oid, Oid)>, 
         Some(tree) => Some((commit(repo, base.map(|(commit, _)| commit), tree, &item.batch)?, tree)),
     };
     Ok(Built { commit, rows, bytes, entry })
+}
+
+/// No file of a batch may be a folder of another.
+fn check_nesting<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Result<(), Trouble> {
+    let all: HashSet<&str> = paths.clone().collect();
+    for path in paths {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if let Some(file) = above.into_iter().find(|folder| all.contains(folder)) {
+            let owner = "the same export as a file, and as the folder of another".to_owned();
+            return Err(Trouble::Collision { path: file.to_owned(), owner });
+        }
+    }
+    Ok(())
 }
 
 /// The tree under construction and what the record has to remember of it.
@@ -114,6 +128,7 @@ impl Edit<'_> {
         if bodies.is_empty() {
             return Ok(());
         }
+        check_nesting(bodies.iter().map(|(path, ..)| &***path))?;
         let mut update = TreeUpdateBuilder::new();
         blobs::write(self.repo, self.pulse, &bodies, |path, digest, blob, length| {
             self.bytes += length;
