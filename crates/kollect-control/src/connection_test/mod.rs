@@ -19,6 +19,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use parking_lot::Mutex;
 use serde_json::{Map, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -28,13 +29,25 @@ const DELETE_RETRY: Duration = Duration::from_secs(10);
 pub struct TestRun {
     uid: Option<String>,
     generation: i64,
+    stage: Stage,
     outcome: Arc<Mutex<Option<(Ended, SystemTime)>>>,
+}
+
+/// How far a run is.
+enum Stage {
+    /// The sink's Secrets are read, so that a test right after a rotation tests what was rotated. `true` once they are.
+    Reading(Arc<AtomicBool>),
+    Started,
 }
 
 impl TestRun {
     /// Another generation is another test, and so is another object of the same name.
     fn is_of(&self, test: &KollectConnectionTest) -> bool {
         self.uid == test.metadata.uid && self.generation == test.metadata.generation.unwrap_or(0)
+    }
+
+    fn may_start(&self) -> bool {
+        matches!(&self.stage, Stage::Reading(done) if done.load(Ordering::Acquire))
     }
 }
 
@@ -57,12 +70,13 @@ impl Control {
             return self.end_of_life(object, &test, ended);
         }
         if !ours {
-            match self.start_test(object, &test) {
-                Some(run) => {
-                    self.connection_tests.insert(object.clone(), run);
-                }
-                None => return self.report_test(object, &test, None),
-            }
+            let run = self.read_secrets_first(object, &test);
+            self.connection_tests.insert(object.clone(), run);
+        }
+        if self.connection_tests.get(object).is_some_and(TestRun::may_start)
+            && let Some(run) = self.start_test(object, &test)
+        {
+            self.connection_tests.insert(object.clone(), run);
         }
         let ended = self.connection_tests.get(object).and_then(|run| run.outcome.lock().clone());
         self.report_test(object, &test, ended.as_ref());
@@ -71,12 +85,36 @@ impl Control {
         }
     }
 
+    /// A run that starts once the sink's Secrets were read. Both objects are looked at then, the sink first.
+    fn read_secrets_first(&self, object: &ObjectRef, test: &KollectConnectionTest) -> TestRun {
+        let done = Arc::new(AtomicBool::new(false));
+        match decide::sink_of(&test.spec.sink_ref) {
+            Ok((kind, name)) => {
+                let sink = ObjectRef::new(kind, &NamespacedName::new(&object.namespace, name));
+                let (secrets, dirty, object, done) =
+                    (self.secrets.clone(), self.dirty.clone(), object.clone(), done.clone());
+                tokio::spawn(async move {
+                    secrets.read_now(&sink).await;
+                    done.store(true, Ordering::Release);
+                    dirty.mark(object);
+                });
+            }
+            Err(_) => done.store(true, Ordering::Release),
+        }
+        TestRun {
+            uid: test.metadata.uid.clone(),
+            generation: test.metadata.generation.unwrap_or(0),
+            stage: Stage::Reading(done),
+            outcome: Arc::default(),
+        }
+    }
+
     /// Starts the attempt; `None` while the sink's Secrets are being read, after which this object is looked at again.
     fn start_test(&self, object: &ObjectRef, test: &KollectConnectionTest) -> Option<TestRun> {
         let generation = test.metadata.generation.unwrap_or(0);
         let ended = |ended: Ended| {
             let outcome = Arc::new(Mutex::new(Some((ended, wall_time()))));
-            Some(TestRun { uid: test.metadata.uid.clone(), generation, outcome })
+            Some(TestRun { uid: test.metadata.uid.clone(), generation, stage: Stage::Started, outcome })
         };
         let (kind, name) = match decide::sink_of(&test.spec.sink_ref) {
             Ok(sink) => sink,
@@ -110,7 +148,8 @@ impl Control {
         generation: i64,
     ) -> TestRun {
         let outcome = Arc::new(Mutex::new(None));
-        let run = TestRun { uid: test.metadata.uid.clone(), generation, outcome: outcome.clone() };
+        let run =
+            TestRun { uid: test.metadata.uid.clone(), generation, stage: Stage::Started, outcome: outcome.clone() };
         let owner = (test.spec.owner_sink != Some(false)).then(|| owner_patch(test, sink)).flatten();
         let (client, object, dirty) = (self.client.clone(), object.clone(), self.dirty.clone());
         let (metrics, sink_type, backend) = (self.metrics.clone(), sink.sink_type(), built.sink.clone());

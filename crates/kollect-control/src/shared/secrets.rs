@@ -21,6 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Interval of reads where only `get` is granted.
 const REREAD: Duration = Duration::from_mins(1);
+const FIRST_REOPEN: Duration = Duration::from_secs(1);
 /// Longest pause before a watch that broke is opened again.
 const REOPEN: Duration = Duration::from_secs(10);
 /// A Secret that was read so lately is not read again because a backend refused it.
@@ -132,10 +133,19 @@ impl Secrets {
     /// Reads the Secrets of `user` now, because a backend refused what they hold: they may have been rotated. A change
     /// marks their users as every change does.
     pub async fn reread(&self, user: &ObjectRef) {
+        self.read_older(user, FRESH).await;
+    }
+
+    /// Reads the Secrets of `user` now, however lately they were read.
+    pub async fn read_now(&self, user: &ObjectRef) {
+        self.read_older(user, Duration::ZERO).await;
+    }
+
+    async fn read_older(&self, user: &ObjectRef, age: Duration) {
         let due: Vec<NamespacedName> = {
             let entries = self.entries.lock();
             let of_user = entries.iter().filter(|(_, entry)| entry.users.contains(user));
-            let stale = of_user.filter(|(_, entry)| entry.read_at.is_none_or(|at| at.elapsed() >= FRESH));
+            let stale = of_user.filter(|(_, entry)| entry.read_at.is_none_or(|at| at.elapsed() >= age));
             stale.map(|(name, _)| name.clone()).collect()
         };
         for name in due {
@@ -160,7 +170,7 @@ impl Secrets {
 
     async fn watch(&self, name: &NamespacedName) {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
-        let mut pause = Duration::from_secs(1);
+        let mut pause = FIRST_REOPEN;
         loop {
             self.read(&api, name).await;
             let only_this = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
@@ -173,17 +183,22 @@ impl Secrets {
                         seen = true;
                         self.note(name, present(secret));
                     }
-                    Some(Ok(watcher::Event::InitDone)) if !seen => self.note(name, SecretState::Missing),
-                    Some(Ok(watcher::Event::InitDone)) => {}
+                    Some(Ok(watcher::Event::InitDone)) => {
+                        pause = FIRST_REOPEN;
+                        if !seen {
+                            self.note(name, SecretState::Missing);
+                        }
+                    }
                     Some(Ok(watcher::Event::Delete(_))) => self.note(name, SecretState::Missing),
                     Some(Err(error)) => break is_forbidden(&error),
                     None => break false,
                 }
             };
-            // A Secret that is missing or may not be read is awaited, so it is tried more often.
-            let settled = denied && matches!(self.state(name), SecretState::Present(_));
-            pause = if settled { REREAD } else { (pause * 2).min(REOPEN) };
             tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+            // A Secret that is missing or may not be read is awaited, so it is tried more often. A right that is missing
+            // may have been granted together with the sink, and take a moment to be known.
+            let settled = denied && matches!(self.state(name), SecretState::Present(_));
+            pause = (pause * 2).min(if settled { REREAD } else { REOPEN });
         }
     }
 

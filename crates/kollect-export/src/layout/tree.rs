@@ -195,7 +195,9 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
     };
     let mut taken: HashMap<Cow<'static, str>, &Row> = HashMap::new();
     let reserved = reserved.map(folded);
-    reserved.iter().for_each(|path| index.enter(path));
+    if let Some(path) = &reserved {
+        index.enter(path);
+    }
     for row in rows {
         let row_hash = index.hashes.hash_one(&row.id);
         let path = match render(spec, &row.id, &row.object) {
@@ -209,8 +211,9 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], reserved: Option<&str
         let key = folded(&path);
         let path_hash = index.hash(&key);
         if index.folders.begin(depth_of(&key)) {
-            let before: Vec<&str> = taken.keys().map(AsRef::as_ref).chain(reserved.as_deref()).collect();
-            before.into_iter().for_each(|path| index.enter(path));
+            for path in taken.keys().map(AsRef::as_ref).chain(reserved.as_deref()) {
+                index.enter(path);
+            }
         }
         let owner_of = |path: &str| {
             let index_file = || (reserved.as_deref() == Some(path)).then(|| INDEX.to_owned());

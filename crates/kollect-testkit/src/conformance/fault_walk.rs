@@ -11,10 +11,12 @@ use kollect_export::{Landed, SinkError};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a cycle may take to come back, cancelled or not.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// How long a server may take to make what it has received.
+const SERVER_PATIENCE: Duration = Duration::from_secs(1);
 const STALLED_FOR: Duration = Duration::from_millis(500);
 /// Places where a connection is reset while the server answers.
 const RESETS: u64 = 5;
@@ -99,7 +101,7 @@ async fn one_fault(
     if let Err(error) = outcome.context("the sink does not come back")? {
         transient(&error)?;
         tally.felt += 1;
-        tally.landed += usize::from(subject.check().await.is_ok());
+        tally.landed += usize::from(has_landed(subject, fault, tally).await);
         if error.landed == Landed::No {
             subject.swap_with_before();
             subject.check().await.with_context(|| format!("`Landed::No` was wrong of {error}"))?;
@@ -107,6 +109,23 @@ async fn one_fault(
         }
     }
     converge(subject).await.context("afterwards")
+}
+
+/// Whether the changes were made although the export failed. A server on a busy machine may be at it still, so as long as
+/// none was seen, it gets some time after each answer that was lost.
+async fn has_landed(subject: &mut dyn Walked, fault: &TcpFault, tally: &Tally) -> bool {
+    let patience =
+        if tally.landed == 0 && matches!(fault, TcpFault::DropAnswer(_)) { SERVER_PATIENCE } else { Duration::ZERO };
+    let since = Instant::now();
+    loop {
+        if subject.check().await.is_ok() {
+            return true;
+        }
+        if since.elapsed() >= patience {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn converge(subject: &mut dyn Walked) -> anyhow::Result<()> {

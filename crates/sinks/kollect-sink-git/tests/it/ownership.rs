@@ -1,6 +1,7 @@
 //! Nothing is written over what the binding does not own.
 
 use crate::bench::{Bench, REPO, apply, apply_all, batch, delete, held, put, read};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -95,9 +96,9 @@ fn link(bench: &Bench, links: &[(&str, &str)]) {
     let mut text =
         "commit refs/heads/main\ncommitter a <a@b> 1700000000 +0000\ndata 1\nx\nfrom refs/heads/main^0\n".to_owned();
     for (path, to) in links {
-        text += &format!("M 120000 inline {path}\ndata {}\n{to}\n", to.len());
+        writeln!(text, "M 120000 inline {path}\ndata {}\n{to}", to.len()).unwrap();
     }
-    text += &format!("M 160000 {} module\n", "1".repeat(40));
+    writeln!(text, "M 160000 {} module", "1".repeat(40)).unwrap();
     let path = bench.repos().path(REPO);
     let mut import =
         Command::new("git").arg("-C").arg(path).args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
