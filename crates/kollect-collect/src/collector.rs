@@ -75,6 +75,7 @@ impl Facts {
             || self.no_room != other.no_room
             || self.forbidden != other.forbidden
             || self.access_error != other.access_error
+            || self.feed != other.feed
     }
 }
 
@@ -248,6 +249,7 @@ impl Collector {
             forbidden: facts.forbidden,
             access_error: facts.access_error,
             list_error,
+            low_priority: facts.feed.is_some_and(|feed| feed.priority == Priority::Low),
             extraction_failures,
             last_extraction_error,
             pending: count(|state| *state == PartState::Pending),

@@ -58,6 +58,8 @@ pub struct TargetStatus {
     pub access_error: Option<String>,
     /// Why a list or watch does not succeed at the moment.
     pub list_error: Option<String>,
+    /// Its expressions are expensive, so it is collected by a worker that gives way to all others.
+    pub low_priority: bool,
     /// Objects whose extraction fails.
     pub extraction_failures: u64,
     /// The newest extraction error.

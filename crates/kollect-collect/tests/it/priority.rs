@@ -1,6 +1,6 @@
 //! Targets whose expressions are expensive.
 
-use crate::cluster::{Ground, PATIENCE, config_map, config_maps, target};
+use crate::cluster::{Ground, PATIENCE, config_map, config_maps, key, target};
 use kollect_model::Gvk;
 use kollect_store::PartState;
 use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
@@ -28,6 +28,9 @@ async fn an_expensive_target_gets_a_watch_of_its_own_and_keeps_exact_rows() -> a
         .await?;
     wait_for("a list of its own", PATIENCE, async || Ok(ground.lists() == 2)).await?;
     ground.expect_state("expensive", "a", |state| *state == PartState::Synced).await?;
+
+    let low = |name: &str| ground.collector.status(&key(name)).is_some_and(|status| status.low_priority);
+    assert!(low("expensive") && !low("usual"), "its status says so");
 
     // Changes and deletions come by its own watch.
     for n in 0..60 {

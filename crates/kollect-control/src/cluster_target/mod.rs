@@ -203,6 +203,7 @@ impl Control {
             profile: profile.clone(),
             gvk: state.gvk.clone(),
             rows,
+            low_priority: status.low_priority,
             extraction_failures: status.extraction_failures,
             last_extraction_error: status.last_extraction_error.clone(),
             collected_namespaces: status.synced + status.pending,
@@ -255,6 +256,7 @@ fn total(all: impl Iterator<Item = TargetStatus>) -> TargetStatus {
         sum.list_error = sum.list_error.or(one.list_error);
         sum.last_extraction_error = one.last_extraction_error.or(sum.last_extraction_error);
         sum.forbidden.extend(one.forbidden);
+        sum.low_priority |= one.low_priority;
         sum.extraction_failures += one.extraction_failures;
         sum.pending += one.pending;
         sum.synced += one.synced;

@@ -37,6 +37,8 @@ pub struct Facts {
     pub collected_namespaces: usize,
     /// Why there is none, if the target selects none.
     pub selects_none: Option<String>,
+    /// It is collected by a worker that gives way to all others.
+    pub low_priority: bool,
     /// Objects that fail extraction, and the newest error.
     pub extraction_failures: u64,
     /// Newest extraction error, without values.
@@ -113,6 +115,10 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
     if let Some(why) = &facts.selects_none {
         collecting = format!("{collecting}; {why}");
     }
+    if facts.low_priority {
+        collecting +=
+            "; at low priority, because its expressions are expensive: read less, loop less or search shorter texts";
+    }
     let mut all = both(true, "Collecting", &collecting);
     if !facts.forbidden.is_empty() {
         all = vec![
@@ -147,6 +153,8 @@ mod tests {
     fn every_row_of_the_condition_model_holds() {
         let healthy = Facts { collected_namespaces: 2, ..Facts::default() };
         assert_eq!(table(&healthy), ["Ready=True/Collecting", "Synced=True/Collecting"]);
+        let low = Facts { low_priority: true, ..healthy.clone() };
+        assert!(table(&low) == table(&healthy) && verdict(&low)[0].message.contains("at low priority"));
         let denied = Facts { forbidden: vec!["pay".into()], ..healthy.clone() };
         assert_eq!(table(&denied), ["Ready=True/Collecting", "Synced=True/ScopeForbidden", "Degraded=True/Forbidden"]);
         let all_denied = Facts { collected_namespaces: 0, ..denied.clone() };

@@ -159,6 +159,7 @@ impl Control {
             profile: target.spec.profile_ref.clone(),
             gvk: state.gvk.clone(),
             rows: self.store.target_rows(&state.key),
+            low_priority: status.low_priority,
             extraction_failures: status.extraction_failures,
             last_extraction_error: status.last_extraction_error.clone(),
             collected_namespaces: status.synced + status.pending,
