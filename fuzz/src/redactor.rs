@@ -10,9 +10,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 /// What is planted. As random as a token, so that no rule for names or words keeps it.
 const MARK: &str = "pL4nted-S3cret.x9";
 
-/// How often a text can change when it is redacted again and again.
-const MAX_READINGS: usize = 4;
-
 const KEYS: &[&str] = &[
     "password",
     "dbPassword",
@@ -155,16 +152,9 @@ pub fn redactor() -> impl FnMut(&[u8]) -> Answer {
         let line = redact::line(&text);
         assert!(!line.contains(MARK), "{line:?} shows the secret of {text:?}");
         let noise = String::from_utf8_lossy(input);
-        // What is hidden can make sense of what stands beside it, so noise may need a few readings.
-        let mut clean = noise.clone().into_owned();
-        let readings = (0..MAX_READINGS).take_while(|_| match redact::text(&clean) {
-            Some(cleaner) => {
-                clean = cleaner.into_owned();
-                true
-            }
-            None => false,
-        });
-        assert!(readings.count() < MAX_READINGS, "{noise:?} is not clean after {MAX_READINGS} readings: {clean:?}");
+        // Noise must end in a text that is no longer than one in which every byte is hidden.
+        let clean = redact::text(&noise).map_or(0, |clean| clean.len());
+        assert!(clean <= noise.len() * redact::REDACTED.len(), "{noise:?} grows to {clean} bytes");
         let mut hasher = DefaultHasher::new();
         (row.len(), line).hash(&mut hasher);
         Answer { accepted: true, signature: hasher.finish() }
