@@ -9,6 +9,7 @@ mod cluster;
 mod collect;
 mod connection_test;
 mod crash;
+mod deploy;
 mod hostile_load;
 mod hostile_tenant;
 mod isolation;
