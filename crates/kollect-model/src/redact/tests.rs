@@ -31,6 +31,24 @@ fn texts_of_the_corpus_lose_their_secrets_and_nothing_else() {
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn maps_that_are_read_in_part_may_end_within_any_character() {
+    for character in ["ü", "€", "🔑"] {
+        for shift in 0..character.len() {
+            let value = format!("{}{}", "x".repeat(shift), character.repeat(1000));
+            for given in [
+                format!("{{\"password a\":{{\"a\":\"{value}\"}},\"b\":1}}"),
+                format!("password: {{a: {value}}}\nb: 1\n"),
+                format!("password:\n  a: {value}\n  {value}: c\nb: 1\n"),
+                format!("name: password\nvalue: [{value}]\n"),
+            ] {
+                let clean = text(&given).unwrap_or_default();
+                assert!(!clean.contains(character) && clean.contains("***"), "{shift} {character}: {clean}");
+            }
+        }
+    }
+}
+
 /// Each is repeated to a megabyte. A quadratic reader would take minutes.
 const HOSTILE: &[&str] = &[
     "//a:b",
