@@ -193,7 +193,7 @@ impl Collector {
         };
         let dispatchers =
             Dispatchers { normal: start(Priority::Normal, settings.workers)?, low: start(Priority::Low, 1)? };
-        let (store, objects) = (store, Mutex::default());
+        let objects = Mutex::default();
         let shared = Arc::new(Shared { store: store.clone(), dispatchers, store_limit, priorities, observer, objects });
         let given = settings.given_namespaces;
         let (until, wishes) = (cancel.clone(), desired.clone());

@@ -42,7 +42,7 @@ async fn an_expensive_target_gets_a_watch_of_its_own_and_keeps_exact_rows() -> a
     }
     wait_for("both have followed", PATIENCE, async || Ok(["usual", "expensive"].iter().all(|t| complete(t, 40, "2"))))
         .await?;
-    // A new version is looked at there as well, and nobody else lists again.
+    // A new version is listed by that watch, and no other watch lists again.
     ground.collector.set_targets(vec![usual()?, expensive(2)?], vec![]);
     wait_for("the new version has listed", PATIENCE, async || Ok(ground.lists() == 3)).await?;
     ground.expect_state("expensive", "a", |state| *state == PartState::Synced).await?;

@@ -85,7 +85,7 @@ impl Control {
         }
     }
 
-    /// A run that starts once the sink's Secrets were read. Both objects are looked at then, the sink first.
+    /// A run that starts once the sink's Secrets were read. Sink and test are reconciled then, in this order.
     fn read_secrets_first(&self, object: &ObjectRef, test: &KollectConnectionTest) -> TestRun {
         let done = Arc::new(AtomicBool::new(false));
         match decide::sink_of(&test.spec.sink_ref) {

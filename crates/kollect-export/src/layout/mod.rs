@@ -384,3 +384,5 @@ pub fn plan_delta(spec: &DocumentSpec, index: &PathIndex, changes: &[Change]) ->
 mod tests;
 #[cfg(test)]
 mod tests_choice;
+#[cfg(test)]
+mod tests_folders;

@@ -208,7 +208,9 @@ impl Scan<'_, '_> {
             return Some(quoted(bytes, start + level + 1, quote, level));
         }
         if !assigns && matches!(first, b'{' | b'[') && !bytes[start..].starts_with(b"{{") && (key.quoted || line) {
-            return nested.then(|| flow::closing(bytes, start, key.level, MAX_READ_TWICE));
+            // A place must end between two characters.
+            let most = self.text.floor_char_boundary(start + MAX_READ_TWICE) - start;
+            return nested.then(|| flow::closing(bytes, start, key.level, most));
         }
         if !assigns
             && line
@@ -307,7 +309,7 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'')
 }
 
-pub(super) fn is_password(key: &str) -> bool {
+fn is_password(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.contains("pass") || key.contains("pwd")
 }

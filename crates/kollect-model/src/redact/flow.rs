@@ -59,7 +59,7 @@ pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) ->
     let mut depth = 0_usize;
     let mut quote = None;
     let mut slashes = 0;
-    let stop = boundary(bytes, start.saturating_add(limit).min(bytes.len()));
+    let stop = start.saturating_add(limit).min(bytes.len());
     let place = |end, cut| Place { start, end, form: Form::Nested, cut, level };
     for (at, c) in bytes[..stop].iter().enumerate().skip(start) {
         match c {
@@ -84,15 +84,6 @@ pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) ->
         slashes = 0;
     }
     place(stop, stop < bytes.len())
-}
-
-/// `at`, or the begin of the character that it lies in.
-fn boundary(bytes: &[u8], at: usize) -> usize {
-    let within = bytes[..at.min(bytes.len())].iter().rev().take_while(|c| **c & 0xC0 == 0x80).count();
-    match bytes.get(at) {
-        Some(next) if *next & 0xC0 == 0x80 => at.saturating_sub(within + 1),
-        _ => at,
-    }
 }
 
 /// The lines below a key of YAML, which are its value. `from`: where the rest of the key's line begins.

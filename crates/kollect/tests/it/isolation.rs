@@ -1,6 +1,6 @@
 //! One bad part beside healthy ones: the healthy ones go on, the bad ones say what is wrong.
 
-use crate::stage::{CLUSTER, SOON, Stage, binding_synced, message};
+use crate::stage::{self, CLUSTER, SOON, Stage, binding_synced, message};
 use kollect_testkit::servers::{Postgres, free_port, wait_for};
 use kollect_testkit::{operator, scene};
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ async fn a_missing_kind_is_collected_as_soon_as_its_definition_is_installed() ->
     stage.rows_become(TEAM, "all", &["work/one"]).await?;
     stage.target_shows(TEAM, &["Ready=True/Collecting", "!Degraded"]).await?;
 
-    stage.apply([gadget_definition()]).await?;
+    stage.apply([stage::definition("gadget", "Gadget")]).await?;
     wait_for("a Gadget can be made", SOON, async || {
         let gadget = json!({
             "apiVersion": "example.org/v1", "kind": "Gadget",
@@ -158,17 +158,4 @@ async fn a_missing_kind_is_collected_as_soon_as_its_definition_is_installed() ->
     stage.rows_become(TEAM, "all", &["work/one", "work/lamp"]).await?;
     assert!(operator.exited()?.is_none(), "it must not restart for this");
     Ok(())
-}
-
-fn gadget_definition() -> Value {
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gadgets.example.org"},
-        "spec": {
-            "group": "example.org", "scope": "Namespaced",
-            "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget", "listKind": "GadgetList"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
-        },
-    })
 }

@@ -2,7 +2,7 @@
 //! anything that the operator says or writes.
 
 use super::outputs::{around, outputs};
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use kollect_testkit::servers::{GitHttpOptions, wait_for};
 use kollect_testkit::{operator, scene};
 use serde_json::{Value, json};
@@ -95,16 +95,7 @@ fn corpus() -> Vec<Case> {
 }
 
 async fn plant(stage: &Stage, cases: &[Case]) -> anyhow::Result<()> {
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "samples.example.org"},
-        "spec": {
-            "group": "example.org", "scope": "Namespaced",
-            "names": {"plural": "samples", "singular": "sample", "kind": "Sample", "listKind": "SampleList"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
-        },
-    });
+    let definition = stage::definition("sample", "Sample");
     stage.apply([scene::namespace(TEAM), scene::namespace(WORK), definition]).await?;
     let sample = |at: usize, case: &Case| {
         json!({
