@@ -34,7 +34,7 @@ labels! {
     Controller { controller }
     ControllerResult { controller, result }
     KindClass { kind, error_class }
-    Reason { reason }
+    ErrorReason { reason }
     SinkType { sink_type }
     TypeResult { r#type, result }
     ProfileGvk { profile, gvk }
@@ -64,7 +64,7 @@ pub struct Metrics {
     pub export_duration: Family<SinkType, Histogram, fn() -> Histogram>,
     pub export_bytes: Family<SinkType, Counter>,
     pub export_rows: Family<SinkType, Counter>,
-    pub sink_errors: Family<Reason, Counter>,
+    pub sink_errors: Family<ErrorReason, Counter>,
     pub export_debounced: Family<Controller, Counter>,
     pub export_spill_warn: Counter,
     pub export_shard_warn: Counter,

@@ -1,32 +1,35 @@
-//! Turns what the engines report into metrics, logs and marks for the control loops.
-//!
-//! Separate so that the engines know neither Prometheus nor Kubernetes.
+//! Turns what engines, store and cache report into metrics, logs and work for the controllers. The engines know neither
+//! Prometheus nor Kubernetes.
 
-use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use crate::metrics::{CacheResult, KindClass, Metrics, Reason, Resource, SinkType};
-use crate::shared::dirty::Dirty;
+use crate::metrics::{CacheResult, ControllerWatch, ErrorReason, KindClass, Metrics, Resource, SinkType};
+use crate::shared::status::QUIET_PERIOD;
+use crate::shared::work_queue::WorkQueue;
 use kollect_collect::{CollectErrorClass, CollectObserver, Gvr};
 use kollect_export::{Class, Outcome, OutcomeResult, Reporter, SinkError};
-use kollect_model::{TargetKey, TargetScope};
+use kollect_model::{Reason, TargetKey, TargetScope};
+use kollect_resources::cache_watch::CacheObserver;
+use kollect_resources::keys::inventory_of;
+use kollect_resources::kinds::{Kind, ObjectRef};
+use kollect_store::StoreObserver;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Documents from this size on are near the point where they should be split.
 const SPILL_WARN_BYTES: u64 = 1 << 20;
 
-/// Hears of everything the engines do.
+/// Receives everything that engines, store and cache report.
 pub struct Observer {
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
-    /// What needs a look afterwards.
-    pub dirty: Dirty,
+    /// What is reconciled afterwards.
+    pub queue: WorkQueue,
 }
 
 /// Value of the `reason` label of `kollect_sink_errors_total`.
 fn sink_error_reason(error: &SinkError) -> &'static str {
     match error.reason {
-        Some("PayloadTooLarge") => "payload_too_large",
-        Some("SpillRequired") => "spill_required",
+        Some(Reason::PayloadTooLarge) => "payload_too_large",
+        Some(Reason::SpillRequired) => "spill_required",
         _ => error.class.label(),
     }
 }
@@ -34,7 +37,7 @@ fn sink_error_reason(error: &SinkError) -> &'static str {
 impl Reporter for Observer {
     fn outcome(&self, outcome: &Outcome) {
         let inventory = &outcome.binding.inventory;
-        let object = crate::inventory::object::object_of(inventory);
+        let object = inventory_of(inventory);
         let key = object.key();
         let sink = SinkType { sink_type: outcome.sink_type.to_owned() };
         let attempted = matches!(outcome.result, OutcomeResult::Exported(_) | OutcomeResult::Failed(_));
@@ -59,9 +62,9 @@ impl Reporter for Observer {
             }
             OutcomeResult::Failed(error) => {
                 let reason = sink_error_reason(error);
-                self.metrics.sink_errors.get_or_create(&Reason { reason: reason.to_owned() }).inc();
+                self.metrics.sink_errors.get_or_create(&ErrorReason { reason: reason.to_owned() }).inc();
                 tracing::error!(inventory = %key, sink = %outcome.binding.sink, cycle = %outcome.cycle,
-                    error_class = error.class.label(), reason = error.reason.unwrap_or(reason_of(error)), %error,
+                    error_class = error.class.label(), reason = %error.reason.unwrap_or(reason_of(error)), %error,
                     "export failed");
             }
             OutcomeResult::Debounced(due_in) => {
@@ -72,14 +75,14 @@ impl Reporter for Observer {
                 tracing::debug!(inventory = %key, sink = %outcome.binding.sink, %why, "export waits");
             }
         }
-        self.dirty.mark(object);
+        self.queue.add(object);
     }
 }
 
-fn reason_of(error: &SinkError) -> &'static str {
+fn reason_of(error: &SinkError) -> Reason {
     match error.class {
-        Class::Transient { .. } => "ExportFailed",
-        Class::Terminal | Class::Forbidden => "ExportTerminal",
+        Class::Transient { .. } => Reason::ExportFailed,
+        Class::Terminal | Class::Forbidden => Reason::ExportTerminal,
     }
 }
 
@@ -87,15 +90,44 @@ fn resource(gvr: &Gvr) -> Resource {
     Resource { group: gvr.group.to_string(), version: gvr.version.to_string(), resource: gvr.resource.to_string() }
 }
 
+/// The object whose rows have this key.
+fn object_of(key: &TargetKey) -> ObjectRef {
+    match key.scope {
+        TargetScope::Namespaced => {
+            ObjectRef { kind: Kind::Target, namespace: key.namespace.clone(), name: key.name.clone() }
+        }
+        TargetScope::Cluster => {
+            ObjectRef { kind: Kind::ClusterTarget, namespace: Arc::default(), name: key.name.clone() }
+        }
+    }
+}
+
+impl StoreObserver for Observer {
+    /// The count in a target's status follows its rows, but not at every change.
+    fn changed(&self, key: &TargetKey) {
+        self.queue.add_within(object_of(key), QUIET_PERIOD);
+    }
+}
+
+impl CacheObserver for Observer {
+    fn changed(&self, object: ObjectRef) {
+        self.queue.add(object);
+    }
+
+    /// What is not listed reaches no inventory: sinks, or what decides about its rows.
+    fn list_failed(&self, kind: Kind) {
+        let watch = match kind {
+            Kind::SnapshotSink | Kind::DatabaseSink | Kind::EventSink => "sink",
+            _ => "store",
+        };
+        let labels = ControllerWatch { controller: Kind::Inventory.name().to_owned(), watch: watch.to_owned() };
+        self.metrics.watch_map_list_errors.get_or_create(&labels).inc();
+    }
+}
+
 impl CollectObserver for Observer {
     fn target_changed(&self, key: &TargetKey) {
-        self.dirty.mark(match key.scope {
-            TargetScope::Namespaced => {
-                let key = NamespacedName { namespace: key.namespace.clone(), name: key.name.clone() };
-                ObjectRef::new(Kind::Target, &key)
-            }
-            TargetScope::Cluster => ObjectRef::new(Kind::ClusterTarget, &NamespacedName::new("", &key.name)),
-        });
+        self.queue.add(object_of(key));
     }
     fn dispatched(&self, took: Duration) {
         self.metrics.dispatch_duration.observe(took.as_secs_f64());
@@ -127,11 +159,7 @@ impl CollectObserver for Observer {
             CollectErrorClass::Terminal => "terminal",
             CollectErrorClass::Forbidden => "forbidden",
         };
-        let kind = match key.scope {
-            TargetScope::Namespaced => Kind::Target,
-            TargetScope::Cluster => Kind::ClusterTarget,
-        };
-        let labels = KindClass { kind: kind.name().to_owned(), error_class: error_class.to_owned() };
+        let labels = KindClass { kind: object_of(key).kind.name().to_owned(), error_class: error_class.to_owned() };
         self.metrics.reconcile_errors.get_or_create(&labels).inc();
     }
 }

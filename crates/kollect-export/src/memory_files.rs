@@ -7,6 +7,7 @@ use crate::layout::{Entry, Record, RecordChange};
 use crate::{Cycle, FileBatch, FileChange, FileSink, HeldFile, Knowledge, LARGEST_READ, Probe, Receipt, SinkError};
 use async_trait::async_trait;
 use kollect_model::Digest;
+use kollect_model::Reason;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -184,7 +185,7 @@ fn check_owner(tree: &Tree, own: &Record, record: &str, path: &str) -> Result<()
         return Ok(());
     }
     let owner = owner_of(tree, folder, path).unwrap_or("somebody other than Kollect (no record lists it)");
-    Err(SinkError::terminal("write", format!("{path} is owned by {owner}")).with_reason("LayoutCollision"))
+    Err(SinkError::terminal("write", format!("{path} is owned by {owner}")).with_reason(Reason::LayoutCollision))
 }
 
 /// The file of a record that lists the path.

@@ -3,6 +3,7 @@
 //! Decided where the error is born, from typed errors; everything downstream reads these fields and never the text.
 
 use crate::LARGEST_READ;
+use kollect_model::Reason;
 use std::time::Duration;
 
 /// What kind of trouble; decides everything downstream.
@@ -64,7 +65,7 @@ pub struct SinkError {
     /// What was attempted, e.g. `connect`, `git push`, `commit`.
     pub stage: &'static str,
     /// Stable reason of a terminal error, e.g. `LayoutCollision`; `None` means `ExportTerminal`.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// What happened and what to do, in plain words.
     pub message: String,
     /// The destination itself is not there, so nothing is held in it.
@@ -100,7 +101,7 @@ impl SinkError {
     }
     /// The same error with a stable reason.
     #[must_use]
-    pub fn with_reason(mut self, reason: &'static str) -> Self {
+    pub fn with_reason(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
         self
     }

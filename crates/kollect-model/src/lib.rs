@@ -11,6 +11,7 @@ mod gvk;
 mod intern;
 mod item;
 mod keys;
+mod reason;
 pub mod redact;
 mod row;
 
@@ -24,4 +25,5 @@ pub use gvk::Gvk;
 pub use intern::Interner;
 pub use item::{Item, NotAnObject};
 pub use keys::{ObjectKey, RowId, TargetKey, TargetScope, Uid};
+pub use reason::Reason;
 pub use row::{Cause, Change, Deleted, Digest, ENCODER_EPOCH, Row, Version};

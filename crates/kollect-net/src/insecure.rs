@@ -1,5 +1,7 @@
 //! Connections that work but are not safe, and what to do about them.
 
+use kollect_model::Reason;
+
 /// Why a connection that carries credentials is not safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Insecure {
@@ -13,11 +15,11 @@ pub enum Insecure {
 
 impl Insecure {
     /// The reason of the condition `TLSInsecure`.
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::SkipVerify => "InsecureSkipVerify",
-            Self::Plaintext => "PlaintextCredentials",
-            Self::Unverified => "ServerNotVerified",
+            Self::SkipVerify => Reason::InsecureSkipVerify,
+            Self::Plaintext => Reason::PlaintextCredentials,
+            Self::Unverified => Reason::ServerNotVerified,
         }
     }
 

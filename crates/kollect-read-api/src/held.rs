@@ -7,9 +7,9 @@ use crate::page::{Facts, Unknown};
 use crate::query::Query;
 use crate::statuses;
 use kollect_api::{KollectInventory, KollectTarget};
-use kollect_control::kinds::NamespacedName;
-use kollect_control::world::{Objects, World, in_namespace};
 use kollect_model::{Row, TargetKey, Version};
+use kollect_resources::cache::{Objects, ResourceCache, in_namespace};
+use kollect_resources::kinds::NamespacedName;
 use kollect_store::{PartState, Store, View};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The rows and objects of a leader.
 pub struct Held {
     store: Arc<Store>,
-    world: Arc<RwLock<World>>,
-    /// Whether the world was read once.
+    cache: Arc<RwLock<ResourceCache>>,
+    /// Whether the cache was read once.
     started: Arc<AtomicBool>,
 }
 
@@ -49,9 +49,9 @@ pub(crate) enum NoPage {
 }
 
 impl Held {
-    /// What `store` and `world` hold, once `started`.
-    pub fn new(store: Arc<Store>, world: Arc<RwLock<World>>, started: Arc<AtomicBool>) -> Self {
-        Self { store, world, started }
+    /// What `store` and `cache` hold, once `started`.
+    pub fn new(store: Arc<Store>, cache: Arc<RwLock<ResourceCache>>, started: Arc<AtomicBool>) -> Self {
+        Self { store, cache, started }
     }
 
     /// Moves with every change of a row.
@@ -63,9 +63,9 @@ impl Held {
     pub(crate) fn rows(&self, query: &Query) -> Result<(Vec<Arc<Row>>, Facts), NoPage> {
         self.is_started()?;
         let (targets, exports) = {
-            let world = self.world.read();
-            let inventory = inventory_of(&world, query)?;
-            let targets = targets_of(&world, query, inventory);
+            let cache = self.cache.read();
+            let inventory = inventory_of(&cache, query)?;
+            let targets = targets_of(&cache, query, inventory);
             (targets, inventory.map(|inventory| statuses::exports(inventory)).unwrap_or_default())
         };
         let view = View::of(targets.keys().cloned().collect());
@@ -90,13 +90,13 @@ impl Held {
     /// All inventories of a namespace, or of all namespaces, as JSON.
     pub(crate) fn inventories(&self, namespace: &str) -> Result<Vec<u8>, NoPage> {
         self.is_started()?;
-        Ok(statuses::inventories(&within(&self.world.read().inventories, namespace)))
+        Ok(statuses::inventories(&within(&self.cache.read().inventories, namespace)))
     }
 
     /// All targets of a namespace, or of all namespaces, as JSON.
     pub(crate) fn targets(&self, namespace: &str) -> Result<Vec<u8>, NoPage> {
         self.is_started()?;
-        Ok(statuses::targets(&within(&self.world.read().targets, namespace)))
+        Ok(statuses::targets(&within(&self.cache.read().targets, namespace)))
     }
 
     fn is_started(&self) -> Result<(), NoPage> {
@@ -111,11 +111,11 @@ fn within<K>(objects: &Objects<K>, namespace: &str) -> Vec<Arc<K>> {
     }
 }
 
-fn inventory_of<'w>(world: &'w World, query: &Query) -> Result<Option<&'w Arc<KollectInventory>>, NoPage> {
+fn inventory_of<'c>(cache: &'c ResourceCache, query: &Query) -> Result<Option<&'c Arc<KollectInventory>>, NoPage> {
     if query.namespace.is_empty() || query.inventory.is_empty() {
         return Ok(None);
     }
-    let found = world.inventories.get(&NamespacedName::new(&query.namespace, &query.inventory));
+    let found = cache.inventories.get(&NamespacedName::new(&query.namespace, &query.inventory));
     let missing = || NoPage::NotFound { namespace: query.namespace.clone(), name: query.inventory.clone() };
     found.map(Some).ok_or_else(missing)
 }
@@ -123,7 +123,7 @@ fn inventory_of<'w>(world: &'w World, query: &Query) -> Result<Option<&'w Arc<Ko
 /// The targets whose rows are meant, each with the reason why it is not collected. Cluster targets belong to nobody who
 /// may only read a namespace.
 fn targets_of(
-    world: &World,
+    cache: &ResourceCache,
     query: &Query,
     inventory: Option<&Arc<KollectInventory>>,
 ) -> BTreeMap<Arc<TargetKey>, Option<String>> {
@@ -132,7 +132,7 @@ fn targets_of(
         let name = target.metadata.name.as_deref().unwrap_or_default();
         inventory.is_none_or(|inventory| kollect_rules::exports_target(&inventory.spec, name, &labels))
     };
-    let meant = within(&world.targets, &query.namespace).into_iter().filter(|target| {
+    let meant = within(&cache.targets, &query.namespace).into_iter().filter(|target| {
         let name = target.metadata.name.as_deref().unwrap_or_default();
         !target.spec.suspend && (query.target.is_empty() || query.target == name) && exported(target)
     });
@@ -169,18 +169,18 @@ mod tests {
     }
 
     fn held() -> Held {
-        let mut world = World::default();
+        let mut cache = ResourceCache::default();
         for (namespace, name, team) in [("shop", "apps", "web"), ("shop", "config", "ops"), ("pay", "apps", "web")] {
             let key = NamespacedName::new(namespace, name);
-            world.targets.insert(key, target(namespace, name, &json!({"team": team}), &json!([])));
+            cache.targets.insert(key, target(namespace, name, &json!({"team": team}), &json!([])));
         }
         let inventory = |spec: Value| {
             let object = json!({"metadata": {"namespace": "shop", "name": "daily"}, "spec": spec});
             Arc::new(serde_json::from_value::<KollectInventory>(object).unwrap())
         };
         let selector = json!({"targetSelector": {"matchLabels": {"team": "web"}}, "snapshotSinkRefs": ["audit"]});
-        world.inventories.insert(NamespacedName::new("shop", "daily"), inventory(selector));
-        world.inventories.insert(NamespacedName::new("shop", "named"), inventory(json!({"targetRefs": ["config"]})));
+        cache.inventories.insert(NamespacedName::new("shop", "daily"), inventory(selector));
+        cache.inventories.insert(NamespacedName::new("shop", "named"), inventory(json!({"targetRefs": ["config"]})));
         let store = Arc::new(Store::new());
         for key in [("shop", "apps"), ("shop", "config"), ("pay", "apps")] {
             let key = Arc::new(TargetKey::namespaced(key.0, key.1));
@@ -192,7 +192,7 @@ mod tests {
             store.upsert(Row::new(id, object, RawValue::from_string("{}".into()).unwrap()));
             store.set_coverage(&key, "", Coverage::Synced);
         }
-        Held::new(store, Arc::new(RwLock::new(world)), Arc::new(AtomicBool::new(true)))
+        Held::new(store, Arc::new(RwLock::new(cache)), Arc::new(AtomicBool::new(true)))
     }
 
     fn seen(held: &Held, query: &str) -> Vec<String> {
@@ -227,7 +227,7 @@ mod tests {
         let failed = json!([{"type": "Ready", "status": "False", "reason": "ProfileInvalid", "message": "no such profile",
                              "lastTransitionTime": "2026-03-02T08:15:30Z"}]);
         let faulty = target("shop", "config", &json!({}), &failed);
-        held.world.write().targets.insert(NamespacedName::new("shop", "config"), faulty);
+        held.cache.write().targets.insert(NamespacedName::new("shop", "config"), faulty);
         let (rows, facts) = held.rows(&Query::parse("namespace=shop")).unwrap();
         assert_eq!((rows.len(), &*facts.unknown[0].reason), (2, "ProfileInvalid: no such profile"));
 

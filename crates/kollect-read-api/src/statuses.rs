@@ -4,7 +4,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kollect_api::{KollectInventory, KollectTarget, SinkFamily};
-use kollect_model::SCHEMA_VERSION;
+use kollect_model::{Reason, SCHEMA_VERSION};
 use kube::api::ObjectMeta;
 use serde::Serialize;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) fn exports(inventory: &KollectInventory) -> Vec<ExportStatus> {
             let key = format!("{family}/{}", reference.name);
             let entry = status.and_then(|status| status.sink_exports.iter().find(|entry| entry.name == key));
             let condition = entry.and_then(|entry| synced(&entry.conditions)).or(of_all);
-            let (status, message) = condition.map_or(("unknown", None), told);
+            let (status, message) = condition.map_or(("unknown", None), state_and_message);
             ExportStatus {
                 sink_name: reference.name.clone(),
                 sink_namespace: entry
@@ -55,11 +55,11 @@ fn synced(conditions: &[Condition]) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == "Synced")
 }
 
-fn told(condition: &Condition) -> (&'static str, Option<String>) {
+fn state_and_message(condition: &Condition) -> (&'static str, Option<String>) {
     let message = Some(condition.message.clone()).filter(|message| !message.is_empty());
     match (condition.status.as_str(), condition.reason.as_str()) {
         ("True", _) => ("ok", None),
-        ("False", "Debounced") => ("debounced", message),
+        ("False", reason) if reason == Reason::Debounced.as_str() => ("debounced", message),
         ("False", _) => ("degraded", message),
         _ => ("unknown", message),
     }

@@ -9,20 +9,22 @@ use crate::sinks::Registry;
 use anyhow::Context;
 use kollect_admission::certs::Serving;
 use kollect_collect::{CollectSettings, Collector, NamespaceWatch};
-use kollect_control::control::{Control, ControlSettings, Parts};
+use kollect_control::context::ControlSettings;
 use kollect_control::lease::{Election, LeaseSettings};
 use kollect_control::metrics::Metrics;
 use kollect_control::observe::Observer;
-use kollect_control::shared::dirty::Dirty;
+use kollect_control::reconciler::{Reconciler, ReconcilerParts};
+use kollect_control::shared::work_queue::WorkQueue;
 use kollect_export::{ExportSettings, Exporter, WriteRight};
 use kollect_net::{Cidr, Guard};
 use kollect_read_api::Held;
+use kollect_resources::target::CollectPolicy;
 use kollect_rules::RuleSettings;
 use kollect_store::Store;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -211,8 +213,10 @@ impl Work {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let store = Arc::new(Store::new());
-        let dirty = Dirty::default();
-        let observer = Arc::new(Observer { metrics: metrics.clone(), dirty: dirty.clone() });
+        let queue = WorkQueue::default();
+        let observer = Arc::new(Observer { metrics: metrics.clone(), queue: queue.clone() });
+        let weak: Weak<Observer> = Arc::downgrade(&observer);
+        store.observe(weak);
         let export = ExportSettings { export_timeout: settings.export_timeout, ..ExportSettings::default() };
         let exporter = Exporter::new(store.clone(), right, export, observer.clone());
         let collect = CollectSettings {
@@ -226,21 +230,21 @@ impl Work {
         let namespaces = NamespaceWatch::start(client.clone(), given);
         let collector = Collector::new(client.clone(), store.clone(), &collect, observer)
             .context("starting the workers that make rows of objects")?;
-        let parts = Parts {
+        let parts = ReconcilerParts {
             client,
             store: store.clone(),
             exporter: exporter.clone(),
             collector: collector.clone(),
             registry: Arc::new(registry(args)),
             metrics,
-            dirty,
+            queue,
             namespaces: namespaces.facts(),
             settings: control_settings(args, settings),
         };
-        let control = Control::new(parts, stop);
-        let held = Arc::new(Held::new(store, control.world(), control.started()));
-        let decided = control.decided();
-        let control = tokio::spawn(control.run());
+        let reconciler = Reconciler::new(parts, stop);
+        let held = Arc::new(Held::new(store, reconciler.cache(), reconciler.started()));
+        let decided = reconciler.decided();
+        let control = tokio::spawn(reconciler.run());
         Ok(Self { exporter, collector, held, decided, control, _namespaces: namespaces })
     }
 
@@ -335,14 +339,17 @@ fn rule_settings(args: &OperatorArgs) -> RuleSettings {
 }
 
 fn control_settings(args: &OperatorArgs, settings: &Settings) -> ControlSettings {
-    ControlSettings {
+    let policy = CollectPolicy {
+        secret_extraction: args.secret_extraction,
         operator_namespace: settings.namespace.clone(),
         own_secrets: vec![args.webhook.webhook_secret_name.clone()],
-        secret_extraction: args.secret_extraction,
-        watch_namespaces: args.watch_namespaces.clone(),
-        tenant_mode: args.tenant_mode,
         default_included_namespaces: args.default_included_namespaces.clone(),
         default_excluded_namespaces: args.default_excluded_namespaces.clone(),
+        tenant_mode: args.tenant_mode,
+    };
+    ControlSettings {
+        policy,
+        watch_namespaces: args.watch_namespaces.clone(),
         scrub_keys: args.scrub_keys.clone(),
         max_export_bytes: max_export_bytes(args),
         shard_warn_rows: args.export_shard_warn_rows,

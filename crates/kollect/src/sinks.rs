@@ -4,15 +4,16 @@ use kollect_api::{
     DatabaseSinkType, GitAuthType, KollectDatabaseSinkSpec, KollectSnapshotSinkSpec, LayoutContent, LayoutMode,
     ProvisioningMode, SecretReference, SinkCommon, SnapshotSinkType,
 };
-use kollect_control::registry::{BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry};
-use kollect_control::shared::secrets::SecretData;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
     GroupInPath, Mode, Partitioning, PathTemplate,
 };
 use kollect_export::{Sink, SinkError};
+use kollect_model::Reason;
 use kollect_net::{ClientCert, Guard, Insecure, SecretString, TlsSpec};
+use kollect_resources::registry::{BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry};
+use kollect_resources::secret_data::SecretData;
 use kollect_rules::DestinationHost;
 use kollect_sink_git::{Auth, GitSink, PushPolicy};
 use kollect_sink_postgres::{Pools, PostgresSink};
@@ -98,7 +99,7 @@ fn not_here(sink: &SinkObject) -> SinkError {
 }
 
 fn invalid(message: impl Into<String>) -> SinkError {
-    SinkError::terminal("config", message).with_reason("SinkInvalid")
+    SinkError::terminal("config", message).with_reason(Reason::SinkInvalid)
 }
 
 fn tls(common: &SinkCommon, secrets: &SecretBundle) -> Result<TlsSpec, SinkError> {

@@ -1,8 +1,13 @@
-//! `tidy`: budgets and the invariants of the architecture that a program can check.
+//! `tidy`: budgets and the invariants of the architecture that a program can check and clippy cannot.
 //!
-//! Separate from clippy, which cannot know them. Each check is a function from the repository to findings.
+//! Each check is a function from the repository to findings.
 
+mod budgets;
+mod circles;
 mod dependencies;
+mod language;
+mod names;
+mod source;
 mod sources;
 
 use crate::shell::root;
@@ -27,7 +32,8 @@ impl fmt::Display for Finding {
 }
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let files = sources::read(&root())?;
+    let files = source::read(&root())?;
+    let documents = source::read_documents(&root())?;
     let metadata = dependencies::metadata()?;
     let mut findings = Vec::new();
     for file in &files {
@@ -37,7 +43,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
         findings.extend(sources::wall_clock(file));
         findings.extend(sources::one_writer(file));
         findings.extend(sources::private_references(file));
+        findings.extend(language::comments(file));
+        findings.extend(language::test_names(file));
+        findings.extend(budgets::functions(file));
     }
+    for document in &documents {
+        findings.extend(language::document(document));
+    }
+    findings.extend(names::shared_type_names(&files));
+    findings.extend(names::reason_literals(&files)?);
+    findings.extend(circles::between_files(&files));
+    findings.extend(budgets::percentiles(&files));
     findings.extend(dependencies::crate_rules(&metadata));
     findings.extend(dependencies::one_tls_provider(&std::fs::read_to_string(root().join("Cargo.lock"))?));
     findings.extend(dependencies::pinned_toolchain(&root()));

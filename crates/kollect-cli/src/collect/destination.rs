@@ -8,13 +8,13 @@ use super::units::Unit;
 use crate::config::Config;
 use crate::terminal::is_shown;
 use kollect_api::SinkFamily;
-use kollect_control::registry::SinkObject;
+use kollect_export::FileSink;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
     Mode, Partitioning, PathFacts, PathTemplate,
 };
-use kollect_export::{Family, FileSink};
+use kollect_resources::registry::SinkObject;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,32 +96,14 @@ pub(super) fn cluster_of(sink: &SinkObject) -> &str {
 
 /// How people call a sink.
 pub(super) fn title_of(sink: &SinkObject) -> String {
-    let family = family_of(sink);
+    let family = sink.family();
     format!("{} {}", family.kind(), sink.meta().name.as_deref().unwrap_or_default())
-}
-
-/// The family of a sink.
-pub(super) fn family_of(sink: &SinkObject) -> SinkFamily {
-    match sink {
-        SinkObject::Snapshot(_) => SinkFamily::Snapshot,
-        SinkObject::Database(_) => SinkFamily::Database,
-        SinkObject::Event(_) => SinkFamily::Event,
-    }
-}
-
-/// The family as the export engine calls it.
-pub(super) fn engine_family(family: SinkFamily) -> Family {
-    match family {
-        SinkFamily::Snapshot => Family::Snapshot,
-        SinkFamily::Database => Family::Database,
-        SinkFamily::Event => Family::Event,
-    }
 }
 
 /// Finds a sink that an inventory refers to.
 pub(super) fn find<'a>(config: &'a Config, family: SinkFamily, namespace: &str, name: &str) -> Option<&'a SinkObject> {
     let named =
-        || config.sinks.iter().filter(|sink| family_of(sink) == family && sink.meta().name.as_deref() == Some(name));
+        || config.sinks.iter().filter(|sink| sink.family() == family && sink.meta().name.as_deref() == Some(name));
     named().find(|sink| sink.meta().namespace.as_deref() == Some(namespace)).or_else(|| named().next())
 }
 

@@ -3,20 +3,22 @@
 //! Separate from deciding where they go. An export that fails does not keep the others from being written.
 
 use super::Hands;
-use super::destination::{Directory, cluster_of, engine_family, family_of, find, title_of};
+use super::destination::{Directory, cluster_of, find, title_of};
 use super::dry_run::{DryFiles, DryRows, Intent};
+use super::plan::scopes_of;
 use super::source::Source;
 use super::units::Unit;
 use crate::config::Config;
 use kollect_api::{SinkFamily, SinkRef};
-use kollect_control::registry::{BuiltSink, DocumentContext, SecretBundle, SinkObject};
 use kollect_export::layout::DocumentSpec;
-use kollect_export::{
-    AlwaysWrite, BindingId, BindingSpec, ExportSettings, Receipt, Sink, SinkError, SinkKey, export_once,
-};
+use kollect_export::{AlwaysWrite, BindingId, ExportSettings, Receipt, Sink, SinkError, SinkKey, export_once};
+use kollect_model::Reason;
+use kollect_resources::binding::{InventoryFields, binding_spec, check_sink_allowed};
+use kollect_resources::keys::sink_key;
+use kollect_resources::kinds::NamespacedName;
+use kollect_resources::registry::{BuiltSink, SecretBundle, SinkObject};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// One finished write.
@@ -62,14 +64,12 @@ impl<'a> Exporter<'a> {
     /// Writes one export into a directory.
     pub(super) async fn write_directory(&self, unit: &Unit<'_>, directory: &Directory) -> Written {
         let document = Arc::new(directory.document(unit, self.cluster()));
-        let sink = SinkKey {
-            family: engine_family(SinkFamily::Snapshot),
-            namespace: unit.key.namespace.clone(),
-            name: document.sink_name.clone(),
-        };
+        let sink = NamespacedName { namespace: unit.key.namespace.clone(), name: document.sink_name.clone() };
+        let key = sink_key(SinkFamily::Snapshot, &sink);
         let dry = Arc::new(DryFiles::new(directory.sink.clone(), true));
         let used = if self.dry_run { Sink::Files(dry.clone()) } else { Sink::Files(directory.sink.clone()) };
-        let result = self.once(unit, sink, used, Some(document), "directory", &directory.path).await;
+        let built = BuiltSink::local(used, &directory.path, self.cluster());
+        let result = self.once(unit, key, built, "directory", Some(document)).await;
         Written {
             unit: unit.key.to_string(),
             destination: directory.path.clone(),
@@ -125,26 +125,24 @@ impl<'a> Exporter<'a> {
             Ok(document) => document,
             Err(error) => return Written { result: Err(error), ..written },
         };
-        let sink = SinkKey {
-            family: engine_family(family_of(object)),
-            namespace: unit.key.namespace.clone(),
-            name: reference.name.as_str().into(),
-        };
+        let name = NamespacedName { namespace: unit.key.namespace.clone(), name: reference.name.as_str().into() };
+        let key = sink_key(object.family(), &name);
         if !self.dry_run {
-            let result = self.once(unit, sink, built.sink, document, object.sink_type(), &built.destination).await;
+            let result = self.once(unit, key, built, object.sink_type(), document).await;
             return Written { result, ..written };
         }
-        match built.sink {
+        match built.sink.clone() {
             Sink::Files(inner) => {
                 let dry = Arc::new(DryFiles::new(inner, false));
-                written.result =
-                    self.once(unit, sink, Sink::Files(dry.clone()), document, object.sink_type(), "").await;
+                let built = BuiltSink { sink: Sink::Files(dry.clone()), ..built };
+                written.result = self.once(unit, key, built, object.sink_type(), document).await;
                 written.intent = Some(dry.intent());
             }
             Sink::Rows(inner) => {
                 let creates = object.common().provisioning_mode() == kollect_api::ProvisioningMode::Ensure;
                 let dry = Arc::new(DryRows::new(inner, creates));
-                written.result = self.once(unit, sink, Sink::Rows(dry.clone()), document, object.sink_type(), "").await;
+                let built = BuiltSink { sink: Sink::Rows(dry.clone()), ..built };
+                written.result = self.once(unit, key, built, object.sink_type(), document).await;
                 written.intent = Some(dry.intent());
             }
         }
@@ -153,12 +151,9 @@ impl<'a> Exporter<'a> {
 
     /// Whether the scopes of the namespace let it export there.
     fn permitted(&self, unit: &Unit<'_>, object: &SinkObject) -> Result<(), SinkError> {
-        let of_namespace =
-            self.config.scopes.iter().filter(|scope| scope.metadata.namespace.as_deref() == Some(&unit.key.namespace));
         let name = object.meta().name.as_deref().unwrap_or_default();
-        kollect_rules::Ceiling::of_namespace(of_namespace)
-            .sink_allowed(family_of(object), name)
-            .map_err(|why| SinkError::terminal("scope", why).with_reason("ScopeSinkDenied"))
+        let sink = NamespacedName::new(&unit.key.namespace, name);
+        check_sink_allowed(&scopes_of(self.config, &unit.key.namespace), object.family(), &sink)
     }
 
     /// The sink as this run needs it: with the cluster's name, and without creating tables in a dry run.
@@ -204,7 +199,7 @@ impl<'a> Exporter<'a> {
             };
             let data = self.config.secrets.get(&place).or_else(by_name).ok_or_else(|| {
                 let why = format!("{}: there is no Secret {} in the directory; add it", need.field, need.name);
-                SinkError::terminal("config", why).with_reason("SecretResolveFailed")
+                SinkError::terminal("config", why).with_reason(Reason::SecretResolveFailed)
             })?;
             bundle.insert(need.field, data.clone());
         }
@@ -218,39 +213,27 @@ impl<'a> Exporter<'a> {
         object: &SinkObject,
     ) -> Result<Option<Arc<DocumentSpec>>, SinkError> {
         let usual = kollect_rules::RuleSettings::default().max_export_bytes;
-        let max = reference.max_export_bytes.or(unit.max_bytes()).unwrap_or(usual);
-        let context = DocumentContext {
-            inventory: unit.key.clone(),
+        let fields = InventoryFields {
+            key: unit.key.clone(),
             generation: unit.generation(),
-            max_bytes: u64::try_from(max).unwrap_or(0),
+            max_export_bytes: unit.max_bytes().unwrap_or(usual),
             partitioning: unit.partitioning(),
-            object_store: false,
-            sink_name: reference.name.as_str().into(),
+            object_store: self.sinks_of(unit).iter().any(|(_, sink)| matches!(sink.sink_type(), "s3" | "gcs")),
         };
-        Ok(self.hands.registry.document(object, &context)?.map(Arc::new))
+        fields.document(&*self.hands.registry, reference, object)
     }
 
     async fn once(
         &self,
         unit: &Unit<'_>,
-        sink_key: SinkKey,
-        sink: Sink,
-        document: Option<Arc<DocumentSpec>>,
+        sink: SinkKey,
+        built: BuiltSink,
         sink_type: &'static str,
-        destination: &str,
+        document: Option<Arc<DocumentSpec>>,
     ) -> Result<Receipt, SinkError> {
-        let spec = BindingSpec {
-            id: BindingId { inventory: unit.key.clone(), sink: sink_key },
-            view: unit.view.clone(),
-            sink,
-            min_interval: Duration::ZERO,
-            config_version: 1,
-            document,
-            cluster: self.cluster().into(),
-            sink_type,
-            destination: destination.to_owned(),
-        };
-        // Without a number of its own it never takes a table over from a running operator.
+        let id = BindingId { inventory: unit.key.clone(), sink };
+        let spec = binding_spec(id, unit.view.clone(), built, sink_type, document);
+        // Without a fence of its own it never takes a table over from a running operator.
         export_once(&self.source.store, &spec, ExportSettings::default(), &AlwaysWrite, self.cancel).await
     }
 }

@@ -26,7 +26,7 @@ pub use args::{CollectArgs, LogLevel};
 pub use destination::OpenDirectory;
 
 use crate::terminal::{Screen, chain};
-use kollect_control::registry::SinkRegistry;
+use kollect_resources::registry::SinkRegistry;
 use std::sync::Arc;
 
 /// What the program brings along, so that this crate knows no sink.

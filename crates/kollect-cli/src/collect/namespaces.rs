@@ -40,11 +40,12 @@ pub(super) async fn look(client: &kube::Client, config: &Config, patience: Durat
 /// The namespaces that targets name, if every one of them does.
 fn named(config: &Config) -> Option<BTreeSet<Arc<str>>> {
     let mut names = BTreeSet::new();
-    for target in config.targets.iter().filter(|target| !target.spec.suspend) {
-        if target.spec.included_namespaces.is_empty() {
+    for target in config.targets.iter().filter(|target| !target.object.suspended()) {
+        let selection = target.object.selection();
+        if selection.included_namespaces.is_empty() {
             return None;
         }
-        names.extend(target.spec.included_namespaces.iter().map(|name| Arc::from(name.as_str())));
+        names.extend(selection.included_namespaces.iter().map(|name| Arc::from(name.as_str())));
     }
     Some(names)
 }

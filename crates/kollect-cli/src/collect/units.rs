@@ -7,11 +7,9 @@ use super::source::Source;
 use crate::config::Config;
 use kollect_api::{KollectInventory, Partitioning};
 use kollect_export::InventoryKey;
+use kollect_resources::keys::CLUSTER;
 use kollect_store::{PartState, View};
 use std::sync::Arc;
-
-/// Stands for a namespace where cluster targets are exported, as it does for cluster inventories.
-const CLUSTER: &str = "cluster";
 
 /// One export.
 pub(super) struct Unit<'a> {
@@ -71,11 +69,11 @@ pub(super) fn units<'a>(config: &'a Config, source: &Source) -> (Vec<Unit<'a>>, 
         if exported[at] || planned.suspended {
             continue;
         }
-        if !config.inventories.is_empty() && target.cluster.is_none() {
+        if !config.inventories.is_empty() && !target.is_cluster() {
             left.push(planned.title.clone());
             continue;
         }
-        let namespace = if target.cluster.is_some() { CLUSTER.into() } else { target.namespace.clone() };
+        let namespace = if target.is_cluster() { CLUSTER.into() } else { target.namespace.clone() };
         let key = InventoryKey { namespace, name: target.name.clone() };
         units.push(Unit { key, inventory: None, view: view_of(source, &[at]), targets: vec![at] });
     }
@@ -89,7 +87,7 @@ fn view_of(source: &Source, targets: &[usize]) -> View {
 /// Whether an inventory exports a target: of its namespace, by name and by label.
 fn selects(inventory: &KollectInventory, config: &Config, at: usize, planned: &Planned) -> bool {
     let target = &config.targets[at];
-    target.cluster.is_none()
+    !target.is_cluster()
         && !planned.suspended
         && inventory.metadata.namespace.as_deref() == Some(&*target.namespace)
         && kollect_rules::exports_target(&inventory.spec, &target.name, &target.labels)

@@ -4,7 +4,7 @@
 
 use super::Config;
 use super::error::ConfigError;
-use kollect_control::registry::SinkObject;
+use kollect_resources::registry::SinkObject;
 use kollect_rules::{Facts, RuleSettings};
 use serde_json::Value;
 
@@ -27,13 +27,13 @@ pub(super) fn object(value: &Value) -> Result<Vec<String>, Vec<String>> {
 pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
     for target in &config.targets {
         let Some(profile) = config.profile(target) else {
-            let (origin, profile) = (target.origin.clone(), target.spec.profile_ref.clone());
+            let (origin, profile) = (target.origin.clone(), target.object.selection().profile_ref.clone());
             return Err(ConfigError::NoProfile { origin, target: target.title(), profile });
         };
-        let object = kollect_api::KollectTarget::new(&target.name, target.spec.clone());
+        let object = kollect_api::KollectTarget::new(&target.name, target.object.selection().into_owned());
         let violations = kollect_rules::check_target(&object, &profile.gvk);
         if !violations.is_empty() {
-            let kind = if target.cluster.is_some() { "KollectClusterTarget" } else { "KollectTarget" };
+            let kind = if target.is_cluster() { "KollectClusterTarget" } else { "KollectTarget" };
             let why = violations.iter().map(ToString::to_string).collect();
             return Err(ConfigError::refused(&target.origin, kind, &target.title(), why));
         }

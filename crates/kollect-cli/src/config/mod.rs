@@ -13,11 +13,12 @@ pub use error::{ConfigError, Origin, Refused};
 use files::Document;
 use kollect_api::{
     KollectClusterScope, KollectClusterTarget, KollectDatabaseSink, KollectInventory, KollectProfile, KollectScope,
-    KollectSnapshotSink, KollectTarget, KollectTargetSpec,
+    KollectSnapshotSink, KollectTarget,
 };
-use kollect_control::profile::Compiled;
-use kollect_control::registry::SinkObject;
-use kollect_control::shared::secrets::SecretData;
+use kollect_resources::profile::CompiledProfile;
+use kollect_resources::registry::SinkObject;
+use kollect_resources::secret_data::SecretData;
+use kollect_resources::target::TargetObject;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,13 +38,16 @@ pub struct Target {
     pub name: Arc<str>,
     /// Labels, for the selectors of inventories.
     pub labels: BTreeMap<String, String>,
-    /// What to collect; of a KollectClusterTarget in the words of a KollectTarget.
-    pub spec: KollectTargetSpec,
-    /// The object of a KollectClusterTarget.
-    pub cluster: Option<Arc<KollectClusterTarget>>,
+    /// The object.
+    pub object: TargetObject,
 }
 
 impl Target {
+    /// Whether it is a KollectClusterTarget.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.object, TargetObject::Cluster(_))
+    }
+
     /// `namespace/name`, or the name alone for a KollectClusterTarget.
     pub fn title(&self) -> String {
         if self.namespace.is_empty() { self.name.to_string() } else { format!("{}/{}", self.namespace, self.name) }
@@ -54,7 +58,7 @@ impl Target {
 #[derive(Default)]
 pub struct Config {
     /// By name; the namespace does not matter.
-    pub profiles: BTreeMap<String, Compiled>,
+    pub profiles: BTreeMap<String, CompiledProfile>,
     /// In the order of the files.
     pub targets: Vec<Target>,
     /// In the order of the files.
@@ -132,7 +136,7 @@ impl Config {
     ) -> Result<(), ConfigError> {
         match kind {
             "KollectProfile" => {
-                let compiled = Compiled::new(Arc::new(typed::<KollectProfile>(origin, kind, value)?), &[]);
+                let compiled = CompiledProfile::new(Arc::new(typed::<KollectProfile>(origin, kind, value)?), &[]);
                 if let Err(why) = &compiled.result {
                     let why = vec![why.clone()];
                     return Err(ConfigError::refused(origin, kind, &name, why));
@@ -140,14 +144,14 @@ impl Config {
                 self.profiles.insert(name, compiled);
             }
             "KollectTarget" => {
-                let object: KollectTarget = typed(origin, kind, value)?;
+                let mut object: KollectTarget = typed(origin, kind, value)?;
+                object.metadata.namespace = Some(or_default(&namespace));
                 let target = Target {
                     origin: origin.clone(),
                     namespace: or_default(&namespace).into(),
                     name: name.into(),
-                    labels: object.metadata.labels.unwrap_or_default(),
-                    spec: object.spec,
-                    cluster: None,
+                    labels: object.metadata.labels.clone().unwrap_or_default(),
+                    object: TargetObject::Namespaced(Arc::new(object)),
                 };
                 self.put_target(target);
             }
@@ -158,8 +162,7 @@ impl Config {
                     namespace: Arc::default(),
                     name: name.into(),
                     labels: object.metadata.labels.clone().unwrap_or_default(),
-                    spec: object.spec.as_target(),
-                    cluster: Some(Arc::new(object)),
+                    object: TargetObject::Cluster(Arc::new(object)),
                 };
                 self.put_target(target);
             }
@@ -196,16 +199,17 @@ impl Config {
     /// Makes every target collect from this namespace only.
     pub fn force_namespace(&mut self, namespace: &str) {
         for target in &mut self.targets {
-            target.spec.included_namespaces = vec![namespace.to_owned()];
-            if let Some(cluster) = &mut target.cluster {
-                Arc::make_mut(cluster).spec.included_namespaces = vec![namespace.to_owned()];
-            }
+            let included = match &mut target.object {
+                TargetObject::Namespaced(object) => &mut Arc::make_mut(object).spec.included_namespaces,
+                TargetObject::Cluster(object) => &mut Arc::make_mut(object).spec.included_namespaces,
+            };
+            *included = vec![namespace.to_owned()];
         }
     }
 
     /// The profile of a target. Loading made sure that it exists.
-    pub fn profile(&self, target: &Target) -> Option<&Compiled> {
-        self.profiles.get(&target.spec.profile_ref)
+    pub fn profile(&self, target: &Target) -> Option<&CompiledProfile> {
+        self.profiles.get(&*target.object.profile_key().name)
     }
 
     /// Where an object was read.

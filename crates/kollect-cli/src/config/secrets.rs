@@ -5,7 +5,7 @@
 use super::error::{ConfigError, Origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kollect_control::shared::secrets::SecretData;
+use kollect_resources::secret_data::SecretData;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

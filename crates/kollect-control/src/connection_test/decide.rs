@@ -1,37 +1,38 @@
-//! What became of a connection test, in one pure function; and which sink it is about.
+//! The conditions of a connection test, in one pure function; and which sink it is about.
 
-use crate::kinds::Kind;
-use crate::shared::conditions::Wanted;
+use crate::shared::conditions::ConditionUpdate;
 use kollect_api::ConnectionTestSinkRef;
+use kollect_model::Reason;
+use kollect_resources::kinds::Kind;
 use std::time::Duration;
 
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The backend's sentence, or reason and message of the failure.
-    pub result: Result<String, (&'static str, String)>,
+pub struct TestResult {
+    /// What the backend answered, or reason and message of the failure.
+    pub result: Result<String, (Reason, String)>,
     /// How long the attempt took; `None` when it did not start.
     pub latency: Option<Duration>,
 }
 
-impl Ended {
+impl TestResult {
     /// A test that could not start.
-    pub fn without_attempt(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn without_attempt(reason: Reason, message: impl Into<String>) -> Self {
         Self { result: Err((reason, message.into())), latency: None }
     }
 }
 
 /// The conditions of a test; `None` while it runs.
-pub fn conditions(ended: Option<&Ended>) -> Vec<Wanted> {
+pub fn conditions(ended: Option<&TestResult>) -> Vec<ConditionUpdate> {
     match ended.map(|ended| &ended.result) {
-        None => vec![Wanted::is_false("Ready", "Progressing", "the sink is being reached")],
+        None => vec![ConditionUpdate::is_false("Ready", Reason::Progressing, "the sink is being reached")],
         Some(Ok(message)) => vec![
-            Wanted::is_true("ConnectionVerified", "ConnectionOK", message.clone()),
-            Wanted::is_true("Ready", "ProbeSucceeded", message.clone()),
+            ConditionUpdate::is_true("ConnectionVerified", Reason::ConnectionOK, message.clone()),
+            ConditionUpdate::is_true("Ready", Reason::ProbeSucceeded, message.clone()),
         ],
-        Some(Err((reason, message))) => {
-            ["ConnectionVerified", "Ready"].map(|kind| Wanted::is_false(kind, reason, message.clone())).to_vec()
-        }
+        Some(Err((reason, message))) => ["ConnectionVerified", "Ready"]
+            .map(|kind| ConditionUpdate::is_false(kind, *reason, message.clone()))
+            .to_vec(),
     }
 }
 
@@ -79,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_test_says_why_in_both_conditions() {
-        let table = |ended: Option<&Ended>| -> Vec<String> {
+    fn a_failed_test_has_its_cause_in_both_conditions() {
+        let table = |ended: Option<&TestResult>| -> Vec<String> {
             conditions(ended).iter().map(|c| format!("{}={}/{}", c.kind, c.status, c.reason)).collect()
         };
         assert_eq!(table(None), ["Ready=false/Progressing"]);
-        let well = Ended { result: Ok("hello".into()), latency: Some(Duration::from_millis(3)) };
+        let well = TestResult { result: Ok("hello".into()), latency: Some(Duration::from_millis(3)) };
         assert_eq!(table(Some(&well)), ["ConnectionVerified=true/ConnectionOK", "Ready=true/ProbeSucceeded"]);
-        let ill = Ended::without_attempt("SinkNotFound", "gone");
-        assert_eq!(table(Some(&ill)), ["ConnectionVerified=false/SinkNotFound", "Ready=false/SinkNotFound"]);
+        let failed = TestResult::without_attempt(Reason::SinkNotFound, "gone");
+        assert_eq!(table(Some(&failed)), ["ConnectionVerified=false/SinkNotFound", "Ready=false/SinkNotFound"]);
     }
 }

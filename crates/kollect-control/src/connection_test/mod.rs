@@ -1,250 +1,215 @@
 //! Connection tests: one attempt per generation to reach a sink, recorded, and the object's end when its time is over.
 //!
-//! Separate from sinks, whose own tests go on for as long as they exist. It never retries: a failed attempt is a result.
+//! A test never retries: a failed attempt is a result. Sinks have probes of their own, for as long as they exist.
 
 pub mod decide;
+mod run;
 
-use crate::clock::{timestamp, to_timestamp, wall_time};
-use crate::control::{Control, health_of};
-use crate::inventory::binding::sink_key;
-use crate::kinds::{NamespacedName, ObjectRef};
-use crate::metrics::TypeResult;
-use crate::registry::{BuiltSink, SinkObject};
+use crate::clock::{timestamp, to_timestamp};
+use crate::context::Context;
+use crate::controllers::{Controller, Controllers, Reconciled};
+use crate::shared::conditions::health_of;
+use crate::shared::report::Report;
 use crate::shared::status::api_of;
-use crate::sink::{PROBE_DEADLINE, Unusable, probed};
-use decide::Ended;
+use crate::sink::decide::Unusable;
+use crate::sink::probe::PROBE_DEADLINE;
+use decide::TestResult;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kollect_api::KollectConnectionTest;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use parking_lot::Mutex;
-use serde_json::{Map, json};
+use kollect_model::Reason;
+use kollect_resources::kinds::{NamespacedName, ObjectRef};
+use kollect_resources::registry::{BuiltSink, SinkObject};
+use kube::api::{DeleteParams, Preconditions};
+use run::TestRun;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 const DELETE_RETRY: Duration = Duration::from_secs(10);
 
-/// One run of a test.
-pub struct TestRun {
-    uid: Option<String>,
-    generation: i64,
-    stage: Stage,
-    outcome: Arc<Mutex<Option<(Ended, SystemTime)>>>,
+impl Reconciled for KollectConnectionTest {
+    type Controller = ConnectionTestController;
 }
 
-/// How far a run is.
-enum Stage {
-    /// The sink's Secrets are read, so that a test right after a rotation tests what was rotated. `true` once they are.
-    Reading(Arc<AtomicBool>),
-    Started,
+/// Runs connection tests.
+#[derive(Default)]
+pub struct ConnectionTestController {
+    runs: HashMap<NamespacedName, TestRun>,
 }
 
-impl TestRun {
-    /// Another generation is another test, and so is another object of the same name.
-    fn is_of(&self, test: &KollectConnectionTest) -> bool {
-        self.uid == test.metadata.uid && self.generation == test.metadata.generation.unwrap_or(0)
+/// A test that exists, and the sink that it is about.
+pub struct ObservedTest {
+    test: Arc<KollectConnectionTest>,
+    /// The run of this generation.
+    run: Option<TestRun>,
+    /// The sink that it refers to, or why there is not exactly one.
+    sink: Result<ObservedTestSink, String>,
+}
+
+struct ObservedTestSink {
+    object: ObjectRef,
+    sink: Option<SinkObject>,
+    built: Option<Result<BuiltSink, Unusable>>,
+}
+
+/// What to do about a test.
+pub enum DecidedTest {
+    /// It does not exist.
+    Forget,
+    /// It is being deleted.
+    Ignore,
+    /// It ended before this process became the leader.
+    Finished(Arc<KollectConnectionTest>),
+    /// Its next step.
+    Go(Arc<KollectConnectionTest>, TestStep),
+}
+
+/// The next step of a test.
+pub enum TestStep {
+    /// Read the sink's Secrets.
+    ReadSecrets(ObjectRef),
+    /// Make the attempt.
+    Attempt(Box<(SinkObject, BuiltSink)>),
+    /// It ends without an attempt.
+    End(TestResult),
+    /// It waits for Secrets or for the backend.
+    Wait,
+}
+
+/// A test after it was applied, and its result.
+pub type AppliedTest = (Arc<KollectConnectionTest>, Option<(TestResult, SystemTime)>);
+
+impl Controller for ConnectionTestController {
+    type Observed = Option<ObservedTest>;
+    type Decision = DecidedTest;
+    type Applied = Option<AppliedTest>;
+
+    fn observe(context: &Context, all: &Controllers, object: &ObjectRef) -> Self::Observed {
+        let key = object.key();
+        let cache = context.cache.read();
+        let test = cache.get::<KollectConnectionTest>(&key)?;
+        let sink = decide::sink_of(&test.spec.sink_ref).map(|(kind, name)| {
+            let object = ObjectRef::new(kind, &NamespacedName::new(&object.namespace, name));
+            let built = all.sink(&object).map(|state| state.built.clone());
+            ObservedTestSink { sink: SinkObject::find(&cache, &object), built, object }
+        });
+        let run = all.connection_tests.runs.get(&key).filter(|run| run.is_of(&test)).cloned();
+        Some(ObservedTest { test, run, sink })
     }
 
-    fn may_start(&self) -> bool {
-        matches!(&self.stage, Stage::Reading(done) if done.load(Ordering::Acquire))
-    }
-}
-
-impl Control {
-    /// Brings one connection test on its way.
-    pub(crate) fn reconcile_connection_test(&mut self, object: &ObjectRef) {
-        let Some(test) = self.world.read().connection_tests.get(&object.key()).cloned() else {
-            self.connection_tests.remove(object);
-            return self.gone(object);
-        };
+    fn decide(_: &ObjectRef, observed: Self::Observed) -> Self::Decision {
+        let Some(ObservedTest { test, run, sink }) = observed else { return DecidedTest::Forget };
         if test.metadata.deletion_timestamp.is_some() {
-            return;
+            return DecidedTest::Ignore;
         }
-        let generation = test.metadata.generation.unwrap_or(0);
-        let status = test.status.clone().unwrap_or_default();
-        let ours = self.connection_tests.get(object).is_some_and(|run| run.is_of(&test));
-        if !ours && status.completed && status.observed_generation == Some(generation) {
-            // Ended before this process came to lead.
-            let ended = status.completed_at.map_or_else(timestamp, |time| time.0);
-            return self.end_of_life(object, &test, ended);
-        }
-        if !ours {
-            let run = self.read_secrets_first(object, &test);
-            self.connection_tests.insert(object.clone(), run);
-        }
-        if self.connection_tests.get(object).is_some_and(TestRun::may_start)
-            && let Some(run) = self.start_test(object, &test)
-        {
-            self.connection_tests.insert(object.clone(), run);
-        }
-        let ended = self.connection_tests.get(object).and_then(|run| run.outcome.lock().clone());
-        self.report_test(object, &test, ended.as_ref());
-        if let Some((_, when)) = ended {
-            self.end_of_life(object, &test, to_timestamp(when));
-        }
-    }
-
-    /// A run that starts once the sink's Secrets were read. Sink and test are reconciled then, in this order.
-    fn read_secrets_first(&self, object: &ObjectRef, test: &KollectConnectionTest) -> TestRun {
-        let done = Arc::new(AtomicBool::new(false));
-        match decide::sink_of(&test.spec.sink_ref) {
-            Ok((kind, name)) => {
-                let sink = ObjectRef::new(kind, &NamespacedName::new(&object.namespace, name));
-                let (secrets, dirty, object, done) =
-                    (self.secrets.clone(), self.dirty.clone(), object.clone(), done.clone());
-                tokio::spawn(async move {
-                    secrets.read_now(&sink).await;
-                    done.store(true, Ordering::Release);
-                    dirty.mark(object);
-                });
-            }
-            Err(_) => done.store(true, Ordering::Release),
-        }
-        TestRun {
-            uid: test.metadata.uid.clone(),
-            generation: test.metadata.generation.unwrap_or(0),
-            stage: Stage::Reading(done),
-            outcome: Arc::default(),
-        }
-    }
-
-    /// Starts the attempt; `None` while the sink's Secrets are being read, after which this object is looked at again.
-    fn start_test(&self, object: &ObjectRef, test: &KollectConnectionTest) -> Option<TestRun> {
-        let generation = test.metadata.generation.unwrap_or(0);
-        let ended = |ended: Ended| {
-            let outcome = Arc::new(Mutex::new(Some((ended, wall_time()))));
-            Some(TestRun { uid: test.metadata.uid.clone(), generation, stage: Stage::Started, outcome })
+        let status = test.status.as_ref();
+        let completed = status.is_some_and(|s| s.completed && s.observed_generation == test.metadata.generation);
+        let step = match (run, sink) {
+            (None, _) if completed => return DecidedTest::Finished(test),
+            (None, Err(why)) => TestStep::End(TestResult::without_attempt(Reason::InvalidSinkRef, why)),
+            (None, Ok(sink)) => TestStep::ReadSecrets(sink.object),
+            (Some(run), Ok(sink)) if run.may_start() => start(sink),
+            (Some(_), _) => TestStep::Wait,
         };
-        let (kind, name) = match decide::sink_of(&test.spec.sink_ref) {
-            Ok(sink) => sink,
-            Err(why) => return ended(Ended::without_attempt("InvalidSinkRef", why)),
-        };
-        let key = NamespacedName::new(&object.namespace, name);
-        let Some(sink) = crate::sink::find(self, kind, &key) else {
-            let why = format!("{} {key} does not exist; create it or correct spec.sinkRef", kind.name());
-            return ended(Ended::without_attempt("SinkNotFound", why));
-        };
-        let state = self.sinks.get(&ObjectRef::new(kind, &key))?;
-        match &state.built {
-            Err(Unusable::Waiting) => None,
-            Err(Unusable::Fault { fault, .. }) => {
-                let reason = match fault.reason {
-                    "SecretResolveFailed" => "SecretResolveFailed",
-                    _ => "ConnectionTestFailed",
-                };
-                ended(Ended::without_attempt(reason, fault.message.clone()))
-            }
-            Ok(built) => Some(self.attempt(object, test, &sink, built, generation)),
-        }
+        DecidedTest::Go(test, step)
     }
 
-    fn attempt(
-        &self,
-        object: &ObjectRef,
-        test: &KollectConnectionTest,
-        sink: &SinkObject,
-        built: &BuiltSink,
-        generation: i64,
-    ) -> TestRun {
-        let outcome = Arc::new(Mutex::new(None));
-        let run =
-            TestRun { uid: test.metadata.uid.clone(), generation, stage: Stage::Started, outcome: outcome.clone() };
-        let owner = (test.spec.owner_sink != Some(false)).then(|| owner_patch(test, sink)).flatten();
-        let (client, object, dirty) = (self.client.clone(), object.clone(), self.dirty.clone());
-        let (metrics, sink_type, backend) = (self.metrics.clone(), sink.sink_type(), built.sink.clone());
-        let sink_name = sink.meta().name.as_deref().unwrap_or_default();
-        let sink_ref = sink_key(&ObjectRef::new(sink.kind(), &NamespacedName::new(&object.namespace, sink_name)));
-        let exporter = self.exporter.clone();
-        tokio::spawn(async move {
-            if let Some(patch) = owner {
-                let (api, params) = (api_of(&client, &object), PatchParams::apply("kollect").force());
-                let patch = Patch::Apply(patch);
-                let request = api.patch(&object.name, &params, &patch);
-                if !matches!(tokio::time::timeout(PROBE_DEADLINE, request).await, Ok(Ok(_))) {
-                    tracing::warn!(test = %object, error_class = "transient",
-                        "the sink was not made the owner of the connection test; delete the test by hand if its sink goes");
-                }
+    fn apply(&mut self, context: &Context, object: &ObjectRef, decision: Self::Decision) -> Self::Applied {
+        let key = object.key();
+        let (test, step) = match decision {
+            DecidedTest::Forget => {
+                self.runs.remove(&key);
+                context.reporter.forget(object);
+                return None;
             }
-            let started = Instant::now();
-            let result = probed(&backend).await;
-            let latency = Some(started.elapsed());
-            let label = if result.is_ok() { "success" } else { "failure" }.to_owned();
-            metrics.connection_test.get_or_create(&TypeResult { r#type: sink_type.to_owned(), result: label }).inc();
-            if result.is_ok() {
-                exporter.probe_passed(&sink_ref);
+            DecidedTest::Ignore => return None,
+            DecidedTest::Finished(test) => {
+                let completed = test.status.as_ref().and_then(|status| status.completed_at.clone());
+                end_of_life(context, object, &test, completed.map_or_else(timestamp, |time| time.0));
+                return None;
             }
-            let result = result.map_err(|error| ("ConnectionTestFailed", error.to_string()));
-            *outcome.lock() = Some((Ended { result, latency }, wall_time()));
-            dirty.mark(object);
-        });
-        run
+            DecidedTest::Go(test, step) => (test, step),
+        };
+        let run = match step {
+            TestStep::ReadSecrets(sink) => Some(TestRun::reading(context, object, &test, sink)),
+            TestStep::Attempt(sink) => Some(TestRun::attempt(context, object, &test, &sink.0, &sink.1)),
+            TestStep::End(result) => Some(TestRun::ended(&test, result)),
+            TestStep::Wait => None,
+        };
+        if let Some(run) = run {
+            self.runs.insert(key.clone(), run);
+        }
+        let result = self.runs.get(&key).and_then(TestRun::result);
+        if let Some((_, when)) = &result {
+            end_of_life(context, object, &test, to_timestamp(*when));
+        }
+        Some((test, result))
     }
 
-    fn report_test(&mut self, object: &ObjectRef, test: &KollectConnectionTest, ended: Option<&(Ended, SystemTime)>) {
-        let wanted = decide::conditions(ended.map(|(ended, _)| ended));
-        let mut fields = Map::new();
-        if let Some((ended, when)) = ended {
-            fields.insert("completed".to_owned(), json!(true));
-            fields.insert("completedAt".to_owned(), json!(Time(to_timestamp(*when))));
-            if let Some(latency) = ended.latency {
-                let millis = i64::try_from(latency.as_millis()).unwrap_or(i64::MAX);
-                fields.insert("latencyMs".to_owned(), json!(millis));
-            }
-        }
+    fn report(&mut self, context: &Context, object: &ObjectRef, applied: Self::Applied) {
+        let Some((test, result)) = applied else { return };
+        let conditions = decide::conditions(result.as_ref().map(|(result, _)| result));
+        let fields = result.as_ref().map(fields).unwrap_or_default();
         let present = serde_json::to_value(&test.status).unwrap_or_default();
-        let health = health_of(&wanted);
-        self.report(object, &test.metadata, &present, &wanted, fields, health);
-    }
-
-    /// Deletes the object when its time is over, else comes back then.
-    fn end_of_life(&self, object: &ObjectRef, test: &KollectConnectionTest, ended: jiff::Timestamp) {
-        let ttl = i64::from(test.spec.ttl_seconds_after_finished.max(0));
-        let left = ended.as_second().saturating_add(ttl).saturating_sub(timestamp().as_second());
-        if let Ok(left) = u64::try_from(left)
-            && left > 0
-        {
-            return self.dirty.mark_at(object.clone(), Instant::now() + Duration::from_secs(left));
-        }
-        let (client, object, dirty) = (self.client.clone(), object.clone(), self.dirty.clone());
-        let uid = test.metadata.uid.clone();
-        tokio::spawn(async move {
-            let params = DeleteParams {
-                preconditions: Some(Preconditions { uid, resource_version: None }),
-                ..DeleteParams::default()
-            };
-            let api = api_of(&client, &object);
-            match tokio::time::timeout(PROBE_DEADLINE, api.delete(&object.name, &params)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
-                other => {
-                    let error = match other {
-                        Ok(Err(error)) => error.to_string(),
-                        _ => "the API server did not answer in 15 s".to_owned(),
-                    };
-                    tracing::warn!(test = %object, error, error_class = "transient",
-                        "finished connection test not deleted; trying again");
-                    dirty.mark_at(object, Instant::now() + DELETE_RETRY);
-                }
-            }
-        });
+        let health = health_of(&conditions);
+        context.reporter.report(object, Report { meta: test.metadata.clone(), present, conditions, fields, health });
     }
 }
 
-/// Makes the sink the owner, unless another object already controls the test. Applied on the server's side, where owners
-/// are merged one by one, so that a status write in between is no conflict.
-fn owner_patch(test: &KollectConnectionTest, sink: &SinkObject) -> Option<serde_json::Value> {
-    let owners = test.metadata.owner_references.as_deref().unwrap_or_default();
-    let (uid, name) = (sink.meta().uid.as_deref()?, sink.meta().name.as_deref()?);
-    if owners.iter().any(|owner| owner.uid == uid || owner.controller == Some(true)) {
-        return None;
+/// The step after the Secrets of the sink were read.
+fn start(observed: ObservedTestSink) -> TestStep {
+    let Some(sink) = observed.sink else {
+        let why = format!("{} does not exist; create it or correct spec.sinkRef", observed.object);
+        return TestStep::End(TestResult::without_attempt(Reason::SinkNotFound, why));
+    };
+    match observed.built {
+        None | Some(Err(Unusable::Waiting)) => TestStep::Wait,
+        Some(Err(Unusable::Fault { fault, .. })) => {
+            let reason = match fault.reason {
+                Reason::SecretResolveFailed => Reason::SecretResolveFailed,
+                _ => Reason::ConnectionTestFailed,
+            };
+            TestStep::End(TestResult::without_attempt(reason, fault.message))
+        }
+        Some(Ok(built)) => TestStep::Attempt(Box::new((sink, built))),
     }
-    let owner = json!({
-        "apiVersion": "kollect.dev/v1alpha1", "kind": sink.kind().name(), "name": name, "uid": uid, "controller": true,
+}
+
+fn fields((result, when): &(TestResult, SystemTime)) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("completed".to_owned(), json!(true));
+    fields.insert("completedAt".to_owned(), json!(Time(to_timestamp(*when))));
+    if let Some(latency) = result.latency {
+        let millis = i64::try_from(latency.as_millis()).unwrap_or(i64::MAX);
+        fields.insert("latencyMs".to_owned(), json!(millis));
+    }
+    fields
+}
+
+/// Deletes the object when its time is over, else comes back then.
+fn end_of_life(context: &Context, object: &ObjectRef, test: &KollectConnectionTest, ended: jiff::Timestamp) {
+    let ttl = i64::from(test.spec.ttl_seconds_after_finished.max(0));
+    let left = ended.as_second().saturating_add(ttl).saturating_sub(timestamp().as_second());
+    if let Ok(left) = u64::try_from(left)
+        && left > 0
+    {
+        return context.queue.add_at(object.clone(), Instant::now() + Duration::from_secs(left));
+    }
+    let (client, object, queue) = (context.client.clone(), object.clone(), context.queue.clone());
+    let preconditions = Some(Preconditions { uid: test.metadata.uid.clone(), resource_version: None });
+    tokio::spawn(async move {
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        let api = api_of(&client, &object);
+        let error = match tokio::time::timeout(PROBE_DEADLINE, api.delete(&object.name, &params)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the API server did not answer in 15 s".to_owned(),
+        };
+        tracing::warn!(test = %object, error, error_class = "transient",
+            "finished connection test not deleted; trying again");
+        queue.add_at(object, Instant::now() + DELETE_RETRY);
     });
-    let meta = &test.metadata;
-    Some(json!({
-        "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectConnectionTest",
-        "metadata": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid, "ownerReferences": [owner]},
-    }))
 }

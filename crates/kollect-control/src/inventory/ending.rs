@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// Clean-ups that wait for their sink, by binding, with the time of the first attempt.
 #[derive(Debug, Default)]
-pub struct Postponed(BTreeMap<String, Instant>);
+pub(super) struct Postponed(BTreeMap<String, Instant>);
 
 impl Postponed {
     /// Until when the binding may wait; `None` when it has waited long enough.
@@ -36,7 +36,7 @@ impl Postponed {
     }
 
     /// Whether the clean-up of the binding waits.
-    pub fn contains(&self, name: &str) -> bool {
+    pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 }

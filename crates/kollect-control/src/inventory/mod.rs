@@ -1,179 +1,175 @@
-//! Inventories of both kinds: which rows go to which sinks, and how that stands.
+//! Inventories of both kinds: which rows go to which sinks, and how that goes.
 //!
-//! `object` hides which kind it is, `view` says which rows it has, `binding` makes its bindings, `decide` judges,
-//! `status` reports, `cleanup` ends.
+//! `selection` has the rows, `observed` the bindings, `decide` the conditions; `bindings` and `cleanup` apply them, `status`
+//! reports.
 
-pub mod binding;
-pub mod cleanup;
+mod bindings;
+mod cleanup;
 pub mod decide;
 mod ending;
-pub(crate) mod namespace_end;
-pub mod object;
+mod facts;
+mod observed;
+mod selection;
 mod shards;
-pub mod status;
-mod view;
+mod state;
+mod status;
 
-use crate::control::Control;
-use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use crate::shared::finalizers;
-use decide::Facts;
-use ending::Postponed;
-use kollect_api::SinkFamily;
+use crate::context::Context;
+use crate::controllers::{Controller, Controllers, Reconciled};
+use crate::shared::namespace_ends::NamespaceEnd;
+use bindings::Bound;
+use facts::BindingOutcome;
+use kollect_api::{KollectClusterInventory, KollectInventory};
 use kollect_export::BindingSpec;
-use namespace_end::WithNamespace;
-use object::InventoryObject;
-use shards::Shards;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use kollect_model::Reason;
+use kollect_resources::inventory::InventoryObject;
+use kollect_resources::kinds::{NamespacedName, ObjectRef, Scope};
+use observed::ActiveInventory;
+use state::{InventoryController, InventoryState};
+use status::AppliedInventory;
 
-/// What the operator holds of one inventory.
-#[derive(Default)]
-pub struct InventoryState {
-    /// The object that this is about; another one of the same name starts anew.
-    pub uid: Option<String>,
-    /// Bindings that the exporter has, by `family/name`, as they were last given to it.
-    pub bindings: BTreeMap<String, BindingSpec>,
-    /// Bindings that cannot run at the moment, as they last ran: their credentials may be needed for a clean-up.
-    pub resting: BTreeMap<String, BindingSpec>,
-    /// Bindings whose clean-up is running, and where they wrote.
-    pub leaving: BTreeMap<String, String>,
-    /// Bindings whose clean-up waits for their sink.
-    pub postponed: Postponed,
-    /// Bindings whose clean-up has ended, while the status still lists them.
-    pub left: BTreeSet<String>,
-    /// Rows of the view at the last look.
-    pub items: u64,
-    /// Export failures whose warning was already given.
-    pub warned: BTreeMap<String, String>,
-    /// Rows by namespace, of cluster inventories.
-    pub shards: Shards,
+impl Reconciled for KollectInventory {
+    type Controller = InventoryController;
 }
 
-impl Control {
-    /// The inventory as last seen.
-    pub(crate) fn find_inventory(&self, key: &NamespacedName) -> Option<InventoryObject> {
-        let world = self.world.read();
-        if key.namespace.is_empty() {
-            return world.cluster_inventories.get(key).cloned().map(InventoryObject::Cluster);
-        }
-        world.inventories.get(key).cloned().map(InventoryObject::Namespaced)
+impl Reconciled for KollectClusterInventory {
+    type Controller = InventoryController;
+}
+
+/// What to do about an inventory.
+pub enum DecidedInventory {
+    /// It does not exist: what it exported stays.
+    Forget,
+    /// It is being deleted: end every binding, then let it go.
+    Delete(Box<ActiveInventory>),
+    /// Its namespace may be ending, and it retains what it exported: nothing changes until that is known.
+    Wait(Box<ActiveInventory>),
+    /// Its namespace ends, and it retains what it exported: stop every binding.
+    Retain(Box<ActiveInventory>),
+    /// Export it.
+    Export(Box<ActiveInventory>, DecidedBindings),
+}
+
+/// The bindings of an inventory.
+pub struct DecidedBindings {
+    /// Why none of them may run.
+    blocked: Option<(Reason, String)>,
+    /// One per sink reference: the binding to have, or why there is none.
+    wanted: Vec<(String, Result<BindingSpec, BindingOutcome>)>,
+}
+
+impl Controller for InventoryController {
+    type Observed = Option<Box<ActiveInventory>>;
+    type Decision = DecidedInventory;
+    /// `None` when nothing is left to report on.
+    type Applied = Option<AppliedInventory>;
+
+    fn observe(context: &Context, all: &Controllers, object: &ObjectRef) -> Self::Observed {
+        let inventory = InventoryObject::find(&context.cache.read(), object)?;
+        let known = all.inventory_state(object).map(InventoryState::known).unwrap_or_default();
+        Some(Box::new(ActiveInventory::of(context, all, object, inventory, known)))
     }
 
-    /// Brings one inventory up to date.
-    pub(crate) fn reconcile_inventory(&mut self, object: &ObjectRef) {
+    fn decide(_: &ObjectRef, observed: Self::Observed) -> Self::Decision {
+        let Some(active) = observed else { return DecidedInventory::Forget };
+        if active.inventory.meta().deletion_timestamp.is_some() {
+            return DecidedInventory::Delete(active);
+        }
+        match active.namespace_end() {
+            NamespaceEnd::Pending => DecidedInventory::Wait(active),
+            NamespaceEnd::Terminating | NamespaceEnd::TerminatingUntil(_) => DecidedInventory::Retain(active),
+            NamespaceEnd::Active | NamespaceEnd::Unasked => {
+                let bindings = DecidedBindings { blocked: active.blocked(), wanted: active.wanted() };
+                DecidedInventory::Export(active, bindings)
+            }
+        }
+    }
+
+    fn apply(&mut self, context: &Context, object: &ObjectRef, decision: Self::Decision) -> Self::Applied {
         let key = object.key();
-        self.note_cleanups(object);
-        let Some(inventory) = self.find_inventory(&key) else {
-            self.detach_inventory(&key);
-            return self.gone(object);
-        };
-        let meta = inventory.meta();
-        if self.inventories.get(&key).is_some_and(|known| known.uid != meta.uid) {
-            self.detach_inventory(&key);
+        match decision {
+            DecidedInventory::Forget => {
+                self.take_finished(context, &key, None);
+                self.detach(context, &key);
+                context.reporter.forget(object);
+            }
+            DecidedInventory::Delete(active) => {
+                self.prepare(context, &key, &active);
+                self.end_all(context, &key, &active);
+            }
+            DecidedInventory::Wait(active) => self.prepare(context, &key, &active),
+            DecidedInventory::Retain(active) => {
+                self.prepare(context, &key, &active);
+                if let NamespaceEnd::TerminatingUntil(until) = active.namespace {
+                    context.queue.add_at(object.clone(), until);
+                }
+                self.suspend_all(context, &key);
+            }
+            DecidedInventory::Export(active, bindings) => {
+                self.prepare(context, &key, &active);
+                return Some(self.export(context, &key, active, bindings));
+            }
         }
-        self.inventories.entry(key.clone()).or_default().uid.clone_from(&meta.uid);
-        if meta.deletion_timestamp.is_some() {
-            return self.clean_up_inventory(object, &inventory);
+        None
+    }
+
+    fn report(&mut self, context: &Context, object: &ObjectRef, applied: Self::Applied) {
+        if let Some(applied) = applied {
+            self.report_export(context, object, applied);
         }
-        if !finalizers::has(meta, inventory.finalizer()) {
-            self.set_finalizer(object, meta, inventory.finalizer(), true);
+    }
+}
+
+impl Controllers {
+    fn inventory_state(&self, object: &ObjectRef) -> Option<&InventoryState> {
+        let key = object.key();
+        match object.kind.scope() {
+            Scope::Cluster => self.cluster_inventories.inventories.get(&key),
+            Scope::Namespaced => self.inventories.inventories.get(&key),
         }
-        match self.ends_with_namespace(object, &inventory) {
-            WithNamespace::Stays => {}
-            WithNamespace::Unknown => return,
-            WithNamespace::Leaves => return self.pause_all(&key),
+    }
+}
+
+impl InventoryController {
+    /// Takes finished clean-ups, starts anew for another object of the same name, and sets the finalizer.
+    fn prepare(&mut self, context: &Context, key: &NamespacedName, active: &ActiveInventory) {
+        self.take_finished(context, key, Some(active));
+        let meta = active.inventory.meta();
+        if self.inventories.get(key).is_some_and(|known| known.uid != meta.uid) {
+            self.detach(context, key);
         }
-        let selection = self.selection_of(&key, &inventory);
-        let mut facts = Facts {
-            suspended: inventory.suspended(),
-            items: self.store.counts(&selection.view),
-            blocked: self.blocked(&inventory),
-            rollup: selection.rollup.clone(),
-            ..Facts::default()
-        };
-        let wanted = self.wanted_bindings(&key, &inventory, &selection.view);
+        self.state(key).uid.clone_from(&meta.uid);
+        if meta.deletion_timestamp.is_none() {
+            context.finalizers.set(&active.object, meta, active.inventory.finalizer(), true);
+        }
+    }
+
+    fn export(
+        &mut self,
+        context: &Context,
+        key: &NamespacedName,
+        active: Box<ActiveInventory>,
+        bindings: DecidedBindings,
+    ) -> AppliedInventory {
+        let DecidedBindings { blocked, wanted } = bindings;
+        if let Some(left) = active.selection.rollup.as_ref().and_then(|rollup| rollup.settling) {
+            context.queue.add_at(active.object.clone(), tokio::time::Instant::now() + left);
+        }
         // Before anything new is bound: a new reference may lead to the place that an old one leaves.
-        self.forget_removed(object, &inventory, &wanted);
-        self.look_at_counts(&key, facts.items);
-        let halted = facts.suspended || facts.blocked.is_some();
+        self.end_unwanted(context, key, &active, &wanted);
+        let halted = active.inventory.suspended() || blocked.is_some();
+        let mut bound = Vec::new();
         for (name, binding) in wanted {
-            let state = match binding {
-                Ok(spec) if halted => {
-                    self.pause(&key, &name, &spec.id);
-                    continue;
+            match binding {
+                Ok(spec) if halted => self.suspend(context, key, &name, &spec.id),
+                Ok(spec) => bound.push(self.bind(context, key, &active, name, spec)),
+                Err(outcome) => {
+                    self.suspend_named(context, key, &name);
+                    bound.push(Bound { name, outcome, status: None });
                 }
-                Ok(spec) => self.bind(&key, &name, spec),
-                Err(state) => {
-                    let id = self.inventories.get(&key).and_then(|s| s.bindings.get(&name)).map(|s| s.id.clone());
-                    if let Some(id) = id {
-                        self.pause(&key, &name, &id);
-                    }
-                    state
-                }
-            };
-            facts.bindings.push(decide::Binding { name, state });
-        }
-        self.report_inventory(object, &inventory, &selection, facts);
-    }
-
-    fn pause_all(&mut self, key: &NamespacedName) {
-        let bound = self.inventories.get(key).map(|state| state.bindings.clone()).unwrap_or_default();
-        if !bound.is_empty() {
-            tracing::info!(inventory = %key, "nothing is exported any more: the namespace is being deleted, and \
-                deletionPolicy is Retain");
-        }
-        for (name, spec) in bound {
-            self.pause(key, &name, &spec.id);
-        }
-    }
-
-    /// Why nothing of the inventory can be exported, as reason and message.
-    fn blocked(&self, inventory: &InventoryObject) -> Option<(&'static str, String)> {
-        let violations = match inventory {
-            InventoryObject::Namespaced(inventory) => {
-                kollect_rules::check_inventory(inventory, self.settings.max_export_bytes)
             }
-            InventoryObject::Cluster(inventory) => {
-                // Without them the view would be empty, and an empty view deletes.
-                let unreadable = &self.world.read().unreadable;
-                let unknown = [Kind::ClusterScope, Kind::ClusterTarget].into_iter().find(|k| unreadable.contains(k));
-                if let Some(kind) = unknown {
-                    return Some(("ScopeLookupFailed", crate::scope::unreadable(kind)));
-                }
-                self.violations(&**inventory)
-            }
-        };
-        (!violations.is_empty()).then(|| ("InvalidSpec", crate::profile::join(&violations)))
-    }
-
-    /// When the number of rows moved, the targets' counts follow soon, but not at every change.
-    fn look_at_counts(&mut self, key: &NamespacedName, items: u64) {
-        let state = self.inventories.entry(key.clone()).or_default();
-        if std::mem::replace(&mut state.items, items) == items {
-            return;
         }
-        let when = tokio::time::Instant::now() + crate::shared::status::QUIET_PERIOD;
-        let world = self.world.read();
-        if key.namespace.is_empty() {
-            for target in world.cluster_targets.keys() {
-                self.dirty.mark_at(ObjectRef::new(Kind::ClusterTarget, target), when);
-            }
-            return;
-        }
-        for (target, _) in crate::world::in_namespace(&world.targets, &key.namespace) {
-            self.dirty.mark_at(ObjectRef::new(Kind::Target, target), when);
-        }
-    }
-
-    /// The sinks that the inventories of a namespace reference.
-    pub(crate) fn inventory_refs_sinks(&self, namespace: &str) -> Vec<(SinkFamily, Arc<str>)> {
-        let world = self.world.read();
-        crate::world::in_namespace(&world.inventories, namespace)
-            .flat_map(|(_, inventory)| {
-                SinkFamily::ALL.into_iter().flat_map(move |family| {
-                    inventory.spec.sink_refs(family).iter().map(move |r| (family, Arc::from(r.name.as_str())))
-                })
-            })
-            .collect()
+        let items = context.store.counts(&active.selection.view);
+        AppliedInventory { active, blocked, bound, items }
     }
 }

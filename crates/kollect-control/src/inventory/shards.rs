@@ -1,8 +1,8 @@
 //! How many rows a cluster inventory has in each namespace, for its status.
 //!
-//! Separate because counting goes over all namespaces: it is done at most once per status period, not at every change.
+//! Counting reads all namespaces, so it is done at most once per status period.
 
-use crate::inventory::view::Selection;
+use crate::inventory::selection::Selection;
 use crate::shared::status::QUIET_PERIOD;
 use kollect_api::NamespaceShard;
 use kollect_store::{NamespaceFilter, Store, View};
@@ -13,7 +13,7 @@ const LISTED: usize = 1000;
 
 /// The newest count.
 #[derive(Debug, Default)]
-pub struct Shards {
+pub(super) struct Shards {
     counted: Option<Instant>,
     listed: Vec<NamespaceShard>,
     namespaces: usize,
@@ -21,10 +21,10 @@ pub struct Shards {
 
 impl Shards {
     /// The namespaces with rows, by name, and how many there are; and when to count again, if changes may be missing.
-    pub fn of(&mut self, store: &Store, selection: &Selection) -> (&[NamespaceShard], usize, Option<Instant>) {
+    pub(super) fn of(&mut self, store: &Store, selection: &Selection) -> (&[NamespaceShard], usize, Option<Instant>) {
         let now = Instant::now();
         let again = self.counted.map(|counted| counted + QUIET_PERIOD).filter(|again| *again > now);
-        // The first rows are not kept waiting.
+        // The first rows are counted at once.
         let again = again.filter(|_| self.namespaces > 0);
         if again.is_none() {
             self.count(store, selection);

@@ -1,62 +1,82 @@
-//! Scopes: all of a namespace are enforced together, and so are all cluster scopes.
+//! Scopes of both kinds. They are enforced where targets, inventories and sinks are decided; this reports that.
 
-use crate::kinds::Kind;
-use crate::shared::conditions::Wanted;
-use crate::world::{Objects, in_namespace};
+use crate::context::Context;
+use crate::controllers::{Controller, Controllers, Reconciled};
+use crate::shared::conditions::{ConditionUpdate, health_of};
+use crate::shared::report::Report;
 use kollect_api::{KollectClusterScope, KollectScope};
-use kollect_rules::Ceiling;
-use std::sync::Arc;
+use kollect_model::Reason;
+use kollect_resources::cache::in_namespace;
+use kollect_resources::kinds::{Kind, ObjectRef};
+use kube::api::ObjectMeta;
+use serde_json::{Map, Value};
 
-/// The scopes over an object, held while their ceiling is asked. A scope counts until it is gone.
-pub enum Scopes {
-    /// All scopes of one namespace.
-    Namespace(Vec<Arc<KollectScope>>),
-    /// All cluster scopes.
-    Cluster(Vec<Arc<KollectClusterScope>>),
+impl Reconciled for KollectScope {
+    type Controller = ScopeController;
 }
 
-impl Scopes {
-    /// The scopes of a namespace.
-    pub fn of_namespace(scopes: &Objects<KollectScope>, namespace: &str) -> Self {
-        Self::Namespace(in_namespace(scopes, namespace).map(|(_, scope)| scope.clone()).collect())
+impl Reconciled for KollectClusterScope {
+    type Controller = ScopeController;
+}
+
+/// Reports scopes. Has no state.
+#[derive(Default)]
+pub struct ScopeController;
+
+/// A scope, and how many others limit the same objects.
+pub struct ObservedScope {
+    meta: ObjectMeta,
+    status: Value,
+    others: usize,
+}
+
+impl Controller for ScopeController {
+    type Observed = Option<ObservedScope>;
+    type Decision = Option<Report>;
+    type Applied = Option<Report>;
+
+    fn observe(context: &Context, _: &Controllers, object: &ObjectRef) -> Self::Observed {
+        let cache = context.cache.read();
+        let key = object.key();
+        let (meta, status, all) = if object.kind == Kind::ClusterScope {
+            let scope = cache.get::<KollectClusterScope>(&key)?;
+            (scope.metadata.clone(), serde_json::to_value(&scope.status), cache.cluster_scopes.len())
+        } else {
+            let scope = cache.get::<KollectScope>(&key)?;
+            let all = in_namespace(&cache.scopes, &object.namespace).count();
+            (scope.metadata.clone(), serde_json::to_value(&scope.status), all)
+        };
+        Some(ObservedScope { meta, status: status.unwrap_or_default(), others: all.saturating_sub(1) })
     }
 
-    /// The scopes of the cluster kinds.
-    pub fn of_cluster(scopes: &Objects<KollectClusterScope>) -> Self {
-        Self::Cluster(scopes.values().cloned().collect())
+    fn decide(object: &ObjectRef, observed: Self::Observed) -> Self::Decision {
+        let ObservedScope { meta, status, others } = observed?;
+        let conditions = vec![ConditionUpdate::is_true("Ready", Reason::Enforced, enforced(object.kind, others))];
+        let health = health_of(&conditions);
+        Some(Report { meta, present: status, conditions, fields: Map::new(), health })
     }
 
-    /// What they permit together.
-    pub fn ceiling(&self) -> Ceiling<'_> {
-        match self {
-            Self::Namespace(scopes) => Ceiling::of_namespace(scopes.iter().map(AsRef::as_ref)),
-            Self::Cluster(scopes) => Ceiling::of_cluster(scopes.iter().map(AsRef::as_ref)),
+    fn apply(&mut self, _: &Context, _: &ObjectRef, decision: Self::Decision) -> Self::Applied {
+        decision
+    }
+
+    fn report(&mut self, context: &Context, object: &ObjectRef, applied: Self::Applied) {
+        match applied {
+            Some(report) => context.reporter.report(object, report),
+            None => context.reporter.forget(object),
         }
     }
 }
 
-/// Why cluster kinds stand still while the kind cannot be listed.
-pub fn unreadable(kind: Kind) -> String {
-    let plural = kind.plural();
-    format!("the operator may not list {plural}, or they are not installed; grant it list and watch, and apply the CRD")
-}
-
-fn enforced(others: usize, applies: &str) -> Vec<Wanted> {
+fn enforced(kind: Kind, others: usize) -> String {
+    let applies = match kind {
+        Kind::ClusterScope => "all cluster targets and cluster inventories",
+        _ => "the targets, inventories and sinks of this namespace",
+    };
     let together = match others {
         0 => String::new(),
         1 => ", together with one other: what one of them forbids is forbidden".to_owned(),
         n => format!(", together with {n} others: what one of them forbids is forbidden"),
     };
-    vec![Wanted::is_true("Ready", "Enforced", format!("applies to {applies}{together}"))]
-}
-
-/// The conditions of a scope of this namespace.
-pub fn conditions(scopes: &Objects<KollectScope>, namespace: &str) -> Vec<Wanted> {
-    let others = in_namespace(scopes, namespace).count().saturating_sub(1);
-    enforced(others, "the targets, inventories and sinks of this namespace")
-}
-
-/// The conditions of a cluster scope.
-pub fn cluster_conditions(scopes: &Objects<KollectClusterScope>) -> Vec<Wanted> {
-    enforced(scopes.len().saturating_sub(1), "all cluster targets and cluster inventories")
+    format!("applies to {applies}{together}")
 }

@@ -1,9 +1,10 @@
-//! Kubernetes events for operators, each only when something turned.
+//! Kubernetes events, recorded when the state of an object changes.
 
-use crate::kinds::ObjectRef;
 use crate::shared::conditions::cut;
-use crate::shared::supervise;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kollect_model::Reason;
+use kollect_resources::kinds::ObjectRef;
+use kollect_resources::supervise;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,22 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1024;
-/// Events are a courtesy: when the API server is slow, further ones are dropped and counted in the log.
+/// Events are best effort: when the API server is slow, further ones are dropped and logged.
 const QUEUE: usize = 256;
 /// Different notes whose repetitions are counted.
 const MAX_NOTES: usize = 512;
 
-/// An event that somebody wants recorded.
+/// An event to record.
 #[derive(Clone, Debug)]
-pub struct Note {
+pub struct EventNote {
     /// The object it is about.
     pub about: ObjectRef,
     /// The object's UID.
     pub uid: Option<String>,
     /// Something is wrong.
     pub warning: bool,
-    /// Stable reason.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// Short sentence for people.
     pub message: String,
 }
@@ -35,13 +36,13 @@ pub struct Note {
 /// Hands events to the task that records them. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: mpsc::Sender<Note>,
+    queue: mpsc::Sender<EventNote>,
 }
 
 impl Events {
     /// Starts the recording task, which ends with `stop`.
     pub fn start(client: kube::Client, instance: &str, stop: CancellationToken) -> Self {
-        let (queue, mut notes) = mpsc::channel::<Note>(QUEUE);
+        let (queue, mut notes) = mpsc::channel::<EventNote>(QUEUE);
         let reporter = Reporter { controller: "kollect.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
         let mut recorders = Recorders { client, reporter, by_note: HashMap::new() };
         tokio::spawn(async move {
@@ -55,7 +56,7 @@ impl Events {
                 let recorder = recorders.of(&text);
                 let event = Event {
                     type_: if note.warning { EventType::Warning } else { EventType::Normal },
-                    reason: note.reason,
+                    reason: note.reason.to_string(),
                     note: Some(text.clone()),
                     action: "Reconcile".to_owned(),
                     secondary: None,
@@ -73,7 +74,7 @@ impl Events {
     }
 
     /// Records an event soon.
-    pub fn record(&self, note: Note) {
+    pub fn record(&self, note: EventNote) {
         if self.queue.try_send(note).is_err() {
             tracing::debug!("event dropped: too many are waiting for the API server");
         }
@@ -99,11 +100,11 @@ impl Recorders {
     }
 }
 
-fn reference(note: &Note) -> ObjectReference {
+fn reference(note: &EventNote) -> ObjectReference {
     ObjectReference {
         api_version: Some("kollect.dev/v1alpha1".to_owned()),
         kind: Some(note.about.kind.name().to_owned()),
-        // Events of cluster-scoped objects go into `default`, which the recorder takes care of.
+        // Events of cluster-scoped objects go into `default`, by the recorder.
         namespace: Some(note.about.namespace.to_string()).filter(|namespace| !namespace.is_empty()),
         name: Some(note.about.name.to_string()),
         uid: note.uid.clone(),

@@ -1,9 +1,9 @@
 //! Adds and removes our finalizer by a metadata-only patch, which rewrites no spec.
 
-use crate::control::Control;
-use crate::kinds::ObjectRef;
 use crate::shared::status::api_of;
-use crate::shared::supervise;
+use crate::shared::work_queue::WorkQueue;
+use kollect_resources::kinds::ObjectRef;
+use kollect_resources::supervise;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -63,7 +63,7 @@ enum Permission {
 
 /// The finalizer changes under way: one at a time per object, and later and later after failures.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FinalizerWrites(Arc<Mutex<HashMap<ObjectRef, Attempts>>>);
+struct FinalizerWrites(Arc<Mutex<HashMap<ObjectRef, Attempts>>>);
 
 impl FinalizerWrites {
     fn begin(&self, object: &ObjectRef, now: Instant) -> Permission {
@@ -97,19 +97,34 @@ impl FinalizerWrites {
     }
 }
 
-impl Control {
-    /// Adds (`wanted`) or removes our finalizer in the background. A failure marks the object for a later round, whose
-    /// decision repeats this call.
-    pub(crate) fn set_finalizer(&self, object: &ObjectRef, meta: &ObjectMeta, name: &'static str, wanted: bool) {
-        match self.finalizing.begin(object, Instant::now()) {
+/// Adds and removes our finalizers in the background. Cloning is cheap.
+#[derive(Clone)]
+pub struct FinalizerWriter {
+    client: kube::Client,
+    queue: WorkQueue,
+    writes: FinalizerWrites,
+}
+
+impl FinalizerWriter {
+    /// No change on its way. The end of a change adds its object to `queue`.
+    pub fn new(client: kube::Client, queue: WorkQueue) -> Self {
+        Self { client, queue, writes: FinalizerWrites::default() }
+    }
+
+    /// Adds (`wanted`) or removes a finalizer, unless the object is so already. A failure adds the object to a later round,
+    /// whose decision repeats this call.
+    pub fn set(&self, object: &ObjectRef, meta: &ObjectMeta, name: &'static str, wanted: bool) {
+        if has(meta, name) == wanted {
+            return;
+        }
+        match self.writes.begin(object, Instant::now()) {
             Permission::Begin => {}
-            Permission::At(when) => return self.dirty.mark_at(object.clone(), when),
+            Permission::At(when) => return self.queue.add_at(object.clone(), when),
             Permission::Running => return,
         }
-        let (client, object, meta, dirty) = (self.client.clone(), object.clone(), meta.clone(), self.dirty.clone());
-        let finalizing = self.finalizing.clone();
+        let (this, object, meta) = (self.clone(), object.clone(), meta.clone());
         tokio::spawn(async move {
-            let change = supervise::caught(set(&client, &object, &meta, name, wanted)).await;
+            let change = supervise::caught(set(&this.client, &object, &meta, name, wanted)).await;
             let outcome = change.unwrap_or_else(|panicked| Err(FinalizerError::Panicked(object.clone(), panicked)));
             if let Err(error) = &outcome {
                 if error.is_conflict() {
@@ -118,8 +133,8 @@ impl Control {
                     tracing::warn!(object = %object, %error, error_class = "transient", "finalizer not changed; trying again");
                 }
             }
-            let again = finalizing.ended(&object, outcome.is_ok(), fastrand::f64(), Instant::now());
-            dirty.mark_at(object, again);
+            let again = this.writes.ended(&object, outcome.is_ok(), fastrand::f64(), Instant::now());
+            this.queue.add_at(object, again);
         });
     }
 }
@@ -182,7 +197,7 @@ async fn patch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{Kind, NamespacedName};
+    use kollect_resources::kinds::{Kind, NamespacedName};
 
     #[test]
     fn a_failed_change_is_repeated_however_often_it_fails_and_never_twice_at_once() {

@@ -3,17 +3,17 @@
 //! Where only `get` is granted, a bound Secret is read again every minute, and at once when a backend refuses its
 //! content. Values never leave this type but through [`SecretData::get`].
 
-use crate::kinds::{NamespacedName, ObjectRef};
-use crate::shared::dirty::Dirty;
-use crate::shared::supervise;
+use crate::shared::work_queue::WorkQueue;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
+use kollect_resources::kinds::{NamespacedName, ObjectRef};
+use kollect_resources::secret_data::SecretData;
+use kollect_resources::supervise;
 use kollect_rules::SecretAgreement;
 use kube::api::Api;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,35 +27,6 @@ const REOPEN: Duration = Duration::from_secs(10);
 /// A Secret that was read so lately is not read again because a backend refused it.
 const FRESH: Duration = Duration::from_secs(5);
 const READ_DEADLINE: Duration = Duration::from_secs(10);
-
-/// The keys and values of one Secret. Debug output shows no value.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct SecretData(BTreeMap<String, Vec<u8>>);
-
-impl SecretData {
-    /// The value under `key`, if it is there and not empty.
-    pub fn get(&self, key: &str) -> Option<&[u8]> {
-        self.0.get(key).map(Vec::as_slice).filter(|v| !v.is_empty())
-    }
-
-    /// The first non-empty value among `keys`, as text without surrounding blanks.
-    pub fn first_text(&self, keys: &[&str]) -> Option<String> {
-        let value = keys.iter().find_map(|key| self.get(key))?;
-        std::str::from_utf8(value).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-}
-
-impl FromIterator<(String, Vec<u8>)> for SecretData {
-    fn from_iter<I: IntoIterator<Item = (String, Vec<u8>)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
-    }
-}
-
-impl fmt::Debug for SecretData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
 
 /// What is known of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +46,7 @@ pub enum SecretState {
 pub struct StoredSecret {
     /// Keys and values.
     pub data: Arc<SecretData>,
-    /// What its owner says about its use from other namespaces.
+    /// What its owner agrees to from other namespaces.
     pub agreement: SecretAgreement,
     /// It is the token of a ServiceAccount.
     pub is_account_token: bool,
@@ -92,17 +63,17 @@ struct Entry {
 #[derive(Clone)]
 pub struct Secrets {
     client: kube::Client,
-    dirty: Dirty,
+    queue: WorkQueue,
     entries: Arc<Mutex<HashMap<NamespacedName, Entry>>>,
 }
 
 impl Secrets {
-    /// No Secret bound yet. Changes mark the users of a Secret in `dirty`.
-    pub fn new(client: kube::Client, dirty: Dirty) -> Self {
-        Self { client, dirty, entries: Arc::default() }
+    /// No Secret bound yet. Changes mark the users of a Secret in `queue`.
+    pub fn new(client: kube::Client, queue: WorkQueue) -> Self {
+        Self { client, queue, entries: Arc::default() }
     }
 
-    /// Says which Secrets `user` needs from now on. New ones are watched; unused ones are let go.
+    /// Sets the Secrets that `user` needs from now on. New ones are watched; unused ones are dropped.
     pub fn bind(&self, user: &ObjectRef, wanted: &[NamespacedName]) {
         let mut entries = self.entries.lock();
         for (name, entry) in entries.iter_mut() {
@@ -164,7 +135,7 @@ impl Secrets {
         let users = entry.users.clone();
         drop(entries);
         for user in users {
-            self.dirty.mark(user);
+            self.queue.add(user);
         }
     }
 
@@ -211,7 +182,7 @@ impl Secrets {
                 let why = format!("the operator may not read Secret {name}; grant it get on that Secret");
                 self.note(name, SecretState::Denied(why));
             }
-            // Kept as it was: an unreachable API server says nothing about the Secret.
+            // Kept as it was: an unreachable API server is no news of the Secret.
             Ok(Err(_)) | Err(_) => {}
         }
     }
@@ -231,19 +202,5 @@ fn is_forbidden(error: &watcher::Error) -> bool {
         | watcher::Error::WatchFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => status.code == 403,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_shows_its_keys_but_never_its_values() {
-        let data: SecretData =
-            [("token".to_owned(), b" s3cret\n".to_vec()), ("empty".to_owned(), Vec::new())].into_iter().collect();
-        assert_eq!(format!("{data:?}"), "{\"empty\", \"token\"}");
-        assert_eq!(data.first_text(&["empty", "token"]).as_deref(), Some("s3cret"));
-        assert!(data.get("empty").is_none());
     }
 }

@@ -1,11 +1,12 @@
-//! Writes statuses: failures at once, everything else at most every ten seconds per object, and never what is there.
+//! Writes statuses: failures at once, everything else at most every ten seconds per object, and never an equal one.
 //!
-//! Apart from the reconcile rounds, so that a slow API server delays no decision.
+//! It runs beside the reconcile rounds, so that a slow API server delays no decision.
 
-use crate::kinds::{Kind, ObjectRef};
-pub use crate::shared::status_queue::{Desired, QUIET_PERIOD};
+pub use crate::shared::status_queue::{QUIET_PERIOD, StatusUpdate};
 use crate::shared::status_queue::{StatusQueue, Write, WriteResult};
-use crate::shared::supervise;
+use kollect_resources::kinds::Scope;
+use kollect_resources::kinds::{Kind, ObjectRef};
+use kollect_resources::supervise;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 const CONCURRENT_WRITES: usize = 4;
 
-/// Queue of status writes; holds only the latest wish per object.
+/// Writes statuses; keeps only the latest update per object.
 #[derive(Clone)]
 pub struct StatusWriter {
     client: kube::Client,
@@ -42,13 +43,13 @@ impl StatusWriter {
         writer
     }
 
-    /// What this process last wrote, or wants, on the object with this uid: the base for the next transition times.
+    /// The newest status of this process for the object with this uid: the base for the next transition times.
     pub fn last_written(&self, object: &ObjectRef, uid: Option<&str>) -> Option<Value> {
         self.queue.lock().newest(object, uid).cloned()
     }
 
-    /// Asks for a status. `present` is what the object with this uid carries now.
-    pub fn submit(&self, object: &ObjectRef, uid: Option<&str>, desired: Desired, present: &Value) {
+    /// Queues a status. `present` is what the object with this uid has now.
+    pub fn submit(&self, object: &ObjectRef, uid: Option<&str>, desired: StatusUpdate, present: &Value) {
         if self.queue.lock().submit(object, uid, desired, present, Instant::now()) {
             self.wake.notify_one();
         }
@@ -117,9 +118,8 @@ fn api_resource(kind: Kind) -> ApiResource {
 /// The API that an object is patched through.
 pub fn api_of(client: &kube::Client, object: &ObjectRef) -> Api<DynamicObject> {
     let resource = api_resource(object.kind);
-    if object.kind.is_cluster_scoped() {
-        Api::all_with(client.clone(), &resource)
-    } else {
-        Api::namespaced_with(client.clone(), &object.namespace, &resource)
+    match object.kind.scope() {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => Api::namespaced_with(client.clone(), &object.namespace, &resource),
     }
 }

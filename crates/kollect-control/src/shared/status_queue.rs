@@ -3,7 +3,7 @@
 //! At most one wish and one write per object. Everything known of an object belongs to its uid: a recreated object of the
 //! same name starts anew.
 
-use crate::kinds::ObjectRef;
+use kollect_resources::kinds::ObjectRef;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tokio::time::Instant;
 /// Least time between two status writes of one object that report no change of health.
 pub const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
-/// A status that should stand on an object.
+/// A status to write.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Desired {
+pub struct StatusUpdate {
     /// The whole status.
     pub status: Value,
     /// Changes when the object's health turns; such a change is written at once.
@@ -26,7 +26,7 @@ pub struct Desired {
 pub(super) struct Write {
     pub(super) object: ObjectRef,
     pub(super) uid: Option<String>,
-    desired: Desired,
+    desired: StatusUpdate,
     /// The status with an explicit null for every field that went away.
     pub(super) status: Value,
 }
@@ -41,10 +41,10 @@ pub(super) enum WriteResult {
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+struct PendingStatus {
     uid: Option<String>,
-    pending: Option<Desired>,
-    written: Option<Desired>,
+    pending: Option<StatusUpdate>,
+    written: Option<StatusUpdate>,
     last_write: Option<Instant>,
     not_before: Option<Instant>,
     failures: u32,
@@ -59,7 +59,7 @@ struct Slot {
 /// The wishes and writes of all objects.
 #[derive(Debug, Default)]
 pub(super) struct StatusQueue {
-    slots: HashMap<ObjectRef, Slot>,
+    slots: HashMap<ObjectRef, PendingStatus>,
 }
 
 impl StatusQueue {
@@ -74,13 +74,13 @@ impl StatusQueue {
         &mut self,
         object: &ObjectRef,
         uid: Option<&str>,
-        desired: Desired,
+        desired: StatusUpdate,
         present: &Value,
         now: Instant,
     ) -> bool {
         let slot = self.slots.entry(object.clone()).or_default();
         if slot.uid.as_deref() != uid {
-            *slot = Slot { uid: uid.map(str::to_owned), ..Slot::default() };
+            *slot = PendingStatus { uid: uid.map(str::to_owned), ..PendingStatus::default() };
         }
         let fields = [present, &desired.status].into_iter().filter_map(Value::as_object);
         slot.fields.extend(fields.flat_map(|object| object.keys().cloned()));
@@ -174,19 +174,25 @@ fn complete(fields: &BTreeSet<String>, status: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{Kind, NamespacedName};
+    use kollect_resources::kinds::{Kind, NamespacedName};
     use serde_json::json;
 
     fn profile() -> ObjectRef {
         ObjectRef::new(Kind::Profile, &NamespacedName::new("team", "pods"))
     }
 
-    fn wanted(reason: &str) -> Desired {
-        Desired { status: json!({"reason": reason}), health: reason.to_owned() }
+    fn wanted(reason: &str) -> StatusUpdate {
+        StatusUpdate { status: json!({"reason": reason}), health: reason.to_owned() }
     }
 
     /// Submits for the object with this uid; the statuses that are written then.
-    fn submitted(queue: &mut StatusQueue, uid: &str, desired: Desired, present: &Value, now: Instant) -> Vec<Write> {
+    fn submitted(
+        queue: &mut StatusQueue,
+        uid: &str,
+        desired: StatusUpdate,
+        present: &Value,
+        now: Instant,
+    ) -> Vec<Write> {
         queue.submit(&profile(), Some(uid), desired, present, now);
         queue.due(now).0
     }
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn what_stands_is_not_written_and_a_null_is_nothing() {
         let (mut queue, now) = (StatusQueue::default(), Instant::now());
-        let desired = Desired { status: json!({"reason": "Compiled", "error": null}), health: String::new() };
+        let desired = StatusUpdate { status: json!({"reason": "Compiled", "error": null}), health: String::new() };
         assert!(submitted(&mut queue, "1", desired, &json!({"reason": "Compiled"}), now).is_empty());
     }
 
@@ -268,7 +274,7 @@ mod tests {
         assert_eq!(write_all(&mut queue, due, next), 1);
         let turned = submitted(&mut queue, "1", wanted("InvalidPath"), &Value::Null, next);
         assert_eq!(write_all(&mut queue, turned, next), 1);
-        let same_health = Desired { status: json!({"reason": "x"}), health: "InvalidPath".to_owned() };
+        let same_health = StatusUpdate { status: json!({"reason": "x"}), health: "InvalidPath".to_owned() };
         assert!(submitted(&mut queue, "1", same_health, &Value::Null, next).is_empty());
         assert_eq!(queue.due(next + QUIET_PERIOD).0.len(), 1);
     }

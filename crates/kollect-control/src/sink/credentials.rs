@@ -1,39 +1,63 @@
-//! The Secrets of a sink, and whether it may use them.
+//! The Secrets of a sink, and whether it may use them. Pure.
 //!
 //! A reference to another namespace gets one answer for a Secret that does not exist, cannot be read or does not agree,
 //! so that no author of a sink learns which Secrets there are.
 
-use super::Unusable;
-use super::decide::Fault;
-use crate::control::Control;
-use crate::kinds::{NamespacedName, ObjectRef};
-use crate::registry::{SecretBundle, SinkObject};
+use super::decide::{SinkFault, Unusable};
+use crate::context::ControlSettings;
 use crate::shared::secrets::{SecretState, StoredSecret};
 use kollect_export::Class;
+use kollect_model::Reason;
+use kollect_resources::kinds::NamespacedName;
+use kollect_resources::registry::{SecretBundle, SecretNeed};
 use kollect_rules::SecretAgreement;
 use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 
 /// The Secrets of a sink.
-pub(super) struct Resolved {
+pub(super) struct ResolvedSecrets<'a> {
     pub(super) bundle: SecretBundle,
     /// Those of other namespaces, with what they agree to.
-    pub(super) foreign: Vec<(Need, SecretAgreement)>,
+    pub(super) foreign: Vec<(&'a SecretUse, &'a SecretAgreement)>,
 }
 
-/// A reference to a Secret.
-pub(super) struct Need {
+/// A reference of a sink to a Secret.
+pub(super) struct SecretUse {
     field: &'static str,
-    secret: NamespacedName,
+    pub(super) secret: NamespacedName,
     /// Namespace of the sink.
     user: Arc<str>,
 }
 
 fn fault(class: Class, message: String) -> Unusable {
-    Unusable::Fault { class, fault: Fault { reason: "SecretResolveFailed", message } }
+    Unusable::Fault { class, fault: SinkFault { reason: Reason::SecretResolveFailed, message } }
 }
 
-impl Need {
+/// The content of the Secrets, if the sink may use it.
+pub(super) fn resolve<'a>(
+    secrets: &'a [(SecretUse, SecretState)],
+    settings: &ControlSettings,
+    hash: &mut DefaultHasher,
+) -> Result<ResolvedSecrets<'a>, Unusable> {
+    let mut resolved = ResolvedSecrets { bundle: SecretBundle::new(), foreign: Vec::new() };
+    for (used, state) in secrets {
+        let stored = used.stored(state, settings)?;
+        stored.data.hash(hash);
+        resolved.bundle.insert(used.field, stored.data.clone());
+        if used.is_foreign() {
+            stored.agreement.hash(hash);
+            resolved.foreign.push((used, &stored.agreement));
+        }
+    }
+    Ok(resolved)
+}
+
+impl SecretUse {
+    pub(super) fn of(need: &SecretNeed, user: &Arc<str>) -> Self {
+        let namespace = need.namespace.as_deref().filter(|ns| !ns.is_empty()).unwrap_or(user);
+        Self { field: need.field, secret: NamespacedName::new(namespace, &need.name), user: user.clone() }
+    }
+
     fn is_foreign(&self) -> bool {
         self.secret.namespace != self.user
     }
@@ -50,56 +74,21 @@ impl Need {
             ),
         )
     }
-}
 
-impl Control {
-    /// Reads the Secrets of a sink, if it may use them.
-    pub(super) fn resolve(
-        &self,
-        object: &ObjectRef,
-        sink: &SinkObject,
-        hash: &mut DefaultHasher,
-    ) -> Result<Resolved, Unusable> {
-        let mut needs = Vec::new();
-        for need in self.registry.secrets(sink) {
-            let namespace = need.namespace.as_deref().filter(|ns| !ns.is_empty()).unwrap_or(&object.namespace);
-            let secret = NamespacedName::new(namespace, &need.name);
-            let need = Need { field: need.field, secret, user: object.namespace.clone() };
-            if let Err(refusal) = self.may_refer(&need) {
-                self.secrets.bind(object, &[]);
-                return Err(refusal);
-            }
-            needs.push(need);
-        }
-        let names: Vec<_> = needs.iter().map(|need| need.secret.clone()).collect();
-        self.secrets.bind(object, &names);
-        let mut resolved = Resolved { bundle: SecretBundle::new(), foreign: Vec::new() };
-        for need in needs {
-            let stored = self.stored(&need)?;
-            stored.data.hash(hash);
-            resolved.bundle.insert(need.field, stored.data);
-            if need.is_foreign() {
-                stored.agreement.hash(hash);
-                resolved.foreign.push((need, stored.agreement));
-            }
-        }
-        Ok(resolved)
-    }
-
-    fn stored(&self, need: &Need) -> Result<StoredSecret, Unusable> {
-        let Need { field, secret, user } = need;
+    fn stored<'a>(&self, state: &'a SecretState, settings: &ControlSettings) -> Result<&'a StoredSecret, Unusable> {
+        let Self { field, secret, user } = self;
         let own_token =
-            |stored: &StoredSecret| stored.is_account_token && *secret.namespace == *self.settings.operator_namespace;
-        match self.secrets.state(secret) {
+            |stored: &StoredSecret| stored.is_account_token && *secret.namespace == *settings.policy.operator_namespace;
+        match state {
             SecretState::Unread => Err(Unusable::Waiting),
-            SecretState::Present(stored) if need.is_foreign() => {
-                if own_token(&stored) || !stored.agreement.allows_namespace(user) {
-                    return Err(need.refused());
+            SecretState::Present(stored) if self.is_foreign() => {
+                if own_token(stored) || !stored.agreement.allows_namespace(user) {
+                    return Err(self.refused());
                 }
                 Ok(stored)
             }
-            SecretState::Missing | SecretState::Denied(_) if need.is_foreign() => Err(need.refused()),
-            SecretState::Present(stored) if own_token(&stored) => {
+            SecretState::Missing | SecretState::Denied(_) if self.is_foreign() => Err(self.refused()),
+            SecretState::Present(stored) if own_token(stored) => {
                 let why =
                     format!("{field}: Secret {secret} is a token of the operator's namespace; no sink may use it");
                 Err(fault(Class::Terminal, why))
@@ -114,21 +103,21 @@ impl Control {
     }
 
     /// Which Secrets a sink may name at all, before any is read.
-    fn may_refer(&self, need: &Need) -> Result<(), Unusable> {
-        let (settings, secret) = (&self.settings, &need.secret);
-        let field = need.field;
-        if *secret.namespace == *settings.operator_namespace
-            && settings.own_secrets.iter().any(|own| **own == *secret.name)
+    pub(super) fn check_reference(&self, settings: &ControlSettings) -> Result<(), Unusable> {
+        let Self { field, secret, user } = self;
+        let operator_namespace = &*settings.policy.operator_namespace;
+        if *secret.namespace == *operator_namespace
+            && settings.policy.own_secrets.iter().any(|own| **own == *secret.name)
         {
             let why = format!("{field}: Secret {} belongs to the operator itself; no sink may use it", secret.name);
             return Err(fault(Class::Terminal, why));
         }
-        let open = *secret.namespace == *settings.operator_namespace
+        let open = *secret.namespace == *operator_namespace
             || settings.allowed_secret_namespaces.iter().any(|ns| **ns == *secret.namespace);
-        if !need.is_foreign() || open {
+        if !self.is_foreign() || open {
             return Ok(());
         }
-        let (user, namespace) = (&need.user, &secret.namespace);
+        let namespace = &secret.namespace;
         let why = format!(
             "{field}: a sink of namespace {user} may not use Secrets of namespace {namespace}; move the Secret next to \
              the sink, or allow the namespace with --allowed-secret-namespaces"

@@ -1,22 +1,38 @@
 //! Why is this sink Ready or Degraded? One pure function for all sink kinds.
 
-use crate::shared::conditions::Wanted;
+use crate::shared::conditions::ConditionUpdate;
+use kollect_export::Class;
+use kollect_model::Reason;
 
 /// What stops a sink from being used at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Stable reason, e.g. `SecretResolveFailed`.
-    pub reason: &'static str,
+pub struct SinkFault {
+    /// Why, e.g. `SecretResolveFailed`.
+    pub reason: Reason,
     /// What is wrong and what to do.
     pub message: String,
 }
 
+/// Why a sink cannot be used.
+#[derive(Clone, Debug)]
+pub enum Unusable {
+    /// Its Secrets are being read.
+    Waiting,
+    /// It needs a change by the user.
+    Fault {
+        /// What decides the reaction.
+        class: Class,
+        /// What is wrong.
+        fault: SinkFault,
+    },
+}
+
 /// Outcome of the newest probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probed {
+pub enum LastProbe {
     /// Never probed with this configuration.
     Never,
-    /// Reachable: the backend's sentence.
+    /// Reachable: what the backend answered.
     Ok(String),
     /// Not reachable; `terminal` if only a change by the user helps.
     Failed {
@@ -29,56 +45,60 @@ pub enum Probed {
 
 /// Everything that the conditions of a sink depend on.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct SinkFacts {
     /// A fault of spec or Secrets.
-    pub fault: Option<Fault>,
+    pub fault: Option<SinkFault>,
     /// Its Secrets are being read.
     pub waiting: bool,
     /// Newest probe.
-    pub probed: Probed,
+    pub probed: LastProbe,
     /// Whether the operator probes by itself.
     pub probes: bool,
     /// Why the connection is not safe, if so: reason and message.
-    pub insecure: Option<(&'static str, &'static str)>,
+    pub insecure: Option<(Reason, &'static str)>,
 }
 
 /// The conditions of a sink.
-pub fn conditions(facts: &Facts) -> Vec<Wanted> {
+pub fn conditions(facts: &SinkFacts) -> Vec<ConditionUpdate> {
     let mut all = Vec::new();
     if let Some(fault) = &facts.fault {
-        all.push(Wanted::is_false("Ready", fault.reason, fault.message.clone()));
-        all.push(Wanted::is_false("ConnectionVerified", fault.reason, fault.message.clone()));
-        all.push(Wanted::is_true("Degraded", fault.reason, fault.message.clone()));
+        all.push(ConditionUpdate::is_false("Ready", fault.reason, fault.message.clone()));
+        all.push(ConditionUpdate::is_false("ConnectionVerified", fault.reason, fault.message.clone()));
+        all.push(ConditionUpdate::is_true("Degraded", fault.reason, fault.message.clone()));
         return all;
     }
     match &facts.probed {
-        Probed::Ok(message) => {
-            all.push(Wanted::is_true("Ready", "ConnectionOK", message.clone()));
-            all.push(Wanted::is_true("ConnectionVerified", "ConnectionOK", message.clone()));
+        LastProbe::Ok(message) => {
+            all.push(ConditionUpdate::is_true("Ready", Reason::ConnectionOK, message.clone()));
+            all.push(ConditionUpdate::is_true("ConnectionVerified", Reason::ConnectionOK, message.clone()));
         }
-        Probed::Failed { message, terminal } => {
+        LastProbe::Failed { message, terminal } => {
             if *terminal {
-                all.push(Wanted::is_false("Ready", "ConnectionTestFailed", message.clone()));
-                all.push(Wanted::is_true("Degraded", "ConnectionTestFailed", message.clone()));
+                all.push(ConditionUpdate::is_false("Ready", Reason::ConnectionTestFailed, message.clone()));
+                all.push(ConditionUpdate::is_true("Degraded", Reason::ConnectionTestFailed, message.clone()));
             } else {
-                all.push(Wanted::is_true("Ready", "ConnectionTestFailed", format!("retrying: {message}")));
+                all.push(ConditionUpdate::is_true(
+                    "Ready",
+                    Reason::ConnectionTestFailed,
+                    format!("retrying: {message}"),
+                ));
             }
-            all.push(Wanted::is_false("ConnectionVerified", "ConnectionTestFailed", message.clone()));
+            all.push(ConditionUpdate::is_false("ConnectionVerified", Reason::ConnectionTestFailed, message.clone()));
         }
-        Probed::Never if facts.waiting => {
-            all.push(Wanted::is_false("Ready", "Progressing", "reading the Secrets it refers to"));
+        LastProbe::Never if facts.waiting => {
+            all.push(ConditionUpdate::is_false("Ready", Reason::Progressing, "reading the Secrets it refers to"));
         }
-        Probed::Never if facts.probes => {
-            all.push(Wanted::is_false("Ready", "Progressing", "the first connection test is running"));
+        LastProbe::Never if facts.probes => {
+            all.push(ConditionUpdate::is_false("Ready", Reason::Progressing, "the first connection test is running"));
         }
-        Probed::Never => all.push(Wanted::is_true(
+        LastProbe::Never => all.push(ConditionUpdate::is_true(
             "Ready",
-            "NotProbed",
+            Reason::NotProbed,
             "connectionTest is false; annotate kollect.dev/test-connection=true to probe once",
         )),
     }
     if let Some((reason, message)) = facts.insecure {
-        all.push(Wanted::is_true("TLSInsecure", reason, message));
+        all.push(ConditionUpdate::is_true("TLSInsecure", reason, message));
     }
     all
 }
@@ -87,8 +107,8 @@ pub fn conditions(facts: &Facts) -> Vec<Wanted> {
 mod tests {
     use super::*;
 
-    fn table(fault: Option<Fault>, outcome: Probed, probes: bool) -> Vec<String> {
-        conditions(&Facts { fault, waiting: false, probed: outcome, probes, insecure: None })
+    fn table(fault: Option<SinkFault>, outcome: LastProbe, probes: bool) -> Vec<String> {
+        conditions(&SinkFacts { fault, waiting: false, probed: outcome, probes, insecure: None })
             .into_iter()
             .map(|c| format!("{}={}/{}", c.kind, if c.status { "True" } else { "False" }, c.reason))
             .collect()
@@ -96,20 +116,20 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_not_safe_says_why() {
-        let insecure = Some(("PlaintextCredentials", "use https"));
-        let facts = Facts { fault: None, waiting: false, probed: Probed::Never, probes: false, insecure };
+        let insecure = Some((Reason::PlaintextCredentials, "use https"));
+        let facts = SinkFacts { fault: None, waiting: false, probed: LastProbe::Never, probes: false, insecure };
         let said = conditions(&facts).into_iter().find(|c| c.kind == "TLSInsecure").unwrap();
-        assert!(said.status && said.reason == "PlaintextCredentials" && said.message == "use https");
+        assert!(said.status && said.reason == Reason::PlaintextCredentials && said.message == "use https");
     }
 
     #[test]
     fn a_sink_is_ready_unless_only_the_user_can_help() {
         assert_eq!(
-            table(None, Probed::Ok("fine".into()), true),
+            table(None, LastProbe::Ok("fine".into()), true),
             ["Ready=True/ConnectionOK", "ConnectionVerified=True/ConnectionOK"]
         );
-        assert_eq!(table(None, Probed::Never, false), ["Ready=True/NotProbed"]);
-        let down = |terminal| Probed::Failed { message: "down".into(), terminal };
+        assert_eq!(table(None, LastProbe::Never, false), ["Ready=True/NotProbed"]);
+        let down = |terminal| LastProbe::Failed { message: "down".into(), terminal };
         assert_eq!(
             table(None, down(false), true),
             ["Ready=True/ConnectionTestFailed", "ConnectionVerified=False/ConnectionTestFailed"]
@@ -122,7 +142,7 @@ mod tests {
                 "ConnectionVerified=False/ConnectionTestFailed"
             ]
         );
-        let fault = Fault { reason: "SecretResolveFailed", message: "gone".into() };
-        assert_eq!(table(Some(fault), Probed::Never, true).len(), 3);
+        let fault = SinkFault { reason: Reason::SecretResolveFailed, message: "gone".into() };
+        assert_eq!(table(Some(fault), LastProbe::Never, true).len(), 3);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{LayoutError, PathError};
 use crate::encode::manifest::NoCopy;
+use kollect_model::Reason;
 use kollect_model::{Row, RowId};
 
 /// Most rows of a plan that are named.
@@ -13,7 +14,7 @@ pub struct LeftOut {
     /// The row.
     pub id: RowId,
     /// Stable reason for the condition.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// Why, and what to do, without the row's values.
     pub why: String,
 }
@@ -22,26 +23,30 @@ impl LeftOut {
     /// The path belongs to another row, or to the index.
     pub(super) fn collides(row: &Row, path: &str, owner: String) -> Self {
         let error = LayoutError::Collision { path: path.to_owned(), first: owner, second: super::row_name(row) };
-        Self::of(row, "LayoutCollision", &error)
+        Self::of(row, Reason::LayoutCollision, &error)
     }
 
     /// The path would be a file and a folder.
     pub(super) fn is_nested(row: &Row, path: &str, other: String) -> Self {
         let error = LayoutError::Nested { path: path.to_owned(), row: super::row_name(row), other };
-        Self::of(row, "LayoutCollision", &error)
+        Self::of(row, Reason::LayoutCollision, &error)
     }
 
     /// No path can be rendered.
     pub(super) fn nowhere(row: &Row, why: PathError) -> Self {
-        Self::of(row, "LayoutCollision", &LayoutError::Path { what: super::row_name(row), why })
+        Self::of(row, Reason::LayoutCollision, &LayoutError::Path { what: super::row_name(row), why })
     }
 
     /// It has no copy of its object to write.
     pub(super) fn without_copy(row: &Row) -> Self {
-        Self::of(row, "ExportTerminal", &LayoutError::Encode { what: super::row_name(row), why: NoCopy.to_string() })
+        Self::of(
+            row,
+            Reason::ExportTerminal,
+            &LayoutError::Encode { what: super::row_name(row), why: NoCopy.to_string() },
+        )
     }
 
-    fn of(row: &Row, reason: &'static str, error: &LayoutError) -> Self {
+    fn of(row: &Row, reason: Reason, error: &LayoutError) -> Self {
         Self { id: row.id.clone(), reason, why: error.to_string() }
     }
 }

@@ -33,6 +33,7 @@ pub use tree::{Delta, DeltaPlan, IndexUpdate, PathIndex};
 use crate::encode::manifest::{NoCopy, copy_of};
 use crate::encode::{Content, Format};
 use crate::{Body, DependsOn, FileChange, HeldFile, InventoryKey, SinkError};
+use kollect_model::Reason;
 use kollect_model::{Change, Digest, Row, canonical_cmp};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -235,11 +236,11 @@ pub enum LayoutError {
 
 impl LayoutError {
     /// Stable reason for the condition; `None` means `ExportTerminal`.
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Collision { .. } | Self::Nested { .. } => Some("LayoutCollision"),
-            Self::PayloadTooLarge { .. } => Some("PayloadTooLarge"),
-            Self::SpillRequired { .. } => Some("SpillRequired"),
+            Self::Collision { .. } | Self::Nested { .. } => Some(Reason::LayoutCollision),
+            Self::PayloadTooLarge { .. } => Some(Reason::PayloadTooLarge),
+            Self::SpillRequired { .. } => Some(Reason::SpillRequired),
             Self::Path { .. } | Self::Encode { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Plans: parts, digests, collisions, deltas and differences.
 
 use super::*;
+use kollect_model::Reason;
 use kollect_model::{Cause, Deleted, Gvk, ObjectKey, RowId, TargetKey, Uid};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -154,7 +155,7 @@ fn a_row_that_fits_nowhere_is_refused_by_name_and_without_its_value() {
     assert!(matches!(&error, LayoutError::PayloadTooLarge { what, size: 425, limit: 300, .. }
         if what == "ConfigMap shop/a (target shop/cfg)"));
     assert!(!error.to_string().contains("xxx"));
-    assert_eq!(error.into_sink_error().reason, Some("PayloadTooLarge"));
+    assert_eq!(error.into_sink_error().reason, Some(Reason::PayloadTooLarge));
 }
 
 #[test]
@@ -243,7 +244,7 @@ fn of_two_rows_with_one_path_the_later_is_left_out_by_name_and_the_others_are_wr
     let paths: Vec<_> = plan.files.iter().map(|file| file.path.to_string()).collect();
     assert_eq!(paths, ["default/shop/configmap/a.yaml", "default/shop/configmap/b.yaml"]);
     let [left_out] = &plan.left_out[..] else { panic!("{:?}", plan.left_out) };
-    assert_eq!((&left_out.id, left_out.reason), (&rows[2].id, "LayoutCollision"));
+    assert_eq!((&left_out.id, left_out.reason), (&rows[2].id, Reason::LayoutCollision));
     assert!(left_out.why.starts_with(
         "ConfigMap shop/a (target shop/cfg) and ConfigMap shop/a (target shop/other) both render to \
          default/shop/configmap/a.yaml: "

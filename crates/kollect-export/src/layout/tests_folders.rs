@@ -3,6 +3,7 @@
 use super::tests::{AT, config_map, deleted, delta, plan_full, shown, spec};
 use super::*;
 use kollect_model::ObjectKey;
+use kollect_model::Reason;
 
 #[test]
 fn a_path_that_would_be_a_file_and_a_folder_is_left_out_until_there_is_room() {
@@ -31,7 +32,7 @@ fn a_path_that_would_be_a_file_and_a_folder_is_left_out_until_there_is_room() {
             (kept.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>().as_slice(), 3 - kept.len())
         );
         assert!(left_out[0].why.contains("a file cannot be a folder as well"), "{}", left_out[0].why);
-        assert_eq!(left_out[0].reason, "LayoutCollision");
+        assert_eq!(left_out[0].reason, Reason::LayoutCollision);
         let blocked = if kept.len() == 1 { &below } else { &rows[2] };
         assert!(delta(&spec, &index, &[Change::Upsert(blocked.clone())]).unwrap().changes.is_empty(), "still left out");
         let in_the_way = if kept.len() == 1 { &file } else { &below };

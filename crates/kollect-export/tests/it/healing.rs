@@ -10,6 +10,7 @@ use kollect_export::{
     BindingId, BindingSpec, BindingState, Cycle, DependsOn, ExportSettings, Exporter, Family, FileBatch, FileSink,
     HeldFile, Knowledge, Outcome, Probe, Receipt, Removal, Reporter, Sink, SinkError, WriteRight,
 };
+use kollect_model::Reason;
 use kollect_model::{Cause, Uid};
 use kollect_store::View;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ async fn a_document_that_was_too_large_is_exported_when_rows_go() {
     let small = small_document(Arc::new(MemoryFiles::new("lane")));
     bench.exporter.set_binding(small.clone());
     let error = bench.failed().await;
-    assert_eq!((error.reason, error.depends_on), (Some("PayloadTooLarge"), DependsOn::Rows));
+    assert_eq!((error.reason, error.depends_on), (Some(Reason::PayloadTooLarge), DependsOn::Rows));
     for at in 2..9 {
         bench.store.remove(&key("a"), &Uid::parse(&format!("u{at}")), Cause::Observed);
     }
@@ -189,7 +190,7 @@ async fn a_path_that_a_removed_binding_frees_is_taken_by_the_one_that_was_refuse
     bench.exporter.set_binding(one.clone());
     bench.exported().await;
     bench.exporter.set_binding(two.clone());
-    assert_eq!(bench.failed().await.reason, Some("LayoutCollision"));
+    assert_eq!(bench.failed().await.reason, Some(Reason::LayoutCollision));
     bench.exporter.remove_binding(&one.id, Removal::Forget).await.unwrap();
     bench.exported().await;
     assert_eq!(memory.files(&record(&two)).len(), 1);

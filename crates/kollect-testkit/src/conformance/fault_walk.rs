@@ -21,12 +21,11 @@ const STALLED_FOR: Duration = Duration::from_millis(500);
 /// Places where a connection is reset while the server answers.
 const RESETS: u64 = 5;
 /// Places from which on the next answer is lost …
-const LOST_ANSWERS: u64 = 16;
-/// … and more of them close to the end, where the request may be short that makes everything durable. Exports differ by
-/// some bytes, because what is sent together decides how many TLS records it takes.
-const LAST_ANSWERS: u64 = 8;
-const LAST_STEP: u64 = 16;
-const PAST_THE_END: u64 = 32;
+const LOST_ANSWERS: u64 = 8;
+/// … and turns around the last one, where the request may be short that makes everything durable. The handshake of TLS
+/// takes some more or less, as its parts happen to arrive.
+const EARLIER_TURNS: u64 = 12;
+const LATER_TURNS: u64 = 3;
 /// Number of the first change. Later ones have as many digits, so that every export moves as many bytes.
 pub(super) const FIRST: u32 = 1_000;
 
@@ -143,6 +142,8 @@ async fn converge(subject: &mut dyn Walked) -> anyhow::Result<()> {
 struct Healthy {
     sent: Vec<Range<u64>>,
     received: Vec<Range<u64>>,
+    /// Turns of each connection.
+    turns: Vec<u64>,
 }
 
 async fn measure(subject: &mut dyn Walked, proxy: &TcpProxy) -> anyhow::Result<Healthy> {
@@ -156,6 +157,7 @@ async fn measure(subject: &mut dyn Walked, proxy: &TcpProxy) -> anyhow::Result<H
     Ok(Healthy {
         sent: reached(used.iter().map(|connection| connection.sent)),
         received: reached(used.iter().map(|connection| connection.received)),
+        turns: used.iter().map(|connection| connection.turns).collect(),
     })
 }
 
@@ -183,10 +185,10 @@ impl Healthy {
         let mut resets = spread(&self.received, RESETS);
         resets.insert(0);
         faults.extend(resets.into_iter().map(TcpFault::ResetAfter));
-        let mut answers = spread(&self.sent, LOST_ANSWERS);
-        let end = self.sent.last().map_or(0, |range| range.end + PAST_THE_END);
-        answers.extend((0..LAST_ANSWERS).map(|back| end.saturating_sub(back * LAST_STEP)));
-        faults.extend(answers.into_iter().map(|sent| TcpFault::DropAnswer(Trigger::ClientBytes(sent))));
+        let answers = spread(&self.sent, LOST_ANSWERS).into_iter().map(Trigger::ClientBytes);
+        let around = |last: &u64| last.saturating_sub(EARLIER_TURNS).max(1)..=last + LATER_TURNS;
+        let turns: BTreeSet<u64> = self.turns.iter().flat_map(around).collect();
+        faults.extend(answers.chain(turns.into_iter().map(Trigger::Turn)).map(TcpFault::DropAnswer));
         faults
     }
 }

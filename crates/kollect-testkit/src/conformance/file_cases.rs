@@ -7,6 +7,7 @@ use super::row_cases::transient;
 use anyhow::{Context as _, bail, ensure};
 use kollect_export::{Class, Family, FileBatch, FileChange, FileSink, HeldFile, Receipt, SinkError};
 use kollect_model::Digest;
+use kollect_model::Reason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -182,7 +183,7 @@ async fn neighbours(backend: &dyn FileBackend) -> anyhow::Result<()> {
 fn collision(result: Result<Receipt, SinkError>) -> anyhow::Result<()> {
     let error = result.err().context("a path of somebody else was overwritten")?;
     ensure!(error.class == Class::Terminal, "{error} is {:?}", error.class);
-    ensure!(error.reason == Some("LayoutCollision"), "{error} has the reason {:?}", error.reason);
+    ensure!(error.reason == Some(Reason::LayoutCollision), "{error} has the reason {:?}", error.reason);
     Ok(())
 }
 

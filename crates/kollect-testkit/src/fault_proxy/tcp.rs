@@ -43,6 +43,9 @@ pub enum Trigger {
     ClientSent(Vec<u8>),
     /// After the client has sent this many bytes since the connection was opened.
     ClientBytes(u64),
+    /// After the client has begun to send for this many times, each but the first after bytes of the server. How much is
+    /// sent at once varies with the load of the machine; how often the two take turns varies little.
+    Turn(u64),
 }
 
 /// Which connections a fault is for.
@@ -67,6 +70,8 @@ pub struct Connection {
     pub sent: u64,
     /// Bytes from server to client.
     pub received: u64,
+    /// How often the client began to send: at first, and after bytes of the server.
+    pub turns: u64,
 }
 
 /// A running proxy. Dropping it closes everything.
@@ -91,6 +96,8 @@ struct State {
     first: Mutex<Vec<u8>>,
     sent: AtomicU64,
     received: AtomicU64,
+    turns: AtomicU64,
+    client_sends: AtomicBool,
     triggered: AtomicBool,
     ended: CancellationToken,
 }
@@ -152,6 +159,7 @@ impl TcpProxy {
             open: !state.ended.is_cancelled(),
             sent: state.sent.load(Ordering::Relaxed),
             received: state.received.load(Ordering::Relaxed),
+            turns: state.turns.load(Ordering::Relaxed),
         };
         self.shared.connections.lock().iter().map(describe).collect()
     }
@@ -174,6 +182,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 first: Mutex::new(Vec::new()),
                 sent: AtomicU64::new(0),
                 received: AtomicU64::new(0),
+                turns: AtomicU64::new(0),
+                client_sends: AtomicBool::new(false),
                 triggered: AtomicBool::new(false),
                 ended: shared.closing.child_token(),
             });
@@ -249,11 +259,13 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 
 fn count(way: Direction, chunk: &[u8], rules: &watch::Receiver<Vec<(TcpMatch, TcpFault)>>, state: &State) {
     let size = chunk.len() as u64;
+    let began = state.client_sends.swap(way == Direction::Up, Ordering::Relaxed) != (way == Direction::Up);
     if way == Direction::Down {
         state.received.fetch_add(size, Ordering::Relaxed);
         return;
     }
     let sent = state.sent.fetch_add(size, Ordering::Relaxed) + size;
+    let turns = state.turns.fetch_add(u64::from(began), Ordering::Relaxed) + u64::from(began);
     let mut first = state.first.lock();
     let room = 4096_usize.saturating_sub(first.len());
     first.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -263,6 +275,7 @@ fn count(way: Direction, chunk: &[u8], rules: &watch::Receiver<Vec<(TcpMatch, Tc
             Trigger::Now => true,
             Trigger::ClientSent(wanted) => contains(chunk, &wanted),
             Trigger::ClientBytes(limit) => sent >= limit,
+            Trigger::Turn(number) => turns >= number,
         };
         if now {
             state.triggered.store(true, Ordering::Relaxed);
@@ -339,7 +352,18 @@ mod tests {
         assert_eq!(ask(&mut client, b"INSERT").await.unwrap(), b"INSERT");
         assert!(ask(&mut client, b"COMMIT").await.is_err());
         let seen = proxy.connections().remove(0);
-        assert_eq!((seen.open, seen.sent, seen.received), (false, 12, 12));
+        assert_eq!((seen.open, seen.sent, seen.received, seen.turns), (false, 12, 12, 2));
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_turn_is_dropped_however_many_bytes_it_took() {
+        let proxy = TcpProxy::start(echo().await).await.unwrap();
+        proxy.set(TcpFault::DropAnswer(Trigger::Turn(3)));
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        for text in [&b"a"[..], b"much longer"] {
+            assert_eq!(ask(&mut client, text).await.unwrap(), text);
+        }
+        assert!(ask(&mut client, b"third").await.is_err());
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! text; the typed original waits in the connection and wins.
 
 use kollect_export::{Class, DependsOn, SinkError};
+use kollect_model::Reason;
 use kollect_net::NetError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Trouble {
         let error = match self {
             Self::Auth(_) => SinkError::terminal(stage, format!("git auth failed: {self}")),
             Self::Rejected(_) => SinkError::terminal(stage, format!("git push rejected: {self}")),
-            Self::Collision { .. } => SinkError::terminal(stage, self.to_string()).with_reason("LayoutCollision"),
+            Self::Collision { .. } => SinkError::terminal(stage, self.to_string()).with_reason(Reason::LayoutCollision),
             Self::Config(_) | Self::HostKey(_) => {
                 SinkError::terminal(stage, format!("git: {self}")).depending_on(DependsOn::Spec)
             }

@@ -2,6 +2,7 @@
 
 use crate::folder::Trouble;
 use kollect_export::{Class, SinkError};
+use kollect_model::Reason;
 use std::io;
 use std::path::Path;
 
@@ -31,7 +32,7 @@ pub(crate) fn trouble(stage: &'static str, doing: &str, root: &Path, path: &str,
         Trouble::Link(at) => {
             let advice = "Kollect follows no links below its directory; remove the link, or choose another directory";
             SinkError::terminal(stage, format!("{path} leads through the symbolic link {at}: {advice}"))
-                .with_reason("LayoutCollision")
+                .with_reason(Reason::LayoutCollision)
         }
     }
 }
@@ -39,5 +40,5 @@ pub(crate) fn trouble(stage: &'static str, doing: &str, root: &Path, path: &str,
 /// A path that another owner has.
 pub(crate) fn collision(path: &str, owner: &str) -> SinkError {
     let advice = "choose another directory or path template, or move the file away";
-    SinkError::terminal("write", format!("{path} is owned by {owner}: {advice}")).with_reason("LayoutCollision")
+    SinkError::terminal("write", format!("{path} is owned by {owner}: {advice}")).with_reason(Reason::LayoutCollision)
 }

@@ -42,7 +42,7 @@ fn when_nothing_could_be_exported_it_ends_with_2() {
         &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &["shop"]), scope],
     );
     place.maps(&[("shop", "one", "1")]);
-    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(2).says("denied-by-scope");
+    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(2).says("ScopeNamespaceDenied");
     assert_eq!(ran.out, "");
     let json = place.run(&["--from", "manifests", "--format", "json"]).ends(2);
     assert_eq!(json.out, "[]\n");

@@ -126,7 +126,7 @@ fn a_skipped_target_keeps_its_last_good_file() {
     });
     place.config("scope", &[scope]);
     place.maps(&[("pay", "two", "2")]);
-    place.run(&args).ends(1).says("skipped team/kept: denied-by-scope");
+    place.run(&args).ends(1).says("skipped team/kept: ScopeNamespaceDenied");
     assert_eq!(place.read("out/inventory/team/kept.yaml"), before);
     assert!(place.read("out/inventory/team/maps.yaml").contains("name: two"));
 }

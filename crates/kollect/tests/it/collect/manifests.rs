@@ -112,7 +112,7 @@ fn cluster_targets_scopes_rules_and_suspension_are_honoured() {
         .config("c", &[maps, target("narrowed", "maps", &[]), cluster, scope, off, target("denied", "maps", &["pay"])]);
     place.maps(&[("shop", "one", "1"), ("pay", "one", "1"), ("shop", "two", "2")]);
     let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(1);
-    let ran = ran.says("team/denied: denied-by-scope").says("off team/off: spec.suspend is true");
+    let ran = ran.says("team/denied: ScopeNamespaceDenied").says("off team/off: spec.suspend is true");
     let records = ran.records();
     let names: Vec<_> = records
         .iter()

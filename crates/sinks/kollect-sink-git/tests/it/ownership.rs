@@ -1,6 +1,7 @@
 //! Nothing is written over what the binding does not own.
 
 use crate::bench::{Bench, REPO, apply, apply_all, batch, delete, held, put, read};
+use kollect_model::Reason;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ async fn a_path_of_another_inventory_is_a_collision_that_names_the_owner() {
     let outcomes =
         apply_all(&sink, vec![batch("second", [put("shared.yaml", "2")]), batch("third", [put("t.yaml", "3")])]).await;
     let error = outcomes[0].as_ref().unwrap_err();
-    assert_eq!((error.class.label(), error.reason), ("terminal", Some("LayoutCollision")));
+    assert_eq!((error.class.label(), error.reason), ("terminal", Some(Reason::LayoutCollision)));
     assert!(error.message.contains("shared.yaml") && error.message.contains("shop/first"), "{error}");
     assert!(outcomes[1].is_ok(), "{:?}", outcomes[1]);
     assert_eq!(bench.show("shared.yaml").as_deref(), Some("1"));
@@ -27,7 +28,7 @@ async fn a_file_that_nobody_recorded_is_never_overwritten() {
     let sink = bench.sink();
     for path in ["README.md", "README.md/x.yaml", "docs"] {
         let error = apply(&sink, batch("inv", [put(path, "mine")])).await.unwrap_err();
-        assert_eq!(error.reason, Some("LayoutCollision"), "{path}: {error}");
+        assert_eq!(error.reason, Some(Reason::LayoutCollision), "{path}: {error}");
         assert!(error.message.contains(path), "{error}");
     }
     assert_eq!(bench.commits(), 1);
@@ -81,7 +82,7 @@ async fn nothing_is_written_through_a_link_or_a_submodule_of_the_repository() {
     let sink = bench.sink();
     for path in ["file.yaml", "folder", "folder/x.yaml", "module", "module/x.yaml"] {
         let error = apply(&sink, batch("inv", [put(path, "mine")])).await.unwrap_err();
-        assert_eq!((error.class.label(), error.reason), ("terminal", Some("LayoutCollision")), "{path}: {error}");
+        assert_eq!((error.class.label(), error.reason), ("terminal", Some(Reason::LayoutCollision)), "{path}: {error}");
     }
     // Its record would be in the folder of another inventory.
     let error = apply(&sink, batch("linked", [put("linked.yaml", "mine")])).await.unwrap_err();
@@ -112,7 +113,11 @@ async fn a_path_that_is_also_a_folder_of_another_path_is_a_collision() {
     let sink = bench.sink();
     for paths in [["a", "a/b.yaml"], ["c/d.yaml", "c"]] {
         let error = apply(&sink, batch("inv", paths.map(|path| put(path, "x")))).await.unwrap_err();
-        assert_eq!((error.class.label(), error.reason), ("terminal", Some("LayoutCollision")), "{paths:?}: {error}");
+        assert_eq!(
+            (error.class.label(), error.reason),
+            ("terminal", Some(Reason::LayoutCollision)),
+            "{paths:?}: {error}"
+        );
     }
     apply(&sink, batch("inv", [put("a", "x")])).await.unwrap();
     let error = apply(&sink, batch("inv", [put("a/b.yaml", "x")])).await.unwrap_err();

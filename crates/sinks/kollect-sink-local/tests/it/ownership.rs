@@ -3,6 +3,7 @@
 use crate::conformance::read_tree;
 use kollect_export::{Class, Family, FileBatch, FileChange, FileSink, HeldFile, Receipt, SinkError};
 use kollect_model::Digest;
+use kollect_model::Reason;
 use kollect_sink_local::LocalSink;
 use kollect_testkit::conformance::cycle_parts;
 use std::fs;
@@ -34,7 +35,7 @@ async fn nothing_is_written_through_a_symbolic_link() {
     let sink = LocalSink::new(root.path());
     for path in ["a/x.yaml", "b.yaml"] {
         let error = apply(&sink, vec![put(path, "ours\n")]).await.unwrap_err();
-        assert_eq!((error.class, error.reason), (Class::Terminal, Some("LayoutCollision")), "{error}");
+        assert_eq!((error.class, error.reason), (Class::Terminal, Some(Reason::LayoutCollision)), "{error}");
     }
     assert_eq!(read_tree(outside.path()).unwrap().into_values().collect::<Vec<_>>(), [b"mine\n"]);
 }
@@ -57,7 +58,11 @@ async fn records_are_neither_written_nor_read_through_a_symbolic_link() {
             sink.forget(&cycle, batch(Vec::new())).await.map(|_| ()).unwrap_err(),
         ];
         for error in errors {
-            assert_eq!((error.class, error.reason), (Class::Terminal, Some("LayoutCollision")), "{link}: {error}");
+            assert_eq!(
+                (error.class, error.reason),
+                (Class::Terminal, Some(Reason::LayoutCollision)),
+                "{link}: {error}"
+            );
             assert!(error.message.contains(&format!("the symbolic link {link}")), "{link}: {error}");
         }
         assert_eq!(read_tree(outside.path()).unwrap().into_keys().collect::<Vec<_>>(), ["mine.txt"]);

@@ -1,26 +1,12 @@
 //! Why is this target Ready or Degraded? The whole condition model of targets in one pure function.
 
-use crate::shared::conditions::Wanted;
-
-/// A reason that stops a target altogether.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// Stable reason, e.g. `ProfileNotFound`.
-    pub reason: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Stop {
-    /// Whether it is a denial, which takes the rows away; a fault that may be a mistake leaves them in the sinks.
-    pub fn is_denial(&self) -> bool {
-        matches!(self.reason, "ScopeGVKDenied" | "ScopeNamespaceDenied" | "SecretExtractionDenied")
-    }
-}
+use crate::shared::conditions::{ConditionUpdate, ready_and_synced};
+use kollect_model::Reason;
+use kollect_resources::target::Stop;
 
 /// Everything that the conditions of a target depend on.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct TargetFacts {
     /// `spec.suspend`.
     pub suspended: bool,
     /// Nothing can be collected.
@@ -37,7 +23,7 @@ pub struct Facts {
     pub collected_namespaces: usize,
     /// Why there is none, if the target selects none.
     pub selects_none: Option<String>,
-    /// It is collected by a worker that gives way to all others.
+    /// It is collected by the worker of low priority.
     pub low_priority: bool,
     /// Objects that fail extraction, and the newest error.
     pub extraction_failures: u64,
@@ -46,30 +32,34 @@ pub struct Facts {
     /// Why a list or watch has failed for minutes.
     pub list_error: Option<String>,
     /// Sinks bound by the inventories of the namespace; `None` = none bound.
-    pub sinks: Sinks,
+    pub sinks: SinkSummary,
 }
 
-/// How the sinks of the namespace's inventories look from a target.
+/// The sinks that the inventories of a target's namespace refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Sinks {
+pub enum SinkSummary {
     /// No inventory of the namespace references a sink.
     #[default]
     None,
     /// All referenced sinks exist and none is failing.
     Reachable(usize),
     /// One is missing or failing: reason and message.
-    Trouble(&'static str, String),
+    Faulty(Reason, String),
 }
 
 /// The conditions of a target.
-pub fn conditions(facts: &Facts) -> Vec<Wanted> {
+pub fn conditions(facts: &TargetFacts) -> Vec<ConditionUpdate> {
     let mut all = verdict(facts);
     all.push(match &facts.sinks {
-        Sinks::None => {
-            Wanted::is_true("SinkReachable", "NoSinksInNamespace", "no inventory of this namespace references a sink")
+        SinkSummary::None => ConditionUpdate::is_true(
+            "SinkReachable",
+            Reason::NoSinksInNamespace,
+            "no inventory of this namespace references a sink",
+        ),
+        SinkSummary::Reachable(n) => {
+            ConditionUpdate::is_true("SinkReachable", Reason::SinksReachable, format!("{n} sinks resolved"))
         }
-        Sinks::Reachable(n) => Wanted::is_true("SinkReachable", "SinksReachable", format!("{n} sinks resolved")),
-        Sinks::Trouble(reason, message) => Wanted::is_false("SinkReachable", reason, message.clone()),
+        SinkSummary::Faulty(reason, message) => ConditionUpdate::is_false("SinkReachable", *reason, message.clone()),
     });
     all
 }
@@ -79,22 +69,20 @@ pub fn namespace_name(namespace: &str) -> String {
     if namespace.is_empty() { "the whole cluster".to_owned() } else { namespace.to_owned() }
 }
 
-fn both(status: bool, reason: &str, message: &str) -> Vec<Wanted> {
-    ["Ready", "Synced"]
-        .map(|kind| Wanted { kind, status, reason: reason.to_owned(), message: message.to_owned() })
-        .to_vec()
-}
-
-fn stopped(reason: &str, message: &str) -> Vec<Wanted> {
-    let mut all = both(false, reason, message);
-    all.push(Wanted::is_true("Degraded", reason, message));
+fn stopped(reason: Reason, message: &str) -> Vec<ConditionUpdate> {
+    let mut all = ready_and_synced(false, reason, message);
+    all.push(ConditionUpdate::is_true("Degraded", reason, message));
     all
 }
 
 /// The conditions of a cluster target, which has no sinks of its own.
-pub fn verdict(facts: &Facts) -> Vec<Wanted> {
+pub fn verdict(facts: &TargetFacts) -> Vec<ConditionUpdate> {
     if facts.suspended {
-        return both(false, "Suspended", "spec.suspend is true: nothing is collected until it is false");
+        return ready_and_synced(
+            false,
+            Reason::Suspended,
+            "spec.suspend is true: nothing is collected until it is false",
+        );
     }
     if let Some(stop) = &facts.stop {
         return stopped(stop.reason, &stop.message);
@@ -105,9 +93,9 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
         facts.forbidden.join(", ")
     );
     if !facts.forbidden.is_empty() && facts.collected_namespaces == 0 {
-        return stopped("Forbidden", &denied);
+        return stopped(Reason::Forbidden, &denied);
     }
-    let unlisted = "InformerRegistrationFailed";
+    let unlisted = Reason::InformerRegistrationFailed;
     if let Some(why) = facts.list_error.as_ref().filter(|_| facts.collected_namespaces == 0) {
         return stopped(unlisted, why);
     }
@@ -119,20 +107,20 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
         collecting +=
             "; at low priority, because its expressions are expensive: read less, loop less or search shorter texts";
     }
-    let mut all = both(true, "Collecting", &collecting);
+    let mut all = ready_and_synced(true, Reason::Collecting, &collecting);
     if !facts.forbidden.is_empty() {
         all = vec![
-            Wanted::is_true("Ready", "Collecting", collecting),
-            Wanted::is_true("Synced", "ScopeForbidden", denied.clone()),
-            Wanted::is_true("Degraded", "Forbidden", denied),
+            ConditionUpdate::is_true("Ready", Reason::Collecting, collecting),
+            ConditionUpdate::is_true("Synced", Reason::ScopeForbidden, denied.clone()),
+            ConditionUpdate::is_true("Degraded", Reason::Forbidden, denied),
         ];
     } else if let Some(why) = &facts.list_error {
-        all.push(Wanted::is_true("Degraded", unlisted, why.clone()));
+        all.push(ConditionUpdate::is_true("Degraded", unlisted, why.clone()));
     } else if facts.extraction_failures > 0 {
         let newest = facts.last_extraction_error.as_deref().unwrap_or("unknown");
         let message =
             format!("{} objects fail extraction and have no row; newest: {newest}", facts.extraction_failures);
-        all.push(Wanted::is_true("Degraded", "ExtractionFailed", message));
+        all.push(ConditionUpdate::is_true("Degraded", Reason::ExtractionFailed, message));
     }
     all
 }
@@ -141,7 +129,7 @@ pub fn verdict(facts: &Facts) -> Vec<Wanted> {
 mod tests {
     use super::*;
 
-    fn table(facts: &Facts) -> Vec<String> {
+    fn table(facts: &TargetFacts) -> Vec<String> {
         conditions(facts)
             .into_iter()
             .filter(|c| c.kind != "SinkReachable")
@@ -151,37 +139,39 @@ mod tests {
 
     #[test]
     fn every_row_of_the_condition_model_holds() {
-        let healthy = Facts { collected_namespaces: 2, ..Facts::default() };
+        let healthy = TargetFacts { collected_namespaces: 2, ..TargetFacts::default() };
         assert_eq!(table(&healthy), ["Ready=True/Collecting", "Synced=True/Collecting"]);
-        let low = Facts { low_priority: true, ..healthy.clone() };
+        let low = TargetFacts { low_priority: true, ..healthy.clone() };
         assert!(table(&low) == table(&healthy) && verdict(&low)[0].message.contains("at low priority"));
-        let denied = Facts { forbidden: vec!["pay".into()], ..healthy.clone() };
+        let denied = TargetFacts { forbidden: vec!["pay".into()], ..healthy.clone() };
         assert_eq!(table(&denied), ["Ready=True/Collecting", "Synced=True/ScopeForbidden", "Degraded=True/Forbidden"]);
-        let all_denied = Facts { collected_namespaces: 0, ..denied.clone() };
+        let all_denied = TargetFacts { collected_namespaces: 0, ..denied.clone() };
         assert_eq!(table(&all_denied), ["Ready=False/Forbidden", "Synced=False/Forbidden", "Degraded=True/Forbidden"]);
-        let broken = Facts { extraction_failures: 3, ..healthy.clone() };
+        let broken = TargetFacts { extraction_failures: 3, ..healthy.clone() };
         assert_eq!(
             table(&broken),
             ["Ready=True/Collecting", "Synced=True/Collecting", "Degraded=True/ExtractionFailed"]
         );
-        let stopped =
-            Facts { stop: Some(Stop { reason: "ProfileNotFound", message: String::new() }), ..healthy.clone() };
+        let stopped = TargetFacts {
+            stop: Some(Stop { reason: Reason::ProfileNotFound, message: String::new() }),
+            ..healthy.clone()
+        };
         assert_eq!(
             table(&stopped),
             ["Ready=False/ProfileNotFound", "Synced=False/ProfileNotFound", "Degraded=True/ProfileNotFound"]
         );
-        let suspended = Facts { suspended: true, ..stopped };
+        let suspended = TargetFacts { suspended: true, ..stopped };
         assert_eq!(table(&suspended), ["Ready=False/Suspended", "Synced=False/Suspended"]);
-        let unlisted = Facts { list_error: Some("no answer".into()), ..healthy.clone() };
+        let unlisted = TargetFacts { list_error: Some("no answer".into()), ..healthy.clone() };
         assert_eq!(
             table(&unlisted),
             ["Ready=True/Collecting", "Synced=True/Collecting", "Degraded=True/InformerRegistrationFailed"]
         );
-        let none_listed = Facts { collected_namespaces: 0, ..unlisted };
+        let none_listed = TargetFacts { collected_namespaces: 0, ..unlisted };
         let failed =
             ["Ready=False", "Synced=False", "Degraded=True"].map(|c| format!("{c}/InformerRegistrationFailed"));
         assert_eq!(table(&none_listed), failed);
-        let ill_sink = Facts { sinks: Sinks::Trouble("SinkNotFound", "gone".into()), ..healthy };
-        assert_eq!(table(&ill_sink), ["Ready=True/Collecting", "Synced=True/Collecting"]);
+        let failing_sink = TargetFacts { sinks: SinkSummary::Faulty(Reason::SinkNotFound, "gone".into()), ..healthy };
+        assert_eq!(table(&failing_sink), ["Ready=True/Collecting", "Synced=True/Collecting"]);
     }
 }

@@ -1,11 +1,15 @@
-//! The only thing control knows of sinks: how to ask for their Secrets and how to build them.
+//! All that the operator knows of sinks: which Secrets they need and how they are built.
 
-use crate::kinds::Kind;
-use crate::shared::secrets::SecretData;
-use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, Partitioning, SinkCommon};
+use crate::cache::ResourceCache;
+use crate::keys::{kind_of, sink_key};
+use crate::kinds::{Kind, NamespacedName, ObjectRef};
+use crate::secret_data::SecretData;
+use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, Partitioning, SinkCommon, SinkFamily};
 use kollect_export::layout::DocumentSpec;
-use kollect_export::{InventoryKey, Sink, SinkError};
+use kollect_export::{InventoryKey, Sink, SinkError, SinkKey};
+use kollect_model::Reason;
 use kollect_rules::DestinationHost;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,11 +54,54 @@ impl SinkObject {
 
     /// Its kind.
     pub fn kind(&self) -> Kind {
+        kind_of(self.family())
+    }
+
+    /// Its family.
+    pub fn family(&self) -> SinkFamily {
         match self {
-            Self::Snapshot(_) => Kind::SnapshotSink,
-            Self::Database(_) => Kind::DatabaseSink,
-            Self::Event(_) => Kind::EventSink,
+            Self::Snapshot(_) => SinkFamily::Snapshot,
+            Self::Database(_) => SinkFamily::Database,
+            Self::Event(_) => SinkFamily::Event,
         }
+    }
+
+    /// The key under which the exporter knows it.
+    pub fn key(&self) -> SinkKey {
+        let (namespace, name) = (self.meta().namespace.as_deref(), self.meta().name.as_deref());
+        sink_key(self.family(), &NamespacedName::new(namespace.unwrap_or_default(), name.unwrap_or_default()))
+    }
+
+    /// `spec` as JSON.
+    pub fn spec(&self) -> Value {
+        match self {
+            Self::Snapshot(sink) => serde_json::to_value(&sink.spec),
+            Self::Database(sink) => serde_json::to_value(&sink.spec),
+            Self::Event(sink) => serde_json::to_value(&sink.spec),
+        }
+        .unwrap_or_default()
+    }
+
+    /// `status` as JSON.
+    pub fn status(&self) -> Value {
+        match self {
+            Self::Snapshot(sink) => serde_json::to_value(&sink.status),
+            Self::Database(sink) => serde_json::to_value(&sink.status),
+            Self::Event(sink) => serde_json::to_value(&sink.status),
+        }
+        .unwrap_or_default()
+    }
+
+    /// The sink object that `object` names, if it exists and is not being deleted.
+    pub fn find(cache: &ResourceCache, object: &ObjectRef) -> Option<Self> {
+        let key = object.key();
+        match object.kind {
+            Kind::SnapshotSink => cache.get(&key).map(Self::Snapshot),
+            Kind::DatabaseSink => cache.get(&key).map(Self::Database),
+            Kind::EventSink => cache.get(&key).map(Self::Event),
+            _ => None,
+        }
+        .filter(|sink| sink.meta().deletion_timestamp.is_none())
     }
 
     /// Whether the operator probes by itself.
@@ -66,7 +113,7 @@ impl SinkObject {
 /// A Secret that a sink needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretNeed {
-    /// Field of the sink that refers to it, for messages and look-up.
+    /// Field of the sink that refers to it, for messages and as key.
     pub field: &'static str,
     /// Name.
     pub name: String,
@@ -86,10 +133,17 @@ pub struct BuiltSink {
     pub destination: String,
     /// `spec.cluster`.
     pub cluster: Arc<str>,
-    /// The servers it sends to, with everything that spec and Secrets say about them taken into account.
+    /// The servers it sends to, by spec and Secrets together.
     pub hosts: Vec<DestinationHost>,
     /// Why its connection is not safe, if so: reason and message of `TLSInsecure`.
-    pub insecure: Option<(&'static str, &'static str)>,
+    pub insecure: Option<(Reason, &'static str)>,
+}
+
+impl BuiltSink {
+    /// A sink of this process, which has no servers.
+    pub fn local(sink: Sink, destination: &str, cluster: &str) -> Self {
+        Self { sink, destination: destination.to_owned(), cluster: cluster.into(), hosts: Vec::new(), insecure: None }
+    }
 }
 
 /// What the layout of one binding depends on besides the sink.
@@ -103,7 +157,7 @@ pub struct DocumentContext {
     pub max_bytes: u64,
     /// What happens to larger ones.
     pub partitioning: Partitioning,
-    /// The inventory exports to an `s3` or `gcs` sink as well, so large documents have a place.
+    /// The inventory exports to an `s3` or `gcs` sink as well, which takes large documents.
     pub object_store: bool,
     /// Name of the sink object.
     pub sink_name: Arc<str>,

@@ -1,7 +1,6 @@
-//! An inventory of either kind, as the loops see it.
-//!
-//! Separate so that one driver serves both: what differs between the kinds is here, and which rows they have.
+//! An inventory of either kind behind one type: what differs between the kinds is here, except which rows they have.
 
+use crate::cache::ResourceCache;
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kollect_api::names::finalizer;
@@ -9,13 +8,9 @@ use kollect_api::{
     DeletionPolicy, GoDuration, KollectClusterInventory, KollectInventory, Partitioning, SinkExportStatus, SinkFamily,
     SinkRef,
 };
-use kollect_export::InventoryKey;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// Stands for the namespace of cluster inventories in keys and paths.
-pub const CLUSTER: &str = "cluster";
 
 /// An inventory of either kind.
 #[derive(Clone, Debug)]
@@ -26,25 +21,17 @@ pub enum InventoryObject {
     Cluster(Arc<KollectClusterInventory>),
 }
 
-/// The inventory that a key names. Only cluster inventories have no namespace.
-pub fn reference(key: &NamespacedName) -> ObjectRef {
-    let kind = if key.namespace.is_empty() { Kind::ClusterInventory } else { Kind::Inventory };
-    ObjectRef::new(kind, key)
-}
-
-/// The name under which sinks know an inventory.
-pub fn export_key(key: &NamespacedName) -> InventoryKey {
-    let namespace = if key.namespace.is_empty() { CLUSTER.into() } else { key.namespace.clone() };
-    InventoryKey { namespace, name: key.name.clone() }
-}
-
-/// The object that sinks know under this name.
-pub fn object_of(key: &InventoryKey) -> ObjectRef {
-    let namespace = if &*key.namespace == CLUSTER { Arc::default() } else { key.namespace.clone() };
-    reference(&NamespacedName { namespace, name: key.name.clone() })
-}
-
 impl InventoryObject {
+    /// The inventory that `object` names, if it exists.
+    pub fn find(cache: &ResourceCache, object: &ObjectRef) -> Option<Self> {
+        let key = object.key();
+        match object.kind {
+            Kind::Inventory => cache.get(&key).map(Self::Namespaced),
+            Kind::ClusterInventory => cache.get(&key).map(Self::Cluster),
+            _ => None,
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -160,10 +147,10 @@ impl InventoryObject {
     }
 }
 
-/// What is read of a status that was written before.
+/// The parts of an earlier status that the next one depends on.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Before {
+pub struct InventoryStatusBefore {
     /// Conditions.
     pub conditions: Vec<Condition>,
     /// One entry per binding.

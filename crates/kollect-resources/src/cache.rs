@@ -1,4 +1,4 @@
-//! What the API server holds of the Kollect kinds, as last seen. Small: one entry per Kollect object, none per row.
+//! The Kollect objects as the API server last reported them. Small: one entry per Kollect object, none per row.
 
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use kollect_api::{
@@ -12,64 +12,59 @@ use std::sync::Arc;
 /// All objects of one kind.
 pub type Objects<K> = BTreeMap<NamespacedName, Arc<K>>;
 
-/// All Kollect objects.
-#[derive(Default)]
-pub struct World {
-    pub scopes: Objects<KollectScope>,
-    pub cluster_scopes: Objects<KollectClusterScope>,
-    pub profiles: Objects<KollectProfile>,
-    pub snapshot_sinks: Objects<KollectSnapshotSink>,
-    pub database_sinks: Objects<KollectDatabaseSink>,
-    pub event_sinks: Objects<KollectEventSink>,
-    pub targets: Objects<KollectTarget>,
-    pub cluster_targets: Objects<KollectClusterTarget>,
-    pub inventories: Objects<KollectInventory>,
-    pub cluster_inventories: Objects<KollectClusterInventory>,
-    pub connection_tests: Objects<KollectConnectionTest>,
-    /// Kinds of which nothing is known, because the API server refuses to list them.
-    pub unreadable: BTreeSet<Kind>,
-}
-
-/// A kind that the world holds.
-pub trait Held:
+/// A kind that the cache holds.
+pub trait Cached:
     kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
 {
     /// Which kind it is.
     const KIND: Kind;
-    /// Where the world keeps it.
-    fn objects(world: &mut World) -> &mut Objects<Self>;
+    /// Its objects.
+    fn objects(cache: &ResourceCache) -> &Objects<Self>;
+    /// Its objects, to change.
+    fn objects_mut(cache: &mut ResourceCache) -> &mut Objects<Self>;
     /// The objects of one namespace, or of all.
     fn api(client: &kube::Client, namespace: Option<&str>) -> Api<Self>;
 }
 
-macro_rules! held {
-    ($($type:ty => $kind:ident, $field:ident, $api:expr;)+) => {
-        $(impl Held for $type {
+macro_rules! define_cache {
+    ($($kind:ident $object:ident $field:ident $controller:literal $plural:literal $scope:ident $presence:ident;)+) => {
+        /// All Kollect objects.
+        #[derive(Default)]
+        pub struct ResourceCache {
+            $(
+                #[doc = concat!("Every `", stringify!($object), "`.")]
+                pub $field: Objects<$object>,
+            )+
+            /// Kinds that the API server refuses to list, so that nothing is known of them.
+            pub unreadable: BTreeSet<Kind>,
+        }
+
+        $(impl Cached for $object {
             const KIND: Kind = Kind::$kind;
-            fn objects(world: &mut World) -> &mut Objects<Self> {
-                &mut world.$field
+            fn objects(cache: &ResourceCache) -> &Objects<Self> {
+                &cache.$field
+            }
+            fn objects_mut(cache: &mut ResourceCache) -> &mut Objects<Self> {
+                &mut cache.$field
             }
             fn api(client: &kube::Client, namespace: Option<&str>) -> Api<Self> {
-                let in_one: fn(kube::Client, &str) -> Api<Self> = $api;
-                namespace.map_or_else(|| Api::all(client.clone()), |namespace| in_one(client.clone(), namespace))
+                define_cache!(@api $scope client namespace)
             }
         })+
     };
+    (@api Namespaced $client:ident $namespace:ident) => {
+        match $namespace {
+            Some(namespace) => Api::namespaced($client.clone(), namespace),
+            None => Api::all($client.clone()),
+        }
+    };
+    (@api Cluster $client:ident $namespace:ident) => {{
+        let _ = $namespace;
+        Api::all($client.clone())
+    }};
 }
 
-held! {
-    KollectScope => Scope, scopes, Api::namespaced;
-    KollectClusterScope => ClusterScope, cluster_scopes, |client, _| Api::all(client);
-    KollectProfile => Profile, profiles, Api::namespaced;
-    KollectSnapshotSink => SnapshotSink, snapshot_sinks, Api::namespaced;
-    KollectDatabaseSink => DatabaseSink, database_sinks, Api::namespaced;
-    KollectEventSink => EventSink, event_sinks, Api::namespaced;
-    KollectTarget => Target, targets, Api::namespaced;
-    KollectClusterTarget => ClusterTarget, cluster_targets, |client, _| Api::all(client);
-    KollectInventory => Inventory, inventories, Api::namespaced;
-    KollectClusterInventory => ClusterInventory, cluster_inventories, |client, _| Api::all(client);
-    KollectConnectionTest => ConnectionTest, connection_tests, Api::namespaced;
-}
+crate::for_each_kind!(define_cache);
 
 /// The objects of one namespace.
 pub fn in_namespace<'a, K>(
@@ -81,14 +76,19 @@ pub fn in_namespace<'a, K>(
     objects.range(from..).take_while(move |(key, _)| key.namespace == namespace)
 }
 
-impl World {
+impl ResourceCache {
     /// Puts or removes an object.
-    pub fn note<K: Held>(&mut self, key: NamespacedName, object: Option<Arc<K>>) {
-        let objects = K::objects(self);
+    pub fn set<K: Cached>(&mut self, key: NamespacedName, object: Option<Arc<K>>) {
+        let objects = K::objects_mut(self);
         match object {
             Some(object) => objects.insert(key, object),
             None => objects.remove(&key),
         };
+    }
+
+    /// An object, if it exists.
+    pub fn get<K: Cached>(&self, key: &NamespacedName) -> Option<Arc<K>> {
+        K::objects(self).get(key).cloned()
     }
 
     /// The objects whose decision depends on `changed`, itself included.
@@ -130,7 +130,8 @@ impl World {
             Kind::Target => add(Kind::Inventory, &mut inventories()),
             Kind::ClusterTarget => add(Kind::ClusterInventory, &mut self.cluster_inventories.keys()),
             Kind::Inventory => add(Kind::Target, &mut targets()),
-            Kind::ClusterInventory | Kind::ConnectionTest => {}
+            // No other kind reads the rest.
+            _ => {}
         }
         all
     }
