@@ -2,7 +2,7 @@
 
 mod messages;
 
-use crate::inventory::facts::{BindingOutcome, BindingReport, InventoryFacts, Rollup};
+use crate::inventory::facts::{BindingOutcome, InventoryFacts, Rollup};
 use crate::shared::conditions::{ConditionUpdate, ready_and_synced};
 use kollect_model::Reason;
 use messages::{counts, exported, failures, first_message, terminal_failures};
