@@ -1,7 +1,6 @@
 //! Opens TCP connections to addresses that the guard allows.
 //!
-//! The check sees the very address that is dialled, so a name that resolves differently a moment later does not get
-//! past it. No proxies.
+//! The guard checks the resolved address that is then dialled, so DNS rebinding does not bypass it. No proxies.
 
 use crate::{Guard, NetError};
 use std::net::SocketAddr;
@@ -21,12 +20,12 @@ impl GuardedDialer {
         Self { guard }
     }
 
-    /// The guard, for clients that must dial themselves.
+    /// The guard, for clients that open their own connections.
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
 
-    /// Whether what the server at the other end says may be repeated. Not known is no.
+    /// Whether texts of the connected server may appear in an error; false when its address is unknown.
     pub fn may_quote(&self, stream: &TcpStream) -> bool {
         stream.peer_addr().is_ok_and(|peer| self.guard.may_quote(peer.ip()))
     }
@@ -67,12 +66,12 @@ impl GuardedDialer {
     ) -> Result<TcpStream, NetError> {
         let mut last = NetError::Timeout { what: "connecting", after: deadline };
         for (at, address) in addresses.iter().enumerate() {
-            // Each address gets its share of what is left, so that a dead first one cannot use up everything.
+            // Each address gets an equal share of the remaining time, so that an unreachable first one cannot use it all.
             let left = end.saturating_duration_since(Instant::now());
             let others = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             match timeout_at(Instant::now() + left / others, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    // Small messages must not wait for earlier acknowledgements; failing to say so is harmless.
+                    // Small messages must not wait for earlier acknowledgements; without the option they are only slower.
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }

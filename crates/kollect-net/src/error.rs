@@ -1,6 +1,6 @@
-//! What can go wrong between here and a server, sorted by whether trying again can help.
+//! Network errors, classified by whether a retry can help; every sink maps them to its own class.
 //!
-//! Every sink maps network trouble to the same class by it. Messages carry host names, never credentials.
+//! Messages contain host names, never credentials.
 
 use kollect_model::Denied;
 use rustls::AlertDescription;
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-/// A failed attempt to reach a server or to talk to it.
+/// A failed connection or request.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// The host name or one of its addresses is not allowed.
@@ -30,11 +30,11 @@ pub enum NetError {
     Connect {
         /// Host as configured.
         host: String,
-        /// What the system said.
+        /// Error of the operating system.
         why: String,
     },
-    /// A server at a private address did not give a usable answer. The sentence is the same whatever happened: a
-    /// tenant who chooses addresses must not learn from it what listens where. The operator's log has the cause.
+    /// A server at a private address sent no usable response. The text is the same for every cause: a tenant who
+    /// chooses addresses must not be able to scan the network with it. The operator's log has the cause.
     #[error(
         "no usable answer from {host}, which has a private address; check host, port, path, credentials and TLS \
          settings, and that the server is up (the operator's log has the cause)"
@@ -51,7 +51,7 @@ pub enum NetError {
         /// The deadline.
         after: Duration,
     },
-    /// The server's certificate was refused here.
+    /// The server's certificate was not accepted.
     #[error("the TLS certificate of {host} was not accepted: {why}; check the CA and the host name")]
     TlsVerify {
         /// Host as configured.
@@ -106,7 +106,7 @@ pub enum NetError {
 }
 
 impl NetError {
-    /// Whether only a changed spec, Secret or server helps. The rest is worth another attempt.
+    /// Whether only a changed spec, Secret or server helps; other errors are retried.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,
@@ -119,7 +119,7 @@ impl NetError {
         )
     }
 
-    /// The error as the person who chose the address may read it. See [`Self::PrivateServer`].
+    /// The error as shown to the tenant who chose the address; see [`Self::PrivateServer`].
     #[must_use]
     pub fn withheld(self, host: &str, quotable: bool) -> Self {
         let ours = matches!(
@@ -137,7 +137,7 @@ impl NetError {
         Self::PrivateServer { host: host.to_owned() }
     }
 
-    /// Sorts an error of a connection that may speak TLS, by the typed causes inside it.
+    /// Classifies an error of a connection that may use TLS, by the typed causes in its chain.
     pub fn from_connection(host: &str, error: &(dyn Error + 'static)) -> Self {
         let host = host.to_owned();
         match tls_cause(error) {

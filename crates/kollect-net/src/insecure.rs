@@ -1,4 +1,4 @@
-//! Connections that work but are not safe, and what to do about them.
+//! Connections that work but are not secure, with reason and message of the condition `TLSInsecure`.
 
 use kollect_model::Reason;
 

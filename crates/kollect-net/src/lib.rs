@@ -1,8 +1,7 @@
-//! Outgoing connections that a tenant can aim but not abuse: guarded dialing, TLS from a spec, a small HTTP/1.1 client,
-//! and the scrubber that third-party error text passes before anybody sees it.
+//! Outgoing connections to addresses that tenants choose: a guarded dialer, TLS from a spec, a small HTTP/1.1 client,
+//! and the scrubber for third-party error text.
 //!
-//! Separate so that every sink reaches the network through one door. It must not know kube, sinks or proxies, and it
-//! never reads the environment.
+//! Every sink connects through this crate. It must not know kube, sinks or proxies, and it never reads the environment.
 
 mod dial;
 mod error;

@@ -1,12 +1,11 @@
-//! Takes credentials out of text that other people's code wrote.
+//! Redacts credentials in third-party error text before it reaches a log, an event or a status.
 //!
-//! The credentials that the caller used, and everything that [`kollect_model::redact`] recognises. Every third-party
-//! error text passes here before it reaches a log, an event or a status.
+//! It replaces the caller's own credentials and everything that [`kollect_model::redact`] recognises.
 
 use kollect_model::redact::{self, REDACTED};
 use std::borrow::Cow;
 
-/// `text` without what looks like a credential, and without any of `secrets`, on one line and bounded.
+/// `text` on one line and bounded, without any of `secrets` and without what has the form of a credential.
 pub fn scrub(text: &str, secrets: &[&str]) -> String {
     let mut clean = Cow::Borrowed(text);
     let mut known: Vec<&str> = secrets.iter().map(|s| s.trim()).filter(|s| !s.is_empty()).collect();

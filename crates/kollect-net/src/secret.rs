@@ -1,4 +1,4 @@
-//! A string that does not show itself.
+//! A string whose `Debug` and `Display` are redacted.
 
 use std::fmt;
 

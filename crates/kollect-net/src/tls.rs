@@ -1,7 +1,7 @@
 //! TLS client settings from a spec, and the handshake with a deadline.
 //!
-//! Separate so that trust is decided in one place: a custom CA replaces the public roots, it does not join them.
-//! The crypto provider is always passed explicitly; no process-wide default is read or set.
+//! A custom CA replaces the public roots. The crypto provider is always passed explicitly; no process-wide default is
+//! read or set.
 
 use crate::{NetError, SecretString};
 use rustls::client::WebPkiServerVerifier;
@@ -24,7 +24,7 @@ pub struct ClientCert {
     pub key_pem: SecretString,
 }
 
-/// How far to trust a server, and who we are.
+/// How a server is verified, and the client certificate to present.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsSpec {
     /// PEM bundle; when present only these CAs are trusted, otherwise the public ones.
@@ -160,7 +160,7 @@ impl ServerCertVerifier for AcceptAny {
     }
 }
 
-/// Verifies the chain and forgives only a wrong name; the name is the last thing the inner verifier looks at.
+/// Verifies the chain and ignores only a wrong name, which the inner verifier checks last.
 #[derive(Debug)]
 struct AnyName {
     inner: Arc<WebPkiServerVerifier>,

@@ -1,4 +1,4 @@
-//! Request bodies: nothing, bytes in memory, or chunks that arrive while they are sent.
+//! Request bodies: none, bytes in memory, or a stream of chunks.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
-/// Large buffers go out in pieces, so that progress shows.
+/// Large buffers are sent in pieces, so that `progress` is called between them.
 const PIECE: usize = 64 * 1024;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Default)]
 pub enum Upload {
     /// No body.
@@ -18,8 +18,8 @@ pub enum Upload {
     Empty,
     /// A body in memory.
     Bytes(Bytes),
-    /// Chunks from a bounded channel. The end of the channel ends the body, so a sender that gives up must send an
-    /// `Err`, otherwise the server takes the part for the whole. Without a length the body is sent chunked.
+    /// Chunks from a bounded channel. Closing the channel ends the body, so a sender that fails must send an `Err`,
+    /// otherwise the server accepts a truncated body. Without a length the body is sent chunked.
     Stream {
         /// Source of the chunks.
         chunks: mpsc::Receiver<io::Result<Bytes>>,
@@ -35,7 +35,7 @@ impl From<Vec<u8>> for Upload {
 }
 
 impl Upload {
-    /// Whether the request can be sent a second time.
+    /// Whether there is no body, so that the request can be sent a second time.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }

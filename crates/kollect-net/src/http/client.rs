@@ -1,8 +1,10 @@
-//! Sends requests and hands out answers whose body is read piece by piece.
+//! Sends requests and returns responses whose body is read chunk by chunk.
 
 use super::body::Upload;
-use super::connection::{Connection, Origin, while_moving};
-use crate::{GuardedDialer, NetError};
+use super::config::ClientConfig;
+use super::connection::{Connection, Origin};
+use super::progress::while_moving;
+use crate::NetError;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
@@ -12,23 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A kept connection older than this has probably been closed by the server.
+/// Servers close idle connections; one that was idle for longer is not used again.
 const KEEP_IDLE: Duration = Duration::from_secs(15);
-
-/// Settings of a client.
-#[derive(Clone)]
-pub struct ClientConfig {
-    /// Opens the connections.
-    pub dialer: GuardedDialer,
-    /// TLS settings for `https`.
-    pub tls: Arc<rustls::ClientConfig>,
-    /// Name to verify instead of the URL's host.
-    pub server_name: Option<String>,
-    /// Limit for resolving, connecting and the TLS handshake together.
-    pub connect_timeout: Duration,
-    /// How long a request or an answer may stand still.
-    pub idle_timeout: Duration,
-}
 
 /// An HTTP/1.1 client that keeps one connection for the next request.
 pub struct Client {
@@ -48,7 +35,7 @@ impl Client {
         Self { config, kept: Arc::default() }
     }
 
-    /// Sends a request with an absolute `http` or `https` URI and returns once the answer's head is there.
+    /// Sends a request with an absolute `http` or `https` URI and returns when the head of the response has arrived.
     /// User info in the URI is ignored; credentials go into headers.
     pub async fn send(&self, request: Request<Upload>) -> Result<Response, NetError> {
         self.send_watched(request, &|| {}).await
@@ -61,8 +48,8 @@ impl Client {
         progress: &(dyn Fn() + Sync),
     ) -> Result<Response, NetError> {
         let (origin, mut request) = prepare(request)?;
-        // A kept connection that the server closed just now fails; a request without side effects may go again.
-        let again = (request.method().is_safe() && request.body().is_empty()).then(|| head_of(&request));
+        // On a kept connection that the server just closed, a request without side effects and body is sent again.
+        let retry = (request.method().is_safe() && request.body().is_empty()).then(|| head_of(&request));
         let kept = self.kept.lock().take().filter(|c| c.origin == origin && c.idle_since.elapsed() < KEEP_IDLE);
         if let Some(mut connection) = kept
             && !connection.sender.is_closed()
@@ -70,8 +57,8 @@ impl Client {
         {
             match self.exchange(connection, request, progress).await {
                 Ok(response) => return Ok(response),
-                Err(Failed { unsent: Some(returned), .. }) => request = *returned,
-                Err(Failed { error, broken: true, .. }) => match again {
+                Err(FailedExchange { unsent: Some(returned), .. }) => request = *returned,
+                Err(FailedExchange { error, broken: true, .. }) => match retry {
                     Some(copy) => request = copy,
                     None => return Err(error),
                 },
@@ -88,21 +75,21 @@ impl Client {
         mut connection: Connection,
         request: Request<Upload>,
         progress: &(dyn Fn() + Sync),
-    ) -> Result<Response, Failed> {
-        let patience = self.config.idle_timeout;
+    ) -> Result<Response, FailedExchange> {
+        let idle_timeout = self.config.idle_timeout;
         let (moved, quotable) = (connection.moved.clone(), connection.quotable);
         let sending = connection.sender.try_send_request(request);
-        match while_moving(sending, "the request", patience, &moved, progress).await {
+        match while_moving(sending, "the request", idle_timeout, &moved, progress).await {
             Err(error) => {
                 let error = error.withheld(&connection.origin.host, quotable);
-                Err(Failed { error, unsent: None, broken: false })
+                Err(FailedExchange { error, unsent: None, broken: false })
             }
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message().map(Box::new);
                 let host = &connection.origin.host;
                 let error = NetError::from_connection(host, failed.error());
                 let broken = matches!(error, NetError::Broken { .. });
-                Err(Failed { error: error.withheld(host, quotable), unsent, broken })
+                Err(FailedExchange { error: error.withheld(host, quotable), unsent, broken })
             }
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
@@ -111,7 +98,7 @@ impl Client {
                     headers: head.headers,
                     quotable,
                     body,
-                    patience,
+                    idle_timeout,
                     host: connection.origin.host.clone(),
                     connection: Some(connection),
                     keep_in: self.kept.clone(),
@@ -121,23 +108,23 @@ impl Client {
     }
 }
 
-struct Failed {
+struct FailedExchange {
     error: NetError,
     unsent: Option<Box<Request<Upload>>>,
-    /// The connection ended, as a kept one may.
+    /// The connection closed, so a safe request may be sent again.
     broken: bool,
 }
 
-/// An answer whose body has not been read yet. Dropping it early closes the connection.
+/// A response whose body has not been read yet. Dropping it before its end closes the connection.
 pub struct Response {
     /// Status.
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// Whether its content may be repeated in an error.
+    /// Whether its content may appear in an error.
     pub quotable: bool,
     body: Incoming,
-    patience: Duration,
+    idle_timeout: Duration,
     host: String,
     connection: Option<Connection>,
     keep_in: Arc<Mutex<Option<Connection>>>,
@@ -150,12 +137,12 @@ impl std::fmt::Debug for Response {
 }
 
 impl Response {
-    /// The next piece of the body; `None` at its end.
+    /// The next chunk of the body; `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
         loop {
             let Some(connection) = &self.connection else { return Ok(None) };
             let moved = connection.moved.clone();
-            let frame = while_moving(self.body.frame(), "the answer", self.patience, &moved, &|| {}).await;
+            let frame = while_moving(self.body.frame(), "the answer", self.idle_timeout, &moved, &|| {}).await;
             match frame.map_err(|error| self.withheld(error))? {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data()
@@ -206,7 +193,7 @@ fn head_of(request: &Request<Upload>) -> Request<Upload> {
     copy
 }
 
-/// Splits the URI into where to connect and what to ask for, and sets `Host`.
+/// Splits the URI into the origin and the request target, and sets `Host`.
 fn prepare(mut request: Request<Upload>) -> Result<(Origin, Request<Upload>), NetError> {
     let bad = |why: &str| NetError::Request { why: why.to_owned() };
     let uri = request.uri();

@@ -1,24 +1,20 @@
-//! One HTTP/1.1 connection: dialled, wrapped in TLS if wanted, and watched for progress.
-//!
-//! The deadline is about bytes that move on the socket, whichever side moves them.
+//! One HTTP/1.1 connection: dialled, wrapped in TLS for `https`, its bytes counted in both directions.
 
 use super::body::Upload;
-use super::client::ClientConfig;
+use super::config::ClientConfig;
 use crate::{NetError, handshake};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Where a connection leads.
+/// Scheme, host and port of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) tls: bool,
@@ -31,7 +27,7 @@ pub(super) struct Connection {
     pub(super) origin: Origin,
     pub(super) sender: SendRequest<Upload>,
     pub(super) moved: Arc<AtomicU64>,
-    /// What the server says may be repeated.
+    /// Whether the server's texts may appear in an error.
     pub(super) quotable: bool,
     pub(super) idle_since: Instant,
     driver: JoinHandle<()>,
@@ -49,7 +45,7 @@ impl Connection {
         let tcp = config.dialer.connect(&origin.host, origin.port, config.connect_timeout).await?;
         let quotable = config.dialer.may_quote(&tcp);
         let moved = Arc::new(AtomicU64::new(0));
-        let tcp = Watched { inner: tcp, moved: moved.clone() };
+        let tcp = CountedStream { inner: tcp, moved: moved.clone() };
         if !origin.tls {
             return Self::over(origin, tcp, moved, quotable).await;
         }
@@ -68,7 +64,7 @@ impl Connection {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| NetError::from_connection(&origin.host, &error).withheld(&origin.host, quotable))?;
-        // Its errors reach the request that is under way; without one they do not matter.
+        // Its errors reach the pending request; without one they do not matter.
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -76,49 +72,19 @@ impl Connection {
     }
 }
 
-/// Waits for `step` as long as bytes move; every look that saw some calls `progress`.
-pub(super) async fn while_moving<T>(
-    step: impl Future<Output = T>,
-    what: &'static str,
-    patience: Duration,
-    moved: &AtomicU64,
-    progress: &(dyn Fn() + Sync),
-) -> Result<T, NetError> {
-    let mut step = std::pin::pin!(step);
-    let look = (patience / 4).min(Duration::from_secs(1));
-    let mut seen = moved.load(Ordering::Relaxed);
-    let mut last = Instant::now();
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut step => return Ok(done),
-            () = tokio::time::sleep(look) => {
-                let now = moved.load(Ordering::Relaxed);
-                if now != seen {
-                    seen = now;
-                    last = Instant::now();
-                    progress();
-                } else if last.elapsed() >= patience {
-                    return Err(NetError::Timeout { what, after: patience });
-                }
-            }
-        }
-    }
-}
-
 /// Counts the bytes that pass.
-struct Watched<S> {
+struct CountedStream<S> {
     inner: S,
     moved: Arc<AtomicU64>,
 }
 
-impl<S> Watched<S> {
+impl<S> CountedStream<S> {
     fn count(&self, bytes: usize) {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, into);
@@ -127,7 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = &polled {

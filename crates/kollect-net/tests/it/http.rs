@@ -1,4 +1,4 @@
-//! Requests and answers over plain HTTP.
+//! Requests and responses over plain HTTP.
 
 use bytes::Bytes;
 use http::Request;
@@ -99,7 +99,7 @@ async fn a_denied_address_is_terminal() {
 }
 
 #[tokio::test]
-async fn a_server_that_stands_still_runs_into_the_deadline() {
+async fn a_silent_server_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let error = client(Guard::open(), Duration::from_millis(100)).send(get(port)).await.unwrap_err();

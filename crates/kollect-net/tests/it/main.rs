@@ -1,4 +1,4 @@
-//! The client against small servers of our own on loopback.
+//! The client against small servers on loopback.
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails should stop its test")]
 
