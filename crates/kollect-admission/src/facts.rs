@@ -1,12 +1,11 @@
-//! The other objects that a review looks at, read from the API server for that review alone.
+//! Reads the other objects that a review needs from the API server.
 //!
-//! Separate so that tests bring their own. Nothing is kept: a replica that does not lead must give the same answer, and a
-//! scope that was made a moment ago must count.
+//! Nothing is cached: every replica must give the same response, and a scope created a moment ago must apply.
 
 use async_trait::async_trait;
 use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
 use kollect_model::Gvk;
-use kollect_rules::{Facts, Needs, kind_schema, openapi_path};
+use kollect_rules::{Needs, ReviewFacts, kind_schema, openapi_path};
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -20,17 +19,17 @@ use tokio::time::timeout;
 const SCHEMA: Duration = Duration::from_secs(1);
 const PAGE: u32 = 200;
 
-/// A read failed, so the object cannot be judged.
+/// A read failed, so the object cannot be reviewed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not read {what}: {why}")]
 pub struct FactError {
     /// The object, with namespace and name.
     pub what: String,
-    /// For the user who is refused.
+    /// Cause and remedy, for the user whose write is refused.
     pub why: String,
 }
 
-/// What was found of what a review needs.
+/// The objects that a review needs, as far as they exist.
 #[derive(Debug, Default)]
 pub struct Gathered {
     /// The referenced profile.
@@ -39,14 +38,14 @@ pub struct Gathered {
     pub scopes: Vec<KollectScope>,
     /// All cluster scopes.
     pub cluster_scopes: Vec<KollectClusterScope>,
-    /// The schema of the kind that a profile is about.
+    /// The schema of a profile's kind.
     pub schema: Option<Value>,
 }
 
 impl Gathered {
-    /// As the rules take them.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts {
+    /// As input of a review.
+    pub fn facts(&self) -> ReviewFacts<'_> {
+        ReviewFacts {
             profile: self.profile.as_ref(),
             scopes: &self.scopes,
             cluster_scopes: &self.cluster_scopes,
@@ -55,17 +54,17 @@ impl Gathered {
     }
 }
 
-/// Finds the objects that a review needs.
+/// Reads the objects that a review needs.
 #[async_trait]
 pub trait FactSource: Send + Sync {
-    /// Reads what is needed; what does not exist is left out.
+    /// Reads the needed objects; absent ones are left out.
     async fn gather(&self, needs: &Needs) -> Result<Gathered, FactError>;
 }
 
 /// The API server.
 pub struct LiveFacts {
     client: Client,
-    /// Documents of schemas have megabytes, so one is read at a time.
+    /// Schema documents have megabytes, so one is read at a time.
     schemas: Semaphore,
 }
 
@@ -75,9 +74,9 @@ impl LiveFacts {
         Self { client, schemas: Semaphore::new(1) }
     }
 
-    /// The schema of a kind, when it can be had quickly: it only helps to warn.
+    /// The schema of a kind, unless it takes longer than [`SCHEMA`] or another is being read: it only adds warnings.
     async fn schema(&self, gvk: &Gvk) -> Option<Value> {
-        let _turn = self.schemas.try_acquire().ok()?;
+        let _permit = self.schemas.try_acquire().ok()?;
         let request = http::Request::get(openapi_path(gvk)).body(Vec::new()).ok()?;
         let document = timeout(SCHEMA, self.client.request_text(request)).await;
         match document {
@@ -122,7 +121,7 @@ impl FactSource for LiveFacts {
     }
 }
 
-/// All objects, page by page within the deadline of the review: every scope counts, so none may be left out.
+/// All objects, page by page within the deadline of the review: every scope applies, so none may be missing.
 async fn all<K>(api: &Api<K>) -> Result<Vec<K>, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,

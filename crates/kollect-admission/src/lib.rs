@@ -1,7 +1,6 @@
 //! The validating admission webhook: reviews Kollect objects before the API server stores them.
 //!
-//! Separate so that serving, certificates and the protocol are tested without an operator. It runs on every replica and
-//! must not depend on who leads. It judges nothing itself: the rules are `kollect-rules`.
+//! It runs on every replica and must not depend on leadership. The rules are in `kollect-rules`.
 #![warn(missing_docs)]
 
 pub mod certs;

@@ -1,13 +1,11 @@
-//! The ValidatingWebhookConfiguration to install.
-//!
-//! Separate so that paths and names come from one place; `deploy/webhooks.yaml` is compared with it.
+//! The ValidatingWebhookConfiguration to install; a test compares `deploy/webhooks.yaml` with it.
 
 use crate::protocol::{KINDS, path_of};
 use serde_json::{Value, json};
 
 /// Name of the ValidatingWebhookConfiguration.
 pub const CONFIGURATION: &str = "kollect-validating-webhook-configuration";
-/// Name of the Service before the webhook.
+/// Name of the webhook's Service.
 pub const SERVICE: &str = "kollect-webhook-service";
 /// Name of the Secret with the certificates.
 pub const SECRET: &str = "webhook-server-cert";
@@ -57,7 +55,7 @@ fn webhook(kind: &str, client: &Value) -> Value {
             "scope": "*",
         }],
         "matchConditions": [
-            // A webhook that is down must not keep finalizers from going.
+            // An unavailable webhook must not block the removal of finalizers.
             {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"},
             {"name": "not-the-operator", "expression": format!("request.userInfo.username != '{USER}'")},
         ],

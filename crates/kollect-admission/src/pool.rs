@@ -1,7 +1,7 @@
-//! A few threads with a deep stack on which specs are parsed and judged.
+//! Threads with a large stack that parse and review specs.
 //!
-//! Separate from the run time's threads, which have to stay free for connections, and whose stack is smaller than what
-//! an expression may need. A panic ends one review, not the process.
+//! The threads of the async runtime must stay free for connections, and their stack is too small for deep expressions. A
+//! panic ends one review, not the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ type Job = Box<dyn FnOnce() + Send>;
 const STACK: usize = 8 << 20;
 const QUEUE: usize = 64;
 
-/// The work was not done.
+/// The review panicked, or the pool ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the review ended in an internal error")]
-pub(crate) struct Lost;
+pub(crate) struct ReviewAborted;
 
 /// The threads. They end when the pool is dropped.
-pub(crate) struct Pool {
+pub(crate) struct ReviewPool {
     jobs: mpsc::Sender<Job>,
 }
 
-impl Pool {
+impl ReviewPool {
     pub(crate) fn start() -> std::io::Result<Self> {
         let (jobs, receiver) = mpsc::channel::<Job>(QUEUE);
         let receiver = Arc::new(parking_lot::Mutex::new(receiver));
@@ -43,19 +43,22 @@ impl Pool {
     }
 
     /// Runs `work` on one of the threads.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
-        let (sender, answer) = oneshot::channel();
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReviewAborted> {
+        let (sender, result) = oneshot::channel();
         let job = move || {
             if sender.is_closed() {
-                // Nobody waits for it any more.
+                // The request timed out.
                 return;
             }
             if let Ok(done) = catch_unwind(AssertUnwindSafe(work)) {
                 let _ = sender.send(done);
             }
         };
-        self.jobs.send(Box::new(job)).await.map_err(|_| Lost)?;
-        answer.await.map_err(|_| Lost)
+        self.jobs.send(Box::new(job)).await.map_err(|_| ReviewAborted)?;
+        result.await.map_err(|_| ReviewAborted)
     }
 }
 
@@ -65,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_piece_of_work_and_the_threads_go_on() {
-        let pool = Pool::start().unwrap();
+        let pool = ReviewPool::start().unwrap();
         for _ in 0..20 {
             assert!(pool.run(|| panic!("on purpose")).await.is_err());
         }

@@ -1,6 +1,4 @@
-//! AdmissionReview v1 as bytes in and bytes out.
-//!
-//! Separate and pure, so that hostile input is tried without a server. It must not know rules or read anything.
+//! Decodes and encodes AdmissionReview v1. Pure; it must not know the rules.
 
 use kollect_rules::{Review, Violation};
 use serde::Deserialize;
@@ -22,7 +20,7 @@ pub const KINDS: [&str; 11] = [
 ];
 
 const PREFIX: &str = "/validate-kollect-dev-v1alpha1-";
-/// The API server cuts warnings itself when they are longer in sum; a few whole ones say more than one cut in half.
+/// The API server truncates warnings beyond a total length; fewer whole ones are better than truncated ones.
 const MAX_WARNINGS: usize = 20;
 const MAX_CAUSES: usize = 50;
 
@@ -43,7 +41,7 @@ pub(crate) enum ProtocolError {
     /// Not JSON, or nested deeper than any object may be.
     #[error("the body is no AdmissionReview: {0}")]
     Unreadable(#[source] serde_json::Error),
-    /// Not the version that this program answers.
+    /// Not a supported version.
     #[error("the body is no AdmissionReview of admission.k8s.io/v1 with a request")]
     NotAReview,
 }
@@ -72,20 +70,20 @@ struct Asked {
     object: Value,
 }
 
-/// What the API server asks.
+/// A decoded request of the API server.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct ReviewRequest {
     pub(crate) uid: String,
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) namespace: String,
     pub(crate) object: Value,
-    /// Nothing to review: not a write of a spec, or the object is on its way out.
+    /// Nothing to review: not a write of a spec, or the object is being deleted.
     pub(crate) passes: bool,
 }
 
-/// Reads a review that arrived on the path of `kind`.
-pub(crate) fn parse(kind: &'static str, body: &[u8]) -> Result<Question, ProtocolError> {
+/// Decodes a request for the path of `kind`.
+pub(crate) fn parse(kind: &'static str, body: &[u8]) -> Result<ReviewRequest, ProtocolError> {
     let envelope: Envelope = serde_json::from_slice(body).map_err(ProtocolError::Unreadable)?;
     let known = envelope.api_version == "admission.k8s.io/v1" && envelope.kind == "AdmissionReview";
     let asked = envelope.request.filter(|_| known).ok_or(ProtocolError::NotAReview)?;
@@ -99,15 +97,15 @@ pub(crate) fn parse(kind: &'static str, body: &[u8]) -> Result<Question, Protoco
         && !asked.namespace.is_empty()
         && let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut)
     {
-        // The rules look for the namespace in the object.
+        // The rules read the namespace from the object.
         meta.insert("namespace".to_owned(), Value::String(asked.namespace.clone()));
     }
     let namespace = namespace.unwrap_or(asked.namespace);
-    Ok(Question { uid: asked.uid, kind, name, namespace, object, passes: !writes || deleting })
+    Ok(ReviewRequest { uid: asked.uid, kind, name, namespace, object, passes: !writes || deleting })
 }
 
-impl Question {
-    /// What is wrong with the object before any rule: it is not of the kind that is reviewed here.
+impl ReviewRequest {
+    /// The message when the object is not of the kind that is reviewed on the path.
     pub(crate) fn mismatch(&self) -> Option<String> {
         let text = |key: &str| self.object.get(key).and_then(Value::as_str).unwrap_or_default();
         let wanted = format!("{}/{}", kollect_api::GROUP, kollect_api::VERSION);
@@ -143,7 +141,7 @@ impl Question {
         self.deny(403, "Forbidden", &message, &causes)
     }
 
-    /// The object could not be judged, or not here.
+    /// The object could not be reviewed.
     pub(crate) fn fail(&self, code: u16, message: &str) -> Vec<u8> {
         self.deny(code, if code == 403 { "Forbidden" } else { "InternalError" }, message, &[])
     }
@@ -155,7 +153,7 @@ impl Question {
         self.respond(&json!({"uid": self.uid, "allowed": false, "status": status}))
     }
 
-    #[expect(clippy::unused_self, reason = "an answer belongs to a question")]
+    #[expect(clippy::unused_self, reason = "a response belongs to a request")]
     fn respond(&self, response: &Value) -> Vec<u8> {
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
             .to_string()
@@ -206,8 +204,8 @@ mod tests {
             value: String::new(),
             message: "must be set".to_owned(),
         };
-        let answer: Value = serde_json::from_slice(&asked.refuse(&[broken("spec.a"), broken("spec.b")])).unwrap();
-        let response = &answer["response"];
+        let body: Value = serde_json::from_slice(&asked.refuse(&[broken("spec.a"), broken("spec.b")])).unwrap();
+        let response = &body["response"];
         assert_eq!(
             response["status"]["message"],
             r#"KollectProfile "x" is invalid: spec.a: must be set; spec.b: must be set"#

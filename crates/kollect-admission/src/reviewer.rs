@@ -1,10 +1,8 @@
-//! One review from the body of a request to its answer, within a deadline and a bounded amount of memory.
-//!
-//! Separate from the server so that it knows no TLS, and from the protocol so that that stays pure.
+//! Reviews one request: from its body to the response, within a deadline and a bounded amount of memory.
 
 use crate::facts::{FactError, FactSource, Gathered};
-use crate::pool::{Lost, Pool};
-use crate::protocol::{Question, parse};
+use crate::pool::{ReviewAborted, ReviewPool};
+use crate::protocol::{ReviewRequest, parse};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt as _, Limited};
@@ -18,10 +16,10 @@ use tokio::time::{Instant, timeout_at};
 
 /// The largest body that is read. The API server stores objects of up to about 1.5 MiB and sends old and new.
 pub(crate) const MAX_BODY: usize = 8 << 20;
-/// From the first byte of a request to its answer.
+/// From the first byte of a request to its response.
 const DEADLINE: Duration = Duration::from_secs(2);
-const AT_ONCE: usize = 64;
-/// Bodies in memory at the same time, counted in KiB; an object takes several times its text.
+const MAX_CONCURRENT_REVIEWS: usize = 64;
+/// Limit for all bodies in memory, in KiB; a decoded object takes several times its text.
 const BODIES_KIB: usize = 32 << 10;
 
 /// The reviewer could not be started.
@@ -33,17 +31,17 @@ pub struct ReviewerError(#[source] std::io::Error);
 pub struct Reviewer {
     settings: RuleSettings,
     facts: Arc<dyn FactSource>,
-    pool: Pool,
+    pool: ReviewPool,
     reviews: Semaphore,
     bodies: Semaphore,
     deadline: Duration,
 }
 
-/// What goes back.
+/// The response to a request.
 pub(crate) enum Reply {
     /// An AdmissionReview.
-    Answer(Vec<u8>),
-    /// No review took place. The API server refuses the write and shows the text.
+    Reviewed(Vec<u8>),
+    /// No review took place. The API server refuses the write with this text.
     Failed(StatusCode, String),
 }
 
@@ -53,14 +51,14 @@ impl Reviewer {
         Ok(Self {
             settings,
             facts,
-            pool: Pool::start().map_err(ReviewerError)?,
-            reviews: Semaphore::new(AT_ONCE),
+            pool: ReviewPool::start().map_err(ReviewerError)?,
+            reviews: Semaphore::new(MAX_CONCURRENT_REVIEWS),
             bodies: Semaphore::new(BODIES_KIB),
             deadline: DEADLINE,
         })
     }
 
-    /// Answers a request for `kind`. `declared` is the length that the caller announced.
+    /// Responds to a request for `kind`. `declared`: the `Content-Length`.
     pub(crate) async fn reply<B>(&self, kind: &'static str, declared: Option<u64>, body: B) -> Reply
     where
         B: Body<Data = Bytes>,
@@ -72,8 +70,8 @@ impl Reviewer {
         }
         let until = Instant::now() + self.deadline;
         let kib = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-        let turn = async { tokio::try_join!(self.reviews.acquire(), self.bodies.acquire_many(kib)) };
-        let Ok(Ok(_turn)) = timeout_at(until, turn).await else {
+        let permits = async { tokio::try_join!(self.reviews.acquire(), self.bodies.acquire_many(kib)) };
+        let Ok(Ok(_permits)) = timeout_at(until, permits).await else {
             return late("too many objects are written at the same time; try again");
         };
         let body = match timeout_at(until, Limited::new(body, MAX_BODY).collect()).await {
@@ -84,66 +82,66 @@ impl Reviewer {
         };
         let parsed = match timeout_at(until, self.pool.run(move || read(kind, &body))).await {
             Ok(Ok(parsed)) => parsed,
-            Ok(Err(lost)) => return Reply::Failed(StatusCode::INTERNAL_SERVER_ERROR, lost.to_string()),
+            Ok(Err(aborted)) => return Reply::Failed(StatusCode::INTERNAL_SERVER_ERROR, aborted.to_string()),
             Err(_) => return late("too many objects are written at the same time; try again"),
         };
         match parsed {
-            Ok((question, needs)) => Reply::Answer(self.judge(question, needs, until).await),
+            Ok((request, needs)) => Reply::Reviewed(self.respond(request, needs, until).await),
             Err(text) => Reply::Failed(StatusCode::BAD_REQUEST, text),
         }
     }
 
-    async fn judge(&self, question: Question, needs: Needs, until: Instant) -> Vec<u8> {
-        if question.passes {
-            return question.allow(&Review::default());
+    async fn respond(&self, request: ReviewRequest, needs: Needs, until: Instant) -> Vec<u8> {
+        if request.passes {
+            return request.allow(&Review::default());
         }
-        if let Some(text) = question.mismatch() {
-            return question.fail(403, &text);
+        if let Some(text) = request.mismatch() {
+            return request.fail(403, &text);
         }
-        let question = Arc::new(question);
-        let outcome = timeout_at(until, self.look_and_judge(&question, &needs)).await;
+        let request = Arc::new(request);
+        let outcome = timeout_at(until, self.gather_and_review(&request, &needs)).await;
         match outcome {
-            Ok(Ok(review)) if review.violations.is_empty() => question.allow(&review),
+            Ok(Ok(review)) if review.violations.is_empty() => request.allow(&review),
             Ok(Ok(review)) => {
-                log(&question, &review);
-                question.refuse(&review.violations)
+                log(&request, &review);
+                request.refuse(&review.violations)
             }
             Ok(Err(cannot)) => {
-                tracing::warn!(kind = question.kind, namespace = question.namespace, name = question.name, "{cannot}");
-                question.fail(500, &cannot.to_string())
+                tracing::warn!(kind = request.kind, namespace = request.namespace, name = request.name, "{cannot}");
+                request.fail(500, &cannot.to_string())
             }
             Err(_) => {
                 let text = format!("{} within {:?}; try again", wanted(&needs), self.deadline);
-                tracing::warn!(kind = question.kind, namespace = question.namespace, name = question.name, "{text}");
-                question.fail(500, &text)
+                tracing::warn!(kind = request.kind, namespace = request.namespace, name = request.name, "{text}");
+                request.fail(500, &text)
             }
         }
     }
 
-    async fn look_and_judge(&self, question: &Arc<Question>, needs: &Needs) -> Result<Review, CannotJudge> {
+    async fn gather_and_review(&self, request: &Arc<ReviewRequest>, needs: &Needs) -> Result<Review, ReviewFailure> {
         let found = if *needs == Needs::default() { Gathered::default() } else { self.facts.gather(needs).await? };
-        let (question, settings) = (question.clone(), self.settings.clone());
-        let kind = question.kind;
-        let judged = self.pool.run(move || review(&question.object, &settings, &found.facts())).await?;
-        judged.ok_or(CannotJudge::NoRules(kind))
+        let (request, settings) = (request.clone(), self.settings.clone());
+        let kind = request.kind;
+        let reviewed = self.pool.run(move || review(&request.object, &settings, &found.facts())).await?;
+        reviewed.ok_or(ReviewFailure::NoRules(kind))
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum CannotJudge {
+enum ReviewFailure {
     #[error(transparent)]
     Facts(#[from] FactError),
     #[error(transparent)]
-    Lost(#[from] Lost),
+    Aborted(#[from] ReviewAborted),
     #[error("this release has no rules for {0}; use a ValidatingWebhookConfiguration of the same release")]
     NoRules(&'static str),
 }
 
-fn read(kind: &'static str, body: &[u8]) -> Result<(Question, Needs), String> {
-    let question = parse(kind, body).map_err(|error| error.to_string())?;
-    let judged = !question.passes && question.mismatch().is_none();
-    let needs = if judged { needs(&question.object) } else { Needs::default() };
-    Ok((question, needs))
+fn read(kind: &'static str, body: &[u8]) -> Result<(ReviewRequest, Needs), String> {
+    let request = parse(kind, body).map_err(|error| error.to_string())?;
+    let reviewed = !request.passes && request.mismatch().is_none();
+    let needs = if reviewed { needs(&request.object) } else { Needs::default() };
+    Ok((request, needs))
 }
 
 fn wanted(needs: &Needs) -> String {
@@ -155,14 +153,14 @@ fn wanted(needs: &Needs) -> String {
     }
 }
 
-/// Names and rules only: a refused spec may hold what belongs into no log.
-fn log(question: &Question, review: &Review) {
+/// Logs names and rules only: a refused spec may contain secrets.
+fn log(request: &ReviewRequest, review: &Review) {
     let mut rules: Vec<&str> = review.violations.iter().map(|violation| violation.rule).collect();
     rules.dedup();
     tracing::info!(
-        kind = question.kind,
-        namespace = question.namespace,
-        name = question.name,
+        kind = request.kind,
+        namespace = request.namespace,
+        name = request.name,
         rules = rules.join(","),
         "refused"
     );

@@ -1,6 +1,4 @@
-//! HTTPS for the API server: TLS 1.3, one path per kind.
-//!
-//! Separate from the reviews so that those know no sockets. It must not answer anything but reviews.
+//! The HTTPS server of the webhook: TLS 1.3, one path per kind, nothing but reviews.
 
 use crate::certs::Serving;
 use crate::protocol::kind_at;
@@ -22,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Longer than API servers keep unused connections: were we the first to close one, a review sent at that moment would be
-/// lost, and with it somebody's write.
+/// Longer than API servers keep idle connections: if the webhook closed one first, a review sent at that moment would
+/// fail, and with it a user's write.
 const IDLE: Duration = Duration::from_mins(10);
-/// Running reviews end within their own deadline.
+/// Longer than the deadline of a review.
 const GRACE: Duration = Duration::from_secs(3);
 const CONNECTIONS: usize = 512;
 const BUFFER: usize = 64 << 10;
@@ -33,12 +31,12 @@ const BUFFER: usize = 64 << 10;
 /// The server cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The TLS settings do not go together.
+    /// The TLS settings do not fit together.
     #[error("preparing TLS for the webhook: {0}")]
     Tls(#[source] rustls::Error),
 }
 
-/// Serves reviews until `stop`, then lets running ones end.
+/// Serves reviews until `stop`, then waits for running ones.
 pub async fn serve(
     listener: TcpListener,
     serving: Arc<Serving>,
@@ -54,11 +52,11 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        let Some((stream, turn)) = accepted else { continue };
+        let Some((stream, permit)) = accepted else { continue };
         let (acceptor, reviewer, stop) = (acceptor.clone(), reviewer.clone(), stop.clone());
         tasks.spawn(async move {
             connection(stream, &acceptor, reviewer, stop).await;
-            drop(turn);
+            drop(permit);
         });
     }
     serving.listening(false);
@@ -83,11 +81,11 @@ async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let turn = connections.clone().acquire_owned().await.ok()?;
+    let permit = connections.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, turn)),
+        Ok((stream, _)) => Some((stream, permit)),
         Err(error) => {
-            // Out of file descriptors, most likely; asking again at once would only burn CPU.
+            // Most likely out of file descriptors: an immediate retry would only use CPU.
             tracing::warn!(%error, "accepting a connection of the webhook");
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
@@ -104,7 +102,7 @@ async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, reviewer: Arc<Rev
     };
     let service = service_fn(move |request| {
         let reviewer = reviewer.clone();
-        async move { Ok::<_, Infallible>(answer(&reviewer, request).await) }
+        async move { Ok::<_, Infallible>(respond(&reviewer, request).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
@@ -123,7 +121,7 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
-async fn answer(reviewer: &Reviewer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(reviewer: &Reviewer, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(kind) = kind_at(request.uri().path()) else {
         return text(StatusCode::NOT_FOUND, "nothing is reviewed at this path");
     };
@@ -132,7 +130,7 @@ async fn answer(reviewer: &Reviewer, request: Request<Incoming>) -> Response<Ful
     }
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     match reviewer.reply(kind, declared, request.into_body()).await {
-        Reply::Answer(body) => response(StatusCode::OK, "application/json", body.into()),
+        Reply::Reviewed(body) => response(StatusCode::OK, "application/json", body.into()),
         Reply::Failed(status, reason) => text(status, &reason),
     }
 }

@@ -411,6 +411,6 @@ pub fn violations<K: serde::Serialize>(object: &K, max_export_bytes: i64, tenant
         ..kollect_rules::RuleSettings::default()
     };
     let Ok(object) = serde_json::to_value(object) else { return Vec::new() };
-    let review = kollect_rules::review(&object, &settings, &kollect_rules::Facts::default());
+    let review = kollect_rules::review(&object, &settings, &kollect_rules::ReviewFacts::default());
     review.unwrap_or_default().violations
 }

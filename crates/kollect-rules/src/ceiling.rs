@@ -1,11 +1,11 @@
-//! What the scopes of a namespace, or of the cluster, permit: kinds, namespaces, sinks, intervals, data of Secrets.
+//! The ceiling that the scopes of a namespace, or of the cluster, set for kinds, namespaces, sinks, intervals, data of Secrets.
 //!
 //! All scopes are enforced together: what one of them forbids is forbidden, so a second scope can never loosen the first.
 
 use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SecretExtraction, SinkFamily};
 use kollect_model::Gvk;
 
-/// What one scope object says.
+/// The limits of one scope object.
 #[derive(Clone, Copy, Debug)]
 struct Limits<'a> {
     kind: &'static str,
@@ -109,7 +109,7 @@ impl Limits<'_> {
     }
 }
 
-/// Everything that the scopes over an object permit. Without any scope it permits everything but data of Secrets.
+/// The limits of all scopes that apply to an object. Without a scope everything but data of Secrets is permitted.
 #[derive(Clone, Debug, Default)]
 pub struct Ceiling<'a> {
     scopes: Vec<Limits<'a>>,
@@ -131,12 +131,12 @@ impl<'a> Ceiling<'a> {
         self.scopes.is_empty()
     }
 
-    /// Whether a scope says in `allowedNamespaces` which namespaces may be collected from.
+    /// Whether a scope sets `allowedNamespaces`.
     pub fn names_namespaces(&self) -> bool {
         self.scopes.iter().any(|scope| !scope.allowed_namespaces.is_empty())
     }
 
-    /// The longest of the least intervals. One that is no duration does not count.
+    /// The longest minimum interval; values that are no duration are ignored.
     pub fn floor(&self) -> Option<&'a GoDuration> {
         self.scopes.iter().fold(None, |floor, scope| highest_floor(floor, scope.floor))
     }
@@ -161,7 +161,7 @@ impl<'a> Ceiling<'a> {
         self.scopes.iter().try_for_each(|scope| scope.sink_allowed(family, name))
     }
 
-    /// Whether an interval keeps to the least one, or why not.
+    /// Whether an interval is not below the minimum, or why not.
     pub(crate) fn interval_allowed(&self, interval: &GoDuration) -> Result<(), String> {
         self.scopes.iter().try_for_each(|scope| scope.interval_allowed(interval))
     }
@@ -177,7 +177,7 @@ impl<'a> Ceiling<'a> {
     }
 }
 
-/// The longer of two least intervals, for bindings that two scopes govern. One that is no duration does not count.
+/// The longer of two minimum intervals, for bindings under two scopes; values that are no duration are ignored.
 pub fn highest_floor<'a>(a: Option<&'a GoDuration>, b: Option<&'a GoDuration>) -> Option<&'a GoDuration> {
     let value = |floor: Option<&GoDuration>| floor.and_then(|floor| floor.to_duration().ok());
     match (value(a), value(b)) {

@@ -1,13 +1,14 @@
-//! What a KollectClusterInventory may say.
+//! The rules of KollectClusterInventory.
 
 use crate::MAX_INTERVAL;
 use crate::ceiling::Ceiling;
 use crate::cluster_target::{check_profile_ref, is_empty};
-use crate::doc::rules;
+use crate::findings::Findings;
 use crate::names::is_dns_label;
-use crate::review::{Facts, RuleSettings};
+use crate::review_facts::{ReviewFacts, RuleSettings};
+use crate::rule::rules;
 use crate::sink_refs::{RefIds, check_counts, check_floor, check_keys, check_refs};
-use crate::violation::{Findings, TWICE};
+use crate::violation::TWICE;
 use kollect_api::{KollectClusterInventory, SinkFamily};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -78,13 +79,13 @@ fn check_namespaces(found: &mut Findings, namespaces: &[String]) {
     }
 }
 
-/// Checks a cluster inventory together with what limits it.
+/// Checks a cluster inventory and the limits that its scopes set.
 pub(crate) fn review(
     found: &mut Findings,
     inventory: &KollectClusterInventory,
     raw: &Value,
     settings: &RuleSettings,
-    facts: &Facts<'_>,
+    facts: &ReviewFacts<'_>,
 ) {
     if settings.tenant_mode {
         found.add(&CI1, "spec", "");
@@ -104,7 +105,7 @@ fn check_static_refs(found: &mut Findings, inventory: &KollectClusterInventory, 
     let spec = &inventory.spec;
     let mut namespace = |field: String, name: &str| {
         if let Err(why) = ceiling.static_ref_allowed(name) {
-            found.say(&CI11, field, name, format!("{name} {why}"));
+            found.add_detail(&CI11, field, name, format!("{name} {why}"));
         }
     };
     if let Some(of) = spec.profile_ref.as_ref().and_then(|profile| profile.namespace.as_deref()) {
@@ -125,7 +126,7 @@ fn check_static_refs(found: &mut Findings, inventory: &KollectClusterInventory, 
     for family in SinkFamily::ALL {
         for (i, reference) in spec.sink_refs(family).iter().enumerate() {
             if let Err(why) = ceiling.sink_allowed(family, &reference.name) {
-                found.say(&CI12, format!("spec.{}[{i}].name", family.refs_field()), &reference.name, why);
+                found.add_detail(&CI12, format!("spec.{}[{i}].name", family.refs_field()), &reference.name, why);
             }
         }
     }

@@ -1,12 +1,12 @@
-//! What a KollectClusterTarget may say.
+//! The rules of KollectClusterTarget.
 
 use crate::ceiling::Ceiling;
-use crate::doc::{RuleDoc, rules};
+use crate::findings::Findings;
 use crate::names::{is_dns_label, is_dns_subdomain};
-use crate::review::{Facts, RuleSettings};
+use crate::review_facts::{ReviewFacts, RuleSettings};
+use crate::rule::{RuleDoc, rules};
 use crate::secrets::{collects_secret_data, secret_extraction_allowed};
 use crate::target::{Ids, check_rules, check_scope, check_selector};
-use crate::violation::Findings;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectClusterTarget, NamespacedReference};
 use kollect_model::Gvk;
@@ -47,8 +47,13 @@ fn judge(found: &mut Findings, target: &KollectClusterTarget, profile_gvk: Optio
     check_rules(found, &IDS, &spec.resource_rules, profile_gvk);
 }
 
-/// Checks a cluster target together with what limits it.
-pub(crate) fn review(found: &mut Findings, target: &KollectClusterTarget, settings: &RuleSettings, facts: &Facts<'_>) {
+/// Checks a cluster target and the limits that its scopes set.
+pub(crate) fn review(
+    found: &mut Findings,
+    target: &KollectClusterTarget,
+    settings: &RuleSettings,
+    facts: &ReviewFacts<'_>,
+) {
     if settings.tenant_mode {
         found.add(&CT1, "spec", "");
     }
@@ -60,7 +65,7 @@ pub(crate) fn review(found: &mut Findings, target: &KollectClusterTarget, settin
     if let Some(namespace) = &spec.profile_ref.namespace
         && let Err(why) = ceiling.static_ref_allowed(namespace)
     {
-        found.say(&CT8, "spec.profileRef.namespace", namespace, format!("{namespace} {why}"));
+        found.add_detail(&CT8, "spec.profileRef.namespace", namespace, format!("{namespace} {why}"));
     }
     if let Some(profile) = facts.profile.filter(|profile| collects_secret_data(profile))
         && let Err(why) = secret_extraction_allowed(settings.secret_extraction, &ceiling, "KollectClusterScope")
@@ -69,7 +74,7 @@ pub(crate) fn review(found: &mut Findings, target: &KollectClusterTarget, settin
     }
 }
 
-/// Whether a selector says nothing.
+/// Whether a selector has no requirements.
 pub(crate) fn is_empty(selector: &LabelSelector) -> bool {
     selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
         && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)

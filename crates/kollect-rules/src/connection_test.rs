@@ -1,7 +1,7 @@
-//! What a KollectConnectionTest may say.
+//! The rules of KollectConnectionTest.
 
-use crate::doc::rules;
-use crate::violation::Findings;
+use crate::findings::Findings;
+use crate::rule::rules;
 use kollect_api::KollectConnectionTest;
 
 rules! { "KollectConnectionTest";

@@ -1,42 +1,17 @@
-//! What a KollectInventory may say, and how often it exports.
+//! The rules of KollectInventory.
 
 use crate::ceiling::Ceiling;
-use crate::doc::rules;
-use crate::review::Facts;
+use crate::findings::Findings;
+use crate::interval::MAX_INTERVAL;
+use crate::review_facts::ReviewFacts;
+use crate::rule::rules;
 use crate::sink_refs::{RefIds, check_bytes, check_counts, check_floor, check_keys, check_refs};
-use crate::violation::{Findings, Violation};
-use kollect_api::{GoDuration, KollectInventory, SinkFamily};
+use crate::violation::Violation;
+use kollect_api::{KollectInventory, SinkFamily};
 use serde_json::Value;
-use std::time::Duration;
 
-/// Most sinks that one inventory exports to.
-pub const MAX_SINK_REFS: usize = 20;
-/// Longest export interval.
-pub const MAX_INTERVAL: Duration = Duration::from_hours(24);
 /// Cluster inventories use this name instead of a namespace in keys and paths.
 const CLUSTER: &str = "cluster";
-
-/// Least time between two exports when nothing is set: 30 s for documents, 1 s for rows and events.
-pub const fn default_interval(family: SinkFamily) -> Duration {
-    match family {
-        SinkFamily::Snapshot => Duration::from_secs(30),
-        SinkFamily::Database | SinkFamily::Event => Duration::from_secs(1),
-    }
-}
-
-/// Least time between two exports of one binding: the reference's value, else the sink's, the inventory's, the
-/// default; raised to the floor of the scope. A value that is no duration counts as not set.
-pub fn effective_interval(
-    family: SinkFamily,
-    reference: Option<&GoDuration>,
-    sink: Option<&GoDuration>,
-    inventory: Option<&GoDuration>,
-    floor: Option<&GoDuration>,
-) -> Duration {
-    let value = |text: Option<&GoDuration>| text.and_then(|text| text.to_duration().ok());
-    let wanted = value(reference).or_else(|| value(sink)).or_else(|| value(inventory));
-    wanted.unwrap_or_else(|| default_interval(family)).max(value(floor).unwrap_or_default()).min(MAX_INTERVAL)
-}
 
 rules! { "KollectInventory";
     I1, CrdAndWebhook, "one of the three lists of sinks, or all together, has more than 20 entries", "Too many: must have at most 20 items in all three lists together";
@@ -89,8 +64,14 @@ fn judge(found: &mut Findings, inventory: &KollectInventory, max_export_bytes: i
     }
 }
 
-/// Checks an inventory together with what limits it.
-pub(crate) fn review(found: &mut Findings, inventory: &KollectInventory, raw: &Value, max: i64, facts: &Facts<'_>) {
+/// Checks an inventory and the limits that its scopes set.
+pub(crate) fn review(
+    found: &mut Findings,
+    inventory: &KollectInventory,
+    raw: &Value,
+    max: i64,
+    facts: &ReviewFacts<'_>,
+) {
     check_keys(found, &IDS, raw);
     judge(found, inventory, max);
     let ceiling = Ceiling::of_namespace(facts.scopes);
@@ -102,36 +83,7 @@ pub(crate) fn review(found: &mut Findings, inventory: &KollectInventory, raw: &V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use SinkFamily::{Database, Event, Snapshot};
     use serde_json::json;
-
-    #[test]
-    fn the_nearest_interval_wins_and_the_scope_is_a_floor() {
-        let text = |text: &str| (!text.is_empty()).then(|| GoDuration::new(text));
-        for (family, reference, sink, inventory, floor, seconds) in [
-            (Snapshot, "", "", "", "", 30),
-            (Database, "", "", "", "", 1),
-            (Event, "", "", "", "", 1),
-            (Snapshot, "", "", "2m", "", 120),
-            (Snapshot, "", "5m", "2m", "", 300),
-            (Snapshot, "10s", "5m", "2m", "", 10),
-            (Snapshot, "10s", "", "", "1m", 60),
-            (Snapshot, "0", "", "", "", 0),
-            (Snapshot, "0s", "", "", "1m", 60),
-            (Database, "", "", "", "10s", 10),
-            (Database, "", "soon", "2m", "", 120),
-            (Database, "", "", "", "nonsense", 1),
-        ] {
-            let got = effective_interval(
-                family,
-                text(reference).as_ref(),
-                text(sink).as_ref(),
-                text(inventory).as_ref(),
-                text(floor).as_ref(),
-            );
-            assert_eq!(got, Duration::from_secs(seconds), "{family} {reference} {sink} {inventory} {floor}");
-        }
-    }
 
     fn fields(namespace: &str, spec: Value) -> Vec<String> {
         let mut inventory = KollectInventory::new("i", serde_json::from_value(spec).unwrap());

@@ -1,4 +1,4 @@
-//! Names as Kubernetes writes them, and names that were probably meant.
+//! Valid Kubernetes names, and suggestions for mistyped ones.
 
 /// At most 63 lower-case letters, digits and `-`, with a letter or digit at both ends: a namespace.
 pub(crate) fn is_dns_label(text: &str) -> bool {
@@ -25,7 +25,7 @@ pub(crate) fn is_dns_subdomain(text: &str) -> bool {
 /// Longest name that is compared with others.
 const MAX_COMPARED: usize = 64;
 
-/// The known name that a mistyped one most likely stands for.
+/// The known name that is most similar to a mistyped one.
 pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if text.is_empty() || text.len() > MAX_COMPARED {
         return None;
@@ -39,7 +39,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
-/// How many letters must be added, removed or replaced.
+/// Number of letters to add, remove or replace.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,6 +1,6 @@
-//! Which namespaces a target reaches.
+//! Resolves the namespaces of a target.
 //!
-//! Separate because tenants are kept apart here: an empty result means that nothing is collected, never everything.
+//! An empty result means that nothing is collected, never everything: tenant isolation depends on it.
 
 use crate::{Ceiling, Selector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -8,7 +8,7 @@ use kollect_api::names::label::NAMESPACE_NAME;
 use kollect_api::{KollectClusterTargetSpec, KollectTargetSpec, ResourceRule, WatchMode};
 use std::collections::BTreeMap;
 
-/// What a target of either kind says about namespaces.
+/// The namespace settings of a target of either kind.
 #[derive(Clone, Copy, Debug)]
 pub struct NamespaceSelection<'a> {
     included: &'a [String],
@@ -17,7 +17,7 @@ pub struct NamespaceSelection<'a> {
     exclude_selector: Option<&'a LabelSelector>,
     rules: &'a [ResourceRule],
     opt_in: bool,
-    /// A scope narrows it without complaint, whatever it asks for.
+    /// A scope narrows it without a denial, whatever it selects.
     silent: bool,
 }
 
@@ -49,10 +49,10 @@ impl<'a> From<&'a KollectClusterTargetSpec> for NamespaceSelection<'a> {
     }
 }
 
-/// Everything that decides about the namespaces of a target of either kind.
+/// Input for the namespaces of a target of either kind.
 #[derive(Clone, Copy, Debug)]
 pub struct NamespaceIntent<'a> {
-    /// What the target asks for: `(&target.spec).into()`.
+    /// The settings of the target: `(&target.spec).into()`.
     pub target: NamespaceSelection<'a>,
     /// Every namespace that exists, with its labels.
     pub known: &'a [(&'a str, &'a BTreeMap<String, String>)],
@@ -62,25 +62,25 @@ pub struct NamespaceIntent<'a> {
     pub default_included: &'a [String],
     /// The operator's list in addition to `excludedNamespaces`.
     pub default_excluded: &'a [String],
-    /// What the scopes of the target's namespace permit; for cluster targets the cluster scopes.
+    /// The ceiling of the target's namespace; for cluster targets that of the cluster scopes.
     pub ceiling: &'a Ceiling<'a>,
-    /// Whether the target reaches its own namespace only, whatever it asks for.
+    /// Whether the target is limited to its own namespace, whatever it selects.
     pub confinement: Option<Confinement<'a>>,
 }
 
-/// Why a target reaches only this namespace, its own.
+/// Why a target is limited to this namespace, its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confinement<'a> {
-    /// In tenant mode nothing but a scope lets a target reach further.
+    /// In tenant mode only a scope permits a target to collect from other namespaces.
     TenantMode(&'a str),
-    /// Secrets of other namespaces are collected only where a scope names these namespaces: a scope that leaves out
-    /// `allowedNamespaces` says nothing about the Secrets of other teams.
+    /// Secrets of other namespaces are collected only where a scope lists these namespaces: a scope without
+    /// `allowedNamespaces` does not permit the Secrets of other teams.
     Secrets(&'a str),
 }
 
 impl<'a> Confinement<'a> {
-    /// Whether a target in namespace `own` is confined to it. `secrets` says that it collects core Secrets and that
-    /// the operator leaves it to scopes who may.
+    /// Whether a target in namespace `own` is confined to it. `secrets`: it collects core Secrets, and the operator's
+    /// policy leaves the permission to scopes.
     pub fn of(own: &'a str, ceiling: &Ceiling<'_>, secrets: bool, tenant_mode: bool) -> Option<Self> {
         if secrets && !ceiling.names_namespaces() {
             return Some(Self::Secrets(own));
@@ -109,14 +109,14 @@ impl<'a> Confinement<'a> {
 /// The namespaces of a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// What the target selects, sorted.
+    /// Selected namespaces, sorted.
     pub matched: Vec<String>,
-    /// What of it is permitted, sorted. This is what is collected; empty = nothing.
+    /// Selected and permitted namespaces, sorted: those that are collected. Empty = none.
     pub effective: Vec<String>,
     /// Why the target as a whole is denied. `effective` is empty then.
     pub violation: Option<String>,
-    /// Permitted namespaces of which nobody can say what of them is selected, because that depends on labels that may
-    /// not be read; sorted. With any, the rest is half an answer.
+    /// Permitted namespaces whose selection depends on labels that may not be read, sorted. Unless it is empty,
+    /// `effective` may be incomplete.
     pub undecided: Vec<String>,
 }
 
@@ -130,7 +130,7 @@ pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> Resolved {
     Resolved { matched, effective, violation, undecided }
 }
 
-/// Whether the lists of names let a namespace in.
+/// Whether the lists of names include a namespace.
 fn listed(intent: &NamespaceIntent<'_>, name: &str) -> bool {
     let included = match intent.target.included {
         [] => intent.default_included,
@@ -194,7 +194,7 @@ fn permitted(intent: &NamespaceIntent<'_>, name: &str) -> Result<(), String> {
     intent.ceiling.namespace_allowed(name)
 }
 
-/// A target that names a forbidden namespace, or of whose selection nothing is permitted, is denied as a whole.
+/// A target is denied as a whole when it names a forbidden namespace or nothing of its selection is permitted.
 fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[String], decided: bool) -> Option<String> {
     if intent.target.silent {
         return None;
@@ -204,7 +204,7 @@ fn violation(intent: &NamespaceIntent<'_>, matched: &[String], effective: &[Stri
             return Some(format!("includedNamespaces: {name} {why}"));
         }
     }
-    // A target that selects too much by label or by default is narrowed without complaint, unless nothing is left.
+    // A selection by label or by default is narrowed without a denial, unless nothing is left.
     if effective.is_empty()
         && decided
         && let Some(name) = matched.first()
@@ -324,7 +324,7 @@ mod tests {
         }
     }
 
-    /// Of `shop` and `pay` only the names are known.
+    /// Labels of `shop` and `pay` are unknown.
     fn resolve_unread(target: &Value, confinement: Option<Confinement<'_>>) -> Resolved {
         let mut spec = target.clone();
         spec["profileRef"] = json!("p");

@@ -1,7 +1,8 @@
-//! What a KollectProfile may say.
+//! The rules of KollectProfile.
 
-use crate::doc::rules;
-use crate::violation::{Findings, TWICE, Violation};
+use crate::findings::Findings;
+use crate::rule::rules;
+use crate::violation::{TWICE, Violation};
 use kollect_api::names::{TRUE, annotation};
 use kollect_api::{ExportMode, KollectProfile, PruneSettings};
 use kollect_extract::{AttributeSource, Extractor, FieldMask, MaskStep, ProfileSource, ResourceSource};
@@ -21,7 +22,7 @@ rules! { "KollectProfile";
     P10, CrdAndWebhook, "the mode is Resource and export.as is the name of an attribute", "is the name of an attribute; choose another key for the copy of the object";
     P11, CrdAndWebhook, "an entry of export.prune.jsonPointers is no JSON pointer", "is not a JSON pointer; it starts with / and writes ~ as ~0 and / as ~1";
     P12, Webhook, "the mode is Resource, the profile collects core Secrets, and the annotation kollect.dev/allow-full-resource-export is not \"true\"", "would copy Secrets; allow it with the annotation kollect.dev/allow-full-resource-export: \"true\" (values stay redacted)";
-    P13, Webhook, "the copy of the object cannot be made as export says, e.g. because of export.prune.cel", "the export settings do not compile";
+    P13, Webhook, "the settings of export do not compile, e.g. export.prune.cel", "the export settings do not compile";
     PW1, Warning, "a JSONPath has a filter `[?(…)]`", "a JSONPath filter is evaluated, but other tools treat it differently; prefer CEL, e.g. cel:object.spec.list.filter(x, x.name == \"a\")";
     PW2, Warning, "export.prune.cel has entries", "prune.cel is not enforced and has no effect in this mode; use prune.jsonPointers";
     PW3, Warning, "an entry of export.prune.jsonPaths has a filter or `*`", "a path with a filter or * is not pruned; write names and indexes only, or use prune.jsonPointers";
@@ -86,7 +87,7 @@ fn check_attributes<'a>(found: &mut Findings, profile: &'a KollectProfile, gvk: 
     names
 }
 
-/// A name in brackets that its own dots cut in pieces, as `['app.kubernetes.io/name']`.
+/// A name in brackets that contains dots, such as `['app.kubernetes.io/name']`.
 fn name_cut_by_dots(path: &str) -> Option<&str> {
     let path = path.trim_start();
     if path.starts_with("cel:") || path.starts_with("helm:") {
@@ -97,7 +98,7 @@ fn name_cut_by_dots(path: &str) -> Option<&str> {
     names.into_iter().find(is_cut)
 }
 
-/// Whether something can read the data of a Secret. It is hidden at run time as well; this only says so early.
+/// Whether a path can read the data of a Secret. Extraction redacts it anyway; this reports it at admission.
 fn reads_secret_data(mask: &FieldMask) -> bool {
     mask.paths().iter().any(|path| match path.steps.first() {
         None => path.whole,
@@ -106,7 +107,7 @@ fn reads_secret_data(mask: &FieldMask) -> bool {
     })
 }
 
-/// What one path reads. Each is compiled alone, so that every bad one is named.
+/// What one path reads. Each is compiled alone, so that every invalid path is reported.
 pub(crate) fn compile(gvk: &Gvk, path: &str) -> Result<FieldMask, String> {
     let attributes = [AttributeSource { name: "a".to_owned(), path: path.to_owned(), optional: false }];
     let extractor = Extractor::compile(&source(gvk, &attributes, None)).map_err(|errors| first(&errors))?;
@@ -153,7 +154,7 @@ fn check_export(found: &mut Findings, profile: &KollectProfile, gvk: &Gvk, names
     if found.violations.len() == before
         && let Err(errors) = Extractor::compile(&source(gvk, &[], Some(resource)))
     {
-        found.say(&P13, "spec.export", "", first(&errors));
+        found.add_detail(&P13, "spec.export", "", first(&errors));
     }
 }
 

@@ -1,57 +1,25 @@
-//! One entry for all kinds: which facts a review of an object needs, and what is wrong with the object.
+//! Reviews an object of any kind: which other objects the review needs, and its violations and warnings.
 //!
-//! Separate so that the admission webhook, `kollect validate` and the control loops ask the same question. The object
-//! comes as JSON, because what it must be told includes members that its type does not know.
+//! The admission webhook, `kollect validate` and the control loops call it. The object is JSON, because unknown members
+//! are violations too.
 
-use crate::SecretExtractionPolicy;
+use crate::findings::Findings;
 use crate::names::{is_dns_label, is_dns_subdomain};
+use crate::review_facts::{ReviewFacts, RuleSettings};
 use crate::schema::Misfit;
 use crate::shape::shape_warnings;
-use crate::violation::Findings;
-use crate::{
-    Violation, cluster_inventory, cluster_target, connection_test, inventory, profile, schema, scope, sink, target,
-};
+use crate::violation::{Violation, Warning};
+use crate::{cluster_inventory, cluster_target, connection_test, inventory, profile, schema, scope, sink, target};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kollect_api::{
     KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectInventory,
     KollectProfile, KollectScope, KollectTarget, SinkFamily,
 };
-use kollect_model::{Cidr, Gvk};
+use kollect_model::Gvk;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::sync::Arc;
 
-/// What the operator was told that bears on rules.
-#[derive(Clone, Debug)]
-pub struct RuleSettings {
-    /// Largest document in bytes; the upper bound of every `maxExportBytes`.
-    pub max_export_bytes: i64,
-    /// Where data of Secrets may be collected.
-    pub secret_extraction: SecretExtractionPolicy,
-    /// Cluster-scoped Kollect kinds are refused.
-    pub tenant_mode: bool,
-    /// Sinks at private addresses are allowed.
-    pub allow_private_sinks: bool,
-    /// Sinks at loopback addresses are allowed.
-    pub allow_loopback_sinks: bool,
-    /// Ranges of addresses where no sink may be, whatever else is allowed.
-    pub denied_sink_cidrs: Arc<[Cidr]>,
-}
-
-impl Default for RuleSettings {
-    fn default() -> Self {
-        Self {
-            max_export_bytes: 1_572_864,
-            secret_extraction: SecretExtractionPolicy::default(),
-            tenant_mode: false,
-            allow_private_sinks: false,
-            allow_loopback_sinks: false,
-            denied_sink_cidrs: Arc::default(),
-        }
-    }
-}
-
-/// Other objects that a review looks at.
+/// The other objects that a review needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The profile that the object refers to, as namespace and name.
@@ -60,40 +28,16 @@ pub struct Needs {
     pub scope_of: Option<String>,
     /// Whether the KollectClusterScopes limit the object.
     pub cluster_scope: bool,
-    /// The kind whose shape the object's paths go through. Good to know, not necessary.
+    /// The kind whose schema the object's paths are checked against. Optional.
     pub schema_of: Option<Gvk>,
-}
-
-/// The objects that [`needs`] asked for, as far as they exist.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
-    /// The referenced profile.
-    pub profile: Option<&'a KollectProfile>,
-    /// All scopes of the namespace.
-    pub scopes: &'a [KollectScope],
-    /// All cluster scopes.
-    pub cluster_scopes: &'a [KollectClusterScope],
-    /// The schema of the kind that a profile is about, as [`kind_schema`](crate::kind_schema) gives it.
-    pub schema: Option<&'a Value>,
-}
-
-/// Something that works but deserves a look.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Warning {
-    /// Identifier of the rule, as in the reference documentation.
-    pub rule: &'static str,
-    /// Path of the field.
-    pub field: String,
-    /// What to know and what to do.
-    pub message: String,
 }
 
 /// The outcome of a review. Refused when there are violations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Review {
-    /// What breaks a rule, in the order of the fields.
+    /// Broken rules, in the order of the fields.
     pub violations: Vec<Violation>,
-    /// What deserves a look; only meaningful when nothing is violated.
+    /// Advice; only meaningful when there are no violations.
     pub warnings: Vec<Warning>,
 }
 
@@ -107,13 +51,13 @@ fn kind_of(object: &Value) -> Option<&str> {
     object["kind"].as_str().filter(|kind| ours && schema::spec_of(kind).is_some())
 }
 
-/// Whether an inventory writes down an interval that a floor could be above.
+/// Whether an inventory sets an interval that a scope's floor may exceed.
 fn has_interval(spec: &Value) -> bool {
     let refs = SinkFamily::ALL.into_iter().filter_map(|family| spec[family.refs_field()].as_array()).flatten();
     refs.chain([spec]).any(|holder| holder["exportMinInterval"].is_string())
 }
 
-/// Which other objects a review of `object` looks at. Nothing for kinds that are not Kollect's.
+/// The other objects that a review of `object` needs. None for kinds that are not Kollect's.
 pub fn needs(object: &Value) -> Needs {
     let spec = &object["spec"];
     let namespace = match text(&object["metadata"], "namespace") {
@@ -156,7 +100,7 @@ pub fn needs(object: &Value) -> Needs {
 }
 
 /// Reviews one object of any Kollect kind; `None` when `kind` and `apiVersion` name no Kollect kind.
-pub fn review(object: &Value, settings: &RuleSettings, facts: &Facts<'_>) -> Option<Review> {
+pub fn review(object: &Value, settings: &RuleSettings, facts: &ReviewFacts<'_>) -> Option<Review> {
     let kind = kind_of(object)?;
     let node = schema::spec_of(kind)?;
     let mut misfits = Vec::new();
@@ -169,7 +113,7 @@ pub fn review(object: &Value, settings: &RuleSettings, facts: &Facts<'_>) -> Opt
     let type_is_known = !misfits.iter().any(|misfit| !misfit.soft && misfit.violation.field == "spec.type");
     let mut found = Findings::default();
     if readable && type_is_known {
-        // What cannot be decoded goes, so that the rest is judged all the same.
+        // Members that cannot be decoded are removed, so that the rules check the rest.
         let spec = schema::repaired(node, &object["spec"]);
         if let Err(error) = judge(&mut found, kind, object, spec, settings, facts) {
             found.text(&schema::SCHEMA, "spec", "", error.to_string());
@@ -178,7 +122,7 @@ pub fn review(object: &Value, settings: &RuleSettings, facts: &Facts<'_>) -> Opt
     Some(Review { violations: merged(&misfits, found.violations), warnings: found.warnings })
 }
 
-/// The rule that a field of the schema stands for.
+/// The rule under which a misfit of a schema field is reported.
 fn named(kind: &str, field: &str) -> Option<&'static str> {
     let sink = kind.ends_with("Sink");
     Some(match field {
@@ -190,7 +134,7 @@ fn named(kind: &str, field: &str) -> Option<&'static str> {
     })
 }
 
-/// Both kinds of findings without saying anything twice: where a value can be judged the rules speak, else the schema.
+/// Both kinds of findings without duplicates: where a value can be decoded those of the rules, else those of the schema.
 fn merged(misfits: &[Misfit], judged: Vec<Violation>) -> Vec<Violation> {
     let hard: Vec<&str> = misfits.iter().filter(|m| !m.soft).map(|m| m.violation.field.as_str()).collect();
     let within = |field: &str, of: &str| {
@@ -232,7 +176,7 @@ fn judge(
     object: &Value,
     spec: Value,
     settings: &RuleSettings,
-    facts: &Facts<'_>,
+    facts: &ReviewFacts<'_>,
 ) -> Result<(), serde_json::Error> {
     match kind {
         "KollectProfile" => {

@@ -1,8 +1,8 @@
-//! What the two kinds of scopes may say.
+//! The rules of KollectScope and KollectClusterScope.
 
 use crate::MAX_INTERVAL;
-use crate::doc::rules;
-use crate::violation::Findings;
+use crate::findings::Findings;
+use crate::rule::rules;
 use kollect_api::{GoDuration, GroupVersionKind, KollectClusterScope, KollectScope, SinkFamily};
 
 rules! { "KollectScope, KollectClusterScope";

@@ -1,6 +1,6 @@
-//! Who may use Secrets: whether their data may be collected, and where a sink may send one of another namespace.
+//! Permissions for Secrets: collecting their data, and sending one of another namespace to a server.
 //!
-//! In both cases the owner of the Secret decides, never the author of the profile or sink that wants it.
+//! The owner of the Secret permits both, never the author of the profile or sink that uses it.
 
 use crate::Ceiling;
 use core::net::IpAddr;
@@ -9,7 +9,7 @@ use kollect_api::names::{TRUE, annotation};
 use kollect_model::Gvk;
 use std::collections::BTreeMap;
 
-/// Where the opt-in annotation of a profile for the data of Secrets takes effect.
+/// Scopes under which the opt-in annotation of a profile for the data of Secrets takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SecretExtractionPolicy {
     /// Nowhere.
@@ -17,7 +17,7 @@ pub enum SecretExtractionPolicy {
     /// Where every scope agrees, and there is one.
     #[default]
     Scoped,
-    /// Everywhere, unless a scope says `Deny`.
+    /// Everywhere, unless a scope has `Deny`.
     Any,
 }
 
@@ -34,15 +34,15 @@ impl std::str::FromStr for SecretExtractionPolicy {
     }
 }
 
-/// Whether a profile asks for the data of core Secrets.
+/// Whether a profile opts in to the data of core Secrets.
 pub fn collects_secret_data(profile: &KollectProfile) -> bool {
-    let asks = |all: &BTreeMap<String, String>| {
+    let opts_in = |all: &BTreeMap<String, String>| {
         all.get(annotation::ALLOW_SECRET_EXTRACTION).is_some_and(|value| value == TRUE)
     };
-    is_core_secret(&Gvk::from(&profile.spec.target_gvk)) && profile.metadata.annotations.as_ref().is_some_and(asks)
+    is_core_secret(&Gvk::from(&profile.spec.target_gvk)) && profile.metadata.annotations.as_ref().is_some_and(opts_in)
 }
 
-/// Whether a kind is the core Secret, however it is written.
+/// Whether a kind is the core Secret, in any case of letters.
 pub fn is_core_secret(gvk: &Gvk) -> bool {
     Gvk::new("", &gvk.version, "Secret").matches_ignoring_case(gvk) || gvk.is_core_secret()
 }
@@ -69,18 +69,18 @@ pub fn secret_extraction_allowed(
     Ok(())
 }
 
-/// A server that a sink was built to send to.
+/// A server to which a sink sends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DestinationHost {
     /// Name or address, also in brackets.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// The port of the protocol's encrypted form, which an entry without a port stands for.
+    /// The protocol's port with TLS, which an entry without a port matches.
     pub usual_port: u16,
 }
 
-/// What a Secret says about its use from other namespaces.
+/// The permissions of a Secret for its use from other namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SecretAgreement {
     namespaces: Vec<String>,
@@ -88,7 +88,7 @@ pub struct SecretAgreement {
 }
 
 impl SecretAgreement {
-    /// Reads the annotations of a Secret. What cannot be read allows nothing.
+    /// Parses the annotations of a Secret. Invalid entries permit nothing.
     pub fn of(annotations: Option<&BTreeMap<String, String>>) -> Self {
         let entries = |key: &str| {
             let text = annotations.and_then(|all| all.get(key)).map_or("", String::as_str);
@@ -137,7 +137,7 @@ fn canonical(host: &str) -> Option<String> {
         return Some(address.to_canonical().to_string());
     }
     let bare = bare.strip_suffix('.').unwrap_or(bare);
-    // A name has no other signs, so that no entry can be read in two ways.
+    // Other characters are refused, so that no entry is ambiguous.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     (!bare.is_empty() && bare.chars().all(plain)).then(|| bare.to_ascii_lowercase())
 }
@@ -176,7 +176,7 @@ mod tests {
             assert_eq!(two.allows_namespace(namespace), allowed, "{namespace}");
         }
         assert!(agreement("*", "").allows_namespace("any"));
-        assert!(!agreement("team-*", "").allows_namespace("team-a"), "only a lone * stands for all");
+        assert!(!agreement("team-*", "").allows_namespace("team-a"), "only a lone * matches all");
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! Label selectors.
+//! Label selectors for namespaces, objects and targets, validated once and then matched per object.
 //!
-//! Separate because namespaces, objects and targets are all selected by them. A selector is checked once and then
-//! asked for every object. One that is not valid matches nothing.
+//! An invalid selector matches nothing.
 
 use crate::names::is_dns_label;
 use crate::violation::shown;
@@ -9,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::KollectInventorySpec;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A label selector, ready to be asked.
+/// A parsed label selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     /// `None`: not valid.
@@ -32,7 +31,7 @@ enum Operator {
 }
 
 impl Selector {
-    /// Prepares a selector. An empty one matches everything, one that is not valid matches nothing.
+    /// Parses a selector. An empty one matches everything, an invalid one nothing.
     pub fn new(selector: &LabelSelector) -> Self {
         Self { requirements: requirements(selector).ok() }
     }
@@ -42,7 +41,7 @@ impl Selector {
         requirements(selector).map(drop).map_err(|(_, why)| why)
     }
 
-    /// What is wrong with a selector, and where, e.g. `.matchExpressions[0].values`.
+    /// The invalid field, e.g. `.matchExpressions[0].values`, and what is wrong with it.
     pub(crate) fn problem(selector: &LabelSelector) -> Option<(String, String)> {
         requirements(selector).err()
     }
@@ -52,7 +51,7 @@ impl Selector {
         self.requirements.as_ref().is_some_and(|all| all.iter().all(|requirement| requirement.holds(labels)))
     }
 
-    /// Whether all requirements hold when of all labels only `key` could be read; `None`: that depends on the others.
+    /// Whether all requirements hold when only the label `key` is known; `None` when it depends on other labels.
     pub fn matches_knowing(&self, key: &str, labels: &BTreeMap<String, String>) -> Option<bool> {
         let Some(all) = &self.requirements else { return Some(false) };
         let known = |requirement: &&Requirement| requirement.key == key;
@@ -64,7 +63,7 @@ impl Selector {
     }
 }
 
-/// Whether a selector matches labels; for a single question.
+/// Whether a selector matches labels; parses it for one use.
 pub fn selector_matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     Selector::new(selector).matches(labels)
 }

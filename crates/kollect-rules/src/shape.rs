@@ -1,10 +1,9 @@
-//! Paths that can never lead anywhere, as far as the schema of a kind tells.
+//! Warns of attribute paths that the schema of a kind rules out.
 //!
-//! Separate because it needs what a cluster serves. It only warns: schemas leave things open, and a path into what is
-//! open is never doubted.
+//! Warnings only: a schema may permit unknown fields, and no path into those is reported.
 
+use crate::findings::Findings;
 use crate::profile::{PW4, PW6, compile};
-use crate::violation::Findings;
 use crate::{Warning, names::nearest};
 use kollect_api::KollectProfile;
 use kollect_extract::{MaskStep, places_of_several_matches};
@@ -15,20 +14,20 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Most references that are followed in a row.
+/// Most `$ref`s in a chain.
 const MAX_REFS: usize = 16;
 
 /// Most schemas that one kind is made of; a Pod has about 120.
 const MAX_SCHEMAS: usize = 1024;
 
-/// Where an API server has the OpenAPI v3 document of a kind's group and version.
+/// Path of the OpenAPI v3 document of a kind's group and version on an API server.
 pub fn openapi_path(gvk: &Gvk) -> String {
     let root = if gvk.group.is_empty() { "api" } else { "apis" };
     format!("/openapi/v3/{root}/{}", gvk.api_version())
 }
 
-/// The schema of a kind and of everything in it, out of the OpenAPI v3 document that the API server has for the kind's
-/// group and version. Nothing when the document has no such kind.
+/// The schema of a kind and all schemas that it refers to, from the OpenAPI v3 document of the kind's group and
+/// version. `None` when the document does not have the kind.
 pub fn kind_schema(openapi: &str, gvk: &Gvk) -> Option<Value> {
     #[derive(Deserialize)]
     struct Document<'a> {
@@ -58,7 +57,7 @@ pub fn kind_schema(openapi: &str, gvk: &Gvk) -> Option<Value> {
             })
     };
     let (root, _) = schemas.iter().find(|(_, raw)| is_meant(raw))?;
-    // Documents of whole groups are large; what the kind is made of is a small part.
+    // The document of a group is large; the kind refers to a small part of it.
     let mut kept = Map::new();
     let mut open = vec![root.to_string()];
     while let Some(name) = open.pop() {
@@ -88,7 +87,7 @@ fn references(schema: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Attribute paths that lead where objects of the profile's kind never have anything.
+/// Attribute paths to fields that objects of the profile's kind never have.
 ///
 /// `schema` is the OpenAPI v3 schema of the kind. References like `#/components/schemas/…` are followed within it.
 pub fn shape_warnings(profile: &KollectProfile, schema: &Value) -> Vec<Warning> {
@@ -113,7 +112,7 @@ pub fn shape_warnings(profile: &KollectProfile, schema: &Value) -> Vec<Warning> 
     found.warnings
 }
 
-/// The schema that the steps lead to; `None` where anything may be, an error that says why they lead nowhere.
+/// The schema at the end of the steps; `None` where any field is permitted; an error names the unknown field.
 fn lead<'v>(root: &'v Value, steps: &[MaskStep]) -> Result<Option<&'v Value>, String> {
     let Some(mut node) = resolved(root, root) else { return Ok(None) };
     let mut walked = "$".to_owned();
@@ -128,7 +127,7 @@ fn lead<'v>(root: &'v Value, steps: &[MaskStep]) -> Result<Option<&'v Value>, St
                     Some(known) => known,
                     None if node["additionalProperties"].is_object() => &node["additionalProperties"],
                     None => {
-                        // Nothing listed means that anything may be there.
+                        // Without properties any field is permitted.
                         let Some(known) = properties.filter(|known| !known.is_empty()) else { return Ok(None) };
                         let hint = nearest(name, known.keys().map(String::as_str));
                         let hint = hint.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
@@ -156,7 +155,7 @@ fn lead<'v>(root: &'v Value, steps: &[MaskStep]) -> Result<Option<&'v Value>, St
     Ok(Some(node))
 }
 
-/// The schema behind references; `None` when it is not there.
+/// The schema after following references; `None` when one is dangling.
 fn resolved<'v>(root: &'v Value, mut node: &'v Value) -> Option<&'v Value> {
     for _ in 0..MAX_REFS {
         let reference = node["$ref"].as_str().or_else(|| match node["allOf"].as_array().map(Vec::as_slice) {
@@ -264,8 +263,8 @@ mod tests {
             ("$.spec.replicas.max", "integer"),
             ("cel:object.spec.containers.map(c, c.img)", "has no img"),
         ] {
-            let said = warnings(path);
-            assert!(said.iter().any(|text| text.contains(word)), "{path}: {said:?}");
+            let texts = warnings(path);
+            assert!(texts.iter().any(|text| text.contains(word)), "{path}: {texts:?}");
         }
     }
 }

@@ -1,19 +1,22 @@
 //! References from inventories of both kinds to sinks.
 
-use crate::MAX_INTERVAL;
 use crate::ceiling::Ceiling;
-use crate::doc::RuleDoc;
-use crate::inventory::MAX_SINK_REFS;
+use crate::findings::Findings;
+use crate::interval::MAX_INTERVAL;
 use crate::names::nearest;
-use crate::violation::{Findings, TWICE, shown};
+use crate::rule::RuleDoc;
+use crate::violation::{TWICE, shown};
 use kollect_api::{GoDuration, SinkFamily, SinkRef};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Most sinks that one inventory exports to.
+pub const MAX_SINK_REFS: usize = 20;
+
 /// The three lists of an inventory.
 pub(crate) type Lists<'a> = [(SinkFamily, &'a [SinkRef]); 3];
 
-/// The rules of both kinds of inventories, by the identifiers of one.
+/// The rules that both kinds of inventories share, with the identifiers of one kind.
 pub(crate) struct RefIds {
     pub(crate) count: &'static RuleDoc,
     pub(crate) name: &'static RuleDoc,
@@ -24,7 +27,7 @@ pub(crate) struct RefIds {
 
 const KEYS: [&str; 4] = ["name", "namespace", "exportMinInterval", "maxExportBytes"];
 
-/// What the types of references do not show: keys that nothing reads, and entries of another type.
+/// Checks what decoding drops: unknown keys, and entries of another type.
 pub(crate) fn check_keys(found: &mut Findings, ids: &RefIds, object: &Value) {
     for field in SinkFamily::ALL.map(SinkFamily::refs_field) {
         for (i, entry) in object["spec"][field].as_array().into_iter().flatten().enumerate() {
@@ -45,7 +48,7 @@ pub(crate) fn check_keys(found: &mut Findings, ids: &RefIds, object: &Value) {
     }
 }
 
-/// Whether the lists are short enough to be looked at.
+/// Whether the lists are short enough to be checked.
 pub(crate) fn check_counts(found: &mut Findings, ids: &RefIds, lists: &Lists<'_>) -> bool {
     let refs: usize = lists.iter().map(|(_, refs)| refs.len()).sum();
     if refs <= MAX_SINK_REFS {
@@ -58,7 +61,7 @@ pub(crate) fn check_counts(found: &mut Findings, ids: &RefIds, lists: &Lists<'_>
     false
 }
 
-/// Names, intervals and sizes of one list.
+/// Checks names, intervals and sizes of one list.
 pub(crate) fn check_refs(found: &mut Findings, ids: &RefIds, family: SinkFamily, refs: &[SinkRef], max_bytes: i64) {
     let mut seen = BTreeSet::new();
     for (i, reference) in refs.iter().enumerate() {
@@ -72,7 +75,7 @@ pub(crate) fn check_refs(found: &mut Findings, ids: &RefIds, family: SinkFamily,
     }
 }
 
-/// A size ceiling in bytes.
+/// Checks a size limit in bytes.
 pub(crate) fn check_bytes(found: &mut Findings, rule: &RuleDoc, field: &str, bytes: Option<i64>, max: i64) {
     let Some(bytes) = bytes else { return };
     if bytes < 1 {
@@ -87,7 +90,7 @@ pub(crate) fn check_bytes(found: &mut Findings, rule: &RuleDoc, field: &str, byt
     }
 }
 
-/// Intervals that are written down keep to the floor of a scope.
+/// Checks that set intervals are not below the floor of a scope.
 pub(crate) fn check_floor(
     found: &mut Findings,
     rule: &RuleDoc,
@@ -104,7 +107,7 @@ pub(crate) fn check_floor(
     for (field, interval) in refs.chain([("spec.exportMinInterval".to_owned(), own)]) {
         let Some(interval) = interval else { continue };
         if let Err(why) = ceiling.interval_allowed(interval) {
-            found.say(rule, field, interval.as_str(), why);
+            found.add_detail(rule, field, interval.as_str(), why);
         }
     }
 }

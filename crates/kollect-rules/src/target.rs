@@ -1,11 +1,12 @@
-//! What a KollectTarget may say, and what both kinds of targets have in common.
+//! The rules of KollectTarget, and those that both kinds of targets share.
 
 use crate::ceiling::Ceiling;
-use crate::doc::{RuleDoc, rules};
+use crate::findings::Findings;
 use crate::namespaces::Confinement;
-use crate::review::{Facts, RuleSettings};
+use crate::review_facts::{ReviewFacts, RuleSettings};
+use crate::rule::{RuleDoc, rules};
 use crate::secrets::{SecretExtractionPolicy, collects_secret_data, is_core_secret, secret_extraction_allowed};
-use crate::violation::{Findings, Violation};
+use crate::violation::Violation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTarget, ResourceRule};
 use kollect_extract::Predicate;
@@ -26,7 +27,7 @@ rules! { "KollectTarget";
     TW3, Warning, "the profile collects core Secrets, includedNamespaces names another namespace, and no KollectScope of the target's namespace has allowedNamespaces", "a target of Secrets reaches its own namespace only, unless a KollectScope there names others; add this one to allowedNamespaces of a KollectScope";
 }
 
-/// The rules of both kinds of targets, by the identifiers of one.
+/// The rules that both kinds of targets share, with the identifiers of one kind.
 pub(crate) struct Ids {
     pub(crate) list: &'static RuleDoc,
     pub(crate) gvk: &'static RuleDoc,
@@ -58,8 +59,8 @@ fn judge(found: &mut Findings, target: &KollectTarget, profile_gvk: Option<&Gvk>
     check_selector(found, &IDS, "spec.labelSelector", spec.label_selector.as_ref());
 }
 
-/// Checks a target together with what limits it.
-pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &RuleSettings, facts: &Facts<'_>) {
+/// Checks a target and the limits that its scopes set.
+pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &RuleSettings, facts: &ReviewFacts<'_>) {
     let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
     judge(found, target, profile.as_ref());
     let included = &target.spec.included_namespaces;
@@ -101,7 +102,7 @@ fn check_rule(found: &mut Findings, ids: &Ids, at: &str, rule: &ResourceRule, pr
     let gvk = Gvk::from(&rule.gvk);
     if let Some(profile_gvk) = profile_gvk.filter(|of| complete && !gvk.matches_ignoring_case(of)) {
         let why = format!("the profile collects {profile_gvk}");
-        found.say(ids.other_kind, format!("{at}.gvk"), &gvk.to_string(), why);
+        found.add_detail(ids.other_kind, format!("{at}.gvk"), &gvk.to_string(), why);
     }
     check_selector(found, ids, &format!("{at}.namespaceSelector"), rule.namespace_selector.as_ref());
     let labels = LabelSelector {
@@ -112,14 +113,19 @@ fn check_rule(found: &mut Findings, ids: &Ids, at: &str, rule: &ResourceRule, pr
     let policy = rule.match_policy.as_deref().filter(|policy| !policy.trim().is_empty());
     if let Some(policy) = policy {
         if policy.trim_start().starts_with("cel:") {
-            found.say(ids.policy, format!("{at}.matchPolicy"), policy, "CEL is written here without the prefix cel:");
+            found.add_detail(
+                ids.policy,
+                format!("{at}.matchPolicy"),
+                policy,
+                "CEL is written here without the prefix cel:",
+            );
         } else if let Err(error) = Predicate::compile(policy) {
-            found.say(ids.policy, format!("{at}.matchPolicy"), policy, error.message);
+            found.add_detail(ids.policy, format!("{at}.matchPolicy"), policy, error.message);
         }
     }
 }
 
-/// What the scopes say to kinds and named namespaces.
+/// Checks kinds and named namespaces against the scopes.
 pub(crate) fn check_scope(
     found: &mut Findings,
     ids: &Ids,
@@ -131,17 +137,22 @@ pub(crate) fn check_scope(
     if let Some(gvk) = profile.filter(|_| rules.is_empty())
         && let Err(why) = ceiling.gvk_allowed(gvk)
     {
-        found.say(ids.kind_denied, "spec.profileRef", "", why);
+        found.add_detail(ids.kind_denied, "spec.profileRef", "", why);
     }
     for (i, rule) in rules.iter().enumerate() {
         let gvk = Gvk::from(&rule.gvk);
         if let Err(why) = ceiling.gvk_allowed(&gvk) {
-            found.say(ids.kind_denied, format!("spec.resourceRules[{i}].gvk"), &gvk.to_string(), why);
+            found.add_detail(ids.kind_denied, format!("spec.resourceRules[{i}].gvk"), &gvk.to_string(), why);
         }
     }
     for (i, name) in included.iter().enumerate() {
         if let Err(why) = ceiling.namespace_allowed(name) {
-            found.say(ids.namespace_denied, format!("spec.includedNamespaces[{i}]"), name, format!("{name} {why}"));
+            found.add_detail(
+                ids.namespace_denied,
+                format!("spec.includedNamespaces[{i}]"),
+                name,
+                format!("{name} {why}"),
+            );
         }
     }
 }

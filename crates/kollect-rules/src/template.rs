@@ -1,9 +1,9 @@
-//! Path templates: which placeholders they may and must have.
+//! Path templates: permitted and required placeholders.
 
 const DOCUMENT: [&str; 5] = ["cluster", "namespace", "name", "generation", "extension"];
 const ROW: [&str; 7] = ["targetNamespace", "targetName", "sourceNamespace", "sourceName", "group", "kind", "uid"];
 
-/// What a path is for.
+/// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathOf {
     /// A document of an inventory.
@@ -31,7 +31,7 @@ pub(crate) fn check(template: &str, path_of: PathOf) -> Result<(), String> {
     let names = placeholders(template);
     for name in &names {
         let known = DOCUMENT.iter().chain(rows).any(|known| known == name);
-        // Only what looks meant as a placeholder is refused; other text in braces stays as it is.
+        // Only text in the form of a placeholder is refused; other text in braces is literal.
         let meant = !name.is_empty()
             && name.bytes().all(|c| c.is_ascii_lowercase() || (path_of == PathOf::Row && c.is_ascii_alphabetic()));
         if meant && !known {

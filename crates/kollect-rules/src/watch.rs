@@ -1,4 +1,4 @@
-//! Opting in and out by labels.
+//! Opt-in and opt-out of objects by labels.
 
 use kollect_api::names::{DISABLED, ENABLED};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub const NAMESPACE_WATCH_ANNOTATION: &str = kollect_api::names::annotation::NAM
 pub enum WatchDecision {
     /// Collect it.
     Collect,
-    /// Leave it alone.
+    /// Do not collect it.
     Skip,
 }
 

@@ -4,7 +4,7 @@
 
 use crate::settings::WebhookSettings;
 use anyhow::Context as _;
-use kollect_admission::certs::{Clock, Keeper, KeeperSettings, Serving, Timing};
+use kollect_admission::certs::{CertificateRotator, Clock, RotatorSettings, Serving, Timing};
 use kollect_admission::{LiveFacts, Reviewer};
 use kollect_rules::RuleSettings;
 use std::sync::Arc;
@@ -52,11 +52,11 @@ fn keeper(
     poll: Duration,
     client: kube::Client,
     serving: Arc<Serving>,
-) -> Keeper {
+) -> CertificateRotator {
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let timing = Timing { lifetime: millis(settings.lifetime), settle: millis(SETTLE.min(settings.lifetime / 15)) };
     let clock: Clock = Arc::new(|| kollect_control::clock::precise_timestamp().as_millisecond());
-    let settings = KeeperSettings {
+    let settings = RotatorSettings {
         namespace,
         secret: settings.secret,
         configuration: settings.configuration,
@@ -65,5 +65,5 @@ fn keeper(
         poll,
         trust_every: TRUST_EVERY,
     };
-    Keeper::new(client, settings, serving, clock)
+    CertificateRotator::new(client, settings, serving, clock)
 }

@@ -1,25 +1,24 @@
-//! The `caBundle` of the ValidatingWebhookConfiguration: what API servers trust.
+//! Publishes the CA bundle in the ValidatingWebhookConfiguration.
 //!
-//! Separate from the Secret because it belongs to whoever installs Kollect; nothing in it but the bundles of Kollect's
-//! own webhooks is changed, and nothing when it is right.
+//! The installation owns the object, so only the `caBundle` of Kollect's webhooks is written, and only if it differs.
 
-use super::kept::Trust;
+use super::stored::Trust;
 use crate::manifest::webhook_name;
 use crate::protocol::KINDS;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-/// What happened to the bundle.
+/// The outcome of publishing.
 #[derive(Debug)]
 pub(crate) enum Published {
-    /// Every webhook of ours has the bundle.
+    /// Every Kollect webhook already has the bundle.
     Same,
-    /// It has it now.
+    /// The bundle was written.
     Written,
-    /// There is no configuration, or none of its webhooks is ours.
-    Nobody,
-    /// Somebody else wrote at the same time; look again.
+    /// There is no configuration, or it has no Kollect webhook.
+    Absent,
+    /// Another client wrote at the same time; retry with the next poll.
     Conflict,
     /// It could not be read or written.
     Failed(kube::Error),
@@ -28,24 +27,24 @@ pub(crate) enum Published {
 impl Published {
     pub(crate) fn trust(&self) -> Trust {
         match self {
-            Self::Same | Self::Written | Self::Nobody => Trust::Published,
+            Self::Same | Self::Written | Self::Absent => Trust::Published,
             Self::Conflict | Self::Failed(_) => Trust::Unknown,
         }
     }
 }
 
-/// Makes the configuration trust `bundle`.
+/// Sets `caBundle` to `bundle` where it differs.
 pub(crate) async fn publish(api: &Api<ValidatingWebhookConfiguration>, name: &str, bundle: &str) -> Published {
     let found = match api.get_opt(name).await {
         Ok(Some(found)) => found,
-        Ok(None) => return Published::Nobody,
+        Ok(None) => return Published::Absent,
         Err(error) => return Published::Failed(error),
     };
     let ours: Vec<String> = KINDS.iter().map(|kind| webhook_name(kind)).collect();
     let webhooks = found.webhooks.unwrap_or_default();
     let mine: Vec<_> = webhooks.iter().enumerate().filter(|(_, webhook)| ours.contains(&webhook.name)).collect();
     if mine.is_empty() {
-        return Published::Nobody;
+        return Published::Absent;
     }
     let right = |bytes: Option<&k8s_openapi::ByteString>| bytes.is_some_and(|bytes| bytes.0 == bundle.as_bytes());
     let wrong = mine.iter().filter(|(_, webhook)| !right(webhook.client_config.ca_bundle.as_ref()));
@@ -56,7 +55,7 @@ pub(crate) async fn publish(api: &Api<ValidatingWebhookConfiguration>, name: &st
     if writes.is_empty() {
         return Published::Same;
     }
-    // Positions hold only in the version that was read.
+    // Indexes are valid only in the version that was read.
     let mut patch =
         vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": found.metadata.resource_version})];
     patch.extend(writes);

@@ -1,7 +1,7 @@
-//! A certificate that somebody else provides as files, read again when it changes.
+//! A certificate from files, for example of cert-manager, read again when they change.
 //!
-//! Separate because then nothing is made, kept or published here. Files are compared by content: a mounted Secret
-//! changes by a link, which file watches miss.
+//! Files are polled and compared by content: a mounted Secret changes by replacing a symbolic link, which file watches
+//! miss.
 
 use super::{PairError, Serving};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The files are missing or make no sense.
+/// The files are missing or unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file could not be read.
@@ -17,7 +17,7 @@ pub enum FilesError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The contents are no pair.
@@ -30,7 +30,7 @@ pub enum FilesError {
     },
 }
 
-/// Where certificate and key are.
+/// Paths of certificate and key.
 #[derive(Clone, Debug)]
 pub struct CertificateFiles {
     /// Certificate chain, PEM.
@@ -40,7 +40,7 @@ pub struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    /// Serves with the files and follows their changes until `stop`. Fails when they make no sense at the start.
+    /// Serves with the files and polls them for changes until `stop`. Fails when they are unusable at the start.
     pub async fn follow(
         &self,
         serving: &Arc<Serving>,
@@ -50,7 +50,7 @@ impl CertificateFiles {
         let mut last = self.read()?;
         self.present(serving, &last)?;
         while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-            // While a writer replaces two files one after the other they do not go together; the next look sees both.
+            // Between the replacements of two files they do not fit together; the next poll reads both.
             let now = match self.read() {
                 Ok(now) if now == last => continue,
                 Ok(now) => now,

@@ -1,7 +1,7 @@
-//! Makes a certificate and the authority that vouches for it.
+//! Issues a serving certificate and its CA.
 //!
-//! Separate because it is the only use of the certificate library. The authority signs one certificate and its key is
-//! forgotten: whoever reads the Secret can then pose as the webhook, and as nothing else.
+//! The CA signs one certificate and its key is not stored: with the Secret an attacker can impersonate the webhook, and
+//! nothing else.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use time::OffsetDateTime;
 
-/// Clocks differ; a certificate is good from a little before it was made.
+/// Clocks differ, so a certificate is valid from a time before its issue.
 const SKEW_MS: i64 = 3_600_000;
 
 /// The certificate could not be made.
@@ -22,7 +22,7 @@ pub struct IssueError(String);
 /// A serving certificate, its key and its authority, all PEM.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
-    /// Certificate of the authority; what callers trust.
+    /// Certificate of the CA, for the `caBundle`.
     pub ca: String,
     /// The serving certificate. Kept in its own entry of the Secret.
     #[serde(skip)]
@@ -32,7 +32,7 @@ pub struct Issued {
     pub key: String,
     /// When it was made, in milliseconds since 1970.
     pub issued: i64,
-    /// When it ends.
+    /// When it expires, in the same unit.
     pub expires: i64,
 }
 
@@ -48,7 +48,7 @@ impl Issued {
         let failed = |error: rcgen::Error| IssueError(error.to_string());
         let expires = now.saturating_add(lifetime);
         let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
-        // A name of its own: callers hold two authorities during a rotation and look them up by name.
+        // A unique name: during a rotation API servers have two CAs and choose by name.
         authority.distinguished_name = named(&format!("kollect webhook authority {now}"));
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

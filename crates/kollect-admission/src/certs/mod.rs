@@ -1,18 +1,15 @@
-//! The certificate that the webhook serves with, and where it comes from: made here and kept in a Secret, or given as
-//! files.
-//!
-//! Separate from the server, which only asks what to present now.
+//! The serving certificate of the webhook: issued by the operator and stored in a Secret, or read from files.
 
 mod configuration;
 mod files;
 mod issue;
-mod keeper;
-mod kept;
+mod rotator;
+mod stored;
 
 pub use files::{CertificateFiles, FilesError};
 pub use issue::{IssueError, Issued};
-pub use keeper::{Keeper, KeeperSettings};
-pub use kept::Timing;
+pub use rotator::{CertificateRotator, RotatorSettings};
+pub use stored::Timing;
 
 use parking_lot::RwLock;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -21,10 +18,10 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
-/// Wall clock in milliseconds since 1970, as a value so that tests can move it.
+/// Wall clock in milliseconds since 1970; tests pass their own.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// A certificate and key that do not make sense.
+/// An unusable pair of certificate and key.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     /// No certificate in the text.
@@ -33,46 +30,46 @@ pub enum PairError {
     /// No key in the text.
     #[error("it has no private key in PEM")]
     Key,
-    /// They do not belong together, or the key is of an unknown type.
+    /// The key does not fit the certificate, or is of an unknown type.
     #[error("certificate and private key do not go together")]
     Mismatch,
 }
 
-/// What is presented to callers now.
+/// The certificate that new connections get, and the readiness of the webhook.
 #[derive(Debug, Default)]
 pub struct Serving {
-    state: RwLock<State>,
+    state: RwLock<ServingState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ServingState {
     certificate: Option<Arc<CertifiedKey>>,
     listening: bool,
-    trouble: Option<String>,
+    failure: Option<String>,
 }
 
 impl Serving {
-    /// Nothing to present yet.
+    /// Without a certificate.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Whether reviews are answered, or why not.
+    /// Whether reviews are served, or why not.
     pub fn ready(&self) -> Result<(), String> {
         let state = self.state.read();
         match &*state {
-            State { certificate: Some(_), listening: true, .. } => Ok(()),
-            State { trouble: Some(trouble), .. } => Err(trouble.clone()),
+            ServingState { certificate: Some(_), listening: true, .. } => Ok(()),
+            ServingState { failure: Some(failure), .. } => Err(failure.clone()),
             _ => Err("waiting for the certificate of the webhook".to_owned()),
         }
     }
 
-    /// Presents another certificate from now on; connections that stand keep theirs.
+    /// Sets the certificate of new connections; open connections keep theirs.
     pub(crate) fn present(&self, certificates: &str, key: &str) -> Result<(), PairError> {
         let pair = Arc::new(pair(certificates, key)?);
         let mut state = self.state.write();
         state.certificate = Some(pair);
-        state.trouble = None;
+        state.failure = None;
         Ok(())
     }
 
@@ -80,8 +77,8 @@ impl Serving {
         self.state.write().listening = listening;
     }
 
-    pub(crate) fn trouble(&self, trouble: &str) {
-        self.state.write().trouble = Some(trouble.to_owned());
+    pub(crate) fn failed(&self, failure: &str) {
+        self.state.write().failure = Some(failure.to_owned());
     }
 }
 

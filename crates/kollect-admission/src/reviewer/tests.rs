@@ -1,4 +1,4 @@
-//! Deadlines, bounds and errors of reviews, with facts that misbehave.
+//! Deadlines, bounds and errors of reviews, with failing fact sources.
 
 use super::*;
 use crate::facts::Gathered;
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-/// Facts that never come, or not at all.
+/// A fact source that never returns, or fails.
 struct Facts {
     hang: bool,
 }
@@ -26,7 +26,7 @@ fn reviewer(hang: bool) -> Reviewer {
     Reviewer { deadline: Duration::from_millis(200), ..reviewer }
 }
 
-fn question() -> Question {
+fn request() -> ReviewRequest {
     let object = json!({"apiVersion": "kollect.dev/v1alpha1", "kind": "KollectTarget", "metadata": {"name": "x"}});
     let body = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
@@ -37,10 +37,10 @@ fn question() -> Question {
 
 async fn message(reviewer: &Reviewer) -> String {
     let needs = Needs { profile: Some(("team".to_owned(), "maps".to_owned())), ..Needs::default() };
-    let answer = reviewer.judge(question(), needs, Instant::now() + reviewer.deadline).await;
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
-    assert_eq!(answer["response"]["allowed"], false);
-    answer["response"]["status"]["message"].as_str().unwrap().to_owned()
+    let response = reviewer.respond(request(), needs, Instant::now() + reviewer.deadline).await;
+    let response: Value = serde_json::from_slice(&response).unwrap();
+    assert_eq!(response["response"]["allowed"], false);
+    response["response"]["status"]["message"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_body_that_turns_out_too_large_is_refused() {
 #[tokio::test]
 async fn reviews_beyond_the_limit_wait_within_their_deadline() {
     let reviewer = reviewer(true);
-    let _all = reviewer.reviews.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+    let _all = reviewer.reviews.acquire_many(u32::try_from(MAX_CONCURRENT_REVIEWS).unwrap()).await.unwrap();
     let reply = reviewer.reply("KollectTarget", Some(2), Full::new(Bytes::from_static(b"{}"))).await;
     assert!(matches!(reply, Reply::Failed(StatusCode::SERVICE_UNAVAILABLE, _)));
 }

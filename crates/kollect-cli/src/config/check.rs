@@ -5,7 +5,7 @@
 use super::Config;
 use super::error::ConfigError;
 use kollect_resources::registry::SinkObject;
-use kollect_rules::{Facts, RuleSettings};
+use kollect_rules::{ReviewFacts, RuleSettings};
 use serde_json::Value;
 
 fn settings() -> RuleSettings {
@@ -15,7 +15,9 @@ fn settings() -> RuleSettings {
 
 /// Rules about one object alone: its warnings, or what it breaks.
 pub(super) fn object(value: &Value) -> Result<Vec<String>, Vec<String>> {
-    let Some(review) = kollect_rules::review(value, &settings(), &Facts::default()) else { return Ok(Vec::new()) };
+    let Some(review) = kollect_rules::review(value, &settings(), &ReviewFacts::default()) else {
+        return Ok(Vec::new());
+    };
     if review.violations.is_empty() {
         let at = |warning: &kollect_rules::Warning| format!("{}: {}", warning.field, warning.message);
         return Ok(review.warnings.iter().map(at).collect());

@@ -8,7 +8,7 @@ use super::set::{Object, ObjectSet};
 use crate::eval::compile_offset;
 use kollect_api::{GROUP, KollectProfile, KollectProfileSpec, VERSION, all_crds};
 use kollect_extract::Predicate;
-use kollect_rules::{Facts, RuleSettings, needs, review};
+use kollect_rules::{ReviewFacts, RuleSettings, needs, review};
 use serde_json::Value;
 
 /// Syntax and rules, in no particular order.
@@ -45,7 +45,8 @@ fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, f
     let profile = need.profile.as_ref().and_then(|(namespace, name)| set.profile(namespace, name));
     let scopes = need.scope_of.as_ref().map(|namespace| set.scopes_of(namespace)).unwrap_or_default();
     let cluster_scopes = if need.cluster_scope { set.cluster_scopes() } else { Vec::new() };
-    let facts = Facts { profile: profile.as_ref(), scopes: &scopes, cluster_scopes: &cluster_scopes, schema: None };
+    let facts =
+        ReviewFacts { profile: profile.as_ref(), scopes: &scopes, cluster_scopes: &cluster_scopes, schema: None };
     let Some(review) = review(object.value, settings, &facts) else {
         let known: Vec<_> = all_crds().into_iter().map(|crd| crd.spec.names.kind).collect();
         let field = if known.iter().any(|kind| kind == object.kind()) { "apiVersion" } else { "kind" };

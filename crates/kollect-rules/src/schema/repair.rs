@@ -1,10 +1,13 @@
-//! The nearest object that fits the schema, so that the rules of a kind can be asked about the rest of a broken one.
+//! The nearest object that fits the schema, so that the rules of a kind can check the rest of a broken one.
 
-use super::{MAX_TEXT, Node};
+use super::node::SchemaNode;
 use serde_json::{Map, Value, json};
 
-/// A copy without what does not fit: unknown and mistyped members go, required ones become empty.
-pub(crate) fn repaired(node: &Node, value: &Value) -> Value {
+/// Most characters of a text where the schema has no limit.
+const MAX_TEXT: usize = 256 << 10;
+
+/// A copy that fits: without unknown and mistyped members, and with empty required ones.
+pub(crate) fn repaired(node: &SchemaNode, value: &Value) -> Value {
     match value {
         Value::Object(fields) if matches!(node.type_.as_deref(), Some("object") | None) => object(node, fields),
         Value::Array(items) if node.type_.as_deref() == Some("array") => {
@@ -17,7 +20,7 @@ pub(crate) fn repaired(node: &Node, value: &Value) -> Value {
     }
 }
 
-fn object(node: &Node, fields: &Map<String, Value>) -> Value {
+fn object(node: &SchemaNode, fields: &Map<String, Value>) -> Value {
     let mut copy = Map::new();
     for (name, value) in fields {
         let known = node.properties.get(name).or(node.additional.as_deref());
@@ -38,7 +41,7 @@ fn object(node: &Node, fields: &Map<String, Value>) -> Value {
 }
 
 /// Whether the value itself, without what is below it, can be decoded.
-pub(super) fn fits(node: &Node, value: &Value) -> bool {
+pub(super) fn fits(node: &SchemaNode, value: &Value) -> bool {
     let typed = match node.type_.as_deref() {
         None => !value.is_null(),
         Some("string") => value.is_string(),
@@ -54,12 +57,12 @@ pub(super) fn fits(node: &Node, value: &Value) -> bool {
 }
 
 /// The limit that a text is longer than.
-pub(super) fn too_long(node: &Node, text: &str) -> Option<usize> {
+pub(super) fn too_long(node: &SchemaNode, text: &str) -> Option<usize> {
     let most = node.max_length.unwrap_or(if node.format_bytes { usize::MAX } else { MAX_TEXT });
     (text.len() > most && text.chars().count() > most).then_some(most)
 }
 
-fn empty(node: &Node) -> Value {
+fn empty(node: &SchemaNode) -> Value {
     match node.type_.as_deref() {
         Some("integer" | "number") => json!(0),
         Some("boolean") => json!(false),

@@ -1,13 +1,14 @@
-//! A value against its schema, with a path for every misfit.
+//! Compares a value with its schema; every misfit has a path.
 
+use super::misfit::{Misfit, SCHEMA};
+use super::node::SchemaNode;
 use super::repair::{fits, too_long};
-use super::{Misfit, Node, SCHEMA};
 use crate::names::{is_dns_subdomain, nearest};
 use crate::violation::{TWICE, Violation, shown};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// What may stand beside `spec`.
+/// The members that an object may have.
 const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 fn push(misfits: &mut Vec<Misfit>, field: &str, value: &str, message: String, soft: bool) {
@@ -36,7 +37,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The members beside the spec.
+/// Checks the members beside the spec.
 pub(super) fn top(object: &Value, misfits: &mut Vec<Misfit>) {
     for name in object.as_object().into_iter().flat_map(Map::keys).filter(|name| !TOP.contains(&name.as_str())) {
         unknown(name, "", nearest(name, TOP.into_iter()).map(str::to_owned), misfits);
@@ -69,10 +70,10 @@ fn unknown(name: &str, path: &str, meant: Option<String>, misfits: &mut Vec<Misf
 
 /// `outer`: the nodes above with their paths, for members that were put one level too deep.
 pub(super) fn walk<'n>(
-    node: &'n Node,
+    node: &'n SchemaNode,
     value: &Value,
     path: &str,
-    outer: &mut Vec<(&'n Node, String)>,
+    outer: &mut Vec<(&'n SchemaNode, String)>,
     misfits: &mut Vec<Misfit>,
 ) {
     if !fits(node, value) {
@@ -95,7 +96,7 @@ pub(super) fn walk<'n>(
     }
 }
 
-fn mistyped(node: &Node, value: &Value, path: &str, misfits: &mut Vec<Misfit>) {
+fn mistyped(node: &SchemaNode, value: &Value, path: &str, misfits: &mut Vec<Misfit>) {
     if let (Value::String(text), false) = (value, node.values.is_empty()) {
         let known: Vec<String> = node.values.iter().map(|value| format!("\"{value}\"")).collect();
         let hint = nearest(text, node.values.iter().map(String::as_str));
@@ -108,13 +109,13 @@ fn mistyped(node: &Node, value: &Value, path: &str, misfits: &mut Vec<Misfit>) {
 }
 
 fn object<'n>(
-    node: &'n Node,
+    node: &'n SchemaNode,
     fields: &Map<String, Value>,
     path: &str,
-    outer: &mut Vec<(&'n Node, String)>,
+    outer: &mut Vec<(&'n SchemaNode, String)>,
     misfits: &mut Vec<Misfit>,
 ) {
-    // A null counts as absent, as it does for an API server.
+    // Null counts as absent, as in an API server.
     let present = |name: &String| fields.get(name).is_some_and(|value| !value.is_null());
     for name in node.required.iter().filter(|name| !present(name)) {
         hard(misfits, &format!("{path}.{name}"), "", "Required value: it is required; add it".to_owned());
@@ -138,7 +139,7 @@ fn object<'n>(
 }
 
 /// A similar name here, or the same name further up.
-fn meant(node: &Node, name: &str, path: &str, outer: &[(&Node, String)]) -> Option<String> {
+fn meant(node: &SchemaNode, name: &str, path: &str, outer: &[(&SchemaNode, String)]) -> Option<String> {
     let here = nearest(name, node.properties.keys().map(String::as_str)).map(|near| format!("{path}.{near}"));
     let above = || {
         let holder = outer.iter().rev().find(|(node, _)| node.properties.contains_key(name));
@@ -148,10 +149,10 @@ fn meant(node: &Node, name: &str, path: &str, outer: &[(&Node, String)]) -> Opti
 }
 
 fn array<'n>(
-    node: &'n Node,
+    node: &'n SchemaNode,
     items: &[Value],
     path: &str,
-    outer: &mut Vec<(&'n Node, String)>,
+    outer: &mut Vec<(&'n SchemaNode, String)>,
     misfits: &mut Vec<Misfit>,
 ) {
     if let Some(most) = node.max_items.filter(|most| items.len() > *most) {
@@ -178,7 +179,7 @@ fn array<'n>(
     }
 }
 
-fn string(node: &Node, text: &str, path: &str, misfits: &mut Vec<Misfit>) {
+fn string(node: &SchemaNode, text: &str, path: &str, misfits: &mut Vec<Misfit>) {
     if let Some(most) = too_long(node, text) {
         return hard(misfits, path, text, format!("Too long: may not be more than {most} characters"));
     }

@@ -1,7 +1,10 @@
-//! What a KollectDatabaseSink may say.
+//! The rules of KollectDatabaseSink.
 
-use super::{K15, K16, check_common, check_format, usable};
-use crate::violation::{Findings, Violation};
+use super::checks::{check_common, check_format};
+use super::rules::{K15, K16};
+use super::usable;
+use crate::findings::Findings;
+use crate::violation::Violation;
 use kollect_api::{DatabaseSinkType, Format, KollectDatabaseSinkSpec};
 
 /// Checks a database sink, including that it has all it needs to write somewhere.

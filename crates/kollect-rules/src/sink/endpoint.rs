@@ -1,10 +1,9 @@
-//! Where sinks are: the hosts that their fields name literally.
+//! Checks the hosts that fields of sinks name against the network guard.
 //!
-//! Separate because it reads hosts out of text in many forms. Names are not looked up here; every address is checked
-//! again when it is dialed.
+//! Names are not resolved here; the dialer checks every resolved address again.
 
-use super::K8;
-use crate::violation::Findings;
+use super::rules::K8;
+use crate::findings::Findings;
 use kollect_api::{EventSinkType, KollectEventSinkSpec, KollectSnapshotSinkSpec};
 use kollect_model::Guard;
 
@@ -38,12 +37,12 @@ pub(super) fn event(found: &mut Findings, spec: &KollectEventSinkSpec, guard: &G
 
 fn check(found: &mut Findings, field: &str, text: &str, scp_like: bool, guard: &Guard) {
     if scheme(text).as_deref() == Some("file") {
-        return found.say(&K8, field, "file:", "files of the operator's own machine are no destination");
+        return found.add_detail(&K8, field, "file:", "files of the operator's own machine are no destination");
     }
     let Some(host) = host(text, scp_like) else { return };
     if let Err(why) = guard.check_host(host) {
-        // The host alone: the rest may hold a password.
-        found.say(&K8, field, host, why);
+        // Only the host: the rest may contain a password.
+        found.add_detail(&K8, field, host, why);
     }
 }
 

@@ -1,7 +1,10 @@
-//! What a KollectEventSink may say.
+//! The rules of KollectEventSink.
 
-use super::{K17, check_common, check_format, usable};
-use crate::violation::{Findings, Violation};
+use super::checks::{check_common, check_format};
+use super::rules::K17;
+use super::usable;
+use crate::findings::Findings;
+use crate::violation::Violation;
 use kollect_api::{EventSinkType, Format, KollectEventSinkSpec};
 
 /// Checks an event sink, including that it has all it needs to publish somewhere.

@@ -1,8 +1,11 @@
-//! What a KollectSnapshotSink may say.
+//! The rules of KollectSnapshotSink.
 
-use super::{K10, K11, K12, K13, K14, K18, check_common, check_format, check_path, usable};
+use super::checks::{check_common, check_format, check_path};
+use super::rules::{K10, K11, K12, K13, K14, K18};
+use super::usable;
+use crate::findings::Findings;
 use crate::template::PathOf;
-use crate::violation::{Findings, Violation};
+use crate::violation::Violation;
 use kollect_api::{Compression, Format, GitSettings, KollectSnapshotSinkSpec, LayoutSettings, SnapshotSinkType};
 
 /// Checks a snapshot sink, including that it has all it needs to write somewhere.

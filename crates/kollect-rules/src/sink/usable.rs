@@ -1,20 +1,20 @@
-//! What a sink needs before it can write anywhere.
+//! Fields without which a sink cannot connect.
 //!
-//! Separate because admission lets such sinks in: the rest may be added later. The operator refuses to build them.
+//! Admission accepts sinks without them, because they may be added later; the operator does not build such sinks.
 
-use super::K19;
-use crate::violation::Findings;
+use super::rules::K19;
+use crate::findings::Findings;
 use kollect_api::{
     DatabaseSinkType, EventSinkType, GitlabMergeMode, KollectDatabaseSinkSpec, KollectEventSinkSpec,
     KollectSnapshotSinkSpec, SecretReference, SinkCommon,
 };
 
-/// A field and what it lacks.
+/// A field and its message.
 pub(super) type Lack = (&'static str, &'static str);
 
 const MISSING: &str = "must not be empty or blank";
 
-/// As violations.
+/// Adds a violation per missing field.
 pub(super) fn add(found: &mut Findings, lacks: Vec<Lack>) {
     for (field, why) in lacks {
         found.text(&K19, field, "", why);

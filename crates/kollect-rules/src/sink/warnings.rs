@@ -1,8 +1,9 @@
-//! What works in a sink but deserves a look.
+//! Warnings about sinks that are accepted.
 
-use crate::doc::rules;
+use crate::findings::Findings;
 use crate::names::nearest;
-use crate::violation::{Findings, shown};
+use crate::rule::rules;
+use crate::violation::shown;
 use kollect_api::{
     DatabaseSinkType, Format, KollectDatabaseSinkSpec, KollectEventSinkSpec, KollectSnapshotSinkSpec, LayoutContent,
     LayoutMode, ObjectFormat, ProvisioningMode, PushPolicy, SinkCommon,
@@ -16,7 +17,7 @@ rules! { "KollectSnapshotSink, KollectDatabaseSink, KollectEventSink";
     KW5, Warning, "a Git sink has no format, so that yaml is written", "no serialization.format is set, so yaml is written";
     KW6, Warning, "a Git sink does not write JSON, and pathTemplate ends in .json", "the path ends in .json but the content is not JSON; write {extension}";
     KW7, Warning, "layout.content is manifest", "manifest needs profiles with export.mode: Resource; the export fails for other rows";
-    KW8, Warning, "layout.mode is perResource or split and git.prune is not true", "this layout prunes: files of rows that are gone are deleted; set git.prune: true to say that this is meant";
+    KW8, Warning, "layout.mode is perResource or split and git.prune is not true", "this layout prunes: files of rows that are gone are deleted; set git.prune: true to confirm it";
     KW9, Warning, "the backend does not know the key of an option", "this backend does not know the option, so it has no effect";
     KW10, Warning, "events is not set", "events is not set, so Changes is used: one CloudEvent per changed row; set events: Snapshot for one message per export";
     KW11, Warning, "the endpoint of a Git sink with credentials is an http:// URL outside of the cluster", "credentials and files are sent without TLS; use https";
@@ -86,7 +87,7 @@ pub(super) fn database(found: &mut Findings, spec: &KollectDatabaseSinkSpec) {
     options(found, &spec.common, if spec.type_ == DatabaseSinkType::Postgres { &["statement_timeout"] } else { &[] });
 }
 
-/// Whether what is sent there without TLS leaves the cluster, as far as the name of a Service tells.
+/// Whether requests without TLS leave the cluster: the host is not named like a Service.
 fn leaves_the_cluster_in_clear(endpoint: &str) -> bool {
     let Some(rest) = endpoint.trim().strip_prefix("http://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

@@ -1,11 +1,11 @@
 //! One file of `tests/cases`.
 
 use kollect_api::{KollectClusterScope, KollectProfile, KollectScope};
-use kollect_rules::{Facts, Review, RuleSettings, SecretExtractionPolicy, needs, review};
+use kollect_rules::{Review, ReviewFacts, RuleSettings, SecretExtractionPolicy, needs, review};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// An object and the verdict about it.
+/// An object and its expected review.
 pub(crate) struct Case {
     pub(crate) name: String,
     data: Value,
@@ -69,22 +69,22 @@ impl Case {
             .collect()
     }
 
-    /// What the rules say, with the facts that they ask for.
+    /// The review, with the other objects that it needs.
     pub(crate) fn review(&self) -> Review {
-        let asked = needs(self.object());
+        let needed = needs(self.object());
         let profiles: Vec<KollectProfile> = self.given("KollectProfile");
         let scopes: Vec<KollectScope> = self.given("KollectScope");
         let cluster_scopes: Vec<KollectClusterScope> = self.given("KollectClusterScope");
-        let profile = asked.profile.as_ref().and_then(|(namespace, name)| {
+        let profile = needed.profile.as_ref().and_then(|(namespace, name)| {
             profiles.iter().find(|profile| {
                 profile.metadata.namespace.as_ref() == Some(namespace) && profile.metadata.name.as_ref() == Some(name)
             })
         });
         let of_namespace =
-            |scope: &KollectScope| asked.scope_of.is_some() && scope.metadata.namespace == asked.scope_of;
+            |scope: &KollectScope| needed.scope_of.is_some() && scope.metadata.namespace == needed.scope_of;
         let scopes: Vec<KollectScope> = scopes.into_iter().filter(of_namespace).collect();
-        let cluster_scopes: &[KollectClusterScope] = if asked.cluster_scope { &cluster_scopes } else { &[] };
-        let facts = Facts { profile, scopes: &scopes, cluster_scopes, schema: None };
+        let cluster_scopes: &[KollectClusterScope] = if needed.cluster_scope { &cluster_scopes } else { &[] };
+        let facts = ReviewFacts { profile, scopes: &scopes, cluster_scopes, schema: None };
         review(self.object(), &self.settings(), &facts).unwrap_or_else(|| panic!("{}: no Kollect kind", self.name))
     }
 
@@ -110,7 +110,7 @@ impl Case {
         settings
     }
 
-    /// What is wrong with the verdict, if anything.
+    /// The difference between expected and actual review, if any.
     pub(crate) fn complaint(&self) -> Option<String> {
         let got = self.review();
         if !self.is_refused() {
@@ -133,22 +133,22 @@ impl Case {
         if !at.iter().any(|v| rules.contains(&v.rule) || v.rule == "schema") {
             return Some(format!("should be refused by {rules:?}, but:\n      {}", all()));
         }
-        let said = at.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").to_lowercase();
+        let text = at.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").to_lowercase();
         let missing: Vec<_> =
-            self.list("words").into_iter().filter(|word| !said.contains(&word.to_lowercase())).collect();
+            self.list("words").into_iter().filter(|word| !text.contains(&word.to_lowercase())).collect();
         (!missing.is_empty()).then(|| format!("lacks the words {missing:?}:\n      {}", all()))
     }
 
     fn warnings_complaint(&self, got: &Review) -> Option<String> {
-        // Those files are about the schema alone and are silent about warnings.
+        // Those files test the schema alone and list no warnings.
         if self.name.contains("/crd-") {
             return None;
         }
         let wanted = self.list("warns");
-        let said: Vec<String> =
+        let texts: Vec<String> =
             got.warnings.iter().map(|w| format!("[{}] {}: {}", w.rule, w.field, w.message)).collect();
-        let fit = wanted.len() == said.len()
-            && wanted.iter().zip(&said).all(|(word, text)| text.to_lowercase().contains(&word.to_lowercase()));
-        (!fit).then(|| format!("should warn of {wanted:?}, but warns:\n      {}", said.join("\n      ")))
+        let fit = wanted.len() == texts.len()
+            && wanted.iter().zip(&texts).all(|(word, text)| text.to_lowercase().contains(&word.to_lowercase()));
+        (!fit).then(|| format!("should warn of {wanted:?}, but warns:\n      {}", texts.join("\n      ")))
     }
 }

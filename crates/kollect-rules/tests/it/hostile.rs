@@ -1,6 +1,6 @@
-//! Objects that nobody means well.
+//! Hostile objects.
 
-use kollect_rules::{Facts, RuleSettings, review};
+use kollect_rules::{ReviewFacts, RuleSettings, review};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn object(kind: &str, spec: impl Into<Value>) -> Value {
 }
 
 fn refused_quickly(name: &str, object: &Value) {
-    let judge = || review(object, &RuleSettings::default(), &Facts::default()).unwrap();
+    let judge = || review(object, &RuleSettings::default(), &ReviewFacts::default()).unwrap();
     judge();
     // The best of three: other tests run beside this one.
     let took = (0..3)
@@ -76,7 +76,7 @@ fn deep_nesting_is_refused_without_recursion() {
     }
 }
 
-/// A small generator with a fixed beginning, so that a failure can be repeated.
+/// A small generator with a fixed seed, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -206,7 +206,7 @@ fn random_objects_never_break_a_review() {
         if random.below(4) == 0 {
             object["metadata"] = random.value(3);
         }
-        review(&object, &RuleSettings::default(), &Facts::default()).unwrap();
+        review(&object, &RuleSettings::default(), &ReviewFacts::default()).unwrap();
     }
 }
 
@@ -233,7 +233,7 @@ fn no_message_holds_what_looks_like_a_credential() {
         ),
     ] {
         let object = object(kind, spec);
-        let got = review(&object, &RuleSettings::default(), &Facts::default()).unwrap();
+        let got = review(&object, &RuleSettings::default(), &ReviewFacts::default()).unwrap();
         assert!(!got.violations.is_empty(), "{object}");
         assert!(!format!("{got:?}").contains(SECRET), "{got:?}");
     }

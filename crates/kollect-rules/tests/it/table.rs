@@ -8,7 +8,7 @@ use std::path::Path;
 
 fn page() -> String {
     let mut text = String::from(
-        "# Rules\n\nWhat Kollect objects may say. The CRDs enforce the rules of layer *CRD* on every API server; the \
+        "# Rules\n\nThe rules that Kollect objects must meet. The CRDs enforce the rules of layer *CRD* on every API server; the \
          admission webhook and `kollect validate` find all of them. A *warning* does not refuse the object.\n\n\
          | Rule | Kinds | Layer | When | Message |\n| --- | --- | --- | --- | --- |\n",
     );
@@ -49,7 +49,7 @@ fn cases_name_rules_that_exist() {
     }
 }
 
-/// Needs the shape of the kind, which no case has; is found by the operator alone.
+/// Rules without a case: they need the schema of the kind, or only the operator checks them.
 const NOT_IN_CASES: [&str; 3] = ["PW4", "PW6", "K19"];
 
 #[test]

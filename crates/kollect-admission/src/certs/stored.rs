@@ -1,8 +1,7 @@
-//! The certificates as the Secret keeps them, and what to do with them next.
+//! The certificates as stored in the Secret, and the next step of their rotation. Pure; time is a value.
 //!
-//! Separate and pure: every replica decides alike from the same Secret, and time comes as a value. A rotation has four
-//! steps, so that at no moment a caller meets a certificate that it cannot check: the next pair is made, its authority
-//! is published beside the current one, the next pair is served, the old authority is dropped.
+//! A rotation has four steps, so that API servers can always verify the serving certificate: issue the next pair,
+//! publish its CA beside the current one, serve the next pair, remove the old CA.
 
 use super::issue::{IssueError, Issued};
 use k8s_openapi::ByteString;
@@ -19,23 +18,23 @@ const STATE: &str = "state.json";
 /// How long certificates last and steps take, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// From making to the end. The next one is made after two thirds.
+    /// From issue to expiry. The next one is issued after two thirds.
     pub lifetime: i64,
-    /// How long a change takes to reach every API server and every replica, generously.
+    /// Upper bound for a change to reach every API server and every replica.
     pub settle: i64,
 }
 
 /// Contents of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredCertificates {
     pub(crate) names: Vec<String>,
     pub(crate) current: Issued,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<Issued>,
-    /// Since when callers know the next authority.
+    /// When the next CA was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     published: Option<i64>,
-    /// The authority before the current one, and when that took over.
+    /// The previous CA, and when the current pair replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Previous>,
 }
@@ -46,22 +45,22 @@ struct Previous {
     switched: i64,
 }
 
-/// What callers trust at the moment.
+/// Whether API servers trust the bundle of the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The whole bundle of the Secret, or there are no callers.
+    /// They have the whole bundle, or there is no configuration.
     Published,
-    /// Something else, or it is not known.
+    /// They have another bundle, or it is unknown.
     Unknown,
 }
 
-impl Kept {
+impl StoredCertificates {
     pub(crate) fn fresh(names: &[String], now: i64, timing: Timing) -> Result<Self, IssueError> {
         let current = Issued::make(names, now, timing.lifetime)?;
         Ok(Self { names: names.to_vec(), current, next: None, published: None, previous: None })
     }
 
-    /// Reads a Secret's data; `None` when it is not what [`Kept::data`] wrote.
+    /// Parses a Secret's data; `None` when it is not the format of [`StoredCertificates::data`].
     pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> Option<Self> {
         let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
         let mut kept: Self = serde_json::from_slice(&data.get(STATE)?.0).ok()?;
@@ -88,14 +87,14 @@ impl Kept {
         Ok(data)
     }
 
-    /// Every authority that a caller may meet.
+    /// Every CA whose certificate a replica may serve.
     pub(crate) fn bundle(&self) -> String {
         let previous = self.previous.as_ref().map(|previous| previous.ca.as_str());
         let next = self.next.as_ref().map(|next| next.ca.as_str());
         [previous, Some(self.current.ca.as_str()), next].into_iter().flatten().collect()
     }
 
-    /// Whether a step of a rotation is under way.
+    /// Whether a rotation has started and not ended.
     pub(crate) fn rotating(&self) -> bool {
         self.next.is_some() || self.previous.is_some()
     }
@@ -110,7 +109,7 @@ impl Kept {
     ) -> Result<Option<Self>, IssueError> {
         let expired = now >= self.current.expires;
         if self.names != names || (expired && self.next.as_ref().is_none_or(|next| now >= next.expires)) {
-            // Callers refuse what is there, so there is nothing to be careful about.
+            // API servers refuse the current pair anyway, so no steps are needed.
             return Self::fresh(names, now, timing).map(Some);
         }
         let after = |since: i64| now >= since.saturating_add(timing.settle);
@@ -146,18 +145,18 @@ mod tests {
         vec!["kollect-webhook-service.kollect-system.svc".to_owned(), "127.0.0.1".to_owned()]
     }
 
-    fn step(kept: &Kept, trust: Trust, now: i64) -> Option<Kept> {
+    fn step(kept: &StoredCertificates, trust: Trust, now: i64) -> Option<StoredCertificates> {
         kept.step(&names(), trust, now, TIMING).unwrap()
     }
 
     #[test]
     fn a_rotation_publishes_the_next_authority_before_it_serves_and_keeps_the_old_one_for_a_while() {
-        let first = Kept::fresh(&names(), 0, TIMING).unwrap();
+        let first = StoredCertificates::fresh(&names(), 0, TIMING).unwrap();
         assert!(step(&first, Trust::Published, 59_999).is_none());
         let made = step(&first, Trust::Published, 60_000).unwrap();
         assert_eq!(made.current, first.current);
         assert_eq!(made.bundle().matches("BEGIN CERTIFICATE").count(), 2);
-        assert!(step(&made, Trust::Unknown, 60_500).is_none(), "nobody knows the next authority yet");
+        assert!(step(&made, Trust::Unknown, 60_500).is_none(), "the next authority is not published yet");
         let published = step(&made, Trust::Published, 61_000).unwrap();
         assert!(step(&published, Trust::Published, 61_999).is_none(), "not every API server may know it yet");
         let switched = step(&published, Trust::Published, 62_000).unwrap();
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_authority_that_callers_lost_again_is_published_again_before_it_serves() {
-        let made = step(&Kept::fresh(&names(), 0, TIMING).unwrap(), Trust::Published, 60_000).unwrap();
+        let made = step(&StoredCertificates::fresh(&names(), 0, TIMING).unwrap(), Trust::Published, 60_000).unwrap();
         let published = step(&made, Trust::Published, 60_001).unwrap();
         let lost = step(&published, Trust::Unknown, 70_000).unwrap();
         assert!(step(&lost, Trust::Unknown, 70_001).is_none());
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_or_has_other_names_is_replaced_at_once() {
-        let first = Kept::fresh(&names(), 0, TIMING).unwrap();
+        let first = StoredCertificates::fresh(&names(), 0, TIMING).unwrap();
         let replaced = step(&first, Trust::Unknown, 90_000).unwrap();
         assert_eq!(replaced.current.issued, 90_000);
         let other = first.step(&["other".to_owned()], Trust::Unknown, 1, TIMING).unwrap().unwrap();
@@ -193,13 +192,13 @@ mod tests {
 
     #[test]
     fn a_secret_reads_back_as_it_was_written_and_a_foreign_one_does_not() {
-        let made = step(&Kept::fresh(&names(), 0, TIMING).unwrap(), Trust::Published, 60_000).unwrap();
+        let made = step(&StoredCertificates::fresh(&names(), 0, TIMING).unwrap(), Trust::Published, 60_000).unwrap();
         let mut data = made.data().unwrap();
-        assert_eq!(Kept::read(&data), Some(made));
+        assert_eq!(StoredCertificates::read(&data), Some(made));
         let state = String::from_utf8(data[STATE].0.clone()).unwrap();
         assert!(!state.contains("PRIVATE"), "keys have entries of their own");
         data.insert(KEY.to_owned(), ByteString(b"nonsense".to_vec()));
-        assert_eq!(Kept::read(&data), None);
-        assert_eq!(Kept::read(&BTreeMap::new()), None);
+        assert_eq!(StoredCertificates::read(&data), None);
+        assert_eq!(StoredCertificates::read(&BTreeMap::new()), None);
     }
 }
