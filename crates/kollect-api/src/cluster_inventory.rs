@@ -143,7 +143,7 @@ pub enum Dedupe {
     ByResourceUid,
 }
 
-/// What became of the cluster inventory.
+/// Status of the cluster inventory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectClusterInventoryStatus {

@@ -59,12 +59,12 @@ pub struct KollectClusterScopeSpec {
     #[schemars(schema_with = "schema::words_set")]
     pub event_sink_refs: Vec<String>,
     /// Sinks of every kind that cluster inventories may export to, by name, in addition to the three lists
-    /// above. Prefer those. Default: any, unless one of the lists above says otherwise.
+    /// above. Prefer those. Default: any, unless one of the lists above is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::words_set")]
     pub sink_refs: Vec<String>,
     /// Whether cluster targets may collect the data of Secrets, where their profile has the annotation
-    /// `kollect.dev/allow-secret-extraction: "true"`. Every scope must say `Allow`. Default: they may not, unless the
+    /// `kollect.dev/allow-secret-extraction: "true"`. Every scope must have `Allow`. Default: they may not, unless the
     /// operator runs with `--secret-extraction=any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_extraction: Option<SecretExtraction>,

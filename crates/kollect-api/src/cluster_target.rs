@@ -61,7 +61,7 @@ pub struct KollectClusterTargetSpec {
 }
 
 impl KollectClusterTargetSpec {
-    /// What it asks for, in the words of a target of one namespace.
+    /// The settings as a target of one namespace.
     pub fn as_target(&self) -> KollectTargetSpec {
         KollectTargetSpec {
             profile_ref: self.profile_ref.name.clone(),
@@ -76,7 +76,7 @@ impl KollectClusterTargetSpec {
     }
 }
 
-/// What became of the cluster target.
+/// Status of the cluster target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectClusterTargetStatus {

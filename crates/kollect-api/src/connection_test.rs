@@ -82,7 +82,7 @@ pub struct ConnectionTestSinkRef {
     pub event_sink_ref: Option<String>,
 }
 
-/// What became of the test.
+/// Status of the test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectConnectionTestStatus {

@@ -1,7 +1,7 @@
-//! Durations as Kubernetes users write them: `1m30s`, `500ms`, `1.5h`, `0`.
+//! Durations in Go's format: `1m30s`, `500ms`, `1.5h`, `0`.
 //!
-//! The text is kept and read on demand, so that one object with a bad duration cannot break decoding the
-//! list it is in; whoever uses the value reports the error on that object.
+//! The text is parsed on demand, so that one object with an invalid duration does not fail the decoding of a list.
+//! `kube::core::Duration` is not used: it panics on overflow and on `1h-1s`, and accepts an empty text and `--1s`.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub enum DurationError {
 }
 
 impl GoDuration {
-    /// Keeps the text as it is.
+    /// Wraps a text without parsing it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -65,7 +65,7 @@ impl GoDuration {
     }
 }
 
-/// Nanoseconds of a chain of numbers with units; `None` when malformed or above the 292 years Go can hold.
+/// Nanoseconds of a sequence of numbers with units; `None` when malformed or above Go's maximum of 292 years.
 fn sum(mut rest: &[u8]) -> Option<u64> {
     const LIMIT: u128 = i64::MAX as u128;
     if rest.is_empty() {
@@ -118,7 +118,7 @@ fn unit_nanos(unit: &[u8]) -> Option<u128> {
     })
 }
 
-/// Writes a duration the way it is read: `1h0m0s`, `1m30s`, `2.5s`, `500ms`, `0s`.
+/// Formats a duration in Go's format: `1h0m0s`, `1m30s`, `2.5s`, `500ms`, `0s`.
 pub fn go_duration_text(value: Duration) -> String {
     let (seconds, nanos) = (value.as_secs(), value.subsec_nanos());
     if seconds == 0 {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_go_reads_them() {
+    fn durations_parse_as_in_go() {
         for (text, nanos) in [
             ("0", 0),
             ("0s", 0),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_and_negative_durations_are_told_apart() {
+    fn malformed_and_negative_durations_are_distinct_errors() {
         for text in ["", "5", "s", "1x", ".s", "1d", "one minute", "1s ", "99999999999999999999h", "--1s", "5s3"] {
             assert_eq!(GoDuration::new(text).to_duration(), Err(DurationError::Invalid(text.to_owned())), "{text}");
         }

@@ -1,4 +1,4 @@
-//! KollectEventSink: destinations that are told each change.
+//! KollectEventSink: destinations that receive each change.
 
 use crate::{FamilySinkStatus, SecretReference, SinkCommon, schema};
 use kube::CustomResource;

@@ -116,7 +116,7 @@ pub struct HttpEndpoint {
     pub port: Option<i32>,
 }
 
-/// What became of the inventory.
+/// Status of the inventory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectInventoryStatus {
@@ -145,7 +145,7 @@ pub struct KollectInventoryStatus {
     pub sink_exports: Vec<SinkExportStatus>,
 }
 
-/// What became of the export to one sink.
+/// Status of the export to one sink.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkExportStatus {

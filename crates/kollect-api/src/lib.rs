@@ -1,8 +1,7 @@
-//! The custom resources of the group `kollect.dev/v1alpha1`: one file per kind, the blocks they share beside them.
+//! The custom resources of the group `kollect.dev/v1alpha1`: one file per kind, and files for shared blocks.
 //!
-//! Separate so that the schema users see, and every crate that reads specs, come from one place. The field
-//! docs become the descriptions of the CRDs, so they are written for users. Nothing here talks to an API
-//! server or judges a spec beyond its shape.
+//! Doc comments of fields become descriptions in the CRDs, so they are written for users. The crate must not call an API
+//! server or validate more than the schema does.
 
 // Each printer column is one attribute; columns of the same type repeat its parts.
 #![allow(clippy::duplicated_attributes)]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "KollectProfileStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "KollectProfile says which resource kind to collect and which values to keep of each object. KollectTargets of the same namespace use it by name.",
+    doc = "KollectProfile selects which resource kind to collect and which values to keep of each object. KollectTargets of the same namespace use it by name.",
     printcolumn(name = "Kind", type_ = "string", json_path = ".spec.targetGVK.kind"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
@@ -167,7 +167,7 @@ pub struct ProfileMetric {
     pub labels: Vec<String>,
 }
 
-/// What became of the profile.
+/// Status of the profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectProfileStatus {

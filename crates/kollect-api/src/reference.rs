@@ -120,8 +120,8 @@ struct ObjectForm {
 }
 
 impl<'de> Deserialize<'de> for SinkRef {
-    /// An entry of another type becomes a reference without a name: that inventory is told so, and the
-    /// list it came in still decodes.
+    /// An entry of another type becomes a reference without a name: a violation of that inventory alone, while the
+    /// list of inventories still decodes.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
             Value::String(name) => Self::named(name),
@@ -176,13 +176,13 @@ impl JsonSchema for SinkRef {
                     "type": "string",
                     "maxLength": 64,
                     "pattern": schema::DURATION_PATTERN,
-                    "description": "Least time between two exports to this sink, e.g. `30s`. Goes before the interval of the sink and of the inventory. `0s` = no spacing; at most `24h`."
+                    "description": "Least time between two exports to this sink, e.g. `30s`. Takes precedence over the interval of the sink and of the inventory. `0s` = no spacing; at most `24h`."
                 },
                 "maxExportBytes": {
                     "type": "integer",
                     "format": "int64",
                     "minimum": 1,
-                    "description": "Largest document written to this sink, in bytes. Goes before the value of the inventory."
+                    "description": "Largest document written to this sink, in bytes. Takes precedence over the value of the inventory."
                 }
             }
         })

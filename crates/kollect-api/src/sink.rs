@@ -140,7 +140,7 @@ pub struct TlsSettings {
     /// Accepts any server, including its SSH host key. For development only. Default: false.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub insecure_skip_verify: bool,
-    /// CA certificates to trust: PEM, base64-encoded. Goes before `caSecretRef`.
+    /// CA certificates to trust: PEM, base64-encoded. Takes precedence over `caSecretRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::bytes")]
     pub ca_bundle: Option<ByteString>,

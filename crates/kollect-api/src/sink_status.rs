@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of the sink.
+/// Status of the sink.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FamilySinkStatus {
@@ -19,12 +19,12 @@ pub struct FamilySinkStatus {
     /// Reason of the `Ready` condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What an export would look like; present while the annotation `kollect.dev/preview: "true"` is set.
+    /// Preview of an export; present while the annotation `kollect.dev/preview: "true"` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<SinkPreview>,
 }
 
-/// What an export would look like.
+/// Preview of an export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkPreview {

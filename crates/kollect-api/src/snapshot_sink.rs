@@ -110,7 +110,7 @@ pub struct GitSettings {
     #[schemars(schema_with = "schema::at_least_one_32")]
     pub clone_depth: Option<i32>,
     /// Removes files that Kollect wrote and no longer needs. Always on for the layouts `perResource` and
-    /// `split`, which warn unless it is said. Default: false.
+    /// `split`, which warn unless it is set. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<bool>,
     /// Accepted for compatibility; there is one implementation.
@@ -146,13 +146,13 @@ pub struct GitAuth {
     /// `token` for https, `ssh` for ssh. Default: `token`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<GitAuthType>,
-    /// Credentials; goes before `spec.secretRef`. Keys: `token`, or `username` and `password`; for ssh
+    /// Credentials; take precedence over `spec.secretRef`. Keys: `token`, or `username` and `password`; for ssh
     /// `ssh-privatekey` and `known_hosts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
 }
 
-/// A way to log in.
+/// An authentication method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GitAuthType {
@@ -217,7 +217,7 @@ pub enum GitlabMergeMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectStoreSettings {
-    /// Older form of `serialization.format`, which goes before it.
+    /// Older form of `serialization.format`, which takes precedence over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ObjectFormat>,
     /// Attributes that become columns of their own in Parquet. Default: `image` and `version`.

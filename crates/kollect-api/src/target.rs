@@ -103,7 +103,7 @@ pub struct ResourceRule {
     pub match_policy: Option<String>,
 }
 
-/// What became of the target.
+/// Status of the target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KollectTargetStatus {

@@ -1,12 +1,10 @@
-//! The last touch on generated CRDs.
-//!
-//! Separate because it is about what the generator writes, not about any kind.
+//! Post-processes generated CRDs.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
-/// Lets no field be null. The API server then drops nulls, as if the field were absent, and rules never see one.
+/// Makes no field nullable. The API server then prunes nulls, so rules never read one.
 pub(crate) fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {

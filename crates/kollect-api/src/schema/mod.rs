@@ -1,8 +1,7 @@
-//! Schemas beyond what types alone say: bounds, and the rules that an API server checks without any webhook.
+//! Schema parts that types cannot express: bounds, and the CEL rules that an API server checks without the webhook.
 //!
-//! Separate so that the types read as what users write. Every list and text that a rule reads is bounded, because the
-//! API server refuses a CRD whose rules could cost too much. Rules that need other objects, annotations or the
-//! operator's settings are not here: a schema cannot see them.
+//! Every list and text that a rule reads is bounded, because the API server refuses a CRD whose rules could cost too
+//! much. Rules over other objects, annotations or the operator's settings are in `kollect-rules`.
 
 mod finish;
 mod kubernetes;

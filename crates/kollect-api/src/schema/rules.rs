@@ -1,15 +1,13 @@
-//! Rules over several fields of one object, in CEL.
-//!
-//! Separate because they belong to no single field. The messages say what to do and repeat no credential.
+//! CEL rules over several fields of one object. Their messages state the remedy and contain no credential.
 
 use serde_json::{Value, json};
 
-/// A rule with what its author is told.
+/// A rule and its message.
 pub(crate) fn rule(rule: &str, message: &str) -> Value {
     json!({"rule": rule, "message": message})
 }
 
-/// The same, reported at a field below.
+/// A rule that is reported at a field below.
 fn at(field: &str, rule: &str, message: &str) -> Value {
     json!({"rule": rule, "message": message, "fieldPath": field})
 }
@@ -161,8 +159,8 @@ pub(crate) fn options() -> Value {
     json!([{
         "rule": format!("self.all(key, !key.matches('{WORDS}'))"),
         "messageExpression": format!(
-            "self.filter(key, key.matches('{WORDS}'))[0] + ' looks like a credential; put it into the Secret of secretRef'"
+            "self.filter(key, key.matches('{WORDS}'))[0] + ' is the name of a credential; put it into the Secret of secretRef'"
         ),
-        "message": "a key looks like a credential; put it into the Secret of secretRef",
+        "message": "a key is the name of a credential; put it into the Secret of secretRef",
     }])
 }

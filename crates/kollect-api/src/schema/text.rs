@@ -1,6 +1,4 @@
-//! Schemas of texts, numbers and lists of names.
-//!
-//! Separate because several kinds share them. The bounds are stated in the descriptions of the fields.
+//! Schemas of texts, numbers and lists of names that several kinds share. Field descriptions state the bounds.
 
 use super::rules::rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -16,9 +14,9 @@ const MAX_NAMES: u32 = 4096;
 /// A namespace.
 const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-/// A duration as Go writes it, without a sign.
+/// A Go duration without a sign.
 const UNSIGNED: &str = "(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)";
-/// Entries without a type are seen by patterns only, not by rules.
+/// A Go duration. Schema nodes without a type have patterns only, no CEL rules.
 pub(crate) const DURATION_PATTERN: &str = "^[+]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 fn not_blank() -> Value {
@@ -48,12 +46,12 @@ fn set(items: &Schema, max: u32) -> Schema {
     json_schema!({"type": "array", "maxItems": max, "x-kubernetes-list-type": "set", "items": items})
 }
 
-/// A text that must say something.
+/// A text that must not be blank.
 pub(crate) fn word(_: &mut SchemaGenerator) -> Schema {
     string(MAX_NAME, &[not_blank()])
 }
 
-/// A set of texts that must say something.
+/// A set of texts that must not be blank.
 pub(crate) fn words_set(_: &mut SchemaGenerator) -> Schema {
     set(&string(MAX_NAME, &[not_blank()]), MAX_NAMES)
 }
@@ -63,7 +61,7 @@ pub(crate) fn name(_: &mut SchemaGenerator) -> Schema {
     string(MAX_NAME, &[not_blank(), alone()])
 }
 
-/// A key, whatever it says.
+/// A key; any text.
 pub(crate) fn text_key(_: &mut SchemaGenerator) -> Schema {
     string(MAX_NAME, &[])
 }

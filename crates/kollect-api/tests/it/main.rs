@@ -1,4 +1,4 @@
-//! The CRDs are what users install, so every change of their schema must be seen in review.
+//! The CRDs and their snapshots: every change of a schema must be visible in a review.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kollect_api::{KollectInventory, KollectSnapshotSink, KollectTarget, all_crds};
@@ -9,7 +9,7 @@ fn snapshot(plural: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{plural}.json"))
 }
 
-/// `UPDATE_SNAPSHOTS=1 cargo test -p kollect-api` writes the files anew.
+/// `UPDATE_SNAPSHOTS=1 cargo test -p kollect-api` rewrites the files.
 #[test]
 fn every_crd_equals_its_snapshot() {
     for crd in all_crds() {
@@ -20,7 +20,7 @@ fn every_crd_equals_its_snapshot() {
             std::fs::write(&path, &text).unwrap();
         }
         let known = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(known == text, "{plural} changed; look at the change and run with UPDATE_SNAPSHOTS=1");
+        assert!(known == text, "{plural} changed; review the change and run with UPDATE_SNAPSHOTS=1");
     }
 }
 
