@@ -3,31 +3,41 @@
 //! Unreachable fields are parsed as `IgnoredAny`, so they cost no allocation. serde_json limits the depth of text. What
 //! decides whether a value is a secret is decoded as well: the name beside it, and all of what a sensitive key holds.
 
-use super::{Node, WHOLE};
-use crate::scrub::{self, LAST_APPLIED, Members};
+use crate::mask::{FieldMask, MaskNode, WHOLE};
+use crate::scrub::{self, LAST_APPLIED, MapMembers};
 use kollect_model::redact::{self, REDACTED, Sensitivity};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-pub(super) fn decode<'de, D: Deserializer<'de>>(
-    root: &Node,
-    managed_fields: bool,
+/// Decodes `input` under a mask. `core_secret`: `data` and `stringData` are kept verbatim.
+pub(crate) fn decode<'de, D: Deserializer<'de>>(
+    mask: &FieldMask,
     core_secret: bool,
     input: D,
 ) -> Result<Value, D::Error> {
-    Seed { node: root, place: Place::Object { managed_fields, core_secret } }.deserialize(input)
+    let context = RedactionContext::Object { managed_fields: mask.managed_fields(), core_secret };
+    RedactingSeed { node: mask.root(), context }.deserialize(input)
 }
 
-/// Redacts a value, all of it.
-pub(crate) fn redacted(value: &Value, place: Place) -> Value {
-    // Reading from memory cannot fail.
-    Seed { node: &WHOLE, place }.deserialize(value).unwrap_or_default()
+/// Redacts a value.
+pub(crate) fn redact_value(value: &Value) -> Value {
+    redact_in(value, RedactionContext::Elsewhere)
+}
+
+/// Redacts a map whose values are base64.
+pub(crate) fn redact_encoded(value: &Value) -> Value {
+    redact_in(value, RedactionContext::Encoded)
+}
+
+fn redact_in(value: &Value, context: RedactionContext) -> Value {
+    // Decoding from memory cannot fail.
+    RedactingSeed { node: &WHOLE, context }.deserialize(value).unwrap_or_default()
 }
 
 /// Where something could still appear that needs another treatment than its key and its text say.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+enum RedactionContext {
     Object {
         managed_fields: bool,
         core_secret: bool,
@@ -47,12 +57,12 @@ pub(crate) enum Place {
 }
 
 #[derive(Clone, Copy)]
-struct Seed<'m> {
-    node: &'m Node,
-    place: Place,
+struct RedactingSeed<'m> {
+    node: &'m MaskNode,
+    context: RedactionContext,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for RedactingSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -60,7 +70,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for RedactingSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,10 +98,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(match self.place {
-            Place::Verbatim => value.to_owned(),
-            Place::Copy => REDACTED.to_owned(),
-            Place::Encoded if scrub::encodes_secret(value) => REDACTED.to_owned(),
+        Ok(Value::String(match self.context {
+            RedactionContext::Verbatim => value.to_owned(),
+            RedactionContext::Copy => REDACTED.to_owned(),
+            RedactionContext::Encoded if scrub::encodes_secret(value) => REDACTED.to_owned(),
             _ => redact::text(value).map_or_else(|| value.to_owned(), Into::into),
         }))
     }
@@ -100,13 +110,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut kept = Vec::new();
         match self.node.element() {
             Some(node) => {
-                while let Some(item) = items.next_element_seed(Seed { node, place: self.place.below() })? {
+                while let Some(item) = items.next_element_seed(RedactingSeed { node, context: self.context.below() })? {
                     kept.push(item);
                 }
             }
             None => while items.next_element::<IgnoredAny>()?.is_some() {},
         }
-        if self.place != Place::Verbatim {
+        if self.context != RedactionContext::Verbatim {
             scrub::redact_arguments(&mut kept);
         }
         Ok(Value::Array(kept))
@@ -114,19 +124,19 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut kept = Map::new();
-        let mut members = Members::default();
+        let mut members = MapMembers::default();
         while let Some(key) = entries.next_key_seed(KeySeed(self))? {
-            let Some(Key { name, found, common, seed }) = key else {
+            let Some(KeptKey { name, found, common, seed }) = key else {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if seed.place == Place::Copy {
+            if seed.context == RedactionContext::Copy {
                 entries.next_value::<IgnoredAny>()?;
                 kept.insert(name, Value::String(REDACTED.to_owned()));
                 continue;
             }
             let mut value = entries.next_value_seed(seed)?;
-            if !common && self.place != Place::Verbatim {
+            if !common && self.context != RedactionContext::Verbatim {
                 members.see(&name, found, &mut value);
             }
             kept.insert(name, value);
@@ -136,7 +146,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-impl Place {
+impl RedactionContext {
     /// What an element of a list at this place is.
     fn below(self) -> Self {
         if matches!(self, Self::Verbatim | Self::Encoded) { self } else { Self::Elsewhere }
@@ -144,19 +154,19 @@ impl Place {
 }
 
 /// A key that is kept.
-struct Key<'m> {
+struct KeptKey<'m> {
     name: String,
     found: Option<Sensitivity>,
     /// It says nothing about any value.
     common: bool,
-    seed: Seed<'m>,
+    seed: RedactingSeed<'m>,
 }
 
 /// Looks a key up before it is copied.
-struct KeySeed<'m>(Seed<'m>);
+struct KeySeed<'m>(RedactingSeed<'m>);
 
 impl<'de, 'm> DeserializeSeed<'de> for KeySeed<'m> {
-    type Value = Option<Key<'m>>;
+    type Value = Option<KeptKey<'m>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -164,7 +174,7 @@ impl<'de, 'm> DeserializeSeed<'de> for KeySeed<'m> {
 }
 
 impl<'m> Visitor<'_> for KeySeed<'m> {
-    type Value = Option<Key<'m>>;
+    type Value = Option<KeptKey<'m>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
@@ -177,30 +187,49 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
             None if self.0.node.has_values && redact::is_naming(key) => &WHOLE,
             None => return Ok(None),
         };
-        let place = match self.0.place {
-            Place::Object { managed_fields, .. } if key == "metadata" => Place::Metadata { managed_fields },
-            Place::Object { core_secret: true, .. } if matches!(key, "data" | "stringData") => Place::Verbatim,
-            Place::Object { .. } if key == "binaryData" => Place::Encoded,
-            Place::Metadata { managed_fields: false } if key == "managedFields" => return Ok(None),
-            Place::Annotations if key == LAST_APPLIED => Place::Copy,
-            place @ (Place::Verbatim | Place::Encoded) => place,
+        let context = match self.0.context {
+            RedactionContext::Object { managed_fields, .. } if key == "metadata" => {
+                RedactionContext::Metadata { managed_fields }
+            }
+            RedactionContext::Object { core_secret: true, .. } if matches!(key, "data" | "stringData") => {
+                RedactionContext::Verbatim
+            }
+            RedactionContext::Object { .. } if key == "binaryData" => RedactionContext::Encoded,
+            RedactionContext::Metadata { managed_fields: false } if key == "managedFields" => return Ok(None),
+            RedactionContext::Annotations if key == LAST_APPLIED => RedactionContext::Copy,
+            context @ (RedactionContext::Verbatim | RedactionContext::Encoded) => context,
             // Also those of templates.
-            _ if key == "annotations" => Place::Annotations,
-            _ => Place::Elsewhere,
+            _ if key == "annotations" => RedactionContext::Annotations,
+            _ => RedactionContext::Elsewhere,
         };
-        if place == Place::Verbatim {
-            return Ok(Some(Key { name: key.to_owned(), found: None, common: false, seed: Seed { node, place } }));
+        if context == RedactionContext::Verbatim {
+            return Ok(Some(KeptKey {
+                name: key.to_owned(),
+                found: None,
+                common: false,
+                seed: RedactingSeed { node, context },
+            }));
         }
         if redact::is_common(key) {
-            return Ok(Some(Key { name: key.to_owned(), found: None, common: true, seed: Seed { node, place } }));
+            return Ok(Some(KeptKey {
+                name: key.to_owned(),
+                found: None,
+                common: true,
+                seed: RedactingSeed { node, context },
+            }));
         }
-        let found = if self.0.place == Place::Annotations && redact::is_copy(key) {
+        let found = if self.0.context == RedactionContext::Annotations && redact::is_copy(key) {
             Some(Sensitivity::Secret)
         } else {
             redact::sensitivity(key)
         };
         // All of it decides what becomes of it.
         let node = if found.is_some() || key == "tls" || redact::is_paired_value(key) { &WHOLE } else { node };
-        Ok(Some(Key { name: scrub::redacted_key(key), found, common: false, seed: Seed { node, place } }))
+        Ok(Some(KeptKey {
+            name: scrub::redacted_key(key),
+            found,
+            common: false,
+            seed: RedactingSeed { node, context },
+        }))
     }
 }

@@ -3,13 +3,14 @@
 //! Separate so that the extractor does not care about languages.
 
 use crate::cel::{Out, Program};
+use crate::decode;
 use crate::error::{EvalError, PathError};
-use crate::helm::{HelmPath, Wanted};
+use crate::helm::{self, HelmFields, HelmPath};
 use crate::jsonpath::{Found, JsonPath};
 use crate::mask::FieldMask;
 use crate::object::RedactedObject;
 use crate::resource::Resource;
-use crate::scrub::{self, ScrubKeys, write_attribute, write_attribute_list};
+use crate::scrub::{ScrubKeys, write_attribute, write_attribute_list};
 use crate::secret::Visibility;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -37,19 +38,24 @@ pub(crate) struct Input<'a> {
     /// What expressions see.
     visible: &'a Value,
     keys: &'a ScrubKeys,
-    helm: &'a Wanted,
+    helm: &'a HelmFields,
     release: OnceCell<Result<Option<Value>, EvalError>>,
 }
 
 impl<'a> Input<'a> {
-    pub(crate) fn new(object: &'a RedactedObject, visible: &'a Value, keys: &'a ScrubKeys, helm: &'a Wanted) -> Self {
+    pub(crate) fn new(
+        object: &'a RedactedObject,
+        visible: &'a Value,
+        keys: &'a ScrubKeys,
+        helm: &'a HelmFields,
+    ) -> Self {
         Self { object, visible, keys, helm, release: OnceCell::new() }
     }
 
     fn release(&self) -> Result<Option<&Value>, EvalError> {
         let decode = || {
             let data = self.object.secret().and_then(|secret| secret.data.as_ref());
-            let release = data.map_or(Ok(None), |data| self.helm.decode(data))?;
+            let release = data.map_or(Ok(None), |data| helm::decode_release(data, self.helm))?;
             Ok(release.map(|release| self.made(&release)))
         };
         self.release.get_or_init(decode).as_ref().map(Option::as_ref).map_err(Clone::clone)
@@ -57,7 +63,7 @@ impl<'a> Input<'a> {
 
     /// What an expression made or unpacked, without secrets.
     fn made(&self, value: &Value) -> Value {
-        let value = scrub::redact(value);
+        let value = decode::redact_value(value);
         match self.keys.redact(&value) {
             Cow::Borrowed(_) => value,
             Cow::Owned(redacted) => redacted,

@@ -5,14 +5,16 @@
 use crate::budget::{self, StopSwitch};
 use crate::error::{CompileError, ErrorClass, EvalError, ExtractError, PathError};
 use crate::expression::{Expression, Input, Written};
-use crate::helm::Wanted;
+use crate::helm::HelmFields;
 use crate::mask::FieldMask;
 use crate::object::RedactedObject;
-use crate::profile::{AttributeSource, ProfileSource};
+use crate::profile::{AttributeSource, ProfileSource, ResourceSource};
 use crate::resource::Resource;
 use crate::scrub::ScrubKeys;
 use crate::secret::Visibility;
-use kollect_model::write_string;
+use kollect_api::names::{TRUE, annotation};
+use kollect_api::{ExportMode, KollectProfile};
+use kollect_model::{Gvk, write_string};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 
@@ -23,7 +25,7 @@ pub struct Extractor {
     keys: ScrubKeys,
     mask: FieldMask,
     visibility: Visibility,
-    helm: Wanted,
+    helm: HelmFields,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl Extractor {
         }
         // Canonical JSON has its keys in byte order.
         attributes.sort_by(|a, b| a.name.cmp(&b.name));
-        let (mut mask, mut helm) = (FieldMask::default(), Wanted::default());
+        let (mut mask, mut helm) = (FieldMask::default(), HelmFields::default());
         for attribute in &attributes {
             attribute.expression.reach(&mut mask);
             if let Expression::Helm(path) = &attribute.expression {
@@ -122,6 +124,35 @@ impl Extractor {
             }
         }
         Ok(Self { attributes, keys, mask, visibility, helm })
+    }
+
+    /// Compiles a KollectProfile object: attributes, export settings, key names and both opt-in annotations.
+    ///
+    /// `operator_scrub_keys` are the sensitive key names of the operator, beside the built-in ones.
+    pub fn of_profile(profile: &KollectProfile, operator_scrub_keys: &[String]) -> Result<Self, Vec<CompileError>> {
+        let spec = &profile.spec;
+        let attributes: Vec<AttributeSource> = spec
+            .attributes
+            .iter()
+            .map(|a| AttributeSource { name: a.name.clone(), path: a.path.clone(), optional: a.optional })
+            .collect();
+        let mut scrub_keys = operator_scrub_keys.to_vec();
+        if let Some(prune) = spec.export.as_ref().and_then(|export| export.prune.as_ref()) {
+            scrub_keys.extend(prune.scrub_keys.iter().cloned());
+        }
+        let opted_in =
+            |key| profile.metadata.annotations.as_ref().and_then(|all| all.get(key)).is_some_and(|value| value == TRUE);
+        let resource = spec.export.as_ref().filter(|export| export.mode == ExportMode::Resource);
+        Self::compile(&ProfileSource {
+            gvk: &Gvk::from(&spec.target_gvk),
+            attributes: &attributes,
+            scrub_keys: &scrub_keys,
+            allow_secret_extraction: opted_in(annotation::ALLOW_SECRET_EXTRACTION),
+            resource: resource.map(|settings| ResourceSource {
+                settings,
+                allow_secrets: opted_in(annotation::ALLOW_FULL_RESOURCE_EXPORT),
+            }),
+        })
     }
 
     /// The part of an object that this profile can read.

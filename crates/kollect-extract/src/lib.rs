@@ -7,6 +7,7 @@
 
 mod budget;
 mod cel;
+mod decode;
 mod error;
 mod expression;
 mod extractor;

@@ -1,5 +1,6 @@
 //! An object as expressions see it: decoded as far as they can reach, and redacted while it was decoded.
 
+use crate::decode;
 use crate::mask::FieldMask;
 use crate::scrub;
 use kollect_model::Gvk;
@@ -62,10 +63,38 @@ impl RedactedObject {
         let mut fields: Map<String, Value> = fields.clone();
         for (key, data, encoded) in [("data", &secret.data, true), ("stringData", &secret.string_data, false)] {
             if let Some(data) = data {
-                fields.insert(key.to_owned(), if encoded { scrub::redact_encoded(data) } else { scrub::redact(data) });
+                fields.insert(
+                    key.to_owned(),
+                    if encoded { decode::redact_encoded(data) } else { decode::redact_value(data) },
+                );
             }
         }
         Some(Value::Object(fields))
+    }
+}
+
+impl FieldMask {
+    /// Parses an object of a kind, redacts it, and leaves out, without building them, the fields that are not reachable.
+    pub fn decode(&self, gvk: &Gvk, raw: &str) -> Result<RedactedObject, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(raw);
+        let secret = gvk.is_core_secret();
+        let value = decode::decode(self, secret, &mut deserializer)?;
+        deserializer.end()?;
+        Ok(RedactedObject::new(value, secret))
+    }
+
+    /// What expressions see of an object of no special kind.
+    #[cfg(test)]
+    pub(crate) fn decoded(&self, object: &Value) -> Value {
+        let kind = Gvk::new("", "v1", "X");
+        self.decode(&kind, &object.to_string()).map(|object| object.value().clone()).unwrap_or_default()
+    }
+
+    /// As [`Self::decode`], of an object that is in memory.
+    pub(crate) fn decode_value(&self, gvk: &Gvk, object: &Value) -> Result<RedactedObject, serde_json::Error> {
+        let secret = gvk.is_core_secret();
+        let value = decode::decode(self, secret, object)?;
+        Ok(RedactedObject::new(value, secret))
     }
 }
 

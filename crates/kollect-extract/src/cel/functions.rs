@@ -5,23 +5,22 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::{kube, lists, numbers, regexes, rewrite, size, strings, view};
+use super::args::{Args, CallResult, truth, wrong_types};
+use super::error::limit;
+use super::{kube, lists, regexes, rewrite, size, strings, view};
 use crate::budget;
 use cel::common::functions::Function;
-use cel::common::types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, Kind};
+use cel::common::types::{CelInt, CelList, DYN_TYPE, Kind};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use std::cmp::Ordering;
-
-pub(super) type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
-pub(super) type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 /// Longest list that `lists.range` makes.
 const MAX_RANGE: i64 = 10_000;
 
 /// Declares the functions.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
-    let functions: [(&str, usize, Function); 34] = [
+    let functions: [(&str, usize, Function); 33] = [
         (rewrite::TICK, 1, tick),
         (rewrite::TICK_APPEND, 1, tick_append),
         (rewrite::CHARGE, 1, charge),
@@ -40,7 +39,6 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
         ("@matches", 2, regexes::matches),
         ("@replace", 3, strings::replace),
         ("@replace", 4, strings::replace),
-        ("@string", 1, numbers::string),
         ("@join", 1, strings::join),
         ("@join", 2, strings::join),
         ("@split", 2, strings::split),
@@ -66,62 +64,50 @@ pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     kube::register(env)
 }
 
-pub(super) fn truth<'b, 'v>(value: bool) -> CowVal<'b, 'v> {
-    CowVal::owned(CelBool::from(value))
-}
-
-pub(super) fn wrong_types(function: &str, args: &Args<'_, '_>) -> ExecutionError {
-    ExecutionError::no_such_overload(function, args.iter().map(|arg| arg.get_type().name().to_owned()).collect())
-}
-
-pub(super) fn text<'x>(value: &'x CowVal<'_, '_>) -> Option<&'x str> {
-    value.downcast_ref::<CelString>().map(CelString::inner)
-}
-
 fn spent(args: &Args<'_, '_>) -> usize {
     let steps = args.first().and_then(|steps| steps.downcast_ref::<CelInt>());
     steps.and_then(|steps| usize::try_from(*steps.inner()).ok()).unwrap_or(usize::MAX)
 }
 
 /// A step of a loop.
-fn tick<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn tick<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     budget::charge(spent(&args))?;
     Ok(truth(true))
 }
 
 /// A step of a loop that appends to a list.
-fn tick_append<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn tick_append<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     budget::build(size::NODE)?;
     tick(args)
 }
 
-fn only<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn only<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)
 }
 
 /// What is read once.
-fn charge<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn charge<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::charge_bytes(size::copied(&*operand))?;
     Ok(operand)
 }
 
 /// What becomes a part of something that is built.
-fn charge_copy<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn charge_copy<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::copied(&*operand))?;
     Ok(operand)
 }
 
 /// A text or list from which another one is built.
-fn charge_joined<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn charge_joined<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::joined(&*operand))?;
     Ok(operand)
 }
 
 /// A list that is sorted.
-fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::joined(&*operand))?;
     let rounds = (usize::BITS - size::elements(&*operand).leading_zeros()) as usize;
@@ -130,13 +116,13 @@ fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// What is written into a text.
-fn charge_written<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn charge_written<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::written(&*operand))?;
     Ok(operand)
 }
 
-fn add<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn add<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [left, right] = args.as_slice() else { return Err(wrong_types("_+_", &args)) };
     if matches!(left.get_type().kind(), Kind::String | Kind::Bytes | Kind::List) {
         budget::build(size::joined(&**left).saturating_add(size::joined(&**right)))?;
@@ -156,20 +142,20 @@ fn compared(args: &Args<'_, '_>) -> Result<bool, ExecutionError> {
     Ok(same)
 }
 
-fn equal<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn equal<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     compared(&args).map(truth)
 }
 
-fn not_equal<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn not_equal<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     compared(&args).map(|same| truth(!same))
 }
 
-fn ordered<'b, 'v>(args: &Args<'b, 'v>, operator: &str, holds: fn(Ordering) -> bool) -> Answer<'b, 'v> {
+fn ordered<'b, 'v>(args: &Args<'b, 'v>, operator: &str, holds: fn(Ordering) -> bool) -> CallResult<'b, 'v> {
     let [left, right] = args.as_slice() else { return Err(wrong_types(operator, args)) };
     lists::order(&**left, &**right, operator).map(holds).map(truth)
 }
 
-fn contained<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn contained<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [item, container] = args.as_slice() else { return Err(wrong_types("@in", &args)) };
     if container.get_type().kind() == Kind::List
         && let Some(items) = container.as_iterable()
@@ -189,13 +175,13 @@ fn contained<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     }
 }
 
-fn range<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn range<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let Some(end) = args.first().and_then(|end| end.downcast_ref::<CelInt>()) else {
         return Err(wrong_types("lists.range", &args));
     };
     let end = *end.inner();
     if end > MAX_RANGE {
-        return Err(super::limit(&format!("lists.range makes at most {MAX_RANGE} elements")));
+        return Err(limit(&format!("lists.range makes at most {MAX_RANGE} elements")));
     }
     budget::build(usize::try_from(end).unwrap_or(0).saturating_mul(size::NODE))?;
     let all: Vec<Box<dyn Val>> = (0..end).map(|i| Box::new(CelInt::from(i)) as Box<dyn Val>).collect();

@@ -4,7 +4,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::functions::{Answer, Args, truth, wrong_types};
+use super::args::{Args, CallResult, truth, wrong_types};
 use super::{size, view};
 use crate::budget;
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, Kind, LIST_TYPE};
@@ -67,7 +67,7 @@ pub(super) fn order(a: &dyn Val, b: &dyn Val, function: &str) -> Result<Ordering
     a.as_comparer().ok_or_else(wrong)?.compare(b).map_err(|_| wrong())
 }
 
-fn is_sorted<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn is_sorted<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("isSorted", &args))?;
     let mut items = items.iter();
     let Some(mut last) = items.next() else { return Ok(truth(true)) };
@@ -80,7 +80,7 @@ fn is_sorted<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     Ok(truth(true))
 }
 
-fn sum<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn sum<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("sum", &args))?;
     let mut items = items.iter();
     let Some(first) = items.next() else { return Ok(CowVal::owned(CelInt::from(0))) };
@@ -104,7 +104,7 @@ fn sum<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     Ok(CowVal::Owned(total))
 }
 
-fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> Answer<'b, 'v> {
+fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> CallResult<'b, 'v> {
     let items = args.first().and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types(name, &args))?;
     let mut items = items.iter();
     let Some(mut best) = items.next() else {
@@ -119,7 +119,7 @@ fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> 
 }
 
 /// Where a list has a value; -1 when it has not.
-pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
+pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v> {
     let [all, wanted] = args.as_slice() else { return Err(wrong_types("indexOf", &args)) };
     let (mut found, mut at) = (-1, 0);
     any(&**all, |item| {
@@ -133,7 +133,7 @@ pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
 }
 
 /// The elements of a list, those of lists in it in their place, as deep as the second argument says.
-pub(super) fn flatten<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn flatten<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let depth = match args.get(1).map(|depth| depth.downcast_ref::<CelInt>()) {
         None => 1,
         Some(Some(depth)) => usize::try_from(*depth.inner())
@@ -165,7 +165,7 @@ fn flatten_into<'v>(
 }
 
 /// The first of each set of equal elements, in order.
-pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let list = args.first().filter(|list| list.get_type().kind() == Kind::List);
     let items = list.and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("distinct", &args))?;
     let mut items = items.iter();
@@ -181,13 +181,13 @@ pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// A list as it is, and of a map its keys in order.
-pub(super) fn walked<'b, 'v>(value: CowVal<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn walked<'b, 'v>(value: CowVal<'b, 'v>) -> CallResult<'b, 'v> {
     // Maps of the object are in order.
     if value.downcast_ref::<CelMap>().is_some() { keys(vec![value]) } else { Ok(value) }
 }
 
 /// The keys of a map in order, or the indexes of a list.
-pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [value] = args.as_slice() else { return Err(wrong_types("all", &args)) };
     let Some(items) = value.as_iterable() else { return Err(wrong_types("all", &args)) };
     let is_map = value.get_type().kind() == Kind::Map;
@@ -248,7 +248,7 @@ fn enter<'v>(
 }
 
 /// The map that a list of pairs makes.
-pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let wrong = || wrong_types("transformMap", &args);
     let pairs = args.first().ok_or_else(wrong)?;
     budget::build(size::copied(&**pairs))?;
@@ -266,7 +266,7 @@ pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// The map that a list of maps makes together.
-pub(super) fn merged<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn merged<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let wrong = || wrong_types("transformMapEntry", &args);
     let maps = args.first().and_then(|maps| maps.as_iterable()).ok_or_else(wrong)?;
     let mut maps = maps.iter();

@@ -5,10 +5,12 @@
 //!
 //! text → `limits` → parse → `expand` macros → `check` names → `lower` what needs no interpreter → `rewrite` the rest.
 
+mod args;
 mod ast;
 mod check;
 mod convert;
 mod env;
+mod error;
 mod expand;
 mod functions;
 mod kube;
@@ -26,11 +28,11 @@ mod view;
 
 pub(crate) use lowered::Out;
 
-use crate::budget::{self, Exceeded};
-use crate::error::{ErrorClass, EvalError, PathError};
+use crate::budget;
+use crate::error::{EvalError, PathError};
 use crate::mask::FieldMask;
+use cel::IdedExpr;
 use cel::parser::PrattParser;
-use cel::{ExecutionError, IdedExpr};
 use lowered::Lowered;
 use serde_json::Value;
 
@@ -105,50 +107,8 @@ fn interpret(expr: &IdedExpr, object: &Value) -> Result<Value, EvalError> {
     let result = cel::Value::resolve_val(expr, &scope);
     // An operand that decides hides the error of the other one.
     budget::check()?;
-    let result = result.map_err(|error| describe(&error))?;
+    let result = result.map_err(|error| error::describe(&error))?;
     convert::to_json(&*result)
-}
-
-/// Marks limits among the errors of functions.
-const LIMIT: &str = "@limit";
-
-impl From<Exceeded> for ExecutionError {
-    fn from(exceeded: Exceeded) -> Self {
-        limit(&exceeded.to_string())
-    }
-}
-
-/// An error that says which limit was met.
-fn limit(message: &str) -> ExecutionError {
-    ExecutionError::function_error(LIMIT, message)
-}
-
-/// The error without its values.
-fn describe(error: &ExecutionError) -> EvalError {
-    use ErrorClass as C;
-    match error {
-        ExecutionError::NoSuchKey(_) => {
-            EvalError::new(C::MissingKey, "a key is missing; test it with has() or read it with .?key.orValue(…)")
-        }
-        ExecutionError::IndexOutOfBounds(_) => EvalError::new(C::OutOfRange, "an index is outside of its list"),
-        ExecutionError::FunctionError { function, message } if function == LIMIT => {
-            EvalError::new(C::Limit, message.clone())
-        }
-        ExecutionError::FunctionError { function, .. } => {
-            EvalError::new(C::Function, format!("{} refused its arguments", rewrite::user_name(function)))
-        }
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
-            EvalError::new(C::Function, "division by zero")
-        }
-        ExecutionError::Overflow(..) => EvalError::new(C::Function, "a number became too large"),
-        ExecutionError::DuplicateKey(_) => EvalError::new(C::Function, "a map was given the same key twice"),
-        ExecutionError::NoSuchOverload(overload) => EvalError::wrong_type(format!(
-            "{} does not take ({})",
-            rewrite::user_name(overload.function()),
-            overload.argument_types().join(", ")
-        )),
-        _ => EvalError::wrong_type("an operator or function met a value of a type it does not take"),
-    }
 }
 
 #[cfg(test)]

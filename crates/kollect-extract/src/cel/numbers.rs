@@ -1,26 +1,27 @@
 //! Numbers as text, as cel-go writes them.
 
-use super::functions::{Answer, Args};
-use super::{env, functions, size};
+use super::args::{Args, CallResult, wrong_types};
+use super::size;
 use crate::budget;
+use cel::Context;
 use cel::common::types::{CelDouble, CelString};
 use cel::common::value::CowVal;
 
-/// `string(x)`: doubles as Go's `%g`, everything else as the library does it.
-pub(super) fn string<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+/// `string(x)`: doubles as Go's `%g`, everything else by the overload of `string` in `root`.
+pub(super) fn string<'b, 'v>(args: Args<'b, 'v>, root: Option<&Context<'_, '_>>) -> CallResult<'b, 'v> {
     if let Some(double) = args.first().and_then(|value| value.downcast_ref::<CelDouble>()) {
         return Ok(CowVal::owned(CelString::from(go_g(*double.inner()))));
     }
     if let Some(value) = args.first() {
         budget::build(size::text_bytes(&**value) + size::NODE)?;
     }
-    let known = env::root().and_then(|root| match root {
-        cel::Context::Root { env, .. } => env.find_overload("string", &args),
-        cel::Context::Child { .. } => None,
-    });
-    match known {
+    let overload = match root {
+        Some(Context::Root { env, .. }) => env.find_overload("string", &args),
+        _ => None,
+    };
+    match overload {
         Some(string) => string(args),
-        None => Err(functions::wrong_types("string", &args)),
+        None => Err(wrong_types("string", &args)),
     }
 }
 

@@ -5,8 +5,9 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::functions::{Answer, Args, text, truth, wrong_types};
-use super::{limit, size};
+use super::args::{Args, CallResult, text, truth, wrong_types};
+use super::error::limit;
+use super::size;
 use crate::budget;
 use cel::common::types::{CelInt, CelList, CelString, DYN_TYPE, STRING_TYPE};
 use cel::common::value::{CowVal, Val};
@@ -157,14 +158,14 @@ fn ascii_class(class: char, in_class: bool) -> &'static str {
     }
 }
 
-pub(super) fn matches<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn matches<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (program, subject) = Program::of(&args, "matches")?;
     program.charge(subject.len())?;
     Ok(truth(program.regex.is_match(subject)))
 }
 
 /// The first match, or an empty text.
-fn find<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn find<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (program, subject) = Program::of(&args, "find")?;
     program.charge(subject.len())?;
     let found = program.regex.find(subject).map_or("", |found| found.as_str());
@@ -173,7 +174,7 @@ fn find<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// All matches, or as many as the third argument says when it is not negative.
-fn find_all<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn find_all<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let most = match args.get(2).map(|most| most.downcast_ref::<CelInt>()) {
         None => usize::MAX,
         Some(Some(most)) => usize::try_from(*most.inner()).unwrap_or(usize::MAX),

@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::functions::{Answer, Args, text, wrong_types};
+use super::args::{Args, CallResult, text, wrong_types};
 use super::{lists, size};
 use crate::budget;
 use cel::ExecutionError;
@@ -25,7 +25,7 @@ fn charge_search(subject: &str, needle: &str) -> Result<(), budget::Exceeded> {
     budget::charge_bytes(needle.len())
 }
 
-pub(super) fn replace<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn replace<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (Some(subject), Some(from), Some(to)) =
         (args.first().and_then(text), args.get(1).and_then(text), args.get(2).and_then(text))
     else {
@@ -39,7 +39,7 @@ pub(super) fn replace<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelString::from(subject.replacen(from, to, most))))
 }
 
-pub(super) fn join<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn join<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let separator = match args.get(1) {
         None => "",
         Some(separator) => text(separator).ok_or_else(|| wrong_types("join", &args))?,
@@ -60,7 +60,7 @@ pub(super) fn join<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// `split`, as the library does it: a limit says how many parts there are at most, and no separator means characters.
-pub(super) fn split<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+pub(super) fn split<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (Some(subject), Some(separator)) = (args.first().and_then(text), args.get(1).and_then(text)) else {
         return Err(wrong_types("split", &args));
     };
@@ -91,7 +91,7 @@ pub(super) fn split<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
 }
 
 /// `indexOf` and `lastIndexOf`, of texts in characters, and of lists.
-pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> Answer<'b, 'v> {
+pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v> {
     let function = if last { "lastIndexOf" } else { "indexOf" };
     if args.len() == 2 && args[0].get_type().kind() == Kind::List {
         return lists::index(args, last);

@@ -1,6 +1,7 @@
 //! Expressions against one object; both ways of evaluation against many; hostile expressions.
 
 use super::*;
+use crate::error::ErrorClass;
 use serde_json::json;
 
 fn object() -> Value {

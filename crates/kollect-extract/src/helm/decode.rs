@@ -3,7 +3,8 @@
 //! Separate because the input is hostile: whoever may write a Secret chooses it. Unpacking streams, so that its size
 //! costs no memory, and both what is unpacked and what is kept of it are bounded.
 
-use super::{REFUSED_IN_CHART, Wanted};
+use super::fields::HelmFields;
+use super::path::REFUSED_IN_CHART;
 use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use base64::Engine as _;
@@ -25,13 +26,22 @@ const MAX_KEPT: usize = 1 << 20;
 const BYTES_PER_STEP: usize = 40;
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 
-pub(super) fn decode(text: &str, wanted: &Wanted) -> Result<Value, EvalError> {
+/// The selected fields of the release in the data of a Secret; `None` when there is no release.
+pub(crate) fn decode_release(data: &Value, fields: &HelmFields) -> Result<Option<Value>, EvalError> {
+    match data.get("release") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => decode(text, fields).map(Some),
+        Some(_) => Err(EvalError::wrong_type("data.release of the Secret is no text")),
+    }
+}
+
+fn decode(text: &str, fields: &HelmFields) -> Result<Value, EvalError> {
     budget::charge_bytes(text.len())?;
     let outer = base64(text.as_bytes())
         .ok_or_else(|| EvalError::new(ErrorClass::Function, "data.release of the Secret is not base64"))?;
     let packed = base64(&outer).unwrap_or(outer);
     let kept = Cell::new(MAX_KEPT);
-    let seed = Seed { wanted, notes: wanted.notes, place: Place::Release, kept: &kept };
+    let seed = ReleaseSeed { fields, notes: fields.notes, level: ReleaseLevel::Release, kept: &kept };
     let unpacked = Cell::new(MAX_UNPACKED);
     let result = if packed.starts_with(GZIP) {
         let mut reader = Bounded { inner: MultiGzDecoder::new(packed.as_slice()), left: &unpacked };
@@ -69,7 +79,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn read<'de, R: serde_json::de::Read<'de>>(
-    seed: Seed<'_>,
+    seed: ReleaseSeed<'_>,
     mut deserializer: serde_json::Deserializer<R>,
 ) -> Result<Value, serde_json::Error> {
     let value = seed.deserialize(&mut deserializer)?;
@@ -95,7 +105,7 @@ impl<R: Read> Read for Bounded<'_, R> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ReleaseLevel {
     Release,
     Info,
     Chart,
@@ -104,14 +114,14 @@ enum Place {
 
 /// Builds what is wanted and skips the rest. serde_json limits the depth.
 #[derive(Clone, Copy)]
-struct Seed<'w> {
-    wanted: &'w Wanted,
+struct ReleaseSeed<'w> {
+    fields: &'w HelmFields,
     notes: bool,
-    place: Place,
+    level: ReleaseLevel,
     kept: &'w Cell<usize>,
 }
 
-impl<'w> Seed<'w> {
+impl<'w> ReleaseSeed<'w> {
     fn keep<E: serde::de::Error>(self, bytes: usize) -> Result<(), E> {
         // What a value costs beside its text.
         let left = self.kept.get().saturating_sub(bytes.saturating_add(32));
@@ -121,23 +131,23 @@ impl<'w> Seed<'w> {
 
     /// How the value of a key is read; nothing when it is not.
     fn below(self, key: &str) -> Option<Self> {
-        if self.place == Place::Chart && REFUSED_IN_CHART.contains(&key) {
+        if self.level == ReleaseLevel::Chart && REFUSED_IN_CHART.contains(&key) {
             return None;
         }
-        if self.place == Place::Info && key == "notes" && !self.notes {
+        if self.level == ReleaseLevel::Info && key == "notes" && !self.notes {
             return None;
         }
-        let place = match (self.place, key) {
-            (Place::Release, "chart") => Place::Chart,
-            (Place::Release, "info") => Place::Info,
-            _ => Place::Elsewhere,
+        let level = match (self.level, key) {
+            (ReleaseLevel::Release, "chart") => ReleaseLevel::Chart,
+            (ReleaseLevel::Release, "info") => ReleaseLevel::Info,
+            _ => ReleaseLevel::Elsewhere,
         };
-        let wanted: &'w Wanted = if self.wanted.whole { self.wanted } else { self.wanted.fields.get(key)? };
-        Some(Self { wanted, place, ..self })
+        let fields: &'w HelmFields = if self.fields.whole { self.fields } else { self.fields.fields.get(key)? };
+        Some(Self { fields, level, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for ReleaseSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -145,7 +155,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for ReleaseSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,8 +189,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         self.keep(0)?;
         let mut kept = Vec::new();
-        if self.wanted.whole {
-            let item = Self { place: Place::Elsewhere, ..self };
+        if self.fields.whole {
+            let item = Self { level: ReleaseLevel::Elsewhere, ..self };
             while let Some(value) = items.next_element_seed(item)? {
                 kept.push(value);
             }
@@ -193,7 +203,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         self.keep(0)?;
         let mut kept = Map::new();
-        while let Some(key) = entries.next_key_seed(Key(self))? {
+        while let Some(key) = entries.next_key_seed(ReleaseKeySeed(self))? {
             match key {
                 Some((key, below)) => {
                     self.keep::<A::Error>(key.len())?;
@@ -209,18 +219,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
 }
 
 /// Looks a key up before it is copied.
-struct Key<'w>(Seed<'w>);
+struct ReleaseKeySeed<'w>(ReleaseSeed<'w>);
 
-impl<'de, 'w> DeserializeSeed<'de> for Key<'w> {
-    type Value = Option<(String, Seed<'w>)>;
+impl<'de, 'w> DeserializeSeed<'de> for ReleaseKeySeed<'w> {
+    type Value = Option<(String, ReleaseSeed<'w>)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'w> Visitor<'_> for Key<'w> {
-    type Value = Option<(String, Seed<'w>)>;
+impl<'w> Visitor<'_> for ReleaseKeySeed<'w> {
+    type Value = Option<(String, ReleaseSeed<'w>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")

@@ -1,116 +1,15 @@
-//! `helm:release.<field>`: values of a Helm release, read from the Secret that Helm keeps it in.
+//! `helm:release.<field>`: values of a Helm release, decoded from the Secret that stores it.
 //!
-//! Separate because a release holds rendered manifests and user values beside harmless metadata: which fields exist
-//! for an expression is decided here, when the profile is compiled, and the others are never built.
+//! A release contains rendered manifests and user values beside harmless metadata; fields that a profile may not read
+//! are never decoded.
 
 mod decode;
+mod fields;
+mod path;
 
-use crate::error::{EvalError, PathError};
-use crate::mask::{FieldMask, MaskStep};
-use serde_json::Value;
-use std::collections::BTreeMap;
-
-const PREFIX: &str = "helm:release.";
-/// Longest path, so that a tree of paths cannot become deep.
-const MAX_STEPS: usize = 32;
-
-/// Short names of fields.
-const ALIASES: &[(&str, &str)] = &[
-    ("releaseName", "name"),
-    ("chartName", "chart.metadata.name"),
-    ("chartVersion", "chart.metadata.version"),
-    ("appVersion", "chart.metadata.appVersion"),
-    ("revision", "version"),
-    ("status", "info.status"),
-    ("lastDeployed", "info.last_deployed"),
-];
-/// Rendered objects and chart content, which no profile may read.
-const REFUSED: &[&str] = &["manifest", "hooks", "chart.templates", "chart.files", "chart.values", "chart.raw"];
-/// Those of them that are parts of something that may be read.
-const REFUSED_IN_CHART: &[&str] = &["templates", "files", "values", "raw"];
-/// The values that the user gave, and what the chart prints about them: readable with the opt-in for Secrets only.
-const OPT_IN: &[&str] = &["config", "info.notes"];
-
-/// A field of a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HelmPath {
-    steps: Vec<Box<str>>,
-    /// The profile may read the notes.
-    notes: bool,
-}
-
-impl HelmPath {
-    /// Compiles a path that starts with `helm:`. `core_secrets`: the profile is about core Secrets.
-    pub(crate) fn parse(text: &str, core_secrets: bool, data_allowed: bool) -> Result<Self, PathError> {
-        let Some(field) = text.strip_prefix(PREFIX) else {
-            return Err(PathError::at(0, "a path of a Helm release looks like helm:release.chartVersion"));
-        };
-        if !core_secrets {
-            let message = "helm: paths read the Secrets that Helm keeps releases in; set targetGVK to v1 Secret";
-            return Err(PathError::at(0, message));
-        }
-        let field = ALIASES.iter().find(|(alias, _)| *alias == field).map_or(field, |(_, place)| place);
-        let steps: Vec<Box<str>> = field.split('.').map(Box::from).collect();
-        if steps.iter().any(|step| step.is_empty()) || steps.len() > MAX_STEPS {
-            return Err(PathError::at(
-                PREFIX.len(),
-                "names of fields are missing or too many; write names between dots",
-            ));
-        }
-        if REFUSED.iter().any(|refused| is_within(field, refused)) {
-            let message = format!("{field:?} of a Helm release holds rendered or chart content and is never exported");
-            return Err(PathError::at(PREFIX.len(), message));
-        }
-        if OPT_IN.iter().any(|guarded| is_within(field, guarded)) && !data_allowed {
-            let message = "the values given to a Helm release and its notes can be secret; allow them with the annotation \
-                           kollect.dev/allow-secret-extraction: \"true\"";
-            return Err(PathError::at(PREFIX.len(), message));
-        }
-        Ok(Self { steps, notes: data_allowed })
-    }
-
-    /// Adds what decoding reads.
-    pub(crate) fn reach(mask: &mut FieldMask) {
-        mask.insert(&["data", "release"].map(|key| MaskStep::Field(key.into())), true);
-    }
-
-    /// The value in a decoded release.
-    pub(crate) fn find<'r>(&self, release: &'r Value) -> Option<&'r Value> {
-        self.steps.iter().try_fold(release, |value, step| value.as_object()?.get(&**step))
-    }
-}
-
-fn is_within(field: &str, parent: &str) -> bool {
-    field.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// All fields of a release that a profile reads.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    notes: bool,
-    whole: bool,
-    fields: BTreeMap<Box<str>, Self>,
-}
-
-impl Wanted {
-    pub(crate) fn insert(&mut self, path: &HelmPath) {
-        self.notes |= path.notes;
-        let mut node = self;
-        for step in &path.steps {
-            node = node.fields.entry(step.clone()).or_default();
-        }
-        node.whole = true;
-    }
-
-    /// The wanted part of the release that the data of a Secret holds, or nothing when it holds none.
-    pub(crate) fn decode(&self, data: &Value) -> Result<Option<Value>, EvalError> {
-        match data.get("release") {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => decode::decode(text, self).map(Some),
-            Some(_) => Err(EvalError::wrong_type("data.release of the Secret is no text")),
-        }
-    }
-}
+pub(crate) use decode::decode_release;
+pub(crate) use fields::HelmFields;
+pub(crate) use path::HelmPath;
 
 #[cfg(test)]
 #[path = "tests.rs"]

@@ -1,12 +1,12 @@
 //! Hostile releases; the paths and the well-formed ones are cases of `tests/cases`.
 
 use super::*;
-use crate::error::ErrorClass;
+use crate::error::{ErrorClass, EvalError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write as _;
 
 fn packed(parts: &[(&str, usize)]) -> Value {
@@ -21,11 +21,11 @@ fn packed(parts: &[(&str, usize)]) -> Value {
 
 fn decode(paths: &[&str], secret: &Value) -> Result<Option<Value>, EvalError> {
     crate::budget::reset();
-    let mut wanted = Wanted::default();
+    let mut fields = HelmFields::default();
     for path in paths {
-        wanted.insert(&HelmPath::parse(&format!("{PREFIX}{path}"), true, true).unwrap());
+        fields.insert(&HelmPath::parse(&format!("helm:release.{path}"), true, true).unwrap());
     }
-    secret.get("data").map_or(Ok(None), |data| wanted.decode(data))
+    secret.get("data").map_or(Ok(None), |data| decode_release(data, &fields))
 }
 
 #[test]

@@ -3,55 +3,20 @@
 //! Separate because collecting decodes every object once for all profiles of its kind. A mask may keep too much, it
 //! must never leave out what an expression could read; `metadata.managedFields` alone is left out unless it is named.
 
-mod decode;
+mod node;
 
-pub(crate) use decode::{Place, redacted};
-
-use crate::object::RedactedObject;
-use kollect_model::{Gvk, redact};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+pub(crate) use node::{MaskNode, WHOLE};
+pub use node::{MaskPath, MaskStep};
 
 /// A mask with more nodes than this keeps everything.
 const MAX_NODES: usize = 1024;
 
-/// One step of a reachable path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MaskStep {
-    /// A key of an object.
-    Field(Box<str>),
-    /// Any element of a list or any key of an object.
-    Any,
-}
-
-/// A place of an object that can be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MaskPath {
-    /// From the top of the object; none of them is the object itself.
-    pub steps: Vec<MaskStep>,
-    /// Everything below can be read as well. Otherwise only whether the place exists, and its kind.
-    pub whole: bool,
-}
-
 /// The set of reachable field paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMask {
-    root: Node,
+    root: MaskNode,
     managed_fields: bool,
 }
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node {
-    /// Everything below is reachable.
-    whole: bool,
-    fields: BTreeMap<Box<str>, Node>,
-    any: Option<Box<Node>>,
-    /// Something is reachable whose secrecy the name beside it tells.
-    has_values: bool,
-}
-
-static WHOLE: LazyLock<Node> = LazyLock::new(|| Node { whole: true, has_values: true, ..Node::default() });
 
 impl Default for FieldMask {
     /// What collecting itself needs: name, namespace, uid, labels and resourceVersion.
@@ -67,7 +32,7 @@ impl Default for FieldMask {
 impl FieldMask {
     /// A mask that keeps nothing.
     pub(crate) fn nothing() -> Self {
-        Self { root: Node::default(), managed_fields: false }
+        Self { root: MaskNode::default(), managed_fields: false }
     }
 
     /// A mask that keeps everything but `metadata.managedFields`.
@@ -121,27 +86,12 @@ impl FieldMask {
         all
     }
 
-    /// Parses an object of a kind, redacts it, and leaves out, without building them, the fields that are not reachable.
-    pub fn decode(&self, gvk: &Gvk, raw: &str) -> Result<RedactedObject, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(raw);
-        let secret = gvk.is_core_secret();
-        let value = decode::decode(&self.root, self.managed_fields, secret, &mut deserializer)?;
-        deserializer.end()?;
-        Ok(RedactedObject::new(value, secret))
+    pub(crate) fn root(&self) -> &MaskNode {
+        &self.root
     }
 
-    /// What expressions see of an object of no special kind.
-    #[cfg(test)]
-    pub(crate) fn decoded(&self, object: &Value) -> Value {
-        let kind = Gvk::new("", "v1", "X");
-        self.decode(&kind, &object.to_string()).map(|object| object.value().clone()).unwrap_or_default()
-    }
-
-    /// As [`Self::decode`], of an object that is in memory.
-    pub(crate) fn decode_value(&self, gvk: &Gvk, object: &Value) -> Result<RedactedObject, serde_json::Error> {
-        let secret = gvk.is_core_secret();
-        let value = decode::decode(&self.root, self.managed_fields, secret, object)?;
-        Ok(RedactedObject::new(value, secret))
+    pub(crate) fn managed_fields(&self) -> bool {
+        self.managed_fields
     }
 
     /// Drops what is covered by something else and keeps the mask small.
@@ -153,72 +103,13 @@ impl FieldMask {
     }
 }
 
-impl Node {
-    fn merge(&mut self, other: &Self) {
-        self.whole |= other.whole;
-        for (name, node) in &other.fields {
-            self.fields.entry(name.clone()).or_default().merge(node);
-        }
-        if let Some(any) = &other.any {
-            self.any.get_or_insert_default().merge(any);
-        }
-    }
-
-    fn list(&self, steps: &mut Vec<MaskStep>, all: &mut Vec<MaskPath>) {
-        let leaf = self.fields.is_empty() && self.any.is_none();
-        if self.whole || (leaf && !steps.is_empty()) {
-            all.push(MaskPath { steps: steps.clone(), whole: self.whole });
-        }
-        let fields = self.fields.iter().map(|(name, node)| (MaskStep::Field(name.clone()), node));
-        let any = self.any.iter().map(|node| (MaskStep::Any, &**node));
-        for (step, node) in fields.chain(any) {
-            steps.push(step);
-            node.list(steps, all);
-            steps.pop();
-        }
-    }
-
-    /// After this, the node of a named field also holds what `any` reaches. `false` when there are too many nodes.
-    fn settle(&mut self, budget: &mut usize) -> bool {
-        let Some(left) = budget.checked_sub(1) else { return false };
-        *budget = left;
-        self.has_values =
-            self.whole || self.any.is_some() || self.fields.keys().any(|key| redact::is_paired_value(key));
-        if self.whole {
-            self.fields.clear();
-            self.any = None;
-            return true;
-        }
-        if let Some(any) = &mut self.any {
-            if !any.settle(budget) {
-                return false;
-            }
-            for node in self.fields.values_mut() {
-                node.merge(any);
-            }
-        }
-        self.fields.values_mut().all(|node| node.settle(budget))
-    }
-
-    /// The node of a key, or nothing when the key is not reachable.
-    fn child(&self, key: &str) -> Option<&Self> {
-        if self.whole {
-            return Some(&WHOLE);
-        }
-        self.fields.get(key).or(self.any.as_deref())
-    }
-
-    /// The node of the elements of a list.
-    fn element(&self) -> Option<&Self> {
-        if self.whole { Some(&WHOLE) } else { self.any.as_deref() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scrub::LAST_APPLIED;
+    use kollect_model::Gvk;
     use kollect_model::redact::REDACTED;
+    use serde_json::Value;
     use serde_json::json;
 
     fn mask(paths: &[&str]) -> FieldMask {

@@ -10,14 +10,14 @@ const USERS: [&str; 4] = ["user", "username", "login", "userName"];
 
 /// The members of one map, in any order: one may name what another holds.
 #[derive(Default)]
-pub(crate) struct Members {
+pub(crate) struct MapMembers {
     /// What the name says that names a secret.
     names_secret: Option<String>,
     /// `secretKey` of an ExternalSecret is a name, and `remoteRef` says that it is one.
     secret_key: bool,
 }
 
-impl Members {
+impl MapMembers {
     /// Redacts a member by its own key.
     pub(crate) fn see(&mut self, key: &str, found: Option<Sensitivity>, value: &mut Value) {
         match found {

@@ -6,12 +6,11 @@
 mod hide;
 mod keys;
 
-pub(crate) use hide::{Members, redact_arguments};
+pub(crate) use hide::{MapMembers, redact_arguments};
 pub use keys::ScrubKeys;
 
 use crate::budget;
 use crate::error::{ErrorClass, EvalError};
-use crate::mask::{Place, redacted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kollect_model::redact::{self, REDACTED, Sensitivity};
@@ -42,16 +41,6 @@ const ANNOTATIONS_OF_SECRETS: [&str; 12] = [
     "external-secrets.io/",
     "reconcile.external-secrets.io/",
 ];
-
-/// A value without its secrets.
-pub(crate) fn redact(value: &Value) -> Value {
-    redacted(value, Place::Elsewhere)
-}
-
-/// A map of base64 without its secrets.
-pub(crate) fn redact_encoded(value: &Value) -> Value {
-    redacted(value, Place::Encoded)
-}
 
 /// Whether base64 is of a text with a secret.
 pub(crate) fn encodes_secret(text: &str) -> bool {

@@ -6,7 +6,7 @@ use serde_json::json;
 /// The value of the attribute `name` as it stands in a row.
 fn scrubbed(name: &str, value: &Value) -> Value {
     let keys = ScrubKeys::new(["pin", " OTP-Seed ", "x1"]);
-    let value = keys.redact(&redact(value)).into_owned();
+    let value = keys.redact(&crate::decode::redact_value(value)).into_owned();
     let mut out = Vec::new();
     write_attribute(name, &value, &keys, &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()

@@ -2,10 +2,10 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::super::functions::{Answer, Args, text, truth, wrong_types};
+use super::super::args::{Args, CallResult, text, truth, wrong_types};
 use super::super::size;
 use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
-use super::{CIDR, Cidr, FORMAT, Format, IP, Kube, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
+use super::{CIDR, Cidr, FORMAT, IP, Kube, NamedFormat, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
 use crate::budget;
 use cel::common::functions::Function;
 use cel::common::types::{
@@ -79,19 +79,19 @@ const MEMBERS: [(&str, usize, Function); 30] = [
 
 /// One format each.
 const FORMATS: [(&str, Function); 13] = [
-    ("format.dns1123Label", |_| Ok(format(Format::Dns1123Label))),
-    ("format.dns1123Subdomain", |_| Ok(format(Format::Dns1123Subdomain))),
-    ("format.dns1035Label", |_| Ok(format(Format::Dns1035Label))),
-    ("format.qualifiedName", |_| Ok(format(Format::QualifiedName))),
-    ("format.dns1123LabelPrefix", |_| Ok(format(Format::Dns1123LabelPrefix))),
-    ("format.dns1123SubdomainPrefix", |_| Ok(format(Format::Dns1123SubdomainPrefix))),
-    ("format.dns1035LabelPrefix", |_| Ok(format(Format::Dns1035LabelPrefix))),
-    ("format.labelValue", |_| Ok(format(Format::LabelValue))),
-    ("format.uri", |_| Ok(format(Format::Uri))),
-    ("format.uuid", |_| Ok(format(Format::Uuid))),
-    ("format.byte", |_| Ok(format(Format::Byte))),
-    ("format.date", |_| Ok(format(Format::Date))),
-    ("format.datetime", |_| Ok(format(Format::Datetime))),
+    ("format.dns1123Label", |_| Ok(format(NamedFormat::Dns1123Label))),
+    ("format.dns1123Subdomain", |_| Ok(format(NamedFormat::Dns1123Subdomain))),
+    ("format.dns1035Label", |_| Ok(format(NamedFormat::Dns1035Label))),
+    ("format.qualifiedName", |_| Ok(format(NamedFormat::QualifiedName))),
+    ("format.dns1123LabelPrefix", |_| Ok(format(NamedFormat::Dns1123LabelPrefix))),
+    ("format.dns1123SubdomainPrefix", |_| Ok(format(NamedFormat::Dns1123SubdomainPrefix))),
+    ("format.dns1035LabelPrefix", |_| Ok(format(NamedFormat::Dns1035LabelPrefix))),
+    ("format.labelValue", |_| Ok(format(NamedFormat::LabelValue))),
+    ("format.uri", |_| Ok(format(NamedFormat::Uri))),
+    ("format.uuid", |_| Ok(format(NamedFormat::Uuid))),
+    ("format.byte", |_| Ok(format(NamedFormat::Byte))),
+    ("format.date", |_| Ok(format(NamedFormat::Date))),
+    ("format.datetime", |_| Ok(format(NamedFormat::Datetime))),
 ];
 
 /// Declares the functions, and how their values become text.
@@ -136,13 +136,13 @@ fn kube<'x>(args: &'x Args<'_, '_>) -> Option<&'x Kube> {
     args.first().and_then(|value| value.downcast_ref::<Kube>())
 }
 
-fn make<'b, 'v>(args: Args<'b, 'v>, name: &str, parse: fn(&str) -> Option<Kube>) -> Answer<'b, 'v> {
+fn make<'b, 'v>(args: Args<'b, 'v>, name: &str, parse: fn(&str) -> Option<Kube>) -> CallResult<'b, 'v> {
     let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
     budget::build(value.len())?;
     parse(value).map(CowVal::owned).ok_or_else(|| refused(name))
 }
 
-fn is<'b, 'v>(args: Args<'b, 'v>, name: &str, test: fn(&str) -> bool) -> Answer<'b, 'v> {
+fn is<'b, 'v>(args: Args<'b, 'v>, name: &str, test: fn(&str) -> bool) -> CallResult<'b, 'v> {
     let value = args.first().and_then(text).ok_or_else(|| wrong_types(name, &args))?;
     budget::charge_bytes(value.len())?;
     Ok(truth(test(value)))
@@ -163,7 +163,7 @@ fn normalizes(args: &Args<'_, '_>, name: &str) -> Result<bool, ExecutionError> {
 }
 
 /// Kubernetes writes plain amounts as numbers, too.
-fn quantity<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn quantity<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     if let Some(number) = args.first().and_then(|value| value.downcast_ref::<CelInt>()) {
         return Ok(CowVal::owned(Kube::Quantity((*number.inner()).into())));
     }
@@ -183,7 +183,7 @@ fn arithmetic<'b, 'v>(
     args: Args<'b, 'v>,
     name: &str,
     operate: fn(Quantity, Quantity) -> Option<Quantity>,
-) -> Answer<'b, 'v> {
+) -> CallResult<'b, 'v> {
     let other = args.get(1).and_then(|value| match value.downcast_ref::<Kube>() {
         Some(Kube::Quantity(quantity)) => Some(*quantity),
         _ => value.downcast_ref::<CelInt>().map(|number| (*number.inner()).into()),
@@ -196,21 +196,25 @@ fn arithmetic<'b, 'v>(
     }
 }
 
-fn of_quantity<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Quantity) -> Option<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
+fn of_quantity<'b, 'v>(
+    args: Args<'b, 'v>,
+    name: &str,
+    ask: fn(Quantity) -> Option<CowVal<'b, 'v>>,
+) -> CallResult<'b, 'v> {
     match kube(&args) {
         Some(Kube::Quantity(quantity)) => ask(*quantity).ok_or_else(|| refused(name)),
         _ => Err(wrong_types(name, &args)),
     }
 }
 
-fn of_url<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(&Url) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+fn of_url<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(&Url) -> CowVal<'b, 'v>) -> CallResult<'b, 'v> {
     match kube(&args) {
         Some(Kube::Url(url)) => Ok(ask(url)),
         _ => Err(wrong_types(name, &args)),
     }
 }
 
-fn query<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn query<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let Some(Kube::Url(url)) = kube(&args) else { return Err(wrong_types("getQuery", &args)) };
     let mut all: HashMap<String, Vec<Box<dyn Val + 'v>>> = HashMap::new();
     for (name, value) in url.query() {
@@ -224,39 +228,39 @@ fn query<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelMap::from(map)))
 }
 
-fn of_ip<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(IpAddr) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+fn of_ip<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(IpAddr) -> CowVal<'b, 'v>) -> CallResult<'b, 'v> {
     match kube(&args) {
         Some(Kube::Ip(ip)) => Ok(ask(*ip)),
         _ => Err(wrong_types(name, &args)),
     }
 }
 
-fn of_cidr<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Cidr) -> CowVal<'b, 'v>) -> Answer<'b, 'v> {
+fn of_cidr<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Cidr) -> CowVal<'b, 'v>) -> CallResult<'b, 'v> {
     match kube(&args) {
         Some(Kube::Cidr(cidr)) => Ok(ask(*cidr)),
         _ => Err(wrong_types(name, &args)),
     }
 }
 
-fn of_semver<'b, 'v>(args: Args<'b, 'v>, name: &str, number: usize) -> Answer<'b, 'v> {
+fn of_semver<'b, 'v>(args: Args<'b, 'v>, name: &str, number: usize) -> CallResult<'b, 'v> {
     match kube(&args) {
-        Some(Kube::Semver(version)) => i64::try_from(version.numbers[number]).map(whole).map_err(|_| refused(name)),
+        Some(Kube::Semver(version)) => i64::try_from(version.numbers()[number]).map(whole).map_err(|_| refused(name)),
         _ => Err(wrong_types(name, &args)),
     }
 }
 
-fn format<'b, 'v>(format: Format) -> CowVal<'b, 'v> {
+fn format<'b, 'v>(format: NamedFormat) -> CowVal<'b, 'v> {
     CowVal::owned(Kube::Format(format))
 }
 
-fn named_format<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn named_format<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let name = args.first().and_then(text).ok_or_else(|| wrong_types("format.named", &args))?;
-    let found = Format::named(name).map(|format| Box::new(Kube::Format(format)) as Box<dyn Val>);
+    let found = NamedFormat::named(name).map(|format| Box::new(Kube::Format(format)) as Box<dyn Val>);
     Ok(CowVal::owned(CelOptional::from(found)))
 }
 
 /// An optional list of what is wrong with the text.
-fn validate<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn validate<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (Some(Kube::Format(format)), Some(value)) = (kube(&args), args.get(1).and_then(text)) else {
         return Err(wrong_types("validate", &args));
     };
@@ -270,7 +274,7 @@ fn validate<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelOptional::from(found)))
 }
 
-fn contains_ip<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn contains_ip<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [cidr, ip] = args.as_slice() else { return Err(wrong_types("containsIP", &args)) };
     let ip = match (ip.downcast_ref::<Kube>(), text(ip)) {
         (Some(Kube::Ip(ip)), _) => *ip,
@@ -283,7 +287,7 @@ fn contains_ip<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
     }
 }
 
-fn contains_cidr<'b, 'v>(args: Args<'b, 'v>) -> Answer<'b, 'v> {
+fn contains_cidr<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [cidr, other] = args.as_slice() else { return Err(wrong_types("containsCIDR", &args)) };
     let other = match (other.downcast_ref::<Kube>(), text(other)) {
         (Some(Kube::Cidr(other)), _) => *other,

@@ -4,25 +4,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Names by which `format.named` finds a format.
-const NAMES: [(&str, Format); 13] = [
-    ("dns1123Label", Format::Dns1123Label),
-    ("dns1123Subdomain", Format::Dns1123Subdomain),
-    ("dns1035Label", Format::Dns1035Label),
-    ("qualifiedName", Format::QualifiedName),
-    ("dns1123LabelPrefix", Format::Dns1123LabelPrefix),
-    ("dns1123SubdomainPrefix", Format::Dns1123SubdomainPrefix),
-    ("dns1035LabelPrefix", Format::Dns1035LabelPrefix),
-    ("labelValue", Format::LabelValue),
-    ("uri", Format::Uri),
-    ("uuid", Format::Uuid),
-    ("byte", Format::Byte),
-    ("date", Format::Date),
-    ("datetime", Format::Datetime),
+const NAMES: [(&str, NamedFormat); 13] = [
+    ("dns1123Label", NamedFormat::Dns1123Label),
+    ("dns1123Subdomain", NamedFormat::Dns1123Subdomain),
+    ("dns1035Label", NamedFormat::Dns1035Label),
+    ("qualifiedName", NamedFormat::QualifiedName),
+    ("dns1123LabelPrefix", NamedFormat::Dns1123LabelPrefix),
+    ("dns1123SubdomainPrefix", NamedFormat::Dns1123SubdomainPrefix),
+    ("dns1035LabelPrefix", NamedFormat::Dns1035LabelPrefix),
+    ("labelValue", NamedFormat::LabelValue),
+    ("uri", NamedFormat::Uri),
+    ("uuid", NamedFormat::Uuid),
+    ("byte", NamedFormat::Byte),
+    ("date", NamedFormat::Date),
+    ("datetime", NamedFormat::Datetime),
 ];
 
 /// A format that a text may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cel) enum Format {
+pub(in crate::cel) enum NamedFormat {
     Dns1123Label,
     Dns1123Subdomain,
     Dns1035Label,
@@ -38,7 +38,7 @@ pub(in crate::cel) enum Format {
     Datetime,
 }
 
-impl Format {
+impl NamedFormat {
     pub(super) fn named(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
     }
@@ -82,7 +82,7 @@ impl Format {
                 None => text.len() <= 63 && is_word(text),
             },
             Self::LabelValue => text.is_empty() || is_word(text),
-            Self::Uri => super::Url::parse(text).is_some(),
+            Self::Uri => super::url::Url::parse(text).is_some(),
             Self::Uuid => is_uuid(text),
             Self::Byte => STANDARD.decode(text).is_ok(),
             Self::Date => is_date(text),

@@ -14,7 +14,7 @@ pub(super) use calls::register;
 use cel::common::types::Type;
 use cel::common::value::{StaticVal, Val};
 use core::net::IpAddr;
-use format::Format;
+use format::NamedFormat;
 use net::Cidr;
 use quantity::Quantity;
 use semver::Semver;
@@ -36,7 +36,7 @@ pub(super) enum Kube {
     Ip(IpAddr),
     Cidr(Cidr),
     Semver(Semver),
-    Format(Format),
+    Format(NamedFormat),
 }
 
 impl fmt::Display for Kube {

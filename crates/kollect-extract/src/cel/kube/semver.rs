@@ -1,45 +1,27 @@
-//! Versions as of semver.org.
+//! Versions as of semver.org, with the limits and the lenient form of Kubernetes' `semver` library.
 
+use semver::Version;
 use std::cmp::Ordering;
 use std::fmt;
 
 const MAX_LENGTH: usize = 256;
 
+/// Versions that differ only in build metadata are equal.
 #[derive(Clone, Debug)]
-pub(in crate::cel) struct Semver {
-    /// Major, minor, patch.
-    pub(super) numbers: [u64; 3],
-    pre: Vec<Part>,
-    build: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Number(u64),
-    Text(String),
-}
+pub(in crate::cel) struct Semver(Version);
 
 impl Semver {
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
         }
-        let (text, build) = text.split_once('+').map_or((text, None), |(text, build)| (text, Some(build)));
-        let (core, pre) = text.split_once('-').map_or((text, None), |(core, pre)| (core, Some(pre)));
-        let mut parts = core.split('.').map(number);
-        let numbers = [parts.next()??, parts.next()??, parts.next()??];
-        if parts.next().is_some() || build.is_some_and(|build| !build.split('.').all(is_word)) {
-            return None;
-        }
-        let pre = match pre {
-            None => Vec::new(),
-            Some(pre) => pre.split('.').map(part).collect::<Option<_>>()?,
-        };
-        Some(Self { numbers, pre, build: build.unwrap_or_default().to_owned() })
+        let version = Version::parse(text).ok()?;
+        // Kubernetes refuses numbers of a pre-release that exceed 64 bits, the crate does not.
+        let fits = |part: &str| !part.bytes().all(|b| b.is_ascii_digit()) || part.parse::<u64>().is_ok();
+        (version.pre.is_empty() || version.pre.split('.').all(fits)).then_some(Self(version))
     }
 
-    /// Reads versions as people write them: with a `v` in front, without minor or patch number, with zeros in front of
-    /// numbers.
+    /// Parses leniently: with a leading `v`, without minor or patch number, with leading zeros.
     pub(super) fn normalized(text: &str) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
@@ -60,13 +42,13 @@ impl Semver {
         Self::parse(&format!("{}{rest}", parts.join(".")))
     }
 
-    /// The order of versions, in which what follows `+` does not count.
+    /// Major, minor, patch.
+    pub(super) fn numbers(&self) -> [u64; 3] {
+        [self.0.major, self.0.minor, self.0.patch]
+    }
+
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        self.numbers.cmp(&other.numbers).then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
-            (true, false) => Ordering::Greater,
-            (false, true) => Ordering::Less,
-            _ => self.pre.cmp(&other.pre),
-        })
+        self.0.cmp_precedence(&other.0)
     }
 }
 
@@ -76,34 +58,8 @@ impl PartialEq for Semver {
     }
 }
 
-fn number(text: &str) -> Option<u64> {
-    let canonical = text == "0" || !text.starts_with('0');
-    (canonical && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-fn part(text: &str) -> Option<Part> {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        number(text).map(Part::Number)
-    } else {
-        is_word(text).then(|| Part::Text(text.to_owned()))
-    }
-}
-
 impl fmt::Display for Semver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [major, minor, patch] = self.numbers;
-        write!(f, "{major}.{minor}.{patch}")?;
-        for (i, part) in self.pre.iter().enumerate() {
-            f.write_str(if i == 0 { "-" } else { "." })?;
-            match part {
-                Part::Number(number) => write!(f, "{number}")?,
-                Part::Text(text) => f.write_str(text)?,
-            }
-        }
-        if self.build.is_empty() { Ok(()) } else { write!(f, "+{}", self.build) }
+        self.0.fmt(f)
     }
 }
