@@ -1,8 +1,7 @@
-//! What the work on one object may cost, whichever expression language spends it.
+//! The budget of one object, shared by all expression languages.
 //!
-//! Kept per thread, because the CEL interpreter passes no context to its functions; an evaluation never leaves its
-//! thread. Steps are granted in small portions, so that spending costs one subtraction and the stop switch is read
-//! once per portion.
+//! Thread-local, because the CEL interpreter passes no context to its functions; an evaluation stays on its thread. Steps
+//! are granted in small portions, so that spending costs one subtraction and the stop switch is read once per portion.
 
 use crate::error::{ErrorClass, EvalError};
 use std::borrow::Cow;
@@ -12,18 +11,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Steps per object and target. A step is at most about 100 ns of a release build, so all of them are below 250 ms.
 pub(crate) const MAX_STEPS: u64 = 1_000_000;
-/// Steps between two looks at the stop switch.
+/// Steps between two reads of the stop switch.
 const PORTION: u64 = 4096;
 /// Bytes that cost as much as one step when they are copied or searched once.
 const BYTES_PER_STEP: usize = 64;
-/// Most bytes that one CEL expression may build, what it drops again included.
+/// Most bytes that one CEL expression may build, including values that it drops.
 pub(crate) const MAX_BUILT: usize = 4 << 20;
-/// Texts below this are at most six times as long in JSON, which is little beyond the limit of a row.
+/// Shorter texts are not checked before they are written: in JSON they are at most six times as long.
 const UNCHECKED_TEXT: usize = 4096;
-/// Most bytes of the attributes of one row, unless `--max-row-bytes` says otherwise.
+/// Most bytes of the attributes of one row, unless `--max-row-bytes` is set.
 pub const DEFAULT_MAX_ROW_BYTES: usize = 1 << 20;
 
-/// A limit that was met.
+/// An exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Exceeded {
     #[error("the object takes more than {MAX_STEPS} steps; read less of it, loop less or search shorter texts")]
@@ -44,7 +43,7 @@ impl From<Exceeded> for EvalError {
 
 /// Stops an evaluation from another thread, for a watchdog with a clock.
 ///
-/// Evaluations are numbered; a number that is stopped too late names one that is over, and stops nothing.
+/// Evaluations are numbered, so that a stop that comes too late does not affect the next evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct StopSwitch(Arc<Runs>);
 
@@ -55,23 +54,23 @@ struct Runs {
 }
 
 impl StopSwitch {
-    /// The number of the evaluation that runs, or ran last. It changes with every object and target.
+    /// The number of the current or last evaluation. It changes with every object and target.
     pub fn current(&self) -> u64 {
         self.0.current.load(Ordering::Relaxed)
     }
 
-    /// Has the evaluation fail as one that met a limit, within about a millisecond, if it still runs.
+    /// Makes the evaluation fail with an exceeded limit within about a millisecond, if it still runs.
     pub fn stop(&self, evaluation: u64) {
         self.0.stopped.store(evaluation, Ordering::Relaxed);
     }
 
-    /// Whether the evaluation that runs, or ran last, was stopped.
+    /// Whether the current or last evaluation was stopped.
     pub fn is_stopped(&self) -> bool {
         self.stops(self.current())
     }
 
     fn next(&self) -> u64 {
-        // Only the thread of the evaluation counts.
+        // Only the thread of the evaluation increments it.
         let next = self.0.current.load(Ordering::Relaxed) + 1;
         self.0.current.store(next, Ordering::Relaxed);
         next
@@ -85,7 +84,7 @@ impl StopSwitch {
 thread_local! {
     /// Steps left of the portion.
     static LEFT: Cell<u64> = const { Cell::new(0) };
-    /// Steps left beside the portion.
+    /// Steps left after the portion.
     static RESERVE: Cell<u64> = const { Cell::new(MAX_STEPS) };
     static BUILT: Cell<usize> = const { Cell::new(0) };
     static MAX_ROW: Cell<usize> = const { Cell::new(DEFAULT_MAX_ROW_BYTES) };
@@ -104,7 +103,7 @@ pub(crate) fn begin(switch: &StopSwitch, max_row: usize) {
     reset();
 }
 
-/// Gives back all steps.
+/// Resets the budget.
 pub(crate) fn reset() {
     LEFT.set(0);
     RESERVE.set(MAX_STEPS);
@@ -112,7 +111,7 @@ pub(crate) fn reset() {
     EXCEEDED.set(None);
 }
 
-/// Steps that were spent since they were given.
+/// Steps spent since [`begin`].
 pub(crate) fn spent() -> u64 {
     MAX_STEPS.saturating_sub(RESERVE.get()).saturating_sub(LEFT.get())
 }
@@ -147,7 +146,7 @@ fn next_portion(more: u64) -> Result<(), Exceeded> {
     Ok(())
 }
 
-/// Spends what it takes to copy or search `bytes` once.
+/// Spends the steps for copying or searching `bytes` once.
 pub(crate) fn charge_bytes(bytes: usize) -> Result<(), Exceeded> {
     charge(1 + bytes / BYTES_PER_STEP)
 }
@@ -157,14 +156,14 @@ pub(crate) fn start_building() {
     BUILT.set(0);
 }
 
-/// Spends `bytes` of what an expression may build, before it is built.
+/// Spends `bytes` of [`MAX_BUILT`] before a value is built.
 pub(crate) fn build(bytes: usize) -> Result<(), Exceeded> {
     let built = BUILT.get().saturating_add(bytes);
     BUILT.set(built);
     if built > MAX_BUILT { Err(fail(Exceeded::Built)) } else { charge_bytes(bytes) }
 }
 
-/// Fails when the row has become too large.
+/// Fails when the row is too large.
 pub(crate) fn check_row(written: usize) -> Result<(), Exceeded> {
     let most = MAX_ROW.get();
     if written > most { Err(fail(Exceeded::Row(most))) } else { Ok(()) }
@@ -181,12 +180,12 @@ pub(crate) fn check_text(text: &str, written: usize) -> Result<(), Exceeded> {
     check_row(written + text.len() + escaped)
 }
 
-/// Fails when a limit was met, also where an expression has caught the error.
+/// Fails after an exceeded limit, even if an operator of the expression has absorbed its error.
 pub(crate) fn check() -> Result<(), Exceeded> {
     EXCEEDED.get().map_or(Ok(()), Err)
 }
 
-/// From here on nothing can be spent.
+/// Makes every later spending fail.
 #[cold]
 fn fail(exceeded: Exceeded) -> Exceeded {
     LEFT.set(0);

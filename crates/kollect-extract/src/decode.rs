@@ -1,7 +1,7 @@
-//! A serde seed that walks the mask and the JSON together, and redacts on the way.
+//! Decodes JSON under a field mask and redacts it in the same pass.
 //!
-//! Unreachable fields are parsed as `IgnoredAny`, so they cost no allocation. serde_json limits the depth of text. What
-//! decides whether a value is a secret is decoded as well: the name beside it, and all of what a sensitive key holds.
+//! Unreachable fields are parsed as `IgnoredAny`, so they cost no allocation. serde_json limits the depth of text. Fields
+//! that redaction depends on are decoded as well: the name beside a value, and everything below a sensitive key.
 
 use crate::mask::{FieldMask, MaskNode, WHOLE};
 use crate::scrub::{self, LAST_APPLIED, MapMembers};
@@ -35,7 +35,7 @@ fn redact_in(value: &Value, context: RedactionContext) -> Value {
     RedactingSeed { node: &WHOLE, context }.deserialize(value).unwrap_or_default()
 }
 
-/// Where something could still appear that needs another treatment than its key and its text say.
+/// Position in the object, as far as redaction depends on more than key and text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RedactionContext {
     Object {
@@ -46,10 +46,9 @@ enum RedactionContext {
         managed_fields: bool,
     },
     Annotations,
-    /// The copy of the object that kubectl keeps may hold every secret that the object has or had: its text is never
-    /// decoded.
+    /// kubectl's copy of the object, which may contain every secret that the object has or had: never decoded.
     Copy,
-    /// The data of a core Secret, which is kept apart.
+    /// The data of a core Secret, which [`RedactedObject`](crate::RedactedObject) stores apart.
     Verbatim,
     /// Values are base64.
     Encoded,
@@ -137,7 +136,7 @@ impl<'de> Visitor<'de> for RedactingSeed<'_> {
             }
             let mut value = entries.next_value_seed(seed)?;
             if !common && self.context != RedactionContext::Verbatim {
-                members.see(&name, found, &mut value);
+                members.redact_member(&name, found, &mut value);
             }
             kept.insert(name, value);
         }
@@ -147,7 +146,7 @@ impl<'de> Visitor<'de> for RedactingSeed<'_> {
 }
 
 impl RedactionContext {
-    /// What an element of a list at this place is.
+    /// The context of an element of a list.
     fn below(self) -> Self {
         if matches!(self, Self::Verbatim | Self::Encoded) { self } else { Self::Elsewhere }
     }
@@ -157,12 +156,12 @@ impl RedactionContext {
 struct KeptKey<'m> {
     name: String,
     found: Option<Sensitivity>,
-    /// It says nothing about any value.
+    /// No sensitive name and none that names one.
     common: bool,
     seed: RedactingSeed<'m>,
 }
 
-/// Looks a key up before it is copied.
+/// Classifies a key before it is copied.
 struct KeySeed<'m>(RedactingSeed<'m>);
 
 impl<'de, 'm> DeserializeSeed<'de> for KeySeed<'m> {
@@ -183,7 +182,7 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let node = match self.0.node.child(key) {
             Some(node) => node,
-            // The name of what is reachable beside it.
+            // The name of a reachable value beside it.
             None if self.0.node.has_values && redact::is_naming(key) => &WHOLE,
             None => return Ok(None),
         };
@@ -198,7 +197,7 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
             RedactionContext::Metadata { managed_fields: false } if key == "managedFields" => return Ok(None),
             RedactionContext::Annotations if key == LAST_APPLIED => RedactionContext::Copy,
             context @ (RedactionContext::Verbatim | RedactionContext::Encoded) => context,
-            // Also those of templates.
+            // Also annotations of templates.
             _ if key == "annotations" => RedactionContext::Annotations,
             _ => RedactionContext::Elsewhere,
         };
@@ -223,7 +222,7 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
         } else {
             redact::sensitivity(key)
         };
-        // All of it decides what becomes of it.
+        // Redaction depends on the whole value.
         let node = if found.is_some() || key == "tls" || redact::is_paired_value(key) { &WHOLE } else { node };
         Ok(Some(KeptKey {
             name: scrub::redacted_key(key),

@@ -1,7 +1,6 @@
-//! What can go wrong when a path is compiled or evaluated.
+//! Errors of compiling and evaluating paths, for all expression languages.
 //!
-//! Separate so that both path languages speak of errors alike. Messages may name fields of an expression; they must
-//! never contain a value of an object.
+//! Messages may contain names of fields; they must never contain a value of an object.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,9 +12,9 @@ pub struct CompileError {
     pub attribute: String,
     /// The path as the user wrote it.
     pub path: String,
-    /// Byte offset in `path` where the trouble is, when it is known.
+    /// Byte offset of the error in `path`, when it is known.
     pub offset: Option<usize>,
-    /// What is wrong and what to write instead.
+    /// Cause and remedy.
     pub message: String,
 }
 
@@ -35,16 +34,16 @@ impl fmt::Display for CompileError {
     }
 }
 
-/// What kind of trouble an evaluation met.
+/// The class of an evaluation error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// CEL read a key that the object does not have.
+    /// CEL read an absent key.
     MissingKey,
-    /// An operation met a value of another type.
+    /// An operand has the wrong type.
     WrongType,
     /// An index is outside of its list.
     OutOfRange,
-    /// The evaluation became too long, too deep or too large.
+    /// The evaluation exceeded a limit of steps, depth or size.
     Limit,
     /// The result has no JSON form.
     NotJson,
@@ -71,9 +70,9 @@ impl ErrorClass {
 pub struct ExtractError {
     /// Name of the attribute; empty when the error concerns the whole row or a predicate.
     pub attribute: String,
-    /// What kind of trouble.
+    /// Class of the error.
     pub class: ErrorClass,
-    /// What happened, without values of the object.
+    /// Message without values of the object.
     pub message: String,
 }
 
@@ -86,7 +85,7 @@ impl fmt::Display for ExtractError {
     }
 }
 
-/// An error at a place of a path's text.
+/// An error at an offset of a path's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathError {
     pub(crate) offset: Option<usize>,

@@ -1,12 +1,10 @@
-//! One attribute of a profile: where its value comes from.
-//!
-//! Separate so that the extractor does not care about languages.
+//! The expression of one attribute, in any of the languages.
 
-use crate::cel::{Out, Program};
+use crate::cel::{Program, ProgramOutput};
 use crate::decode;
 use crate::error::{EvalError, PathError};
 use crate::helm::{self, HelmFields, HelmPath};
-use crate::jsonpath::{Found, JsonPath};
+use crate::jsonpath::{JsonPath, PathMatches};
 use crate::mask::FieldMask;
 use crate::object::RedactedObject;
 use crate::resource::Resource;
@@ -24,18 +22,18 @@ pub(crate) enum Expression {
     Resource(Box<Resource>),
 }
 
-/// Whether something was written.
+/// Whether a value other than null was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     Null,
     Value,
 }
 
-/// An object, and what is made of it once for all attributes.
+/// An object, and values that are computed once for all attributes.
 pub(crate) struct Input<'a> {
-    /// With the data of a Secret apart. Only what never shows it may read it.
+    /// With the data of a Secret. Only the Helm decoder and the resource copy, which redact it, may read it.
     object: &'a RedactedObject,
-    /// What expressions see.
+    /// The object as visible to expressions.
     visible: &'a Value,
     keys: &'a ScrubKeys,
     helm: &'a HelmFields,
@@ -56,13 +54,13 @@ impl<'a> Input<'a> {
         let decode = || {
             let data = self.object.secret().and_then(|secret| secret.data.as_ref());
             let release = data.map_or(Ok(None), |data| helm::decode_release(data, self.helm))?;
-            Ok(release.map(|release| self.made(&release)))
+            Ok(release.map(|release| self.redacted(&release)))
         };
         self.release.get_or_init(decode).as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
 
-    /// What an expression made or unpacked, without secrets.
-    fn made(&self, value: &Value) -> Value {
+    /// Redacts a built or decoded value.
+    fn redacted(&self, value: &Value) -> Value {
         let value = decode::redact_value(value);
         match self.keys.redact(&value) {
             Cow::Borrowed(_) => value,
@@ -72,7 +70,7 @@ impl<'a> Input<'a> {
 }
 
 impl Expression {
-    /// Compiles a path; blanks around it do not count.
+    /// Compiles a path, without blanks around it.
     pub(crate) fn compile(path: &str, visibility: Visibility) -> Result<Self, PathError> {
         let text = path.trim();
         let skipped = path.len() - path.trim_start().len();
@@ -107,15 +105,15 @@ impl Expression {
         };
         match self {
             Self::Path(path) => match path.evaluate(input.visible)? {
-                Found::Nothing => one(&Value::Null, out),
-                Found::One(value) => one(value, out),
-                Found::Many(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
+                PathMatches::Nothing => one(&Value::Null, out),
+                PathMatches::One(value) => one(value, out),
+                PathMatches::Many(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
             },
             Self::Cel(program) => match program.evaluate(input.visible)? {
-                Out::Ref(value) => one(value, out),
-                Out::Made(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => one(&value, out),
-                Out::Made(value) => one(&input.made(&value), out),
-                Out::List(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
+                ProgramOutput::Ref(value) => one(value, out),
+                ProgramOutput::Made(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => one(&value, out),
+                ProgramOutput::Made(value) => one(&input.redacted(&value), out),
+                ProgramOutput::List(values) => write_attribute_list(name, &values, keys, out).map(|()| Written::Value),
             },
             Self::Helm(path) => match input.release()?.and_then(|release| path.find(release)) {
                 Some(value) => one(value, out),

@@ -1,6 +1,6 @@
-//! How a value is extracted: a compiled profile, object in, attributes out.
+//! Extracts the attributes of a row from an object with a compiled profile.
 //!
-//! Separate as the one way from an object to the attributes of a row. It must not decide which objects are collected.
+//! It must not decide which objects are collected.
 
 use crate::budget::{self, StopSwitch};
 use crate::error::{CompileError, ErrorClass, EvalError, ExtractError, PathError};
@@ -35,7 +35,7 @@ struct Attribute {
     expression: Expression,
 }
 
-/// Memory that is used again for the next object, and the limits of the work on each.
+/// Reused memory, and the limits for each object.
 #[derive(Debug)]
 pub struct Scratch {
     out: Vec<u8>,
@@ -55,29 +55,29 @@ impl Scratch {
         Self { out: Vec::new(), max_row_bytes, switch: StopSwitch::default() }
     }
 
-    /// Stops what is evaluated with this scratch, from another thread.
+    /// Stops evaluations with this scratch, from another thread.
     pub fn stop_switch(&self) -> StopSwitch {
         self.switch.clone()
     }
 
     /// Starts the work on an object for one target: predicates, then [`Extractor::extract_matched`], share its budget.
     ///
-    /// All of it runs on the thread that calls this.
+    /// All of it must run on the calling thread.
     pub fn begin(&mut self) {
         budget::begin(&self.switch, self.max_row_bytes);
     }
 
-    /// Steps of the budget that this work took so far on this thread, of the million that it may take.
+    /// Steps of the budget spent so far on this thread, of a million.
     pub fn spent(&self) -> u64 {
         budget::spent()
     }
 }
 
-/// Scratch memory larger than this is given back.
+/// A larger buffer is freed after use.
 const MAX_SCRATCH: usize = 1 << 20;
 
 impl Extractor {
-    /// Compiles a profile, or names everything that is wrong with it.
+    /// Compiles a profile, or returns every error in it.
     pub fn compile(source: &ProfileSource<'_>) -> Result<Self, Vec<CompileError>> {
         let mut errors = Vec::new();
         let mut attributes = Vec::with_capacity(source.attributes.len() + 1);
@@ -160,7 +160,7 @@ impl Extractor {
         &self.mask
     }
 
-    /// What each attribute reads, by its name.
+    /// The mask of each attribute, by name.
     pub fn reads(&self) -> impl Iterator<Item = (&str, FieldMask)> {
         self.attributes.iter().map(|attribute| {
             let mut mask = FieldMask::nothing();
@@ -175,7 +175,7 @@ impl Extractor {
         self.extract_matched(object, scratch)
     }
 
-    /// As [`Extractor::extract`], with what predicates have left of the budget since [`Scratch::begin`].
+    /// As [`Extractor::extract`], with the budget that predicates have left since [`Scratch::begin`].
     pub fn extract_matched(
         &self,
         object: &RedactedObject,
@@ -194,7 +194,7 @@ impl Extractor {
             write_string(&attribute.name, out);
             out.push(b':');
             match attribute.expression.write(&attribute.name, &input, out) {
-                // What meets a limit is named, also where no value would do: the row would differ for a reason unseen.
+                // Also fails for an optional attribute: it would be absent from the row without a reported reason.
                 Err(error) if attribute.optional && error.class != ErrorClass::Limit => out.truncate(start),
                 Ok(Written::Null) if attribute.optional => out.truncate(start),
                 Ok(_) => budget::check_row(out.len()).map_err(|exceeded| failed(&attribute.name, exceeded.into()))?,

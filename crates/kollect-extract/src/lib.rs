@@ -1,8 +1,7 @@
-//! The compiled profile: from one Kubernetes object to the attributes of one row, or the reason why not.
+//! The compiled profile: extracts the attributes of one row from one Kubernetes object, or reports why it cannot.
 //!
-//! Separate and pure (no clock, no network, no `await`) so that every way a value can leave a cluster is in one place:
-//! paths are compiled once, evaluated over borrowed JSON, scrubbed and written as canonical JSON.
-//! It must not know clients, sinks or where profiles come from.
+//! Paths are compiled once, evaluated over borrowed JSON, scrubbed and written as canonical JSON. Pure: no clock, no
+//! network, no `await`. It must not know clients, sinks or the source of profiles.
 #![warn(missing_docs)]
 
 mod budget;

@@ -1,4 +1,4 @@
-//! An object as expressions see it: decoded as far as they can reach, and redacted while it was decoded.
+//! An object as visible to expressions: decoded under a field mask, and redacted while it was decoded.
 
 use crate::decode;
 use crate::mask::FieldMask;
@@ -6,17 +6,17 @@ use crate::scrub;
 use kollect_model::Gvk;
 use serde_json::{Map, Value};
 
-/// A decoded object without its secrets. There is no other way to hand an object to an expression.
+/// A decoded object without its secrets. Expressions take no other input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedactedObject {
     value: Value,
-    secret: Option<SecretData>,
+    secret: Option<CoreSecretData>,
 }
 
-/// `data` and `stringData` of a core Secret, apart from everything that expressions see.
+/// `data` and `stringData` of a core Secret, which expressions cannot read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct SecretData {
-    /// As it was collected; only a Helm release is read from it.
+pub(crate) struct CoreSecretData {
+    /// Not redacted; only a Helm release is decoded from it.
     pub(crate) data: Option<Value>,
     pub(crate) string_data: Option<Value>,
 }
@@ -27,7 +27,7 @@ impl RedactedObject {
         FieldMask::whole().decode_value(gvk, object)
     }
 
-    /// Takes what was decoded. `known`: the caller knows that it is a core Secret.
+    /// Wraps a decoded value. `known`: the kind is the core Secret.
     pub(crate) fn new(mut value: Value, known: bool) -> Self {
         let secret = known || is_core_secret(&value);
         let fields = value.as_object_mut().filter(|_| secret);
@@ -35,17 +35,17 @@ impl RedactedObject {
             if let Some(annotations) = fields.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
                 scrub::redact_annotations_of_secret(annotations);
             }
-            SecretData { data: fields.remove("data"), string_data: fields.remove("stringData") }
+            CoreSecretData { data: fields.remove("data"), string_data: fields.remove("stringData") }
         });
         Self { value, secret }
     }
 
-    /// What every expression may see.
+    /// The value that expressions may read.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// Sets `apiVersion` and `kind`, which items of a list and metadata-only answers do not have.
+    /// Sets `apiVersion` and `kind`, which items of a list and metadata-only responses do not have.
     pub fn set_kind(&mut self, gvk: &Gvk) {
         if let Some(fields) = self.value.as_object_mut() {
             fields.insert("apiVersion".into(), gvk.api_version().into());
@@ -53,11 +53,11 @@ impl RedactedObject {
         }
     }
 
-    pub(crate) fn secret(&self) -> Option<&SecretData> {
+    pub(crate) fn secret(&self) -> Option<&CoreSecretData> {
         self.secret.as_ref()
     }
 
-    /// The object with the data of the Secret, in which what its keys and values tell is redacted.
+    /// The object with the data of the Secret, redacted by its keys and values.
     pub(crate) fn with_secret_data(&self) -> Option<Value> {
         let (Value::Object(fields), Some(secret)) = (&self.value, &self.secret) else { return None };
         let mut fields: Map<String, Value> = fields.clone();
@@ -74,7 +74,7 @@ impl RedactedObject {
 }
 
 impl FieldMask {
-    /// Parses an object of a kind, redacts it, and leaves out, without building them, the fields that are not reachable.
+    /// Parses and redacts an object of a kind, without building fields that are not reachable.
     pub fn decode(&self, gvk: &Gvk, raw: &str) -> Result<RedactedObject, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(raw);
         let secret = gvk.is_core_secret();
@@ -83,7 +83,7 @@ impl FieldMask {
         Ok(RedactedObject::new(value, secret))
     }
 
-    /// What expressions see of an object of no special kind.
+    /// The value that expressions can read of an object of no special kind.
     #[cfg(test)]
     pub(crate) fn decoded(&self, object: &Value) -> Value {
         let kind = Gvk::new("", "v1", "X");
@@ -98,7 +98,7 @@ impl FieldMask {
     }
 }
 
-/// Whether an object says of itself that it is a core Secret. A Secret by another spelling is one as well.
+/// Whether `kind` and `apiVersion` are those of a core Secret, in any case of letters.
 fn is_core_secret(object: &Value) -> bool {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     text("kind").eq_ignore_ascii_case("secret") && !text("apiVersion").contains('/')

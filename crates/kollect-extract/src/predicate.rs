@@ -1,8 +1,6 @@
 //! `matchPolicy`: a CEL condition that decides whether an object is collected.
-//!
-//! Separate from extraction because its result is one bit and its errors mean "no".
 
-use crate::cel::{Out, Program};
+use crate::cel::{Program, ProgramOutput};
 use crate::error::{CompileError, ErrorClass, ExtractError};
 use crate::mask::FieldMask;
 use crate::object::RedactedObject;
@@ -16,7 +14,7 @@ pub struct Predicate {
 }
 
 impl Predicate {
-    /// Compiles a CEL expression. The data of core Secrets, and whatever is redacted, is never visible to it.
+    /// Compiles a CEL expression. Data of core Secrets and redacted values are never visible to it.
     pub fn compile(expression: &str) -> Result<Self, CompileError> {
         let text = expression.trim();
         let text = text.strip_prefix("cel:").unwrap_or(text);
@@ -35,13 +33,13 @@ impl Predicate {
         &self.mask
     }
 
-    /// Whether the object matches. An error, or a result that is neither true nor false, is no match; a limit that was
-    /// met is an error, because then nothing is known.
+    /// Whether the object matches. An error, or a result that is no boolean, is no match; an exceeded limit is an error,
+    /// because the result is unknown.
     ///
-    /// Spends from the budget that [`crate::Scratch::begin`] gave on this thread.
+    /// Spends from the budget that [`crate::Scratch::begin`] started on this thread.
     pub fn eval(&self, object: &RedactedObject) -> Result<bool, ExtractError> {
         match self.program.evaluate(object.value()) {
-            Ok(Out::Made(Value::Bool(truth)) | Out::Ref(&Value::Bool(truth))) => Ok(truth),
+            Ok(ProgramOutput::Made(Value::Bool(truth)) | ProgramOutput::Ref(&Value::Bool(truth))) => Ok(truth),
             Err(error) if error.class == ErrorClass::Limit => Err(ExtractError {
                 attribute: String::new(),
                 class: error.class,

@@ -1,14 +1,14 @@
-//! What a profile may see of core Secrets.
+//! The parts of core Secrets that a profile may read.
 
 use crate::object::RedactedObject;
 use crate::scrub::ScrubKeys;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// What an expression may see of the objects of a kind.
+/// The visibility of the objects of a kind to expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visibility {
-    /// Everything that decoding left.
+    /// Everything after redaction.
     Whole,
     /// A core Secret whose profile has opted in: also its data.
     SecretWithData,
@@ -25,7 +25,7 @@ impl Visibility {
         }
     }
 
-    /// The object as expressions see it: without what the added key names hide.
+    /// The object as visible to expressions, redacted by the added key names.
     pub(crate) fn of_object<'o>(self, object: &'o RedactedObject, keys: &ScrubKeys) -> Cow<'o, Value> {
         let with_data = if self == Self::SecretWithData { object.with_secret_data() } else { None };
         match with_data {

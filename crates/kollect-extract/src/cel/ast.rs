@@ -1,6 +1,6 @@
-//! Walking and building syntax trees.
+//! Traverses and builds syntax trees.
 //!
-//! Callers recurse, so a tree must have passed `limits` before it gets here.
+//! Callers recurse, so the tree must have passed `limits` first.
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue};

@@ -1,6 +1,4 @@
-//! Names that an expression uses without knowing them.
-//!
-//! The interpreter would report them only when it meets them, object by object; a profile must fail when it is written.
+//! Reports unknown names at compile time; the interpreter would report them per object, and only when it evaluates them.
 
 use super::ast;
 use cel::IdedExpr;
@@ -131,7 +129,7 @@ const MEMBERS: &[&str] = &[
     "validate",
     "value",
 ];
-/// Functions with a name in front.
+/// Functions with a namespace.
 const QUALIFIED: &[(&str, &[&str])] = &[
     ("base64", &["decode", "encode"]),
     (
@@ -182,7 +180,7 @@ const QUALIFIED: &[(&str, &[&str])] = &[
 ];
 const TYPES: &[&str] =
     &["bool", "bytes", "double", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint"];
-/// Macros that were not expanded because they were written wrongly.
+/// Macros that were not expanded because their arguments are wrong.
 const MACROS: &[&str] = &[
     "all",
     "exists",
@@ -201,7 +199,7 @@ const MACROS: &[&str] = &[
     "transformMapEntry",
 ];
 
-/// A name that nothing stands for.
+/// An unknown name.
 #[derive(Debug)]
 pub(super) struct Unknown {
     pub(super) name: String,

@@ -1,7 +1,4 @@
-//! CEL results → plain JSON.
-//!
-//! Lists and maps that an expression built, optionals, timestamps, durations and bytes all become JSON here, so that
-//! scrubbing sees every key. Bounded in size and depth.
+//! Converts CEL results to plain JSON, so that scrubbing covers every key. Bounded in size and depth.
 
 use super::env;
 use super::kube::Kube;
@@ -13,7 +10,7 @@ use cel::common::types::{CelBool, CelBytes, CelDouble, CelInt, CelOptional, CelS
 use cel::common::value::{CowVal, Val};
 use serde_json::{Map, Number, Value};
 
-/// Largest result, counted roughly as its JSON text.
+/// Largest result: approximate bytes of its JSON text.
 const MAX_RESULT: usize = 256 * 1024;
 const MAX_DEPTH: usize = 140;
 
@@ -112,7 +109,7 @@ fn not_json(message: &'static str) -> EvalError {
     EvalError::new(ErrorClass::NotJson, message)
 }
 
-/// Timestamps and durations as CEL's `string()` writes them: RFC 3339 in UTC, and seconds with an `s`.
+/// Timestamps and durations as formatted by CEL's `string()`: RFC 3339 in UTC, and seconds with an `s`.
 fn written(value: &dyn Val) -> Result<String, EvalError> {
     let args = [CowVal::Borrowed(value)];
     let string = env::root().and_then(|root| match root {

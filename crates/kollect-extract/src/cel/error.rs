@@ -5,7 +5,7 @@ use crate::budget::Exceeded;
 use crate::error::{ErrorClass, EvalError};
 use cel::ExecutionError;
 
-/// Marks limits among the errors of functions.
+/// Function name that marks an exceeded limit among function errors.
 const LIMIT: &str = "@limit";
 
 impl From<Exceeded> for ExecutionError {
@@ -14,12 +14,12 @@ impl From<Exceeded> for ExecutionError {
     }
 }
 
-/// An error that says which limit was met.
+/// An exceeded limit, with a message.
 pub(super) fn limit(message: &str) -> ExecutionError {
     ExecutionError::function_error(LIMIT, message)
 }
 
-/// The error without its values.
+/// The error without values of the object.
 pub(super) fn describe(error: &ExecutionError) -> EvalError {
     use ErrorClass as C;
     match error {

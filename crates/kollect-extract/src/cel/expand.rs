@@ -10,7 +10,7 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue};
 const INPUT: &str = "@input";
 const RESULT: &str = "@result";
 
-/// Expands macros, innermost first. The depth was checked before.
+/// Expands macros, innermost first. The depth must be checked before.
 pub(super) fn expand(expr: &mut IdedExpr) -> Result<(), PathError> {
     let mut result = Ok(());
     super::ast::children_mut(expr, |child| {
@@ -86,7 +86,7 @@ fn opt_map(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
     Ok(bind(INPUT, taken_target(call), super::ast::call("_?_:_", vec![present, some, none])))
 }
 
-/// `input.all(k, v, e)` and its like: a loop over keys or indexes, with `v` as what is there.
+/// `input.all(k, v, e)` and similar: a loop over keys or indexes, with `v` as the value at each.
 fn two_variables(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
     let (key, value) = (variable(call, 0)?, variable(call, 1)?);
     let with_value = |body: IdedExpr| {
@@ -106,7 +106,7 @@ fn two_variables(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
             (truth(false), strict(open), super::ast::call("_||_", vec![accu(), body]), accu())
         }
         "transformList" | "transformMap" | "transformMapEntry" => {
-            // A map is first a list of what goes into it.
+            // A map is built from a list of its entries.
             let of_map = call.func_name == "transformMap";
             let entry = |made: IdedExpr| if of_map { list(vec![ident(&key), made]) } else { made };
             let made = |made: IdedExpr| plus(list(vec![entry(made)]));
@@ -132,7 +132,7 @@ fn two_variables(call: &mut CallExpr) -> Result<IdedExpr, PathError> {
         loop_step: step,
         result,
     })));
-    // Not as the result of the loop: the interpreter appends in place only while that is the list itself.
+    // After the loop, not in its result: the interpreter appends in place only while the result is the list itself.
     let made = match call.func_name.as_str() {
         "transformMap" => super::ast::call(super::rewrite::ENTRIES, vec![walk]),
         "transformMapEntry" => super::ast::call(super::rewrite::MERGED, vec![walk]),

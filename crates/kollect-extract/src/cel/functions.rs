@@ -1,9 +1,9 @@
-//! Our own functions: the step counter, and bounded forms of what the library leaves unbounded.
+//! Internal functions: the step counter, and bounded replacements of unbounded library functions.
 //!
-//! These have names that cannot be written in CEL; `rewrite` puts them into expressions. What can be written is
-//! declared by `regexes`, `lists` and `kube`.
+//! Their names are no CEL identifiers; `rewrite` inserts them. User-visible functions are declared by `regexes`, `lists`
+//! and `kube`.
 
-#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter passes arguments by value")]
 
 use super::args::{Args, CallResult, truth, wrong_types};
 use super::error::limit;
@@ -85,28 +85,28 @@ fn only<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)
 }
 
-/// What is read once.
+/// Charges an operand that is read once.
 fn charge<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::charge_bytes(size::copied(&*operand))?;
     Ok(operand)
 }
 
-/// What becomes a part of something that is built.
+/// Charges an operand that is copied into a built value.
 fn charge_copy<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::copied(&*operand))?;
     Ok(operand)
 }
 
-/// A text or list from which another one is built.
+/// Charges a text or list from which another one is built.
 fn charge_joined<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::joined(&*operand))?;
     Ok(operand)
 }
 
-/// A list that is sorted.
+/// Charges a list that is sorted.
 fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::joined(&*operand))?;
@@ -115,7 +115,7 @@ fn charge_sort<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(operand)
 }
 
-/// What is written into a text.
+/// Charges an operand that is formatted into a text.
 fn charge_written<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let operand = only(args)?;
     budget::build(size::written(&*operand))?;

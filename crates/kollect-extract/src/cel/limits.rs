@@ -1,7 +1,7 @@
-//! Limits that hold before anything recurses over an expression.
+//! Limits that are checked before anything recurses over an expression.
 //!
 //! Parser and interpreter recurse once per level of the tree, and `a.b.c…` or `1+1+…` is as deep as it is long. A
-//! stack overflow ends the process, so the depth is bounded from the tokens, before the parser sees them.
+//! stack overflow ends the process, so the depth is bounded by the tokens, before parsing.
 
 use super::ast;
 use crate::error::PathError;
@@ -24,7 +24,7 @@ pub(super) fn check_source(source: &str) -> Result<(), PathError> {
     }
     let mut lexer = Lexer::new(source);
     let mut levels = vec![Level::default()];
-    // Every token has at least one byte, so this ends even if the lexer should stop moving.
+    // Every token has at least one byte, so the loop ends even if the lexer does not advance.
     for _ in 0..=source.len() {
         let token = lexer.lex();
         match token.kind {
@@ -67,7 +67,7 @@ fn close(levels: &mut Vec<Level>) {
     }
 }
 
-/// An upper bound for the depth of what stands between two brackets.
+/// An upper bound for the depth of the text between two brackets.
 #[derive(Default)]
 struct Level {
     /// Selections, calls and signs of the current operand.
@@ -126,7 +126,7 @@ impl Level {
     }
 }
 
-/// Refuses trees that became too deep or too large by expanded macros. Does not recurse.
+/// Refuses trees that are too deep or too large after macro expansion. Does not recurse.
 pub(super) fn check_depth(expr: &IdedExpr) -> Result<(), PathError> {
     let mut nodes = 0;
     let mut open = vec![(expr, 1)];

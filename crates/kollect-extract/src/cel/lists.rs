@@ -1,8 +1,6 @@
-//! What Kubernetes adds to lists, and sets.
-//!
-//! Everything here walks its lists once per element of the other at most, and charges for every step.
+//! Kubernetes' list functions, and sets. At most O(n·m); each iteration spends from the budget.
 
-#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter passes arguments by value")]
 
 use super::args::{Args, CallResult, truth, wrong_types};
 use super::{size, view};
@@ -13,7 +11,7 @@ use cel::{DeclarationError, Env, ExecutionError};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// Deeper lists stay as they are; JSON from outside is at most 128 deep.
+/// Deeper lists are not flattened; JSON of objects is at most 128 deep.
 const MAX_FLATTENED: usize = 128;
 
 /// Declares the functions.
@@ -118,7 +116,7 @@ fn extreme<'b, 'v>(args: Args<'b, 'v>, name: &'static str, wanted: Ordering) -> 
     Ok(CowVal::Owned(best.clone_as_boxed()))
 }
 
-/// Where a list has a value; -1 when it has not.
+/// Index of a value in a list; -1 when it is absent.
 pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v> {
     let [all, wanted] = args.as_slice() else { return Err(wrong_types("indexOf", &args)) };
     let (mut found, mut at) = (-1, 0);
@@ -132,7 +130,7 @@ pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v
     Ok(CowVal::owned(CelInt::from(found)))
 }
 
-/// The elements of a list, those of lists in it in their place, as deep as the second argument says.
+/// Replaces lists in a list by their elements, to the depth of the second argument.
 pub(super) fn flatten<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let depth = match args.get(1).map(|depth| depth.downcast_ref::<CelInt>()) {
         None => 1,
@@ -164,7 +162,7 @@ fn flatten_into<'v>(
     Ok(())
 }
 
-/// The first of each set of equal elements, in order.
+/// The first of each group of equal elements, in order.
 pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let list = args.first().filter(|list| list.get_type().kind() == Kind::List);
     let items = list.and_then(|list| list.as_iterable()).ok_or_else(|| wrong_types("distinct", &args))?;
@@ -180,13 +178,13 @@ pub(super) fn distinct<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelList::from(unique.into_iter().map(Val::clone_as_boxed).collect::<Vec<_>>())))
 }
 
-/// A list as it is, and of a map its keys in order.
+/// A list unchanged, or the sorted keys of a map.
 pub(super) fn walked<'b, 'v>(value: CowVal<'b, 'v>) -> CallResult<'b, 'v> {
     // Maps of the object are in order.
     if value.downcast_ref::<CelMap>().is_some() { keys(vec![value]) } else { Ok(value) }
 }
 
-/// The keys of a map in order, or the indexes of a list.
+/// The sorted keys of a map, or the indexes of a list.
 pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let [value] = args.as_slice() else { return Err(wrong_types("all", &args)) };
     let Some(items) = value.as_iterable() else { return Err(wrong_types("all", &args)) };
@@ -205,7 +203,7 @@ pub(super) fn keys<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelList::from(all)))
 }
 
-/// Truth values, numbers, texts; each by value. Keys are of no other type.
+/// Booleans before numbers before texts, each by value. Keys have no other types.
 fn key_order(a: &dyn Val, b: &dyn Val) -> Ordering {
     fn parts(key: &dyn Val) -> (u8, i128, &str) {
         if let Some(text) = key.downcast_ref::<CelString>() {
@@ -223,7 +221,7 @@ fn key_order(a: &dyn Val, b: &dyn Val) -> Ordering {
 
 type Entries<'v> = HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>;
 
-/// Keys are texts in JSON, whatever they are in CEL, so no two may be equal.
+/// Inserts an entry; equal keys are an error.
 fn enter<'v>(
     all: &mut Entries<'v>,
     key: &dyn Val,
@@ -247,7 +245,7 @@ fn enter<'v>(
     }
 }
 
-/// The map that a list of pairs makes.
+/// Builds a map from a list of pairs.
 pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let wrong = || wrong_types("transformMap", &args);
     let pairs = args.first().ok_or_else(wrong)?;
@@ -265,7 +263,7 @@ pub(super) fn entries<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelMap::from(all)))
 }
 
-/// The map that a list of maps makes together.
+/// Merges a list of maps.
 pub(super) fn merged<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let wrong = || wrong_types("transformMapEntry", &args);
     let maps = args.first().and_then(|maps| maps.as_iterable()).ok_or_else(wrong)?;

@@ -1,11 +1,11 @@
-//! Which expressions need no interpreter.
+//! Lowers simple expressions to a form that needs no interpreter.
 
-use super::lowered::{Key, Lowered};
+use super::lowered::{LookupKey, Lowered};
 use cel::IdedExpr;
 use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue};
 use serde_json::{Number, Value};
 
-/// The expression in its direct form, or nothing when any part of it needs the interpreter.
+/// The lowered expression; `None` when a part of it needs the interpreter.
 pub(super) fn lower(expr: &IdedExpr) -> Option<Lowered> {
     if let Some(keys) = path(expr, "object") {
         return Some(Lowered::Select(keys));
@@ -55,7 +55,7 @@ fn value(literal: &LiteralValue) -> Option<Value> {
 }
 
 /// The keys of `root.a["b"][0]…`.
-fn path(expr: &IdedExpr, root: &str) -> Option<Vec<Key>> {
+fn path(expr: &IdedExpr, root: &str) -> Option<Vec<LookupKey>> {
     let mut keys = Vec::new();
     let mut expr = expr;
     loop {
@@ -65,13 +65,13 @@ fn path(expr: &IdedExpr, root: &str) -> Option<Vec<Key>> {
                 return Some(keys);
             }
             Expr::Select(select) if !select.test => {
-                keys.push(Key::Field(select.field.as_str().into()));
+                keys.push(LookupKey::Field(select.field.as_str().into()));
                 &select.operand
             }
             Expr::Call(call) if call.func_name == "_[_]" && call.args.len() == 2 => {
                 keys.push(match &call.args[1].expr {
-                    Expr::Literal(LiteralValue::String(text)) => Key::Field(text.inner().into()),
-                    Expr::Literal(LiteralValue::Int(index)) => Key::Index(*index.inner()),
+                    Expr::Literal(LiteralValue::String(text)) => LookupKey::Field(text.inner().into()),
+                    Expr::Literal(LiteralValue::Int(index)) => LookupKey::Index(*index.inner()),
                     _ => return None,
                 });
                 &call.args[0]

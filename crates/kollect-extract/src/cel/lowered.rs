@@ -1,18 +1,18 @@
-//! Expressions that need no interpreter: selections, tests for presence, literals, comparisons, conditions, `size()`
-//! and `list.map(x, x.path)`, evaluated over borrowed JSON with the meaning CEL gives them.
+//! Evaluates lowered expressions over borrowed JSON with CEL semantics: selections, tests for presence, literals,
+//! comparisons, conditions, `size()` and `list.map(x, x.path)`.
 //!
-//! Separate from `lower`, which decides what qualifies. A test compares both ways on many objects.
+//! A test compares the results with the interpreter on many objects.
 
 use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use serde_json::Value;
 
-/// Lists and maps are compared to this depth; JSON from outside is at most 128 deep.
+/// Lists and maps are compared to this depth; JSON of objects is at most 128 deep.
 const MAX_COMPARED_DEPTH: usize = 300;
 
-/// What an expression yields.
+/// The result of an expression.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Out<'a> {
+pub(crate) enum ProgramOutput<'a> {
     Ref(&'a Value),
     List(Vec<&'a Value>),
     Made(Value),
@@ -20,8 +20,8 @@ pub(crate) enum Out<'a> {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Lowered {
-    Select(Vec<Key>),
-    Has(Vec<Key>, Box<str>),
+    Select(Vec<LookupKey>),
+    Has(Vec<LookupKey>, Box<str>),
     Literal(Value),
     Equal(Box<[Self; 2]>),
     NotEqual(Box<[Self; 2]>),
@@ -31,24 +31,24 @@ pub(super) enum Lowered {
     If(Box<[Self; 3]>),
     Size(Box<Self>),
     /// `list.map(x, x.keys)`
-    Map(Box<Self>, Vec<Key>),
+    Map(Box<Self>, Vec<LookupKey>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Key {
+pub(super) enum LookupKey {
     Field(Box<str>),
     Index(i64),
 }
 
 impl Lowered {
-    pub(super) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Out<'a>, EvalError> {
+    pub(super) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<ProgramOutput<'a>, EvalError> {
         Ok(match self {
-            Self::Select(keys) => Out::Ref(select(object, keys)?),
+            Self::Select(keys) => ProgramOutput::Ref(select(object, keys)?),
             Self::Has(keys, field) => match select(object, keys)? {
                 Value::Object(map) => truth(map.contains_key(&**field)),
                 _ => return Err(wrong_type()),
             },
-            Self::Literal(value) => Out::Ref(value),
+            Self::Literal(value) => ProgramOutput::Ref(value),
             Self::Equal(sides) => truth(equal_sides(sides, object)?),
             Self::NotEqual(sides) => truth(!equal_sides(sides, object)?),
             Self::Not(operand) => truth(!operand.test(object)?),
@@ -60,24 +60,24 @@ impl Lowered {
             }
             Self::Size(operand) => {
                 let size = match operand.evaluate(object)? {
-                    Out::Ref(Value::Array(items)) => items.len(),
-                    Out::Ref(Value::Object(map)) => map.len(),
-                    Out::Ref(Value::String(text)) => {
+                    ProgramOutput::Ref(Value::Array(items)) => items.len(),
+                    ProgramOutput::Ref(Value::Object(map)) => map.len(),
+                    ProgramOutput::Ref(Value::String(text)) => {
                         budget::charge_bytes(text.len())?;
                         text.chars().count()
                     }
-                    Out::List(items) => items.len(),
+                    ProgramOutput::List(items) => items.len(),
                     _ => return Err(wrong_type()),
                 };
-                Out::Made(Value::from(size))
+                ProgramOutput::Made(Value::from(size))
             }
             Self::Map(list, keys) => match list.evaluate(object)? {
-                Out::Ref(Value::Array(items)) => {
+                ProgramOutput::Ref(Value::Array(items)) => {
                     budget::charge(items.len().saturating_mul(1 + keys.len()))?;
-                    Out::List(items.iter().map(|item| select(item, keys)).collect::<Result<_, _>>()?)
+                    ProgramOutput::List(items.iter().map(|item| select(item, keys)).collect::<Result<_, _>>()?)
                 }
                 // A loop over a map is over its keys, which are strings and have no fields.
-                Out::Ref(Value::Object(map)) if map.is_empty() => Out::List(Vec::new()),
+                ProgramOutput::Ref(Value::Object(map)) if map.is_empty() => ProgramOutput::List(Vec::new()),
                 _ => return Err(wrong_type()),
             },
         })
@@ -85,22 +85,22 @@ impl Lowered {
 
     fn test(&self, object: &Value) -> Result<bool, EvalError> {
         match self.evaluate(object)? {
-            Out::Ref(Value::Bool(truth)) => Ok(*truth),
-            Out::Made(Value::Bool(truth)) => Ok(truth),
+            ProgramOutput::Ref(Value::Bool(truth)) => Ok(*truth),
+            ProgramOutput::Made(Value::Bool(truth)) => Ok(truth),
             _ => Err(wrong_type()),
         }
     }
 }
 
-fn truth<'a>(value: bool) -> Out<'a> {
-    Out::Made(Value::Bool(value))
+fn truth<'a>(value: bool) -> ProgramOutput<'a> {
+    ProgramOutput::Made(Value::Bool(value))
 }
 
 fn wrong_type() -> EvalError {
     EvalError::wrong_type("an operator or function met a value of a type it does not take")
 }
 
-/// `&&` (deciding: false) or `||` (deciding: true): a deciding side wins over an error on the other.
+/// `&&` (deciding: false) or `||` (deciding: true): a deciding operand absorbs an error of the other.
 fn decided_by(deciding: bool, sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> {
     match sides[0].test(object) {
         Ok(left) if left == deciding => Ok(deciding),
@@ -116,18 +116,20 @@ fn decided_by(deciding: bool, sides: &[Lowered; 2], object: &Value) -> Result<bo
     }
 }
 
-fn select<'a>(object: &'a Value, keys: &[Key]) -> Result<&'a Value, EvalError> {
+fn select<'a>(object: &'a Value, keys: &[LookupKey]) -> Result<&'a Value, EvalError> {
     keys.iter().try_fold(object, |value, key| match (key, value) {
-        (Key::Field(name), Value::Object(map)) => map.get(&**name).ok_or_else(|| missing(name)),
-        (Key::Index(_), Value::Object(_)) => {
+        (LookupKey::Field(name), Value::Object(map)) => map.get(&**name).ok_or_else(|| missing(name)),
+        (LookupKey::Index(_), Value::Object(_)) => {
             Err(EvalError::new(ErrorClass::MissingKey, "the keys of a JSON object are strings"))
         }
-        (Key::Index(index), Value::Array(items)) => usize::try_from(*index)
+        (LookupKey::Index(index), Value::Array(items)) => usize::try_from(*index)
             .ok()
             .and_then(|index| items.get(index))
             .ok_or_else(|| EvalError::new(ErrorClass::OutOfRange, "an index is outside of its list")),
-        (Key::Field(name), _) => Err(EvalError::wrong_type(format!("{name:?} is read from something that is no map"))),
-        (Key::Index(_), _) => Err(EvalError::wrong_type("an index is applied to something that is no list")),
+        (LookupKey::Field(name), _) => {
+            Err(EvalError::wrong_type(format!("{name:?} is read from something that is no map")))
+        }
+        (LookupKey::Index(_), _) => Err(EvalError::wrong_type("an index is applied to something that is no list")),
     })
 }
 
@@ -138,8 +140,10 @@ fn missing(name: &str) -> EvalError {
 fn equal_sides(sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> {
     let (left, right) = (sides[0].evaluate(object)?, sides[1].evaluate(object)?);
     let same = match (&left, &right) {
-        (Out::List(a), Out::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
-        (Out::List(a), other) | (other, Out::List(a)) => match single(other) {
+        (ProgramOutput::List(a), ProgramOutput::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0))
+        }
+        (ProgramOutput::List(a), other) | (other, ProgramOutput::List(a)) => match single(other) {
             Some(Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, 0)),
             _ => false,
         },
@@ -149,18 +153,18 @@ fn equal_sides(sides: &[Lowered; 2], object: &Value) -> Result<bool, EvalError> 
     Ok(same)
 }
 
-fn single<'o>(out: &'o Out<'_>) -> Option<&'o Value> {
+fn single<'o>(out: &'o ProgramOutput<'_>) -> Option<&'o Value> {
     match out {
-        Out::Ref(value) => Some(value),
-        Out::Made(value) => Some(value),
-        Out::List(_) => None,
+        ProgramOutput::Ref(value) => Some(value),
+        ProgramOutput::Made(value) => Some(value),
+        ProgramOutput::List(_) => None,
     }
 }
 
 /// CEL equality: numbers by value, everything else by type and content.
 fn equal(a: &Value, b: &Value, depth: usize) -> bool {
     let bytes = if let (Value::String(a), Value::String(b)) = (a, b) { a.len().min(b.len()) } else { 0 };
-    // Once nothing is left, the evaluation fails, whatever this says.
+    // Without budget the evaluation fails anyway, whatever is returned.
     if budget::charge_bytes(bytes).is_err() {
         return false;
     }

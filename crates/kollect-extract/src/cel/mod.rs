@@ -1,7 +1,4 @@
-//! CEL over borrowed JSON, bounded in time, memory and stack.
-//!
-//! Separate because everything that keeps a hostile expression harmless is here: limits before parsing, a check of
-//! names, a budget of steps, size caps. It must not know attributes, scrubbing or profiles.
+//! CEL over borrowed JSON, bounded in time, memory and stack. It must not know attributes, scrubbing or profiles.
 //!
 //! text → `limits` → parse → `expand` macros → `check` names → `lower` what needs no interpreter → `rewrite` the rest.
 
@@ -26,7 +23,7 @@ mod size;
 mod strings;
 mod view;
 
-pub(crate) use lowered::Out;
+pub(crate) use lowered::ProgramOutput;
 
 use crate::budget;
 use crate::error::{EvalError, PathError};
@@ -41,7 +38,7 @@ use serde_json::Value;
 pub(crate) struct Program {
     plan: Plan,
     mask: FieldMask,
-    /// Nodes of the expression: what one evaluation costs, loops aside.
+    /// Nodes of the expression: steps of one evaluation without loops.
     nodes: usize,
 }
 
@@ -71,11 +68,11 @@ impl Program {
         &self.mask
     }
 
-    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Out<'a>, EvalError> {
+    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<ProgramOutput<'a>, EvalError> {
         budget::charge(self.nodes)?;
         match &self.plan {
             Plan::Lowered(lowered) => lowered.evaluate(object),
-            Plan::Interpreted(expr) => interpret(expr, object).map(Out::Made),
+            Plan::Interpreted(expr) => interpret(expr, object).map(ProgramOutput::Made),
         }
     }
 }
@@ -105,7 +102,7 @@ fn interpret(expr: &IdedExpr, object: &Value) -> Result<Value, EvalError> {
     let mut scope = root.new_inner_scope();
     scope.set_variable_resolver(&resolver);
     let result = cel::Value::resolve_val(expr, &scope);
-    // An operand that decides hides the error of the other one.
+    // `&&` and `||` may have absorbed an exceeded limit.
     budget::check()?;
     let result = result.map_err(|error| error::describe(&error))?;
     convert::to_json(&*result)

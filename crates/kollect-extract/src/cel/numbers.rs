@@ -1,4 +1,4 @@
-//! Numbers as text, as cel-go writes them.
+//! Formats numbers like cel-go.
 
 use super::args::{Args, CallResult, wrong_types};
 use super::size;
@@ -25,10 +25,10 @@ pub(super) fn string<'b, 'v>(args: Args<'b, 'v>, root: Option<&Context<'_, '_>>)
     }
 }
 
-/// From this power of ten on there is an exponent.
+/// Numbers from this power of ten have an exponent.
 const LARGE: i32 = 6;
 
-/// The shortest digits that give the number back; with an exponent below 10⁻⁴ and from 10⁶ on.
+/// The shortest digits that parse to the same number; with an exponent below 10⁻⁴ and from 10⁶.
 fn go_g(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

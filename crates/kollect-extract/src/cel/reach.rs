@@ -1,14 +1,14 @@
-//! What part of the object an expression can read.
+//! Computes the field mask of an expression.
 //!
-//! Follows selections from `object` and from the variables of loops over it. Whatever is used in any other way counts
-//! as read completely. The depth was checked before.
+//! Follows selections from `object` and from the variables of loops over it. A value with any other use is read
+//! completely. The depth must be checked before.
 
 use super::ast;
 use crate::mask::{FieldMask, MaskStep};
 use cel::IdedExpr;
 use cel::common::ast::{Expr, LiteralValue};
 
-/// A variable and the place in the object that it stands for, if it stands for one.
+/// A variable and its path in the object, if it has one.
 type Variable<'e> = (&'e str, Option<Vec<MaskStep>>);
 
 /// Adds everything that `expr` can read.
@@ -17,7 +17,7 @@ pub(super) fn reach(expr: &IdedExpr, mask: &mut FieldMask) {
     read(expr, &mut scope, mask);
 }
 
-/// The value of `expr` is used as a whole.
+/// Adds `expr` when its whole value is used.
 fn read<'e>(expr: &'e IdedExpr, scope: &mut Vec<Variable<'e>>, mask: &mut FieldMask) {
     if let Some(place) = place(expr, scope, mask) {
         mask.insert(&place, true);
@@ -34,7 +34,7 @@ fn read<'e>(expr: &'e IdedExpr, scope: &mut Vec<Variable<'e>>, mask: &mut FieldM
         Expr::Comprehension(c) => {
             let item = place(&c.iter_range, scope, mask).map(|mut place| {
                 place.push(MaskStep::Any);
-                // A loop that reads nothing of an element still needs to know how many there are.
+                // A loop that reads nothing of an element still needs the number of elements.
                 mask.insert(&place, false);
                 place
             });
@@ -55,7 +55,7 @@ fn read<'e>(expr: &'e IdedExpr, scope: &mut Vec<Variable<'e>>, mask: &mut FieldM
     }
 }
 
-/// The place in the object that `expr` stands for; what it reads to get there is added to the mask.
+/// The path of `expr` in the object; operands that are read on the way are added to the mask.
 fn place<'e>(expr: &'e IdedExpr, scope: &mut Vec<Variable<'e>>, mask: &mut FieldMask) -> Option<Vec<MaskStep>> {
     match &expr.expr {
         Expr::Ident(name) => scope.iter().rev().find(|(known, _)| known == name).and_then(|(_, place)| place.clone()),

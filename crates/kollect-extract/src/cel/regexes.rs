@@ -1,9 +1,9 @@
 //! Regular expressions: `matches`, `find` and `findAll`.
 //!
-//! In the worst case the engine visits every state of a program for every byte, and starts again after every match, so
-//! a search spends bytes × size of the program. Programs are compiled once for many objects.
+//! In the worst case the engine visits every state of a program for every byte, so a search spends bytes × size of the
+//! program, and `findAll` does so per match. Programs are compiled once for many objects.
 
-#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter passes arguments by value")]
 
 use super::args::{Args, CallResult, text, truth, wrong_types};
 use super::error::limit;
@@ -20,13 +20,13 @@ use std::rc::Rc;
 const MAX_PATTERN: usize = 1024;
 /// Compiled regular expressions kept per thread.
 const KEPT: usize = 32;
-/// Sizes of compiled programs, in bytes. A pattern counts as the smallest that it fits in.
+/// Sizes of compiled programs, in bytes. A pattern is charged as the smallest that it fits in.
 const SIZES: [usize; 6] = [512, 1024, 2048, 4096, 8192, 16_384];
-/// Largest automaton that is made of a program while it searches, in bytes.
+/// Largest lazy automaton of a search, in bytes.
 const MAX_AUTOMATON: usize = 64 * 1024;
 /// Bytes of subject × bytes of program that cost as much as one step.
 const WORK_PER_STEP: usize = 2048;
-/// What compiling costs.
+/// Steps for a compilation.
 const COMPILE: usize = 5000;
 
 /// A compiled pattern.
@@ -37,11 +37,11 @@ struct Program {
 }
 
 thread_local! {
-    /// Patterns are nearly always written in the expression, so a few of them serve every object.
+    /// Patterns are mostly literals of the expression, so a small cache serves every object.
     static PROGRAMS: RefCell<Vec<Rc<Program>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Declares the functions that have names of their own.
+/// Declares the functions with user-visible names.
 pub(super) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_member_overload("find", "find2", STRING_TYPE, vec![DYN_TYPE], find)?;
     env.add_member_overload("findAll", "findAll2", STRING_TYPE, vec![DYN_TYPE], find_all)?;
@@ -86,13 +86,13 @@ impl Program {
         Err(limit(&format!("a regular expression is larger than {largest} bytes when compiled; repeat less in it")))
     }
 
-    /// Spends what one search costs at most.
+    /// Spends the maximum cost of one search.
     fn charge(&self, bytes: usize) -> Result<(), budget::Exceeded> {
         budget::charge(1 + bytes.saturating_mul(self.size) / WORK_PER_STEP)
     }
 }
 
-/// The pattern with `\d`, `\s`, `\w` and `\b` as CEL's regular expressions have them: of ASCII.
+/// The pattern with `\d`, `\s`, `\w` and `\b` limited to ASCII, as in RE2.
 fn as_re2(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars();
@@ -111,7 +111,7 @@ fn as_re2(pattern: &str) -> String {
                 None => out.push('\\'),
             },
             '[' if in_class => {
-                // A nested class is a literal bracket there, unless it is a named one.
+                // In RE2 a bracket in a class is a literal, unless it starts a named class.
                 if chars.as_str().starts_with(':') {
                     let (name, rest) = chars.as_str().split_once(":]").unwrap_or((chars.as_str(), ""));
                     out.extend(["[", name, ":]"]);
@@ -139,7 +139,7 @@ fn as_re2(pattern: &str) -> String {
                 in_class = false;
                 out.push(']');
             }
-            // Operators of sets, which RE2 does not have.
+            // RE2 does not have set operators.
             '&' | '~' if in_class => out.extend(['\\', c]),
             _ => out.push(c),
         }
@@ -164,7 +164,7 @@ pub(super) fn matches<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(truth(program.regex.is_match(subject)))
 }
 
-/// The first match, or an empty text.
+/// The first match, or an empty text when there is none.
 fn find<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (program, subject) = Program::of(&args, "find")?;
     program.charge(subject.len())?;
@@ -173,7 +173,7 @@ fn find<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelString::from(found.to_owned())))
 }
 
-/// All matches, or as many as the third argument says when it is not negative.
+/// All matches; at most the third argument, when it is not negative.
 fn find_all<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let most = match args.get(2).map(|most| most.downcast_ref::<CelInt>()) {
         None => usize::MAX,
@@ -186,7 +186,7 @@ fn find_all<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     for found in program.regex.find_iter(subject).take(most) {
         budget::build(size::NODE + found.len())?;
         all.push(Box::new(CelString::from(found.as_str().to_owned())));
-        // The next search may read up to the end before it knows where its match ends.
+        // Each search may read up to the end of the text.
         program.charge(subject.len() - found.end())?;
     }
     Ok(CowVal::owned(CelList::from(all)))

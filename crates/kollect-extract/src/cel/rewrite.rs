@@ -1,4 +1,4 @@
-//! Puts bounded functions in place of the unbounded ones, and a step counter into every loop.
+//! Replaces unbounded functions by bounded ones and inserts a step counter into every loop.
 
 use super::ast;
 use cel::IdedExpr;
@@ -13,15 +13,15 @@ pub(super) const CHARGE_SORT: &str = "@charge_sort";
 pub(super) const CHARGE_WRITTEN: &str = "@charge_written";
 /// Keys of a map, indexes of a list.
 pub(super) const KEYS: &str = "@keys";
-/// What a loop walks, charged as a copy: a list as it is, of a map its keys in order. Maps that an expression built have none, and a row
-/// that differs from one look to the next would be written again and again.
+/// The range of a loop, charged as a copy: a list, or the sorted keys of a map. Maps built by an expression have no
+/// order, and rows with a random order would be exported again and again.
 pub(super) const WALKED: &str = "@walked";
-/// The map that a list of pairs of key and value makes.
+/// Builds a map from a list of pairs of key and value.
 pub(super) const ENTRIES: &str = "@entries";
-/// The map that maps make together.
+/// Merges maps.
 pub(super) const MERGED: &str = "@merged";
 
-/// Written name, our name. Member calls become global calls with the target as first argument.
+/// User-visible and internal name. Member calls become global calls with the target as first argument.
 const REPLACED: &[(&str, &str)] = &[
     ("_+_", "@add"),
     ("_==_", "@equal"),
@@ -44,19 +44,19 @@ const REPLACED: &[(&str, &str)] = &[
 /// Functions whose result is as long as their target.
 const COPYING: &[&str] = &["bytes", "charAt", "lowerAscii", "reverse", "slice", "substring", "trim", "upperAscii"];
 
-/// The name by which a user knows a function.
+/// The user-visible name of a function.
 pub(super) fn user_name(name: &str) -> &str {
     REPLACED.iter().find(|(_, ours)| *ours == name).map_or(name, |(theirs, _)| *theirs)
 }
 
-/// The same expression with limits. The depth was checked before.
+/// The same expression with limits. The depth must be checked before.
 pub(super) fn rewrite(mut expr: IdedExpr) -> IdedExpr {
     visit(&mut expr);
     expr
 }
 
 fn visit(expr: &mut IdedExpr) {
-    // What one step of a loop costs, its own loops aside.
+    // Cost of one step of a loop without inner loops.
     let nodes = match &expr.expr {
         Expr::Comprehension(c) => ast::count(&c.loop_cond) + ast::count(&c.loop_step),
         _ => 0,
@@ -95,13 +95,13 @@ fn visit(expr: &mut IdedExpr) {
     }
 }
 
-/// Elements of lists and maps are copied with everything that an expression built in them. Literals take memory, too.
+/// Charges elements of lists and maps, which are copied, and literals.
 fn charge_part(expr: &mut IdedExpr) {
     let operand = std::mem::take(expr);
     *expr = ast::call(CHARGE_COPY, vec![operand]);
 }
 
-/// A loop copies what a variable or a part of one holds; what was just made, it takes.
+/// Charges a range that is copied: a variable or a part of one. A temporary value is moved.
 fn charge_variable(expr: &mut IdedExpr) {
     match &mut expr.expr {
         Expr::Ident(_) | Expr::Select(_) => wrap(CHARGE, expr),
@@ -129,12 +129,12 @@ fn wrap(function: &str, expr: &mut IdedExpr) {
     }
 }
 
-/// `condition`, and steps for `nodes` are spent.
+/// `condition && tick(nodes)`.
 fn counted(tick: &str, condition: IdedExpr, nodes: usize) -> IdedExpr {
     ast::call("_?_:_", vec![ast::call(tick, vec![ast::number(nodes)]), condition, ast::truth(false)])
 }
 
-/// The interpreter appends in place only while the loop has this shape and a literal condition: count in the step.
+/// Spends in the step of the loop, because the interpreter appends in place only with a literal condition.
 fn counted_append(step: IdedExpr, accu: &str, nodes: usize) -> IdedExpr {
     match step.expr {
         Expr::Call(mut call) if call.func_name == "_?_:_" => {
@@ -189,12 +189,12 @@ fn bounded(call: &mut CallExpr) {
         return;
     }
     let name = call.func_name.as_str();
-    // Selecting moves out of what was built; looking a key up is paid for by the map.
+    // A selection moves out of a built value; a lookup of a key is charged with the map.
     if is_scalar(name) || is_selection(name) || is_ours(name) {
         return;
     }
     let namespace = call.target.as_deref().is_some_and(is_namespace);
-    // Everything else is linear in its operands, once they are paid for.
+    // The others are linear in their operands, which are charged.
     let (of_target, of_args) = match name {
         "format" => (CHARGE_JOINED, CHARGE_WRITTEN),
         "sort" | "@sortByAssociatedKeys" => (CHARGE_SORT, CHARGE_SORT),
@@ -207,7 +207,7 @@ fn bounded(call: &mut CallExpr) {
     call.args.iter_mut().for_each(|arg| wrap(of_args, arg));
 }
 
-/// Functions that spend for their operands themselves.
+/// Functions that charge their operands themselves.
 fn is_ours(name: &str) -> bool {
     [TICK, TICK_APPEND, CHARGE, CHARGE_COPY, CHARGE_JOINED, CHARGE_SORT, CHARGE_WRITTEN, KEYS, WALKED, ENTRIES, MERGED]
         .contains(&name)

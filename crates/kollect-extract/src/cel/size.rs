@@ -1,4 +1,4 @@
-//! How large values are, before they are copied, searched or joined.
+//! Sizes of values, for charges before they are copied, searched or joined.
 
 use crate::budget::MAX_BUILT;
 use cel::common::types::{CelBytes, CelList, CelMap, CelMapKey, CelOptional, CelString};
@@ -6,12 +6,12 @@ use cel::common::value::Val;
 
 /// Bytes of a value beside its text.
 pub(super) const NODE: usize = 48;
-/// Deepest value that is measured; the interpreter recurses when it copies or drops one.
+/// Deepest value that is measured; the interpreter copies and drops values recursively.
 const MAX_DEPTH: usize = 100;
-/// More than can be paid for.
+/// More than any budget.
 const TOO_MUCH: usize = MAX_BUILT + 1;
 
-/// Bytes that a copy of the value takes: what an expression built is copied, lists and maps of the object are not.
+/// Bytes of a copy of the value: built values are copied, lists and maps of the object are not.
 pub(super) fn copied(value: &dyn Val) -> usize {
     copied_at(value, 0)
 }
@@ -64,7 +64,7 @@ pub(super) fn elements(value: &dyn Val) -> usize {
         .map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(0))
 }
 
-/// Bytes that a list or text takes that begins with a copy of the value.
+/// Bytes of a list or text that starts with a copy of the value.
 pub(super) fn joined(value: &dyn Val) -> usize {
     if value.downcast_ref::<CelList>().is_some() {
         return copied(value);
@@ -72,7 +72,7 @@ pub(super) fn joined(value: &dyn Val) -> usize {
     NODE + text_bytes(value) + elements(value).saturating_mul(NODE)
 }
 
-/// Bytes that are compared when the elements of a list are, each once.
+/// Bytes of comparing each element of a list once.
 pub(super) fn compared(list: &dyn Val) -> usize {
     let Some(items) = list.as_iterable() else { return 0 };
     let (mut items, mut size) = (items.iter(), 0_usize);
@@ -82,13 +82,13 @@ pub(super) fn compared(list: &dyn Val) -> usize {
     size
 }
 
-/// Bytes of the text that a value is written as, and more than that for numbers with many digits.
+/// Upper bound for the bytes of a value formatted as text.
 pub(super) fn written(value: &dyn Val) -> usize {
     written_at(value, 0)
 }
 
 fn written_at(value: &dyn Val, depth: usize) -> usize {
-    /// As `%.100f` writes the largest number.
+    /// Length of the largest number with `%.100f`.
     const SCALAR: usize = 512;
     if depth > MAX_DEPTH * 2 {
         return TOO_MUCH;

@@ -1,6 +1,6 @@
-//! Functions of texts whose results or searches the library leaves unbounded.
+//! Text functions whose results or searches the library does not bound.
 
-#![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
+#![expect(clippy::needless_pass_by_value, reason = "the interpreter passes arguments by value")]
 
 use super::args::{Args, CallResult, text, wrong_types};
 use super::{lists, size};
@@ -19,7 +19,7 @@ fn number(args: &Args<'_, '_>, place: usize, function: &str) -> Result<Option<i6
     }
 }
 
-/// Spends what it takes to search `subject` for `needle`.
+/// Spends the cost of a search of `subject` for `needle`.
 fn charge_search(subject: &str, needle: &str) -> Result<(), budget::Exceeded> {
     budget::charge_bytes(subject.len())?;
     budget::charge_bytes(needle.len())
@@ -59,7 +59,7 @@ pub(super) fn join<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelString::from(joined)))
 }
 
-/// `split`, as the library does it: a limit says how many parts there are at most, and no separator means characters.
+/// `split` as in the library: an optional maximum number of parts; an empty separator splits into characters.
 pub(super) fn split<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     let (Some(subject), Some(separator)) = (args.first().and_then(text), args.get(1).and_then(text)) else {
         return Err(wrong_types("split", &args));
@@ -90,7 +90,7 @@ pub(super) fn split<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     Ok(CowVal::owned(CelList::from(parts)))
 }
 
-/// `indexOf` and `lastIndexOf`, of texts in characters, and of lists.
+/// `indexOf` and `lastIndexOf`: of texts, in characters, and of lists.
 pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v> {
     let function = if last { "lastIndexOf" } else { "indexOf" };
     if args.len() == 2 && args[0].get_type().kind() == Kind::List {
@@ -111,7 +111,7 @@ pub(super) fn index<'b, 'v>(args: Args<'b, 'v>, last: bool) -> CallResult<'b, 'v
     };
     let byte = |character: usize| subject.char_indices().nth(character).map_or(subject.len(), |(at, _)| at);
     let found = if last {
-        // It may begin at the offset, and end behind it.
+        // A match may start at the offset and end after it.
         let end = offset.map_or(subject.len(), |offset| byte(offset).saturating_add(needle.len()).min(subject.len()));
         let end = (end..=subject.len()).find(|end| subject.is_char_boundary(*end)).unwrap_or(subject.len());
         subject[..end].rfind(needle)

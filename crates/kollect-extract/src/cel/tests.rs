@@ -18,11 +18,11 @@ fn object() -> Value {
     })
 }
 
-fn plain(out: Out<'_>) -> Value {
+fn plain(out: ProgramOutput<'_>) -> Value {
     match out {
-        Out::Ref(value) => value.clone(),
-        Out::Made(value) => value,
-        Out::List(values) => values.into_iter().cloned().collect(),
+        ProgramOutput::Ref(value) => value.clone(),
+        ProgramOutput::Made(value) => value,
+        ProgramOutput::List(values) => values.into_iter().cloned().collect(),
     }
 }
 
@@ -32,7 +32,7 @@ fn run(source: &str) -> Result<Value, String> {
     let program = Program::compile(source).map_err(|error| format!("compile: {}", error.message))?;
     let result =
         program.evaluate(&object).map(plain).map_err(|error| format!("{}: {}", error.class.label(), error.message));
-    // What the mask keeps must be enough for the same answer.
+    // The fields that the mask keeps must give the same result.
     let kept = program.mask().decoded(&object);
     let masked =
         program.evaluate(&kept).map(plain).map_err(|error| format!("{}: {}", error.class.label(), error.message));

@@ -1,7 +1,7 @@
-//! The layers of a release: base64 of the Secret, base64 of Helm, gzip, JSON.
+//! Decodes the layers of a release: base64 of the Secret, base64 of Helm, gzip, JSON.
 //!
-//! Separate because the input is hostile: whoever may write a Secret chooses it. Unpacking streams, so that its size
-//! costs no memory, and both what is unpacked and what is kept of it are bounded.
+//! The input is hostile: any author of a Secret chooses it. Large releases are streamed, and both the unpacked bytes and
+//! the kept values are bounded.
 
 use super::fields::HelmFields;
 use super::path::REFUSED_IN_CHART;
@@ -18,9 +18,9 @@ use std::io::{self, BufReader, Read};
 
 /// Most bytes that a release may unpack to.
 const MAX_UNPACKED: usize = 32 << 20;
-/// A release that unpacks to less is held as a whole while it is read, which is several times faster than a stream.
+/// A release that unpacks to less is decoded from memory, which is several times faster than a stream.
 const AT_ONCE: usize = 2 << 20;
-/// Most bytes that are kept of a release, counted roughly.
+/// Most bytes of the kept values of a release, approximately.
 const MAX_KEPT: usize = 1 << 20;
 /// Bytes that are unpacked and read as JSON in one step.
 const BYTES_PER_STEP: usize = 40;
@@ -47,7 +47,7 @@ fn decode(text: &str, fields: &HelmFields) -> Result<Value, EvalError> {
         let mut reader = Bounded { inner: MultiGzDecoder::new(packed.as_slice()), left: &unpacked };
         let mut start = Vec::new();
         match reader.by_ref().take(AT_ONCE as u64).read_to_end(&mut start) {
-            // The end of the stream came, and with it the check of its sum.
+            // At the end of the stream its checksum has been verified.
             Ok(size) if size < AT_ONCE => read(seed, serde_json::Deserializer::from_slice(&start)),
             Ok(_) => {
                 let whole = BufReader::with_capacity(32 << 10, start.as_slice().chain(reader));
@@ -64,12 +64,12 @@ fn decode(text: &str, fields: &HelmFields) -> Result<Value, EvalError> {
         Err(_) if budget::check().is_err() => budget::check().map(|()| Value::Null).map_err(Into::into),
         Err(_) if unpacked.get() == 0 => Err(EvalError::limit("the Helm release is larger than 32 MiB when unpacked")),
         Err(_) if kept.get() == 0 => Err(EvalError::limit("the fields read of the Helm release are larger than 1 MiB")),
-        // The text of the error could repeat what was read.
+        // The text of the error could contain values.
         Err(_) => Err(EvalError::new(ErrorClass::Function, "data.release of the Secret is no Helm release")),
     }
 }
 
-/// As Go reads it: line breaks do not count.
+/// As in Go: line breaks are ignored.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     if text.iter().any(is_break) {
@@ -83,12 +83,12 @@ fn read<'de, R: serde_json::de::Read<'de>>(
     mut deserializer: serde_json::Deserializer<R>,
 ) -> Result<Value, serde_json::Error> {
     let value = seed.deserialize(&mut deserializer)?;
-    // Also makes the reader check the sum at the end of the gzip stream.
+    // Also verifies the checksum at the end of the gzip stream.
     deserializer.end()?;
     Ok(value)
 }
 
-/// Fails when more than `left` bytes come.
+/// A reader that fails after `left` bytes.
 struct Bounded<'c, R> {
     inner: R,
     left: &'c Cell<usize>,
@@ -112,7 +112,7 @@ enum ReleaseLevel {
     Elsewhere,
 }
 
-/// Builds what is wanted and skips the rest. serde_json limits the depth.
+/// Builds the selected fields and skips the rest. serde_json limits the depth.
 #[derive(Clone, Copy)]
 struct ReleaseSeed<'w> {
     fields: &'w HelmFields,
@@ -123,13 +123,13 @@ struct ReleaseSeed<'w> {
 
 impl<'w> ReleaseSeed<'w> {
     fn keep<E: serde::de::Error>(self, bytes: usize) -> Result<(), E> {
-        // What a value costs beside its text.
+        // 32: a value without its text.
         let left = self.kept.get().saturating_sub(bytes.saturating_add(32));
         self.kept.set(left);
         if left == 0 { Err(E::custom("too large")) } else { Ok(()) }
     }
 
-    /// How the value of a key is read; nothing when it is not.
+    /// The seed for the value of a key; `None` when it is skipped.
     fn below(self, key: &str) -> Option<Self> {
         if self.level == ReleaseLevel::Chart && REFUSED_IN_CHART.contains(&key) {
             return None;
@@ -218,7 +218,7 @@ impl<'de> Visitor<'de> for ReleaseSeed<'_> {
     }
 }
 
-/// Looks a key up before it is copied.
+/// Classifies a key before it is copied.
 struct ReleaseKeySeed<'w>(ReleaseSeed<'w>);
 
 impl<'de, 'w> DeserializeSeed<'de> for ReleaseKeySeed<'w> {

@@ -1,4 +1,4 @@
-//! A field of a Helm release: which ones a profile may read is decided here, when it is compiled.
+//! Compiles the path of a field of a Helm release, and refuses fields that the profile may not read.
 
 use crate::error::PathError;
 use crate::mask::{FieldMask, MaskStep};
@@ -20,9 +20,9 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 /// Rendered objects and chart content, which no profile may read.
 const REFUSED: &[&str] = &["manifest", "hooks", "chart.templates", "chart.files", "chart.values", "chart.raw"];
-/// Those of them that are parts of something that may be read.
+/// Those of them below a field that may be read.
 pub(super) const REFUSED_IN_CHART: &[&str] = &["templates", "files", "values", "raw"];
-/// The values that the user gave, and what the chart prints about them: readable with the opt-in for Secrets only.
+/// User values and the notes that the chart renders from them: readable only with the opt-in for Secrets.
 const OPT_IN: &[&str] = &["config", "info.notes"];
 
 /// A field of a release.
@@ -34,10 +34,10 @@ pub(crate) struct HelmPath {
 }
 
 impl HelmPath {
-    /// Compiles a path that starts with `helm:`. `core_secrets`: the profile is about core Secrets.
+    /// Compiles a path that starts with `helm:`. `core_secrets`: the kind of the profile is the core Secret.
     pub(crate) fn parse(text: &str, core_secrets: bool, data_allowed: bool) -> Result<Self, PathError> {
         let Some(field) = text.strip_prefix(PREFIX) else {
-            return Err(PathError::at(0, "a path of a Helm release looks like helm:release.chartVersion"));
+            return Err(PathError::at(0, "a path of a Helm release has the form helm:release.chartVersion"));
         };
         if !core_secrets {
             let message = "helm: paths read the Secrets that Helm keeps releases in; set targetGVK to v1 Secret";
@@ -63,7 +63,7 @@ impl HelmPath {
         Ok(Self { steps, notes: data_allowed })
     }
 
-    /// Adds what decoding reads.
+    /// Adds the field of the Secret that contains the release.
     pub(crate) fn reach(mask: &mut FieldMask) {
         mask.insert(&["data", "release"].map(|key| MaskStep::Field(key.into())), true);
     }

@@ -1,21 +1,21 @@
-//! Steps × object → matches, borrowed from the object.
+//! Evaluates a path; matches are borrowed from the object.
 //!
-//! Missing keys match nothing, and a null list is as no list. Indexes outside of a list, filters and slices of something that is no list, and
+//! Missing keys match nothing, and null is an empty list. Indexes outside of a list, filters and slices of something that is no list, and
 //! comparisons of different types are errors. Keys are visited in sorted order.
 
-use super::{Filter, JsonPath, Slice, Step, compare};
+use super::{Filter, JsonPath, PathStep, Slice, compare};
 use crate::budget;
 use crate::error::{ErrorClass, EvalError};
 use serde_json::Value;
 
-/// Most matches that any step may have.
+/// Most matches of any step.
 const MAX_MATCHES: usize = 65_536;
 /// serde_json refuses deeper input, so only a hand-made value could be deeper than this.
 const MAX_DEPTH: usize = 160;
 
-/// What a path matched.
+/// The matches of a path.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Found<'a> {
+pub(crate) enum PathMatches<'a> {
     Nothing,
     One(&'a Value),
     Many(Vec<&'a Value>),
@@ -23,28 +23,30 @@ pub(crate) enum Found<'a> {
 
 impl JsonPath {
     /// All matches in document order.
-    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<Found<'a>, EvalError> {
+    pub(crate) fn evaluate<'a>(&'a self, object: &'a Value) -> Result<PathMatches<'a>, EvalError> {
         budget::charge(1 + self.steps.len())?;
         let mut current = object;
         let mut rest = self.steps.as_slice();
-        while let [Step::Field(name), tail @ ..] = rest {
-            let Some(value) = current.as_object().and_then(|map| map.get(&**name)) else { return Ok(Found::Nothing) };
+        while let [PathStep::Field(name), tail @ ..] = rest {
+            let Some(value) = current.as_object().and_then(|map| map.get(&**name)) else {
+                return Ok(PathMatches::Nothing);
+            };
             current = value;
             rest = tail;
         }
         if rest.is_empty() {
-            return Ok(Found::One(current));
+            return Ok(PathMatches::One(current));
         }
         let mut matches = walk(rest, vec![current])?;
         Ok(match matches.len() {
-            0 => Found::Nothing,
-            1 => matches.pop().map_or(Found::Nothing, Found::One),
-            _ => Found::Many(matches),
+            0 => PathMatches::Nothing,
+            1 => matches.pop().map_or(PathMatches::Nothing, PathMatches::One),
+            _ => PathMatches::Many(matches),
         })
     }
 }
 
-fn walk<'a>(steps: &'a [Step], mut matches: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
+fn walk<'a>(steps: &'a [PathStep], mut matches: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
     for step in steps {
         matches = apply(step, matches)?;
         check_matches(matches.len())?;
@@ -52,24 +54,24 @@ fn walk<'a>(steps: &'a [Step], mut matches: Vec<&'a Value>) -> Result<Vec<&'a Va
     Ok(matches)
 }
 
-fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
+fn apply<'a>(step: &'a PathStep, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, EvalError> {
     let mut out = Vec::new();
     budget::charge(1 + input.len())?;
     match step {
-        Step::Field(name) => {
+        PathStep::Field(name) => {
             out.extend(input.iter().filter_map(|value| value.as_object()).filter_map(|map| map.get(&**name)));
         }
-        Step::Wildcard => {
+        PathStep::Wildcard => {
             for value in input {
                 bounded_extend(&mut out, children(value))?;
             }
         }
-        Step::Recursive => {
+        PathStep::Recursive => {
             for value in input {
                 descend(value, &mut out, 0)?;
             }
         }
-        Step::Slice(slice) => {
+        PathStep::Slice(slice) => {
             for value in input {
                 match value {
                     Value::Array(items) => take_slice(*slice, items, &mut out)?,
@@ -78,13 +80,13 @@ fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, Ev
                 }
             }
         }
-        Step::Union(branches) => {
+        PathStep::Union(branches) => {
             for branch in branches {
                 budget::charge(input.len())?;
                 bounded_extend(&mut out, walk(branch, input.clone())?.into_iter())?;
             }
         }
-        Step::Filter(filter) => {
+        PathStep::Filter(filter) => {
             for value in input {
                 let items = match value {
                     Value::Array(items) => items,
@@ -99,7 +101,7 @@ fn apply<'a>(step: &'a Step, input: Vec<&'a Value>) -> Result<Vec<&'a Value>, Ev
                 }
             }
         }
-        Step::Literal(value) => match value {
+        PathStep::Literal(value) => match value {
             // A string replaces the matches; numbers and truth values replace each of them.
             Value::String(_) => out.push(value),
             _ => out.extend(input.iter().map(|_| value)),

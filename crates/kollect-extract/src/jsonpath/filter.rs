@@ -1,9 +1,9 @@
-//! The text of `[?(…)]`: one comparison or an existence test.
+//! Parses `[?(…)]`: one comparison or an existence test.
 
 use super::{Filter, Operator, parse};
 use crate::error::PathError;
 
-/// Parses the filter at the start of `text`; also says how long it is.
+/// Parses the filter at the start of `text`; returns also its length.
 pub(super) fn parse(text: &str) -> Result<(Filter, usize), PathError> {
     let start = "[?(".len();
     let Some(end) = closing_parenthesis(text, start) else {
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<(Filter, usize), PathError> {
     Ok((filter, end + 2))
 }
 
-fn operand(text: &str, offset: usize) -> Result<Vec<super::Step>, PathError> {
+fn operand(text: &str, offset: usize) -> Result<Vec<super::PathStep>, PathError> {
     if text.contains("&&") || text.contains("||") {
         return Err(PathError::at(offset, "a filter has one comparison; use CEL for && and ||"));
     }

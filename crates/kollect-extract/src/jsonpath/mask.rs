@@ -1,9 +1,9 @@
-//! What part of an object a path can reach.
+//! The field mask of a path.
 
-use super::{JsonPath, Step};
+use super::{JsonPath, PathStep};
 use crate::mask::{FieldMask, MaskStep};
 
-/// A path whose unions would make more branches than this counts as reaching everything below the union.
+/// With more branches of unions, everything below the union is reachable.
 const MAX_BRANCHES: usize = 64;
 
 impl JsonPath {
@@ -14,14 +14,14 @@ impl JsonPath {
         }
     }
 
-    /// The places that the path leads to, where it can match several of them and they are known.
+    /// The places of a path that can match several, as far as they are known.
     fn several(&self) -> Vec<Vec<MaskStep>> {
-        let spreads = |step: &Step| match step {
-            Step::Wildcard | Step::Union(_) | Step::Filter(_) => true,
-            Step::Slice(slice) => !slice.single,
+        let spreads = |step: &PathStep| match step {
+            PathStep::Wildcard | PathStep::Union(_) | PathStep::Filter(_) => true,
+            PathStep::Slice(slice) => !slice.single,
             _ => false,
         };
-        let is_open = |step: &Step| matches!(step, Step::Recursive | Step::Literal(_));
+        let is_open = |step: &PathStep| matches!(step, PathStep::Recursive | PathStep::Literal(_));
         if self.steps.iter().any(is_open) || !self.steps.iter().any(spreads) {
             return Vec::new();
         }
@@ -29,19 +29,19 @@ impl JsonPath {
     }
 }
 
-/// The places that a JSONPath leads to when it can match several of them. One match gives the value itself and several
-/// a list of the values, so where such a place is a list, the result is a list or a list of lists.
+/// The places of a JSONPath that can match several. One match gives the value itself and several a list of the values,
+/// so where such a place is a list, the result is a list or a list of lists.
 pub fn places_of_several_matches(path: &str) -> Vec<Vec<MaskStep>> {
     JsonPath::parse(path.trim()).map(|path| path.several()).unwrap_or_default()
 }
 
-/// The places that `steps` lead to; what is read on the way is added to the mask.
-fn follow(steps: &[Step], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) -> Vec<Vec<MaskStep>> {
+/// The places that `steps` select; values that are read on the way are added to the mask.
+fn follow(steps: &[PathStep], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) -> Vec<Vec<MaskStep>> {
     for step in steps {
         match step {
-            Step::Field(name) => append(&mut places, &MaskStep::Field(name.clone())),
-            Step::Wildcard | Step::Slice(_) => append(&mut places, &MaskStep::Any),
-            Step::Filter(filter) => {
+            PathStep::Field(name) => append(&mut places, &MaskStep::Field(name.clone())),
+            PathStep::Wildcard | PathStep::Slice(_) => append(&mut places, &MaskStep::Any),
+            PathStep::Filter(filter) => {
                 append(&mut places, &MaskStep::Any);
                 let right = filter.right.iter().map(|(_, steps)| steps);
                 for operand in std::iter::once(&filter.left).chain(right) {
@@ -50,12 +50,12 @@ fn follow(steps: &[Step], mut places: Vec<Vec<MaskStep>>, mask: &mut FieldMask) 
                     }
                 }
             }
-            Step::Union(branches) if places.len() * branches.len() <= MAX_BRANCHES => {
+            PathStep::Union(branches) if places.len() * branches.len() <= MAX_BRANCHES => {
                 places = branches.iter().flat_map(|branch| follow(branch, places.clone(), mask)).collect();
             }
-            Step::Recursive | Step::Union(_) => return places,
-            Step::Literal(_) => {
-                // Whether it appears depends on what was matched so far.
+            PathStep::Recursive | PathStep::Union(_) => return places,
+            PathStep::Literal(_) => {
+                // A literal appears per match of the previous steps.
                 for place in &places {
                     mask.insert(place, true);
                 }

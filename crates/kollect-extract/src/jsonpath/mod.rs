@@ -1,7 +1,7 @@
 //! JSONPath in the dialect of kubectl: a parser and an evaluator over borrowed JSON.
 //!
-//! Own code because no library speaks this dialect (`\.` escapes, `['a']` read again as `.a`, one comparison per
-//! filter, optional `$`). It must not know attributes, scrubbing or CEL.
+//! No library implements this dialect (`\.` escapes, `['a']` parsed again as `.a`, one comparison per filter, optional
+//! `$`). It must not know attributes, scrubbing or CEL.
 
 mod compare;
 mod evaluate;
@@ -9,18 +9,18 @@ mod filter;
 mod mask;
 mod parse;
 
-pub(crate) use evaluate::Found;
+pub(crate) use evaluate::PathMatches;
 pub use mask::places_of_several_matches;
 use serde_json::Value;
 
 /// A compiled path.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct JsonPath {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+enum PathStep {
     /// `.name` or `['name']`
     Field(Box<str>),
     /// `.*`
@@ -30,7 +30,7 @@ enum Step {
     /// `[n]`, `[a:b:c]` or `[*]`
     Slice(Slice),
     /// `[a,b]`
-    Union(Vec<Vec<Step>>),
+    Union(Vec<Vec<PathStep>>),
     /// `[?(…)]`
     Filter(Box<Filter>),
     /// Text, number or truth value written in the path.
@@ -48,9 +48,9 @@ struct Slice {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Filter {
-    left: Vec<Step>,
+    left: Vec<PathStep>,
     /// `None` is an existence test.
-    right: Option<(Operator, Vec<Step>)>,
+    right: Option<(Operator, Vec<PathStep>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! Text → steps.
+//! Parses a path to steps, by the grammar of client-go's template parser.
 //!
-//! Follows the grammar of client-go's template parser, with errors where that one silently yields the text itself.
+//! Where that parser silently returns the text itself, this one returns an error.
 
-use super::{JsonPath, Slice, Step, filter};
+use super::{JsonPath, PathStep, Slice, filter};
 use crate::error::PathError;
 use serde_json::Value;
 
@@ -35,8 +35,8 @@ fn outside_braces(at: usize) -> PathError {
     PathError::at(at, "text outside of braces would be exported as it is; keep one expression {…} only")
 }
 
-/// `{…}`. A second expression would need a text that joins the two, which an attribute is not.
-fn parse_template(text: &str) -> Result<Vec<Step>, PathError> {
+/// `{…}`. A second expression is refused: it would join two results to a text.
+fn parse_template(text: &str) -> Result<Vec<PathStep>, PathError> {
     let mut parser = Parser { text, at: 1, in_braces: true, steps: Vec::new() };
     parser.run()?;
     match text.as_bytes().get(parser.at) {
@@ -51,7 +51,7 @@ fn parse_template(text: &str) -> Result<Vec<Step>, PathError> {
 }
 
 /// Parses text without braces; `offset` is its place in the whole path.
-pub(super) fn actions(text: &str, offset: usize) -> Result<Vec<Step>, PathError> {
+pub(super) fn actions(text: &str, offset: usize) -> Result<Vec<PathStep>, PathError> {
     let mut parser = Parser { text, at: 0, in_braces: false, steps: Vec::new() };
     parser.run().map_err(|error| error.shifted(offset))?;
     Ok(parser.steps)
@@ -61,7 +61,7 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     in_braces: bool,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 impl<'t> Parser<'t> {
@@ -81,7 +81,7 @@ impl<'t> Parser<'t> {
             };
             if rest.starts_with("[?(") {
                 let (filter, length) = filter::parse(rest).map_err(|error| error.shifted(self.at))?;
-                self.steps.push(Step::Filter(Box::new(filter)));
+                self.steps.push(PathStep::Filter(Box::new(filter)));
                 self.at += length;
                 continue;
             }
@@ -111,18 +111,18 @@ impl<'t> Parser<'t> {
     }
 
     fn recursive(&mut self) -> Result<(), PathError> {
-        if self.steps.last() == Some(&Step::Recursive) {
+        if self.steps.last() == Some(&PathStep::Recursive) {
             return self.error("\"..\" cannot follow \"..\"");
         }
         self.at += 2;
-        self.steps.push(Step::Recursive);
+        self.steps.push(PathStep::Recursive);
         match self.rest().chars().next() {
             Some(c) if c == '_' || c == '*' || c.is_alphanumeric() => self.field(),
             _ => Ok(()),
         }
     }
 
-    /// Up to the next terminator; a backslash takes the terminating meaning from the next character.
+    /// A field up to the next terminator; a backslash escapes a terminator.
     fn field(&mut self) -> Result<(), PathError> {
         let mut name = String::new();
         let mut chars = self.rest().char_indices();
@@ -138,7 +138,7 @@ impl<'t> Parser<'t> {
             }
         }
         if length == 0 {
-            // `{.}` and `$.['a']`: nothing is selected by the lone dot.
+            // `{.}` and `$.['a']`: the lone dot selects nothing.
             return match self.rest().chars().next() {
                 Some('[') => Ok(()),
                 None | Some('}' | ' ') if self.steps.is_empty() => Ok(()),
@@ -146,14 +146,14 @@ impl<'t> Parser<'t> {
             };
         }
         self.at += length;
-        self.steps.push(if name == "*" { Step::Wildcard } else { Step::Field(name.into()) });
+        self.steps.push(if name == "*" { PathStep::Wildcard } else { PathStep::Field(name.into()) });
         Ok(())
     }
 
     fn identifier(&mut self) -> Result<(), PathError> {
         let word = self.rest().split(is_terminator).next().unwrap_or_default();
         match word {
-            "true" | "false" => self.steps.push(Step::Literal(Value::Bool(word == "true"))),
+            "true" | "false" => self.steps.push(PathStep::Literal(Value::Bool(word == "true"))),
             "range" | "end" => {
                 return self.error("range and end are not supported: a path returns all its matches as a list");
             }
@@ -175,7 +175,7 @@ impl<'t> Parser<'t> {
         } else {
             return self.error(format!("{text:?} is not a number"));
         };
-        self.steps.push(Step::Literal(value));
+        self.steps.push(PathStep::Literal(value));
         self.at += length;
         Ok(())
     }
@@ -190,7 +190,7 @@ impl<'t> Parser<'t> {
         });
         let Some((end, _)) = end else { return self.error("the quote is never closed") };
         let Some(text) = unquote(&rest[1..end]) else { return self.error("the string has an unknown \\ escape") };
-        self.steps.push(Step::Literal(Value::String(text)));
+        self.steps.push(PathStep::Literal(Value::String(text)));
         self.at += end + 1;
         Ok(())
     }
@@ -206,12 +206,11 @@ impl<'t> Parser<'t> {
                 let part = part.trim_matches(' ');
                 let branch = self.bracket_part(part)?;
                 if branches.contains(&branch) {
-                    return self
-                        .error(format!("{part} stands twice between the brackets; name each index or key once"));
+                    return self.error(format!("{part} is repeated between the brackets; name each index or key once"));
                 }
                 branches.push(branch);
             }
-            self.steps.push(Step::Union(branches));
+            self.steps.push(PathStep::Union(branches));
         } else {
             let steps = self.bracket_part(inner)?;
             self.steps.extend(steps);
@@ -220,19 +219,19 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn bracket_part(&self, part: &str) -> Result<Vec<Step>, PathError> {
+    fn bracket_part(&self, part: &str) -> Result<Vec<PathStep>, PathError> {
         if part == "*" {
-            return Ok(vec![Step::Slice(Slice::default())]);
+            return Ok(vec![PathStep::Slice(Slice::default())]);
         }
         if let Some(name) = part.strip_prefix('\'').and_then(|p| p.strip_suffix('\'')).filter(|p| !p.contains('\'')) {
-            // kubectl reads the text in quotes as if a dot stood in front, so dots in it still need a backslash.
+            // kubectl parses the quoted text like `.text`, so dots in it still need a backslash.
             return actions(&format!(".{name}"), 0).map_err(|error| PathError::at(self.at, error.message));
         }
         if part.starts_with('"') {
             return self.error(format!("keys in brackets need single quotes: ['{}']", part.trim_matches('"')));
         }
         match slice(part) {
-            Some(slice) => Ok(vec![Step::Slice(slice)]),
+            Some(slice) => Ok(vec![PathStep::Slice(slice)]),
             None => self.error(format!("{part:?} is neither an index nor a key; write [0], [1:3], [*] or ['key']")),
         }
     }
@@ -254,7 +253,7 @@ fn slice(text: &str) -> Option<Slice> {
         return None;
     }
     if text.contains(':') {
-        // Written in one way, so that what is the same compares equal.
+        // Normalised, so that equal parts are found.
         return Some(Slice { start: start.filter(|n| *n != 0), end, single: false, step: step.filter(|n| *n != 1) });
     }
     Some(Slice { start, end: start.map(|n| n.saturating_add(1)), single: true, step })
@@ -264,7 +263,7 @@ fn is_terminator(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | '.' | ',' | '[' | ']' | '$' | '@' | '{' | '}')
 }
 
-/// Reads the escapes of a Go string.
+/// Decodes the escapes of a Go string.
 fn unquote(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -1,7 +1,7 @@
 //! Paths against one object, and paths that must not compile.
 
 use super::super::JsonPath;
-use super::Found;
+use super::PathMatches;
 use crate::mask::FieldMask;
 use serde_json::{Value, json};
 
@@ -22,13 +22,13 @@ fn object() -> Value {
 fn shaped(path: &str) -> Result<Value, String> {
     let object = object();
     let path = JsonPath::parse(path).map_err(|e| format!("compile: {}", e.message))?;
-    let shape = |found: Found<'_>| match found {
-        Found::Nothing => Value::Null,
-        Found::One(value) => value.clone(),
-        Found::Many(values) => values.into_iter().cloned().collect(),
+    let shape = |found: PathMatches<'_>| match found {
+        PathMatches::Nothing => Value::Null,
+        PathMatches::One(value) => value.clone(),
+        PathMatches::Many(values) => values.into_iter().cloned().collect(),
     };
     let result = path.evaluate(&object).map(shape).map_err(|e| format!("{}: {}", e.class.label(), e.message));
-    // What the mask keeps must be enough for the same answer.
+    // The fields that the mask keeps must give the same result.
     let mut mask = FieldMask::default();
     path.reach(&mut mask);
     let kept = mask.decoded(&object);
@@ -120,7 +120,7 @@ fn evaluation_errors_are_not_missing_values() {
 }
 
 #[test]
-fn bad_paths_say_what_to_write() {
+fn errors_of_bad_paths_state_the_remedy() {
     let cases = [
         ("spec.replicas", "write $.spec.replicas"),
         ("object.spec", "write cel:object.spec"),
@@ -129,10 +129,10 @@ fn bad_paths_say_what_to_write() {
         ("{.a} text", "outside of braces"),
         ("{.a}{.b}", "one attribute for each"),
         ("{.a}{'/'}{.b}", "one attribute for each"),
-        ("$.a[0,0]", "0 stands twice"),
-        ("$.a[0:2,:2]", ":2 stands twice"),
-        ("$.a[:,*]", "* stands twice"),
-        ("$.a['x', 'y','x']", "'x' stands twice"),
+        ("$.a[0,0]", "0 is repeated"),
+        ("$.a[0:2,:2]", ":2 is repeated"),
+        ("$.a[:,*]", "* is repeated"),
+        ("$.a['x', 'y','x']", "'x' is repeated"),
         ("{range .items[*]}{.name}{end}", "range and end are not supported"),
         ("{.a", "never closed"),
         ("$.a[0", "never closed"),

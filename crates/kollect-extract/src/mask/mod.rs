@@ -1,7 +1,7 @@
-//! Which fields of an object a set of expressions can reach, and decoding only those.
+//! The set of fields that expressions can reach; only these are decoded, once for all profiles of a kind.
 //!
-//! Separate because collecting decodes every object once for all profiles of its kind. A mask may keep too much, it
-//! must never leave out what an expression could read; `metadata.managedFields` alone is left out unless it is named.
+//! A mask may keep too much; it must never drop a field that an expression could read. Only `metadata.managedFields` is
+//! dropped unless it is named.
 
 mod node;
 
@@ -19,7 +19,7 @@ pub struct FieldMask {
 }
 
 impl Default for FieldMask {
-    /// What collecting itself needs: name, namespace, uid, labels and resourceVersion.
+    /// The fields that collecting itself needs: name, namespace, uid, labels and resourceVersion.
     fn default() -> Self {
         let mut mask = Self::nothing();
         for field in ["name", "namespace", "uid", "labels", "resourceVersion"] {
@@ -63,7 +63,7 @@ impl FieldMask {
         self.settle();
     }
 
-    /// The mask that keeps what either keeps.
+    /// The mask that keeps the fields of both.
     pub fn union(&self, other: &Self) -> Self {
         let mut both = self.clone();
         both.root.merge(&other.root);
@@ -94,7 +94,7 @@ impl FieldMask {
         self.managed_fields
     }
 
-    /// Drops what is covered by something else and keeps the mask small.
+    /// Removes covered nodes; a mask with too many nodes becomes the whole object.
     fn settle(&mut self) {
         let mut budget = MAX_NODES;
         if !self.root.settle(&mut budget) {

@@ -28,7 +28,7 @@ pub(crate) struct MaskNode {
     pub(super) whole: bool,
     pub(super) fields: BTreeMap<Box<str>, MaskNode>,
     pub(super) any: Option<Box<MaskNode>>,
-    /// Something is reachable whose secrecy the name beside it tells.
+    /// A value is reachable that is a secret if the name beside it is sensitive.
     pub(crate) has_values: bool,
 }
 
@@ -60,7 +60,7 @@ impl MaskNode {
         }
     }
 
-    /// After this, the node of a named field also holds what `any` reaches. `false` when there are too many nodes.
+    /// Merges `any` into the nodes of named fields. `false` when there are too many nodes.
     pub(super) fn settle(&mut self, budget: &mut usize) -> bool {
         let Some(left) = budget.checked_sub(1) else { return false };
         *budget = left;

@@ -1,7 +1,6 @@
 //! `export.mode: Resource`: a pruned and redacted copy of the whole object, kept as one more attribute.
 //!
-//! Separate from the attributes because it reads everything, also the data of Secrets, which must not get out with it.
-//! The copy is never built: it is written while the object is walked.
+//! The copy is written while the object is traversed, never built. It reads data of Secrets and must redact them.
 
 mod prune;
 
@@ -30,7 +29,7 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// Compiles the settings. Every error says what to change.
+    /// Compiles the settings. Every error contains a remedy.
     pub(crate) fn compile(source: &ResourceSource<'_>, gvk: &Gvk, keys: &ScrubKeys) -> Result<Self, Vec<CompileError>> {
         let settings = source.settings;
         let mut errors = Vec::new();
@@ -75,7 +74,7 @@ impl Resource {
         })
     }
 
-    /// Adds everything that the copy is made of.
+    /// Adds everything that the copy contains.
     pub(crate) fn reach(&self, mask: &mut FieldMask) {
         let keys = |path: &[&str]| -> Vec<MaskStep> { path.iter().map(|key| MaskStep::Field((*key).into())).collect() };
         match self.sections {
@@ -99,9 +98,9 @@ impl Resource {
         let Value::Object(fields) = &*visible else {
             return Err(EvalError::wrong_type("the object is no JSON object"));
         };
-        // What a list returns has neither; both are known, and are written wherever they belong in the order of keys.
+        // Items of a list have neither; both are inserted in the order of keys.
         let mut known = [("apiVersion", &self.api_version), ("kind", &self.kind)].into_iter().peekable();
-        let mut writer = Members { first: true };
+        let mut writer = MemberWriter { first: true };
         out.push(b'{');
         for (key, value, hidden) in members(fields, object) {
             while let Some((name, text)) = known.next_if(|(name, _)| *name <= key) {
@@ -125,7 +124,7 @@ impl Resource {
         Ok(())
     }
 
-    fn write_known(&self, name: &str, text: &str, writer: &mut Members, out: &mut Vec<u8>) {
+    fn write_known(&self, name: &str, text: &str, writer: &mut MemberWriter, out: &mut Vec<u8>) {
         if !self.prune.drops(name) {
             writer.key(name, out);
             write_string(text, out);
@@ -133,7 +132,7 @@ impl Resource {
     }
 }
 
-/// The members of an object in order; those of a Secret that stay hidden among them.
+/// The members of an object in order, including the hidden data of a Secret (`true`).
 fn members<'o>(
     fields: &'o Map<String, Value>,
     object: &'o RedactedObject,
@@ -192,12 +191,12 @@ fn sections(include: ExportInclude) -> Option<&'static [&'static str]> {
     }
 }
 
-/// Commas between the members of an object.
-struct Members {
+/// Writes keys, and commas between members.
+struct MemberWriter {
     first: bool,
 }
 
-impl Members {
+impl MemberWriter {
     fn key(&mut self, key: &str, out: &mut Vec<u8>) {
         if !std::mem::take(&mut self.first) {
             out.push(b',');
@@ -207,12 +206,12 @@ impl Members {
     }
 }
 
-/// Keys stay, so that a reader sees which there are; values never do.
+/// Writes keys with redacted values.
 fn write_redacted(value: &Value, place: Option<&Prune>, out: &mut Vec<u8>) {
     let Value::Object(map) = value else {
         return out.extend_from_slice(if value.is_null() { b"null" } else { scrub::REPLACEMENT });
     };
-    let mut writer = Members { first: true };
+    let mut writer = MemberWriter { first: true };
     out.push(b'{');
     for key in map.keys().filter(|key| !place.is_some_and(|place| place.drops(key))) {
         writer.key(key, out);
@@ -228,7 +227,7 @@ fn write(value: &Value, place: Option<&Prune>, out: &mut Vec<u8>, depth: usize) 
     }
     match value {
         Value::Object(map) => {
-            let mut writer = Members { first: true };
+            let mut writer = MemberWriter { first: true };
             out.push(b'{');
             for (key, value) in map {
                 let below = place.field(key);

@@ -1,19 +1,17 @@
-//! What is left out of the copy of an object, as a tree that is walked along with the object.
-//!
-//! Separate because it turns two notations, JSON pointers and dotted paths, into one thing.
+//! The tree of pruned places, from JSON pointers and dotted paths; traversed together with the object.
 
 use crate::error::PathError;
 use std::collections::BTreeMap;
 
 /// Most nodes of a tree.
 pub(super) const MAX_NODES: usize = 16_384;
-/// A pointer that goes deeper than JSON can be leads nowhere.
+/// Longer pointers are ignored: no JSON is that deep.
 const MAX_STEPS: usize = 128;
 
-/// A place of the object, and what of it and below it is left out.
+/// A place of the object, with the pruned places below it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Prune {
-    /// The whole place is left out.
+    /// The whole place is pruned.
     pub(super) dropped: bool,
     fields: BTreeMap<Box<str>, Self>,
     indexes: BTreeMap<usize, Self>,
@@ -21,10 +19,10 @@ pub(super) struct Prune {
 
 /// One step to a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PruneStep {
     Field(Box<str>),
     Index(usize),
-    /// A key of an object or an index of a list, whichever is there.
+    /// A key of an object or an index of a list, depending on the value.
     Either(Box<str>, usize),
 }
 
@@ -41,7 +39,7 @@ impl Prune {
         self.fields.get(name).is_some_and(|place| place.dropped)
     }
 
-    /// Leaves out a place given by keys.
+    /// Prunes a place given by keys.
     pub(super) fn drop_fields(&mut self, path: &[&str]) {
         let mut place = self;
         for name in path {
@@ -50,7 +48,7 @@ impl Prune {
         place.dropped = true;
     }
 
-    /// Leaves out the place that a JSON pointer names. A lone `/` names nothing.
+    /// Prunes the place of a JSON pointer. A lone `/` is ignored.
     pub(super) fn drop_pointer(&mut self, pointer: &str, left: &mut usize) -> Result<(), PathError> {
         let Some(tokens) = pointer.strip_prefix('/') else {
             return Err(PathError::at(0, "a JSON pointer starts with /"));
@@ -61,20 +59,20 @@ impl Prune {
         if tokens.is_empty() {
             return Ok(());
         }
-        let steps: Vec<Step> = tokens
+        let steps: Vec<PruneStep> = tokens
             .split('/')
             .map(|token| {
                 let name: Box<str> = token.replace("~1", "/").replace("~0", "~").into();
                 match index(token) {
-                    Some(index) => Step::Either(name, index),
-                    None => Step::Field(name),
+                    Some(index) => PruneStep::Either(name, index),
+                    None => PruneStep::Field(name),
                 }
             })
             .collect();
         self.drop_steps(&steps, left)
     }
 
-    /// Leaves out the place that a dotted path names. Paths with wildcards, filters or slices name nothing.
+    /// Prunes the place of a dotted path. Paths with wildcards, filters or slices are ignored.
     pub(super) fn drop_path(&mut self, path: &str, left: &mut usize) -> Result<(), PathError> {
         match dotted(path.trim()) {
             Some(steps) if !steps.is_empty() => self.drop_steps(&steps, left),
@@ -82,22 +80,22 @@ impl Prune {
         }
     }
 
-    fn drop_steps(&mut self, steps: &[Step], left: &mut usize) -> Result<(), PathError> {
+    fn drop_steps(&mut self, steps: &[PruneStep], left: &mut usize) -> Result<(), PathError> {
         if steps.len() > MAX_STEPS {
             return Ok(());
         }
         self.insert(steps, left).ok_or_else(|| PathError::new("there is too much to leave out; name fewer places"))
     }
 
-    fn insert(&mut self, steps: &[Step], left: &mut usize) -> Option<()> {
+    fn insert(&mut self, steps: &[PruneStep], left: &mut usize) -> Option<()> {
         let [first, rest @ ..] = steps else {
             self.dropped = true;
             return Some(());
         };
         let (field, index) = match first {
-            Step::Field(name) => (Some(name), None),
-            Step::Index(index) => (None, Some(*index)),
-            Step::Either(name, index) => (Some(name), Some(*index)),
+            PruneStep::Field(name) => (Some(name), None),
+            PruneStep::Index(index) => (None, Some(*index)),
+            PruneStep::Either(name, index) => (Some(name), Some(*index)),
         };
         *left = left.checked_sub(2)?;
         if let Some(name) = field {
@@ -110,19 +108,19 @@ impl Prune {
     }
 }
 
-/// The index that a text means: no sign and no leading zero.
+/// A text as index: no sign and no leading zero.
 fn index(text: &str) -> Option<usize> {
     let canonical = text == "0" || !text.starts_with('0');
     (canonical && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether a path of `export.prune.jsonPaths` names a place. Others are accepted and leave nothing out.
+/// Whether a path of `export.prune.jsonPaths` names a place. Others are accepted and ignored.
 pub fn is_prune_path(path: &str) -> bool {
     dotted(path.trim()).is_some_and(|steps| !steps.is_empty())
 }
 
-/// The steps of `$.a.b["c"]['d'][0]`, with or without `$` and braces around; nothing for anything else.
-fn dotted(path: &str) -> Option<Vec<Step>> {
+/// The steps of `$.a.b["c"]['d'][0]`, with or without `$` and braces; `None` for other paths.
+fn dotted(path: &str) -> Option<Vec<PruneStep>> {
     let path = path.strip_prefix('{').map_or(Some(path), |inner| inner.strip_suffix('}'))?;
     let mut rest = path.strip_prefix('$').unwrap_or(path);
     let mut steps = Vec::new();
@@ -130,11 +128,11 @@ fn dotted(path: &str) -> Option<Vec<Step>> {
         if let Some(after) = rest.strip_prefix('[') {
             if let Some(quote) = after.chars().next().filter(|c| matches!(c, '"' | '\'')) {
                 let (name, after) = after[1..].split_once(quote)?;
-                steps.push(Step::Field(name.into()));
+                steps.push(PruneStep::Field(name.into()));
                 rest = after.strip_prefix(']')?;
             } else {
                 let (number, after) = after.split_once(']')?;
-                steps.push(Step::Index(index(number)?));
+                steps.push(PruneStep::Index(index(number)?));
                 rest = after;
             }
             continue;
@@ -145,7 +143,7 @@ fn dotted(path: &str) -> Option<Vec<Step>> {
         if name.is_empty() || name.contains(['*', '?', '(', ')', '@', ',', ':', ']', '"', '\'', '\\', '{', '}', '$']) {
             return None;
         }
-        steps.push(Step::Field(name.into()));
+        steps.push(PruneStep::Field(name.into()));
         rest = &name_start[end..];
     }
     Some(steps)

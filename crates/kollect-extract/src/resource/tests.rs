@@ -1,4 +1,4 @@
-//! The tree of what is left out; whole copies are cases of `tests/cases`.
+//! The tree of pruned places; whole copies are cases of `tests/cases`.
 
 use super::*;
 use kollect_api::{ExportSettings, PruneSettings};

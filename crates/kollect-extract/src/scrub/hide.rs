@@ -1,25 +1,25 @@
-//! What becomes of the value of a sensitive key: hidden as a whole, or kept because it only refers to a secret.
+//! Redacts the value of a sensitive key, unless it only refers to a secret.
 
 use kollect_model::redact::{self, REDACTED, Sensitivity};
 use serde_json::{Map, Value};
 
-/// What a schema may give away.
+/// Keys of a schema whose values can be secrets.
 const EXAMPLES: [&str; 6] = ["default", "example", "examples", "enum", "const", "value"];
-/// What maps that log in have beside a password.
+/// Keys of user names in maps with credentials.
 const USERS: [&str; 4] = ["user", "username", "login", "userName"];
 
-/// The members of one map, in any order: one may name what another holds.
+/// State while the members of one map are redacted: one member may name the secret in another, in any order.
 #[derive(Default)]
 pub(crate) struct MapMembers {
-    /// What the name says that names a secret.
+    /// Value of a naming key, when it is the name of a secret.
     names_secret: Option<String>,
-    /// `secretKey` of an ExternalSecret is a name, and `remoteRef` says that it is one.
+    /// There is a `secretKey`: a reference in an ExternalSecret, which has a `remoteRef` beside it.
     secret_key: bool,
 }
 
 impl MapMembers {
     /// Redacts a member by its own key.
-    pub(crate) fn see(&mut self, key: &str, found: Option<Sensitivity>, value: &mut Value) {
+    pub(crate) fn redact_member(&mut self, key: &str, found: Option<Sensitivity>, value: &mut Value) {
         match found {
             Some(_) if key == "secretKey" && value.is_string() => self.secret_key = true,
             Some(found) => hide(key, found, value),
@@ -35,7 +35,7 @@ impl MapMembers {
         }
     }
 
-    /// Redacts what members say about each other.
+    /// Redacts members by other members.
     pub(crate) fn finish(self, members: &mut Map<String, Value>) {
         if let Some(name) = self.names_secret {
             for (_, value) in members.iter_mut().filter(|(key, _)| redact::is_paired_value(key)) {
@@ -55,7 +55,7 @@ fn names_secret(name: &str) -> bool {
     matches!(redact::sensitivity(name), Some(Sensitivity::Secret | Sensitivity::Scheme))
 }
 
-/// Hides a value, unless it only refers to a secret or is no secret by its form.
+/// Redacts a value, unless it only refers to a secret or does not have the form of one.
 pub(crate) fn hide(key: &str, found: Sensitivity, value: &mut Value) {
     if let Value::Object(map) = value
         && is_schema(map)
@@ -94,12 +94,12 @@ pub(crate) fn is_secret(key: &str, found: Sensitivity, value: &Value) -> bool {
     }
 }
 
-/// Whether a map holds only what is needed to find something elsewhere.
+/// Whether a map only refers to a secret elsewhere.
 fn is_reference(map: &Map<String, Value>) -> bool {
     map.iter().all(|(key, value)| redact::is_reference_key(key) && refers(value))
 }
 
-/// Whether a map says how to log in, not with what: `auth: {method: kubernetes, role: app}`.
+/// Whether a map configures an authentication method without credentials: `auth: {method: kubernetes, role: app}`.
 fn is_settings(map: &Map<String, Value>) -> bool {
     map.iter().all(|(key, value)| match value {
         Value::Object(map) => is_settings(map),
@@ -141,7 +141,7 @@ fn has_text(value: &Value) -> bool {
     }
 }
 
-/// Hides the element behind a bare flag: `["--password", "…"]`, `["curl", "-u", "user:…"]`.
+/// Redacts the element after a bare flag: `["--password", "…"]`, `["curl", "-u", "user:…"]`.
 pub(crate) fn redact_arguments(items: &mut [Value]) {
     let is_curl = items.first().and_then(Value::as_str).is_some_and(|command| command.ends_with("curl"));
     let is_sshpass = items.first().and_then(Value::as_str).is_some_and(|command| command.ends_with("sshpass"));

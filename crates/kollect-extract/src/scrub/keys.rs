@@ -1,4 +1,4 @@
-//! The sensitive key names that an operator or a profile adds to the built-in words.
+//! Additional sensitive key names of the operator and of a profile.
 
 use kollect_model::redact::{self, REDACTED};
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl ScrubKeys {
         self.extra.iter().any(|name| matches(&lower, name))
     }
 
-    /// A value without what stands under the added names. Costs a copy only where there is such a name.
+    /// Redacts the values under the added names. Copies the value only if there is such a name.
     pub(crate) fn redact<'v>(&self, value: &'v Value) -> Cow<'v, Value> {
         if self.extra.is_empty() || !self.finds(value) {
             return Cow::Borrowed(value);

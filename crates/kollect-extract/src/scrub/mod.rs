@@ -1,7 +1,7 @@
-//! Redaction of values, and how what was redacted is written into a row.
+//! Rules for redacting values, and writing values with redacted ones into a row.
 //!
-//! Objects are redacted while they are decoded (`mask::decode`), so expressions see [`REDACTED`] where a secret was.
-//! What expressions make is redacted again, because it can say more than its parts.
+//! Objects are redacted while they are decoded (`decode`), so expressions read [`REDACTED`] in place of a secret. Values
+//! that expressions build are redacted again, because a combination of harmless parts can be a secret.
 
 mod hide;
 mod keys;
@@ -17,7 +17,7 @@ use kollect_model::redact::{self, REDACTED, Sensitivity};
 use kollect_model::{write_string, write_value};
 use serde_json::Value;
 
-/// What stands in a row for a redacted value.
+/// The JSON of a redacted value in a row.
 pub(crate) const REPLACEMENT: &[u8] = br#"{"reason":"sensitive-key","redacted":true}"#;
 
 /// The annotation in which kubectl keeps a copy of the whole object, Secrets included.
@@ -26,7 +26,7 @@ pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 /// serde_json refuses deeper input, so only a hand-made value could be deeper than this.
 pub(crate) const MAX_DEPTH: usize = 160;
 
-/// Annotations of core Secrets whose values are kept: what controllers write about a Secret, never what is in it.
+/// Prefixes of annotations of core Secrets whose values are kept: state of controllers, never data of the Secret.
 const ANNOTATIONS_OF_SECRETS: [&str; 12] = [
     "kollect.dev/",
     "app.kubernetes.io/",
@@ -42,7 +42,7 @@ const ANNOTATIONS_OF_SECRETS: [&str; 12] = [
     "reconcile.external-secrets.io/",
 ];
 
-/// Whether base64 is of a text with a secret.
+/// Whether base64 decodes to a text with a secret.
 pub(crate) fn encodes_secret(text: &str) -> bool {
     let decoded = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     decoded.is_some_and(|text| redact::text(&text).is_some())
@@ -59,7 +59,7 @@ pub(crate) fn redact_annotations_of_secret(annotations: &mut Value) {
     }
 }
 
-/// A key without its secrets: registries and endpoints are keys, with or without credentials.
+/// A redacted key: keys can be URLs of registries and endpoints, with credentials.
 pub(crate) fn redacted_key(key: &str) -> String {
     if key.len() < 32 && memchr::memchr(b':', key.as_bytes()).is_none() {
         return key.to_owned();
@@ -67,7 +67,7 @@ pub(crate) fn redacted_key(key: &str) -> String {
     redact::text(key).map_or_else(|| key.to_owned(), Into::into)
 }
 
-/// Appends the value of the attribute `name`, redacted where its name says that it is a secret.
+/// Appends the value of the attribute `name`, redacted when the name is sensitive.
 pub(crate) fn write_attribute(name: &str, value: &Value, keys: &ScrubKeys, out: &mut Vec<u8>) -> Result<(), EvalError> {
     if hides(name, value, keys) {
         out.extend_from_slice(REPLACEMENT);
@@ -76,7 +76,7 @@ pub(crate) fn write_attribute(name: &str, value: &Value, keys: &ScrubKeys, out: 
     write(value, out, 0)
 }
 
-/// Appends a list of values as the attribute `name`, redacted where its name says that they are secrets.
+/// Appends a list of values as the attribute `name`, redacted when the name is sensitive.
 pub(crate) fn write_attribute_list(
     name: &str,
     values: &[&Value],
@@ -98,7 +98,7 @@ pub(crate) fn write_attribute_list(
     Ok(())
 }
 
-/// Whether the name of an attribute hides its value. An attribute `secrets` lists the names of Secrets.
+/// Whether the value is redacted because of the attribute's name. An attribute `secrets` lists the names of Secrets.
 fn hides(name: &str, value: &Value, keys: &ScrubKeys) -> bool {
     if matches!(value, Value::Null | Value::Bool(_) | Value::Number(_)) {
         return false;
@@ -108,7 +108,7 @@ fn hides(name: &str, value: &Value, keys: &ScrubKeys) -> bool {
     found.is_some_and(|found| hide::is_secret(name, found, value)) || keys.names(name)
 }
 
-/// Appends a value that was redacted before. A text that was a secret becomes [`REPLACEMENT`].
+/// Appends a redacted value. [`REDACTED`] becomes [`REPLACEMENT`].
 pub(crate) fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), EvalError> {
     if depth > MAX_DEPTH {
         return Err(EvalError::limit("the value is nested too deeply"));

@@ -3,7 +3,7 @@
 use super::*;
 use serde_json::json;
 
-/// The value of the attribute `name` as it stands in a row.
+/// The value of the attribute `name` in a row.
 fn scrubbed(name: &str, value: &Value) -> Value {
     let keys = ScrubKeys::new(["pin", " OTP-Seed ", "x1"]);
     let value = keys.redact(&crate::decode::redact_value(value)).into_owned();

@@ -1,4 +1,4 @@
-//! Expressions and objects that are made to cost too much: each ends with a row within its limit or names a limit.
+//! Expressions and objects with excessive cost: each ends with a row within the limit or with an exceeded limit.
 //!
 //! `cargo test -p kollect-extract --profile fast --test it hostile -- --nocapture --test-threads 1` prints what each costs.
 
@@ -25,7 +25,7 @@ pub(crate) fn compile(paths: &[String]) -> Result<Extractor, String> {
     Extractor::compile(&source).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-/// Most memory that this process had since the last call, in KiB. Zero where the kernel does not say.
+/// Most memory that this process had since the last call, in KiB. Zero where the kernel does not report it.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default().to_owned();
@@ -46,8 +46,8 @@ fn run(paths: &[String], object: &Value) -> Result<usize, ExtractError> {
     let result = extractor.extract(&object, &mut scratch).map(|row| row.get().len());
     let took = start.elapsed();
     let grown = peak().saturating_sub(before);
-    let said = result.as_ref().map_or_else(ToString::to_string, |bytes| format!("{bytes} bytes"));
-    eprintln!("{took:>10.1?} {grown:>8} KiB  {:.70} ×{}: {said:.110}", paths[0], paths.len());
+    let outcome = result.as_ref().map_or_else(ToString::to_string, |bytes| format!("{bytes} bytes"));
+    eprintln!("{took:>10.1?} {grown:>8} KiB  {:.70} ×{}: {outcome:.110}", paths[0], paths.len());
     result
 }
 
@@ -257,10 +257,10 @@ fn a_row_has_a_hard_size_whatever_it_is_made_of() {
 fn a_union_names_each_branch_once() {
     for path in ["$.data['a','a']", "$.data['b','a','b'].x", "$.l[0,0]", "$.l[*,*]"] {
         let error = compile(&[path.to_owned()]).unwrap_err();
-        assert!(error.contains("stands twice"), "{path}: {error}");
+        assert!(error.contains("is repeated"), "{path}: {error}");
     }
     let path = format!("$.data[{}]", vec!["'a'"; 1000].join(","));
-    assert!(compile(&[path]).unwrap_err().contains("stands twice"));
+    assert!(compile(&[path]).unwrap_err().contains("is repeated"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Folders of `tests/cases`: a profile, an object, and what must come out.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+//! Folders of `tests/cases`: a profile, an object and the expected row.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod hostile;
 mod redaction;
@@ -39,13 +39,13 @@ fn check(folder: &Path) {
     let gvk = Gvk::new(text("group"), text("version"), text("kind"));
     let extractor = match (compile(&profile), expected["compile"].as_str()) {
         (Err(error), Some(message)) => return assert!(error.contains(message), "{name}: {error}"),
-        (Ok(_), Some(message)) => panic!("{name}: compiled, but should say {message:?}"),
+        (Ok(_), Some(message)) => panic!("{name}: compiled, but expected {message:?}"),
         (result, None) => result.unwrap_or_else(|error| panic!("{name}: {error}")),
     };
     let whole = read(folder, "object.json");
     let masked = extractor.mask().decode(&gvk, &whole.to_string()).unwrap();
     let whole = RedactedObject::of(&gvk, &whole).unwrap();
-    // The order of the two shows that the scratch memory carries nothing over.
+    // In this order, so that values left in the scratch memory would show.
     let mut scratch = Scratch::default();
     for object in [&whole, &masked, &whole] {
         let result = extractor.extract(object, &mut scratch);
@@ -119,7 +119,7 @@ fn the_secrets_of_a_kind_stay_hidden_from_predicates() {
     };
     let (secrets, others) = (Gvk::new("", "v1", "Secret"), Gvk::new("", "v1", "ConfigMap"));
     assert!(!matches("has(object.data)", &secrets));
-    assert!(!matches("has(object.data)", &others), "the object says that it is a Secret");
+    assert!(!matches("has(object.data)", &others), "the object has the kind Secret");
     assert!(matches("object.metadata.name == 's'", &secrets));
     assert!(!matches("object.metadata.name", &others), "a text is no match");
     assert!(!matches("object.missing == 1", &others), "an error is no match");

@@ -1,7 +1,7 @@
-//! The corpus of `tests/redaction.jsonl` through every way from an object to a row.
+//! The corpus of `tests/redaction.jsonl`, extracted by every expression language.
 //!
-//! A line is a part of an object. With `secrets` it is a positive: none of them may come out, and what is `kept` must.
-//! Without, it is a negative, which comes out unchanged.
+//! A line is a part of an object. With `secrets` it is a positive: none of them may be in the row, and what is `kept`
+//! must. Without, it is a negative, which is unchanged in the row.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -65,7 +65,7 @@ fn row(extractor: &Extractor, kind: &str, object: &Value) -> String {
     masked
 }
 
-/// Every way that a path, a filter, a join or a copy can go.
+/// Profiles with every kind of path, filter, join and copy.
 const WAYS: &[(&str, &str)] = &[
     ("whole", "$"),
     ("spec", "$.spec"),
@@ -241,7 +241,7 @@ fn annotations_of_core_secrets_are_kept_only_where_they_are_known() {
 }
 
 #[test]
-fn an_object_that_says_it_is_a_secret_is_one_whatever_the_profile_says() {
+fn an_object_with_the_kind_of_a_secret_is_one_whatever_the_kind_of_the_profile() {
     let fields = extractor(
         "ConfigMap",
         &[("data", "$.data"), ("text", "$.stringData"), ("all", "$"), ("has", "cel:has(object.data)")],

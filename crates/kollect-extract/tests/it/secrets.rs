@@ -1,11 +1,11 @@
-//! Random objects with a marked text at every place that must stay hidden, and a pool of profiles.
+//! Random objects with a marked text at every place that must be redacted, and a pool of profiles.
 
 use kollect_api::KollectProfile;
 use kollect_extract::{Extractor, RedactedObject, Scratch};
 use kollect_model::Gvk;
 use serde_json::{Map, Value, json};
 
-/// Stands at every place that must stay hidden.
+/// The text at every place that must be redacted.
 const MARK: &str = "h1ddenMark";
 
 /// A small generator, so that a failure can be repeated by its seed.
@@ -84,7 +84,7 @@ impl Random {
     }
 }
 
-/// Paths that name no hidden member themselves: whoever does so asks for it.
+/// Paths that name no redacted member.
 const PATHS: &[&str] = &[
     "$",
     "$.spec",

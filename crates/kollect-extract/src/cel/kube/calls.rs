@@ -1,4 +1,4 @@
-//! The functions of Kubernetes' libraries: what makes a value from text, and what is asked of it.
+//! The functions of Kubernetes' libraries: constructors from text, and methods of their values.
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
@@ -94,7 +94,7 @@ const FORMATS: [(&str, Function); 13] = [
     ("format.datetime", |_| Ok(format(NamedFormat::Datetime))),
 ];
 
-/// Declares the functions, and how their values become text.
+/// Declares the functions, and `string()` of their values.
 pub(in crate::cel) fn register(env: &mut Env) -> Result<(), DeclarationError> {
     for (name, arity, function) in GLOBALS {
         env.add_overload(name, &format!("{name}{arity}"), any(arity), function)?;
@@ -156,13 +156,13 @@ fn normalized(text: &str) -> Option<Kube> {
     Semver::normalized(text).map(Kube::Semver)
 }
 
-/// Whether the second argument asks to read a version leniently.
+/// Whether the second argument selects lenient parsing of a version.
 fn normalizes(args: &Args<'_, '_>, name: &str) -> Result<bool, ExecutionError> {
     let lenient = args.get(1).and_then(|lenient| lenient.downcast_ref::<CelBool>());
     lenient.map(|lenient| *lenient.inner()).ok_or_else(|| wrong_types(name, args))
 }
 
-/// Kubernetes writes plain amounts as numbers, too.
+/// Kubernetes also has amounts that are JSON numbers.
 fn quantity<'b, 'v>(args: Args<'b, 'v>) -> CallResult<'b, 'v> {
     if let Some(number) = args.first().and_then(|value| value.downcast_ref::<CelInt>()) {
         return Ok(CowVal::owned(Kube::Quantity((*number.inner()).into())));

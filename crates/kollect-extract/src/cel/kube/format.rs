@@ -47,7 +47,7 @@ impl NamedFormat {
         NAMES.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| *name)
     }
 
-    /// What is wrong with a text; nothing when it has the format.
+    /// Errors of a text; none when it has the format.
     pub(super) fn violations(self, text: &str) -> Vec<String> {
         let mut found = Vec::new();
         let longest = match self {

@@ -1,6 +1,6 @@
-//! The values of Kubernetes' own CEL libraries: quantities, URLs, addresses, networks, versions and formats.
+//! The value types of Kubernetes' CEL libraries: quantities, URLs, addresses, networks, versions and formats.
 //!
-//! Separate from the functions that make and ask them. As JSON each is the text that stands for it.
+//! Their JSON form is their text.
 
 mod calls;
 mod format;
@@ -63,7 +63,7 @@ impl Val for Kube {
             Self::Format(_) => &FORMAT,
         }
     }
-    /// Asked by macros of the library only, which are not used for this type.
+    /// Called only by macros of the library that are not used for this type.
     fn cel_type() -> &'static Type {
         &QUANTITY
     }

@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 use std::fmt;
 
 const NANO: i128 = 1_000_000_000;
-/// More digits than this cannot be an amount of anything.
+/// Texts with more digits are refused.
 const MAX_LENGTH: usize = 64;
 const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const DECIMAL: &[(&str, i32)] =
     &[("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
-/// The notation in which an amount is written again.
+/// The notation in which an amount is formatted.
 #[derive(Clone, Copy, Debug)]
 enum Notation {
     Binary,
@@ -65,7 +65,7 @@ impl Quantity {
         let nano = match (value, u32::try_from(scale)) {
             (0, _) => 0,
             (_, Ok(power)) => value.checked_mul(10_i128.checked_pow(power)?)?,
-            // What is smaller than a nano counts as one.
+            // Amounts below a nano are rounded up to one.
             (_, Err(_)) => match 10_i128.checked_pow(scale.unsigned_abs()) {
                 Some(divisor) => (value - 1) / divisor + 1,
                 None => 1,

@@ -1,7 +1,7 @@
 //! The functions of Kubernetes and the macros with two variables, as expressions.
 
 use crate::cel::Program;
-use crate::cel::lowered::Out;
+use crate::cel::lowered::ProgramOutput;
 use serde_json::{Value, json};
 
 fn object() -> Value {
@@ -15,10 +15,10 @@ fn object() -> Value {
 fn run(source: &str) -> Result<Value, String> {
     let object = object();
     let program = Program::compile(source).map_err(|error| format!("compile: {}", error.message))?;
-    let plain = |out: Out<'_>| match out {
-        Out::Ref(value) => value.clone(),
-        Out::Made(value) => value,
-        Out::List(values) => values.into_iter().cloned().collect(),
+    let plain = |out: ProgramOutput<'_>| match out {
+        ProgramOutput::Ref(value) => value.clone(),
+        ProgramOutput::Made(value) => value,
+        ProgramOutput::List(values) => values.into_iter().cloned().collect(),
     };
     let class = |error: crate::error::EvalError| format!("{}: {}", error.class.label(), error.message);
     let result = program.evaluate(&object).map(plain).map_err(class);

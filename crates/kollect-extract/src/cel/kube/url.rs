@@ -1,4 +1,4 @@
-//! URLs and absolute paths, taken apart but not changed.
+//! URLs and absolute paths, split into parts without normalisation.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,6 +1,4 @@
-//! Equality of any two values.
-//!
-//! Separate because neither the built-in lists and maps nor ours know the other's insides.
+//! Equality of any two values: built-in lists and maps cannot compare themselves with views of JSON.
 
 use super::super::size;
 use crate::budget;
@@ -8,16 +6,16 @@ use cel::common::traits::Sizer;
 use cel::common::types::Kind;
 use cel::common::value::Val;
 
-/// How deep lists and maps are compared. JSON from outside is at most 128 deep.
+/// Depth to which lists and maps are compared. JSON of objects is at most 128 deep.
 const MAX_COMPARED_DEPTH: usize = 300;
 
-/// Equality of any two values. The built-in lists and maps only know their own kind.
+/// Whether two values are equal. Spends from the budget.
 pub(in crate::cel) fn equal(a: &dyn Val, b: &dyn Val) -> bool {
     equal_at(a, b, 0)
 }
 
 fn equal_at(a: &dyn Val, b: &dyn Val, depth: usize) -> bool {
-    // Once nothing is left, the evaluation fails, whatever this says.
+    // Without budget the evaluation fails anyway, whatever is returned.
     if budget::charge_bytes(size::text_bytes(a).min(size::text_bytes(b))).is_err() {
         return false;
     }
@@ -51,7 +49,7 @@ fn equal_at(a: &dyn Val, b: &dyn Val, depth: usize) -> bool {
             }
             true
         }
-        // Asking a list or map again would lead back here.
+        // `equals` of a view calls this function: it must not be called for lists and maps.
         (Kind::List | Kind::Map, _) | (_, Kind::List | Kind::Map) => false,
         _ => a.equals(b),
     }

@@ -1,6 +1,6 @@
 //! A JSON array as a CEL list.
 
-use super::{Node, container_accessors, equal};
+use super::{JsonNode, container_accessors, equal};
 use crate::budget;
 use cel::ExecutionError;
 use cel::common::traits::{self, Adder, Container, Indexer, Iterable, Sizer, Zeroer};
@@ -12,11 +12,11 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub(super) struct JsonList<'a> {
     items: &'a [Value],
-    /// Made by the first loop: an iterator must hand out references.
-    nodes: OnceLock<Box<[Node<'a>]>>,
+    /// Built by the first loop: an iterator must return references.
+    nodes: OnceLock<Box<[JsonNode<'a>]>>,
 }
 
-struct Nodes<'b, 'a>(std::slice::Iter<'b, Node<'a>>);
+struct Nodes<'b, 'a>(std::slice::Iter<'b, JsonNode<'a>>);
 
 impl<'b, 'a: 'v, 'v> traits::Iterator<'b, 'v> for Nodes<'b, 'a> {
     fn next(&mut self) -> Option<&'b (dyn Val + 'v)> {
@@ -61,7 +61,7 @@ impl Zeroer for JsonList<'_> {
 impl Container for JsonList<'_> {
     fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
         budget::charge(1 + self.items.len() / 8)?;
-        Ok(self.items.iter().any(|item| equal(Node::of(item).as_val(), value)))
+        Ok(self.items.iter().any(|item| equal(JsonNode::of(item).as_val(), value)))
     }
 }
 
@@ -73,7 +73,8 @@ impl Adder for JsonList<'_> {
         let Some(more) = rhs.as_iterable() else {
             return Err(ExecutionError::no_such_overload("_+_", vec!["list".into(), rhs.get_type().name().into()]));
         };
-        let mut all: Vec<Box<dyn Val + 'v>> = self.items.iter().map(|item| Node::of(item).into_val() as _).collect();
+        let mut all: Vec<Box<dyn Val + 'v>> =
+            self.items.iter().map(|item| JsonNode::of(item).into_val() as _).collect();
         let mut more = more.iter();
         while let Some(item) = more.next() {
             all.push(item.clone_as_boxed());
@@ -87,7 +88,7 @@ impl<'a> JsonList<'a> {
         Self { items, nodes: OnceLock::new() }
     }
 
-    fn at(&self, index: &dyn Val) -> Result<Node<'a>, ExecutionError> {
+    fn at(&self, index: &dyn Val) -> Result<JsonNode<'a>, ExecutionError> {
         let position = if let Some(i) = index.downcast_ref::<CelInt>() {
             usize::try_from(*i.inner()).ok()
         } else if let Some(u) = index.downcast_ref::<CelUInt>() {
@@ -100,7 +101,7 @@ impl<'a> JsonList<'a> {
         };
         position
             .and_then(|position| self.items.get(position))
-            .map(Node::of)
+            .map(JsonNode::of)
             .ok_or(ExecutionError::IndexOutOfBounds(cel::Value::Null))
     }
 }
@@ -126,9 +127,9 @@ impl Iterable for JsonList<'_> {
         Self: 'v,
     {
         let nodes = self.nodes.get_or_init(|| {
-            // A loop that ends early has still paid for the whole list.
+            // A loop that ends early is charged for the whole list.
             let _ = budget::charge(self.items.len() / 8);
-            self.items.iter().map(Node::of).collect()
+            self.items.iter().map(JsonNode::of).collect()
         });
         Box::new(Nodes(nodes.iter()))
     }

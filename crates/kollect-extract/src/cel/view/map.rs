@@ -1,7 +1,7 @@
 //! A JSON object as a CEL map.
 
 use super::super::size;
-use super::{Node, container_accessors, equal};
+use super::{JsonNode, container_accessors, equal};
 use crate::budget;
 use cel::ExecutionError;
 use cel::common::traits::{self, Container, Indexer, Iterable, Sizer, Zeroer};
@@ -63,12 +63,12 @@ impl<'a> JsonMap<'a> {
         Self { map, keys: OnceLock::new() }
     }
 
-    fn at(&self, key: &dyn Val) -> Result<Node<'a>, ExecutionError> {
-        // A long key is compared with several others.
+    fn at(&self, key: &dyn Val) -> Result<JsonNode<'a>, ExecutionError> {
+        // A lookup compares the key with several others.
         budget::charge(1 + size::text_bytes(key) / 8)?;
         key.downcast_ref::<CelString>()
             .and_then(|key| self.map.get(key.inner()))
-            .map(Node::of)
+            .map(JsonNode::of)
             .ok_or_else(|| ExecutionError::no_such_key(""))
     }
 }

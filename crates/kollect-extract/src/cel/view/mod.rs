@@ -1,7 +1,7 @@
-//! JSON as CEL values, without copying it.
+//! Views of JSON as CEL values, without copies.
 //!
-//! Integers are `int` (Kubernetes has no unsigned ones), unless only `uint` can hold them. Lists and maps are
-//! built-in types to an expression: they compare with, and add to, lists and maps that the expression made.
+//! Integers are `int` (Kubernetes has no unsigned ones), unless only `uint` can represent them. Lists and maps have the
+//! built-in types: they can be compared with, and added to, built lists and maps.
 
 mod equality;
 mod list;
@@ -18,12 +18,12 @@ use serde_json::Value;
 
 /// The variable `object`.
 pub(super) struct ObjectVariable<'a> {
-    root: Node<'a>,
+    root: JsonNode<'a>,
 }
 
 impl<'a> ObjectVariable<'a> {
     pub(super) fn new(object: &'a Value) -> Self {
-        Self { root: Node::of(object) }
+        Self { root: JsonNode::of(object) }
     }
 }
 
@@ -34,7 +34,7 @@ impl VariableResolver for ObjectVariable<'_> {
 }
 
 #[derive(Debug)]
-enum Node<'a> {
+enum JsonNode<'a> {
     Bool(CelBool),
     Int(CelInt),
     UInt(CelUInt),
@@ -45,7 +45,7 @@ enum Node<'a> {
     Map(JsonMap<'a>),
 }
 
-impl<'a> Node<'a> {
+impl<'a> JsonNode<'a> {
     fn of(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null(CelNull),
@@ -92,7 +92,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// What lists and maps have in common.
+/// The methods of `Val` that lists and maps share.
 macro_rules! container_accessors {
     () => {
         fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
