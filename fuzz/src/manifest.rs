@@ -1,7 +1,7 @@
 //! Manifests in YAML and JSON: nothing vanishes, and what is read once is read again as the same.
 
 use crate::targets::Answer;
-use kollect_manifest::{Format, Found, decode, documents, json_values, located, parse, read_objects};
+use kollect_manifest::{ManifestFormat, ManifestItem, decode, documents, json_values, located, parse, read_objects};
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Cursor;
@@ -85,14 +85,14 @@ struct Read {
     faults: Vec<String>,
 }
 
-fn read(text: &[u8], format: Format) -> Read {
+fn read(text: &[u8], format: ManifestFormat) -> Read {
     let mut all = Read::default();
     read_objects(Cursor::new(text), format, &mut |found| {
         match found {
-            Found::Object { json, .. } => {
+            ManifestItem::Object { json, .. } => {
                 all.objects.push(serde_json::from_str(json).expect("what is handed out is JSON"))
             }
-            Found::Fault(fault) => all.faults.push(fault.what.to_string()),
+            ManifestItem::Fault(fault) => all.faults.push(fault.what.to_string()),
         }
         true
     })
@@ -103,7 +103,7 @@ fn read(text: &[u8], format: Format) -> Read {
 pub fn check(input: &[u8]) -> Answer {
     let mut hasher = DefaultHasher::new();
     let mut accepted = false;
-    for format in [Format::Yaml, Format::Json, Format::JsonLines, Format::Unknown] {
+    for format in [ManifestFormat::Yaml, ManifestFormat::Json, ManifestFormat::JsonLines, ManifestFormat::Unknown] {
         let (once, twice) = (read(input, format), read(input, format));
         assert_eq!((&once.objects, &once.faults), (&twice.objects, &twice.faults));
         accepted |= once.faults.is_empty() && !once.objects.is_empty();
@@ -111,8 +111,8 @@ pub fn check(input: &[u8]) -> Answer {
         once.objects.iter().take(8).for_each(again);
     }
     // What follows a directive belongs to the next document.
-    between(input, if input.contains(&b'%') { "\n...\n---\n" } else { "\n---\n" }, Format::Yaml);
-    between(input, "\n", Format::JsonLines);
+    between(input, if input.contains(&b'%') { "\n...\n---\n" } else { "\n---\n" }, ManifestFormat::Yaml);
+    between(input, "\n", ManifestFormat::JsonLines);
     in_memory(input);
     Answer { accepted, signature: hasher.finish() }
 }
@@ -124,11 +124,11 @@ fn again(object: &Value) {
         return;
     }
     let json = ascii(object);
-    let back = read(json.as_bytes(), Format::Json);
+    let back = read(json.as_bytes(), ManifestFormat::Json);
     assert_eq!((back.objects.as_slice(), back.faults.len()), (std::slice::from_ref(object), 0), "{json}");
     if json.len() < 900 {
         // Longer keys are none in a flow map of YAML.
-        let back = read(format!("--- {json}\n").as_bytes(), Format::Yaml);
+        let back = read(format!("--- {json}\n").as_bytes(), ManifestFormat::Yaml);
         assert_eq!(back.faults, [""; 0], "{json}");
         assert!(back.objects.len() == 1 && same(&back.objects[0], object), "{json}\n{:?}", back.objects);
     }
@@ -160,7 +160,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// Whatever stands between two objects, both are found.
-fn between(input: &[u8], separator: &str, format: Format) {
+fn between(input: &[u8], separator: &str, format: ManifestFormat) {
     let text = [FIRST.as_bytes(), separator.as_bytes(), input, separator.as_bytes(), LAST.as_bytes(), b"\n"].concat();
     let found = read(&text, format);
     let kind = |object: Option<&Value>| object.and_then(|object| object["kind"].as_str().map(str::to_owned));
@@ -171,8 +171,8 @@ fn between(input: &[u8], separator: &str, format: Format) {
 /// The readers of texts in memory agree with each other.
 fn in_memory(input: &[u8]) {
     let Ok(text) = decode(input) else { return };
-    let (located, faults) = located::read(&text, Format::Yaml);
-    let plain = documents(&text, Format::Yaml);
+    let (located, faults) = located::read(&text, ManifestFormat::Yaml);
+    let plain = documents(&text, ManifestFormat::Yaml);
     assert_eq!(plain.iter().filter(|one| one.value.is_err()).count(), faults.len());
     let values: Vec<&Value> =
         plain.iter().filter_map(|one| one.value.as_ref().ok()).filter(|one| !one.is_null()).collect();

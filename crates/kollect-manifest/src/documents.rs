@@ -1,9 +1,9 @@
-//! A YAML text to the texts of its documents: they end before a line `---` and with a line `...`, whatever is around.
+//! Splits a YAML text into documents: they end before a line `---` and with a line `...`.
 //!
 //! No scalar can contain such a line, so no parser is needed, and only one document is in memory at a time.
 
 use crate::encoding::utf8;
-use crate::fault::{Fault, Place, What};
+use crate::fault::{FaultKind, LineColumn, ManifestFault};
 use crate::limits::{MAX_DOCUMENT_BYTES, MAX_DOCUMENTS};
 use std::io::{self, BufRead, Read as _};
 
@@ -15,10 +15,10 @@ pub struct YamlDocument {
     /// Lines before the document.
     pub lines_before: u64,
     /// Its text with its directives and its line `---`; or why it has none.
-    pub text: Result<String, Fault>,
+    pub text: Result<String, ManifestFault>,
 }
 
-/// The documents of a YAML text that say anything, one after the other.
+/// Iterates over the documents of a YAML text that are not empty.
 #[derive(Debug)]
 pub struct Documents<R> {
     reader: R,
@@ -30,9 +30,9 @@ pub struct Documents<R> {
     ended: bool,
 }
 
-/// What a line is, as far as documents are concerned.
+/// The kind of a line, for splitting documents.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Line {
+enum LineKind {
     Blank,
     Directive,
     Begin,
@@ -40,7 +40,7 @@ enum Line {
     Content,
 }
 
-impl Line {
+impl LineKind {
     fn of(line: &[u8]) -> Self {
         let marks = |mark: &[u8]| {
             let rest = line.strip_prefix(mark);
@@ -71,7 +71,7 @@ impl<R: BufRead> Documents<R> {
         Self { reader, number: 0, line: 0, marker: Vec::new(), ended: false }
     }
 
-    /// The next document, also an empty one; `None` where nothing but blank lines was left.
+    /// The next document, also an empty one; `None` when only blank lines are left.
     fn read(&mut self) -> io::Result<Option<(YamlDocument, bool)>> {
         let mut text = std::mem::take(&mut self.marker);
         let mut begun = !text.is_empty();
@@ -98,24 +98,24 @@ impl<R: BufRead> Documents<R> {
                 continue;
             }
             self.line += 1;
-            match Line::of(&text[start..]) {
-                Line::Begin if begun || has_content => {
+            match LineKind::of(&text[start..]) {
+                LineKind::Begin if begun || has_content => {
                     self.marker = text.split_off(start);
                     break;
                 }
-                Line::Begin => {
+                LineKind::Begin => {
                     begun = true;
                     has_content = !is_blank(&text[start + 3..]);
                     if !has_directive {
-                        // Comments before a document are none of it, whatever stands in them.
+                        // Comments before a document are not part of it: their bytes are not checked.
                         text.drain(..start);
                         lines_before = self.line - 1;
                     }
                 }
-                Line::End => break,
-                Line::Directive if !begun && !has_content => has_directive = true,
-                Line::Blank => {}
-                Line::Directive | Line::Content => has_content = true,
+                LineKind::End => break,
+                LineKind::Directive if !begun && !has_content => has_directive = true,
+                LineKind::Blank => {}
+                LineKind::Directive | LineKind::Content => has_content = true,
             }
         }
         if !begun && !has_content && !has_directive {
@@ -123,9 +123,9 @@ impl<R: BufRead> Documents<R> {
         }
         self.number += 1;
         let text = if too_large {
-            Err(Fault::new(Place::default(), What::DocumentTooLarge))
+            Err(ManifestFault::new(LineColumn::default(), FaultKind::DocumentTooLarge))
         } else {
-            utf8(&text, Place::default()).map(str::to_owned)
+            utf8(&text, LineColumn::default()).map(str::to_owned)
         };
         Ok(Some((YamlDocument { number: self.number, lines_before, text }, has_content)))
     }
@@ -159,7 +159,7 @@ impl<R: BufRead> Iterator for Documents<R> {
                 Ok(Some((document, _))) if self.number > MAX_DOCUMENTS => {
                     self.ended = true;
                     self.marker.clear();
-                    let fault = Fault::new(Place::default(), What::TooManyDocuments);
+                    let fault = ManifestFault::new(LineColumn::default(), FaultKind::TooManyDocuments);
                     return Some(Ok(YamlDocument { text: Err(fault), ..document }));
                 }
                 Ok(_) => {}

@@ -1,13 +1,13 @@
-//! Bytes to text: UTF-8 with or without a byte order mark, and UTF-16 of either order.
+//! Decodes UTF-8 with or without a byte order mark, and UTF-16 of either byte order.
 
-use crate::fault::{Fault, Place, ReadError, What};
+use crate::fault::{FaultKind, LineColumn, ManifestFault, ReadError};
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-/// Read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 16;
 
-/// How the characters of a file are stored.
+/// The encoding of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8; the byte order mark takes this many bytes.
@@ -21,8 +21,8 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Recognises the encoding by the first four bytes. JSON and YAML begin with an ASCII character, so that a zero byte
-    /// beside it tells UTF-16 also where the mark is missing.
+    /// Detects the encoding by the first four bytes. JSON and YAML begin with an ASCII character, so a zero byte beside it
+    /// means UTF-16 without a mark.
     pub fn of(start: &[u8]) -> Self {
         match start {
             [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Self::Utf32,
@@ -37,23 +37,24 @@ impl Encoding {
 }
 
 /// Text of a file that is in memory.
-pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
+pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ManifestFault> {
     match Encoding::of(bytes) {
-        Encoding::Utf8(mark) => utf8(&bytes[mark..], Place::default()).map(Cow::Borrowed),
+        Encoding::Utf8(mark) => utf8(&bytes[mark..], LineColumn::default()).map(Cow::Borrowed),
         other => {
             let mut text = Vec::with_capacity(bytes.len());
             match transcode(&mut &bytes[..], other, &mut text) {
                 Ok(()) => Ok(Cow::Owned(String::from_utf8_lossy(&text).into_owned())),
                 Err(ReadError::Fault(fault)) => Err(fault),
-                Err(_) => Err(Fault::new(Place::default(), What::BrokenUtf16)),
+                Err(_) => Err(ManifestFault::new(LineColumn::default(), FaultKind::BrokenUtf16)),
             }
         }
     }
 }
 
 /// The text of bytes that begin at `place`.
-pub(crate) fn utf8(bytes: &[u8], place: Place) -> Result<&str, Fault> {
-    std::str::from_utf8(bytes).map_err(|error| Fault::new(place.advanced(bytes, error.valid_up_to()), What::NotUtf8))
+pub(crate) fn utf8(bytes: &[u8], place: LineColumn) -> Result<&str, ManifestFault> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| ManifestFault::new(place.advanced(bytes, error.valid_up_to()), FaultKind::NotUtf8))
 }
 
 /// Writes the text of a file of another encoding as UTF-8, a chunk at a time.
@@ -61,7 +62,7 @@ pub fn transcode(from: &mut dyn Read, encoding: Encoding, to: &mut dyn Write) ->
     let (mark, unit): (usize, fn([u8; 2]) -> u16) = match encoding {
         Encoding::Utf16Le(mark) => (mark, u16::from_le_bytes),
         Encoding::Utf16Be(mark) => (mark, u16::from_be_bytes),
-        Encoding::Utf32 => return Err(Fault::new(Place::default(), What::Utf32).into()),
+        Encoding::Utf32 => return Err(ManifestFault::new(LineColumn::default(), FaultKind::Utf32).into()),
         Encoding::Utf8(mark) => {
             std::io::copy(&mut from.take(mark as u64), &mut std::io::sink())?;
             std::io::copy(from, to)?;
@@ -69,16 +70,16 @@ pub fn transcode(from: &mut dyn Read, encoding: Encoding, to: &mut dyn Write) ->
         }
     };
     std::io::copy(&mut from.take(mark as u64), &mut std::io::sink())?;
-    let mut place = Place::default();
+    let mut place = LineColumn::default();
     let mut bytes = Vec::with_capacity(CHUNK);
     let mut text = String::with_capacity(CHUNK);
-    // A high surrogate at the end of a chunk waits for its other half.
+    // A high surrogate at the end of a chunk is kept for the next one.
     let mut high: Option<u16> = None;
     loop {
         bytes.clear();
         from.take(CHUNK as u64).read_to_end(&mut bytes)?;
         if bytes.is_empty() {
-            return if high.is_some() { Err(Fault::new(place, What::BrokenUtf16).into()) } else { Ok(()) };
+            return if high.is_some() { Err(ManifestFault::new(place, FaultKind::BrokenUtf16).into()) } else { Ok(()) };
         }
         let odd = bytes.len() % 2 == 1;
         let units = high.take().into_iter().chain(bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])));
@@ -92,13 +93,13 @@ pub fn transcode(from: &mut dyn Read, encoding: Encoding, to: &mut dyn Write) ->
                 }
                 Err(_) => {
                     let place = place.advanced(text.as_bytes(), text.len());
-                    return Err(Fault::new(place, What::BrokenUtf16).into());
+                    return Err(ManifestFault::new(place, FaultKind::BrokenUtf16).into());
                 }
             }
         }
         place = place.advanced(text.as_bytes(), text.len());
         if odd {
-            return Err(Fault::new(place, What::BrokenUtf16).into());
+            return Err(ManifestFault::new(place, FaultKind::BrokenUtf16).into());
         }
         to.write_all(text.as_bytes())?;
     }
@@ -131,12 +132,12 @@ mod tests {
     #[test]
     fn what_is_no_text_is_located() {
         let fault = decode(b"a: 1\nb: \xff\n").unwrap_err();
-        assert_eq!((fault.place, fault.what), (Place { line: 2, column: 4 }, What::NotUtf8));
+        assert_eq!((fault.place, fault.what), (LineColumn { line: 2, column: 4 }, FaultKind::NotUtf8));
         let mut cut = utf16("a: 1\nb", true, u16::to_le_bytes);
         cut.pop();
-        assert_eq!(decode(&cut).unwrap_err().what, What::BrokenUtf16);
+        assert_eq!(decode(&cut).unwrap_err().what, FaultKind::BrokenUtf16);
         let lone: Vec<u8> = [0xfeff_u16, 0x61, 0xd800, 0x62].iter().flat_map(|unit| unit.to_le_bytes()).collect();
-        assert_eq!(decode(&lone).unwrap_err().place, Place { line: 1, column: 2 });
-        assert_eq!(decode(&[0xff, 0xfe, 0, 0, 0x61, 0, 0, 0]).unwrap_err().what, What::Utf32);
+        assert_eq!(decode(&lone).unwrap_err().place, LineColumn { line: 1, column: 2 });
+        assert_eq!(decode(&[0xff, 0xfe, 0, 0, 0x61, 0, 0, 0]).unwrap_err().what, FaultKind::Utf32);
     }
 }

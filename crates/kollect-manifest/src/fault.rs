@@ -1,4 +1,4 @@
-//! What can be wrong with a text, and where: sentences of our own that never repeat a value of the file.
+//! Faults of a text with their places. Messages never contain a value of the file.
 
 use crate::limits::{MAX_ALIAS_BYTES, MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_DOCUMENTS, MAX_NODES, MAX_OBJECT_BYTES};
 use std::fmt;
@@ -6,20 +6,20 @@ use std::io;
 
 /// A place in a text; line and column are counted from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LineColumn {
     /// The line.
     pub line: u64,
     /// The column.
     pub column: u64,
 }
 
-impl Default for Place {
+impl Default for LineColumn {
     fn default() -> Self {
         Self { line: 1, column: 1 }
     }
 }
 
-impl Place {
+impl LineColumn {
     /// The place of a byte of `text`, which begins at the place `self`.
     pub(crate) fn advanced(self, text: &[u8], byte: usize) -> Self {
         let before = &text[..byte.min(text.len())];
@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LineColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -40,22 +40,22 @@ impl fmt::Display for Place {
 /// A part of a text that cannot be read: a document, or the rest of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {}, column {}: {what}", place.line, place.column)]
-pub struct Fault {
+pub struct ManifestFault {
     /// Where.
-    pub place: Place,
-    /// What is wrong, and what to do.
-    pub what: What,
+    pub place: LineColumn,
+    /// Cause and remedy.
+    pub what: FaultKind,
 }
 
-impl Fault {
-    pub(crate) fn new(place: Place, what: What) -> Self {
+impl ManifestFault {
+    pub(crate) fn new(place: LineColumn, what: FaultKind) -> Self {
         Self { place, what }
     }
 }
 
 /// What is wrong with a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum What {
+pub enum FaultKind {
     /// Bytes that are not text.
     #[error("the bytes here are not UTF-8 text; save the file as UTF-8 or as UTF-16 with a byte order mark")]
     NotUtf8,
@@ -66,7 +66,7 @@ pub enum What {
     #[error("the file is UTF-32; save it as UTF-8")]
     Utf32,
     /// A control character.
-    #[error("a control character stands here; remove it, or write it as an escape such as \\u0000 in a quoted text")]
+    #[error("this is a control character; remove it, or write it as an escape such as \\u0000 in a quoted text")]
     Control,
     /// Nesting.
     #[error("maps and lists are nested deeper than {MAX_DEPTH} levels, which no Kubernetes object is; flatten them")]
@@ -85,7 +85,7 @@ pub enum What {
     TooManyDocuments,
     /// Expansion.
     #[error(
-        "the anchors and aliases (&name, *name) of this document stand for more than {} MiB; write the values out",
+        "the anchors and aliases (&name, *name) of this document expand to more than {} MiB; write the values out",
         MAX_ALIAS_BYTES >> 20
     )]
     AliasesTooLarge,
@@ -93,10 +93,10 @@ pub enum What {
     #[error("this alias (*name) has no anchor (&name) before it in its document; define it, or quote the text")]
     UnknownAlias,
     /// An alias inside of what it names.
-    #[error("this alias (*name) stands inside the value that it names; write the value out")]
+    #[error("this alias (*name) is inside the value that it names; write the value out")]
     RecursiveAlias,
     /// The same key twice.
-    #[error("the key {0} stands twice in one map; remove one of the two")]
+    #[error("the key {0} is repeated in one map; remove one of the two")]
     DuplicateKey(ShortKey),
     /// A key that JSON does not have.
     #[error("a key of a map must be text, a number, true or false; quote it")]
@@ -117,7 +117,7 @@ pub enum What {
     #[error("this is a template ({{{{ … }}}} in line {0}), not YAML; render it first, e.g. with helm template")]
     Template(u64),
     /// A tab in the indentation.
-    #[error("a tab stands in the indentation; use spaces")]
+    #[error("the indentation has a tab; use spaces")]
     Tab,
     /// A bracket or quote that is not closed.
     #[error("the {0} that is open here is not closed; close it")]
@@ -126,7 +126,7 @@ pub enum What {
     #[error("text follows the end of the document; separate documents by a line ---")]
     AfterEnd,
     /// Any other YAML.
-    #[error("this is not YAML: it does not fit what stands before; check indentation, colons, quotes and brackets")]
+    #[error("this is not YAML: it does not fit the text before; check indentation, colons, quotes and brackets")]
     NotYaml,
     /// An escape that is not one.
     #[error("this escape (\\) is unknown or incomplete; write \\\\ for a backslash")]
@@ -135,7 +135,7 @@ pub enum What {
     #[error("this is not JSON: {0} is missing here")]
     Expected(&'static str),
     /// JSON with a comma too many.
-    #[error("this is not JSON: a comma stands before the closing bracket; remove it")]
+    #[error("this is not JSON: a comma comes before the closing bracket; remove it")]
     TrailingComma,
     /// A word that JSON does not have.
     #[error("this is not JSON: here begins neither text in double quotes, nor a number, true, false, null, {{ or [")]
@@ -148,7 +148,7 @@ pub enum What {
     CutOff,
 }
 
-/// A key as messages show it: escaped, and cut.
+/// A key for messages: escaped and truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortKey(String);
 
@@ -177,8 +177,8 @@ pub enum ReadError {
     Io(#[from] io::Error),
     /// The whole file cannot be read as text.
     #[error(transparent)]
-    Fault(#[from] Fault),
-    /// The receiver of objects has enough.
+    Fault(#[from] ManifestFault),
+    /// The callback returned false.
     #[error("stopped")]
     Stopped,
 }

@@ -1,37 +1,37 @@
-//! Checks one JSON value byte by byte: grammar, depth, repeated keys at every depth, numbers and escapes that can be read.
+//! Checks one JSON value byte by byte: grammar, depth, repeated keys at every depth, valid numbers and escapes.
 //!
-//! Written by hand because readers of the serde family neither see repeated keys nor tell places in words of ours.
+//! serde readers neither report repeated keys nor give an error class and place that can be mapped to [`FaultKind`].
 
-use crate::fault::{ShortKey, What};
+use crate::fault::{FaultKind, ShortKey};
 use crate::limits::{MAX_DEPTH, MAX_NODES};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Maps with more keys than this look them up by hash.
+/// Maps with more keys use a hash set.
 const FEW: usize = 16;
 
-/// Where a value is not JSON, in bytes from its start, and why.
-pub(crate) type Wrong = (usize, What);
+/// Byte offset and kind of a fault.
+pub(crate) type Wrong = (usize, FaultKind);
 
 /// Checks that `bytes` hold one value, with white space around it.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), Wrong> {
     let end = check_first(bytes)?;
     let blanks = bytes[end..].iter().take_while(|byte| is_blank(**byte)).count();
-    if end + blanks < bytes.len() { Err((end + blanks, What::AfterEnd)) } else { Ok(()) }
+    if end + blanks < bytes.len() { Err((end + blanks, FaultKind::AfterEnd)) } else { Ok(()) }
 }
 
-/// Checks the value that `bytes` begin with, and says where it ends.
+/// Checks the value at the start of `bytes`; returns its end.
 fn check_first(bytes: &[u8]) -> Result<usize, Wrong> {
     if let Err(error) = std::str::from_utf8(bytes) {
-        return Err((error.valid_up_to(), What::NotUtf8));
+        return Err((error.valid_up_to(), FaultKind::NotUtf8));
     }
     let mut checker = Checker { bytes, at: 0, open: Vec::new(), nodes: 0, most: MAX_NODES };
     checker.value()?;
     Ok(checker.at)
 }
 
-/// The bytes of every value of a text that holds values one after the other, none with more than `most` keys and values.
+/// The byte range of every value of a text of consecutive values, none with more than `most` keys and values.
 pub(crate) fn values(text: &str, most: usize) -> Result<Vec<Range<usize>>, Wrong> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -53,18 +53,18 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 
 enum Open<'a> {
     List,
-    Map(Keys<'a>),
+    Map(KeySet<'a>),
 }
 
 /// The keys of one map so far.
 #[derive(Default)]
-struct Keys<'a> {
+struct KeySet<'a> {
     few: Vec<Cow<'a, str>>,
     many: HashSet<Cow<'a, str>>,
 }
 
-impl<'a> Keys<'a> {
-    /// Adds a key; `false` when it is there already.
+impl<'a> KeySet<'a> {
+    /// Adds a key; `false` when it is already present.
     fn insert(&mut self, key: Cow<'a, str>) -> bool {
         if self.many.is_empty() && self.few.len() < FEW {
             let new = !self.few.contains(&key);
@@ -95,7 +95,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn wrong<T>(&self, what: What) -> Result<T, Wrong> {
+    fn wrong<T>(&self, what: FaultKind) -> Result<T, Wrong> {
         Err((self.at, what))
     }
 
@@ -106,28 +106,28 @@ impl<'a> Checker<'a> {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => self.wrong(What::Expected(name)),
-            None => self.wrong(What::CutOff),
+            Some(_) => self.wrong(FaultKind::Expected(name)),
+            None => self.wrong(FaultKind::CutOff),
         }
     }
 
-    /// A value with everything in it.
+    /// Checks a value with its members.
     fn value(&mut self) -> Result<(), Wrong> {
         loop {
             self.blanks();
             self.nodes += 1;
             if self.nodes > self.most {
-                return self.wrong(What::TooManyNodes);
+                return self.wrong(FaultKind::TooManyNodes);
             }
             match self.peek() {
                 Some(open @ (b'{' | b'[')) => {
                     if self.open.len() >= MAX_DEPTH {
-                        return self.wrong(What::TooDeep);
+                        return self.wrong(FaultKind::TooDeep);
                     }
                     self.at += 1;
                     self.blanks();
                     let empty = self.peek() == Some(if open == b'{' { b'}' } else { b']' });
-                    self.open.push(if open == b'{' { Open::Map(Keys::default()) } else { Open::List });
+                    self.open.push(if open == b'{' { Open::Map(KeySet::default()) } else { Open::List });
                     if empty {
                         self.at += 1;
                         self.open.pop();
@@ -141,7 +141,7 @@ impl<'a> Checker<'a> {
                 Some(b'"') => _ = self.text()?,
                 Some(b'-' | b'0'..=b'9') => self.number()?,
                 Some(_) => self.word()?,
-                None => return self.wrong(What::CutOff),
+                None => return self.wrong(FaultKind::CutOff),
             }
             if self.ended()? {
                 return Ok(());
@@ -149,7 +149,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// After a value: closes what ends here and stops before the next value; `true` when nothing is open any more.
+    /// After a value: closes containers that end here; `true` when none is open, `false` before the next value.
     fn ended(&mut self) -> Result<bool, Wrong> {
         loop {
             let is_map = match self.open.last() {
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
                     self.at += 1;
                     self.blanks();
                     if matches!(self.peek(), Some(b'}' | b']')) {
-                        return Err((comma, What::TrailingComma));
+                        return Err((comma, FaultKind::TrailingComma));
                     }
                     if is_map {
                         self.key()?;
@@ -173,8 +173,10 @@ impl<'a> Checker<'a> {
                 }
                 Some(b'}') if is_map => self.at += 1,
                 Some(b']') if !is_map => self.at += 1,
-                Some(_) => return self.wrong(What::Expected(if is_map { "a comma or }" } else { "a comma or ]" })),
-                None => return self.wrong(What::CutOff),
+                Some(_) => {
+                    return self.wrong(FaultKind::Expected(if is_map { "a comma or }" } else { "a comma or ]" }));
+                }
+                None => return self.wrong(FaultKind::CutOff),
             }
             self.open.pop();
         }
@@ -185,20 +187,20 @@ impl<'a> Checker<'a> {
         let place = self.at;
         match self.peek() {
             Some(b'"') => {}
-            Some(_) => return self.wrong(What::Expected("a key in double quotes")),
-            None => return self.wrong(What::CutOff),
+            Some(_) => return self.wrong(FaultKind::Expected("a key in double quotes")),
+            None => return self.wrong(FaultKind::CutOff),
         }
         let key = self.text()?;
         let short = ShortKey::new(&key);
         if let Some(Open::Map(keys)) = self.open.last_mut()
             && !keys.insert(key)
         {
-            return Err((place, What::DuplicateKey(short)));
+            return Err((place, FaultKind::DuplicateKey(short)));
         }
         self.expect(b':', "a colon")
     }
 
-    /// A text in quotes, as it reads.
+    /// Checks a text in quotes; returns it decoded.
     fn text(&mut self) -> Result<Cow<'a, str>, Wrong> {
         let bytes = self.bytes;
         let start = self.at;
@@ -206,13 +208,13 @@ impl<'a> Checker<'a> {
         let mut plain = true;
         loop {
             match self.peek() {
-                None => return self.wrong(What::CutOff),
+                None => return self.wrong(FaultKind::CutOff),
                 Some(b'"') => break,
                 Some(b'\\') => {
                     plain = false;
                     self.escape()?;
                 }
-                Some(0..=0x1f) => return self.wrong(What::Control),
+                Some(0..=0x1f) => return self.wrong(FaultKind::Control),
                 Some(_) => self.at += 1,
             }
         }
@@ -221,16 +223,16 @@ impl<'a> Checker<'a> {
         if plain {
             return Ok(String::from_utf8_lossy(inner));
         }
-        // Escapes were checked, so this is text.
+        // The escapes are valid, so decoding does not fail.
         Ok(Cow::Owned(serde_json::from_slice::<String>(&bytes[start..self.at]).unwrap_or_default()))
     }
 
     fn escape(&mut self) -> Result<(), Wrong> {
         let start = self.at;
-        let bad = Err((start, What::BadEscape));
+        let bad = Err((start, FaultKind::BadEscape));
         self.at += 2;
         match self.bytes.get(start + 1) {
-            None => return self.wrong(What::CutOff),
+            None => return self.wrong(FaultKind::CutOff),
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => return Ok(()),
             Some(b'u') => {}
             Some(_) => return bad,
@@ -239,7 +241,7 @@ impl<'a> Checker<'a> {
         if !(0xd800..0xe000).contains(&first) {
             return Ok(());
         }
-        // Half of a character needs the other half.
+        // A high surrogate needs a low one after it.
         if first >= 0xdc00 || self.bytes.get(self.at..self.at + 2) != Some(br"\u") {
             return bad;
         }
@@ -259,7 +261,7 @@ impl<'a> Checker<'a> {
 
     fn number(&mut self) -> Result<(), Wrong> {
         let start = self.at;
-        let bad = Err((start, What::BadNumber));
+        let bad = Err((start, FaultKind::BadNumber));
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -290,7 +292,7 @@ impl<'a> Checker<'a> {
         }
         let text = || String::from_utf8_lossy(&self.bytes[start..self.at]);
         if large && text().parse::<f64>().is_ok_and(f64::is_infinite) {
-            return Err((start, What::NumberTooLarge));
+            return Err((start, FaultKind::NumberTooLarge));
         }
         Ok(())
     }
@@ -311,7 +313,7 @@ impl<'a> Checker<'a> {
                 return Ok(());
             }
         }
-        self.wrong(if self.peek().is_some_and(|byte| byte < b' ') { What::Control } else { What::NoValue })
+        self.wrong(if self.peek().is_some_and(|byte| byte < b' ') { FaultKind::Control } else { FaultKind::NoValue })
     }
 }
 
@@ -339,33 +341,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_located_and_says_why() {
+    fn faults_have_their_place_and_kind() {
         let deep = format!("{}1", "[".repeat(MAX_DEPTH + 1));
-        let expected = |what| What::Expected(what);
+        let expected = |what| FaultKind::Expected(what);
         for (text, at, what) in [
-            ("{\"a\":1,\"b\":{\"c\":1,\"c\":2}}", 18, What::DuplicateKey(ShortKey::new("c"))),
-            ("{\"a\":1,\"\\u0061\":2}", 7, What::DuplicateKey(ShortKey::new("a"))),
-            ("[1,]", 2, What::TrailingComma),
-            ("{\"a\":1,}", 6, What::TrailingComma),
+            ("{\"a\":1,\"b\":{\"c\":1,\"c\":2}}", 18, FaultKind::DuplicateKey(ShortKey::new("c"))),
+            ("{\"a\":1,\"\\u0061\":2}", 7, FaultKind::DuplicateKey(ShortKey::new("a"))),
+            ("[1,]", 2, FaultKind::TrailingComma),
+            ("{\"a\":1,}", 6, FaultKind::TrailingComma),
             ("{\"a\" 1}", 5, expected("a colon")),
             ("{a:1}", 1, expected("a key in double quotes")),
             ("[1 2]", 3, expected("a comma or ]")),
             ("{\"a\":1]", 6, expected("a comma or }")),
-            ("[1", 2, What::CutOff),
-            ("\"a", 2, What::CutOff),
-            ("[01]", 1, What::BadNumber),
-            ("[1.]", 1, What::BadNumber),
-            ("[1e400]", 1, What::NumberTooLarge),
-            ("[NaN]", 1, What::NoValue),
-            ("\"\\x\"", 1, What::BadEscape),
-            ("\"\\ud800\"", 1, What::BadEscape),
-            ("\"a\nb\"", 2, What::Control),
-            ("1 2", 2, What::AfterEnd),
-            (&deep, MAX_DEPTH, What::TooDeep),
+            ("[1", 2, FaultKind::CutOff),
+            ("\"a", 2, FaultKind::CutOff),
+            ("[01]", 1, FaultKind::BadNumber),
+            ("[1.]", 1, FaultKind::BadNumber),
+            ("[1e400]", 1, FaultKind::NumberTooLarge),
+            ("[NaN]", 1, FaultKind::NoValue),
+            ("\"\\x\"", 1, FaultKind::BadEscape),
+            ("\"\\ud800\"", 1, FaultKind::BadEscape),
+            ("\"a\nb\"", 2, FaultKind::Control),
+            ("1 2", 2, FaultKind::AfterEnd),
+            (&deep, MAX_DEPTH, FaultKind::TooDeep),
         ] {
             assert_eq!(check(text.as_bytes()), Err((at, what)), "{text}");
         }
-        assert_eq!(check(b"\"\xff\""), Err((1, What::NotUtf8)));
+        assert_eq!(check(b"\"\xff\""), Err((1, FaultKind::NotUtf8)));
     }
 
     #[test]
@@ -373,6 +375,6 @@ mod tests {
         let keys: Vec<String> = (0..1000).map(|n| format!("\"k{n}\":{n}")).collect();
         assert_eq!(check(format!("{{{}}}", keys.join(",")).as_bytes()), Ok(()));
         let twice = format!("{{{},\"k7\":1}}", keys.join(","));
-        assert!(matches!(check(twice.as_bytes()), Err((_, What::DuplicateKey(_)))));
+        assert!(matches!(check(twice.as_bytes()), Err((_, FaultKind::DuplicateKey(_)))));
     }
 }

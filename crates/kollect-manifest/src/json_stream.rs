@@ -1,49 +1,49 @@
-//! Finds where JSON values end in a text that comes in chunks, so that one value at a time is in memory.
+//! Finds the end of JSON values in a stream, so that one value at a time is in memory.
 
-use crate::fault::{Fault, Place, ReadError, What};
+use crate::fault::{FaultKind, LineColumn, ManifestFault, ReadError};
 use crate::json;
 use crate::limits::MAX_OBJECT_BYTES;
 use memchr::{memchr, memchr2};
 use std::io::{Read, Seek, SeekFrom};
 
-/// Read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 18;
 
-/// A point of the text to come back to.
+/// A position in the text for [`JsonStream::rewind`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     offset: u64,
-    pub(crate) place: Place,
+    pub(crate) place: LineColumn,
 }
 
-/// How long the value is that is next.
+/// Length of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     /// It ends after this many bytes.
     Known(usize),
-    /// It is longer than was asked for.
+    /// It is longer than the limit.
     Longer,
     /// The text ends before it.
     CutOff,
 }
 
-/// A text, and how far it was taken.
-pub(crate) struct Pieces<R> {
+/// A text and a position in it.
+pub(crate) struct JsonStream<R> {
     text: R,
     buffer: Vec<u8>,
-    /// Where in the buffer the next byte is.
+    /// Index of the next byte in the buffer.
     at: usize,
     /// Bytes of the text before the buffer.
     before: u64,
-    /// The newest byte of the buffer whose place is known, so that places cost one pass over the text.
-    known: (usize, Place),
+    /// The last byte of the buffer whose place was computed, so that places cost one pass over the text.
+    known: (usize, LineColumn),
 }
 
-impl<R: Read + Seek> Pieces<R> {
-    /// Reads `text` from where it stands, which is counted as its beginning.
+impl<R: Read + Seek> JsonStream<R> {
+    /// Reads `text` from its current position, which becomes line 1.
     pub(crate) fn new(mut text: R) -> Result<Self, ReadError> {
         let before = text.stream_position()?;
-        Ok(Self { text, buffer: Vec::new(), at: 0, before, known: (0, Place::default()) })
+        Ok(Self { text, buffer: Vec::new(), at: 0, before, known: (0, LineColumn::default()) })
     }
 
     /// Reads another chunk; `false` at the end of the text.
@@ -61,25 +61,25 @@ impl<R: Read + Seek> Pieces<R> {
     }
 
     /// The place of the next byte.
-    pub(crate) fn place(&mut self) -> Place {
+    pub(crate) fn place(&mut self) -> LineColumn {
         let (from, place) = self.known;
         let place = place.advanced(&self.buffer[from..self.at], self.at - from);
         self.known = (self.at, place);
         place
     }
 
-    /// An error at a byte of what is next.
-    pub(crate) fn wrong(&mut self, byte: usize, what: What) -> ReadError {
+    /// A fault at a byte after the position.
+    pub(crate) fn fault_at(&mut self, byte: usize, what: FaultKind) -> ReadError {
         let place = self.place().advanced(&self.buffer[self.at..], byte);
-        Fault::new(place, what).into()
+        ManifestFault::new(place, what).into()
     }
 
-    /// This point.
+    /// The current position.
     pub(crate) fn mark(&mut self) -> Mark {
         Mark { offset: self.before + self.at as u64, place: self.place() }
     }
 
-    /// Goes back to a point.
+    /// Returns to a position.
     pub(crate) fn rewind(&mut self, mark: Mark) -> Result<(), ReadError> {
         self.text.seek(SeekFrom::Start(mark.offset))?;
         self.buffer.clear();
@@ -89,7 +89,7 @@ impl<R: Read + Seek> Pieces<R> {
         Ok(())
     }
 
-    /// The next byte that is no white space, without taking it.
+    /// The next byte that is no white space, without consuming it.
     pub(crate) fn peek(&mut self) -> Result<Option<u8>, ReadError> {
         loop {
             self.at += self.buffer[self.at..].iter().take_while(|byte| json::is_blank(**byte)).count();
@@ -102,32 +102,32 @@ impl<R: Read + Seek> Pieces<R> {
         }
     }
 
-    /// Takes `wanted`, which must be next.
+    /// Consumes `wanted`, which must be next.
     pub(crate) fn take(&mut self, wanted: u8, name: &'static str) -> Result<(), ReadError> {
         match self.peek()? {
             Some(next) if next == wanted => {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(self.wrong(0, What::Expected(name))),
-            None => Err(self.wrong(0, What::CutOff)),
+            Some(_) => Err(self.fault_at(0, FaultKind::Expected(name))),
+            None => Err(self.fault_at(0, FaultKind::CutOff)),
         }
     }
 
-    /// Takes a comma between members, or sees `end`; `false` at the end.
-    pub(crate) fn goes_on(&mut self, end: u8, name: &'static str) -> Result<bool, ReadError> {
+    /// Consumes a comma between members; `false` before `end`.
+    pub(crate) fn has_more(&mut self, end: u8, name: &'static str) -> Result<bool, ReadError> {
         if self.peek()? == Some(end) {
             return Ok(false);
         }
         let comma = self.mark();
         self.take(b',', name)?;
         if self.peek()? == Some(end) {
-            return Err(Fault::new(comma.place, What::TrailingComma).into());
+            return Err(ManifestFault::new(comma.place, FaultKind::TrailingComma).into());
         }
         Ok(true)
     }
 
-    /// Goes to the beginning of the next line; `false` at the end of the text.
+    /// Skips to the beginning of the next line; `false` at the end of the text.
     pub(crate) fn next_line(&mut self) -> Result<bool, ReadError> {
         loop {
             match memchr(b'\n', &self.buffer[self.at..]) {
@@ -159,7 +159,7 @@ impl<R: Read + Seek> Pieces<R> {
         Ok(&self.buffer[self.at..self.at + length.min(limit)])
     }
 
-    /// Length of the value that is next, from the present byte on.
+    /// Length of the next value.
     pub(crate) fn length(&mut self, limit: usize) -> Result<Length, ReadError> {
         let mut scan = Scan::default();
         let mut length = 0;
@@ -182,7 +182,7 @@ impl<R: Read + Seek> Pieces<R> {
         }
     }
 
-    /// Passes over the value that is next, without checking or keeping it.
+    /// Skips the next value without checking it.
     pub(crate) fn skip(&mut self) -> Result<(), ReadError> {
         let mut scan = Scan::default();
         self.peek()?;
@@ -191,7 +191,7 @@ impl<R: Read + Seek> Pieces<R> {
                 let beyond = self.at - self.buffer.len();
                 self.at = self.buffer.len();
                 if !self.more()? {
-                    return Err(self.wrong(0, What::CutOff));
+                    return Err(self.fault_at(0, FaultKind::CutOff));
                 }
                 self.at += beyond;
             }
@@ -204,30 +204,30 @@ impl<R: Read + Seek> Pieces<R> {
         }
     }
 
-    /// Takes the value that is next, which is checked.
+    /// Consumes and checks the next value.
     pub(crate) fn value(&mut self) -> Result<&str, ReadError> {
         self.peek()?;
         let length = match self.length(MAX_OBJECT_BYTES)? {
             Length::Known(length) => length,
-            Length::Longer => return Err(self.wrong(0, What::ObjectTooLarge)),
+            Length::Longer => return Err(self.fault_at(0, FaultKind::ObjectTooLarge)),
             Length::CutOff => self.buffer.len() - self.at,
         };
         self.taken(length)
     }
 
-    /// Takes the next `length` bytes, which must be one value.
+    /// Consumes the next `length` bytes, which must be one value.
     pub(crate) fn taken(&mut self, length: usize) -> Result<&str, ReadError> {
         if let Err((byte, what)) = json::check(&self.buffer[self.at..self.at + length]) {
-            return Err(self.wrong(byte, what));
+            return Err(self.fault_at(byte, what));
         }
         let from = self.at;
         self.at += length;
-        // The check has seen that it is UTF-8.
+        // The check includes UTF-8.
         Ok(std::str::from_utf8(&self.buffer[from..self.at]).unwrap_or_default())
     }
 }
 
-/// Follows brackets and quotes.
+/// Tracks brackets and quotes.
 #[derive(Default)]
 struct Scan {
     depth: usize,
@@ -235,7 +235,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Takes some bytes; says how many, and whether the value ends with them.
+    /// Consumes some bytes; returns their number, and whether the value ends with them.
     fn step(&mut self, rest: &[u8]) -> (usize, bool) {
         if self.quoted {
             let Some(found) = memchr2(b'"', b'\\', rest) else { return (rest.len(), false) };

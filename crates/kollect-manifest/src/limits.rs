@@ -1,6 +1,6 @@
-//! How much one file may ask for. Every reader of this crate keeps to these limits.
+//! Limits of one file, for every reader of this crate.
 
-/// Maps and lists inside each other. `serde_json` reads no more, so what is accepted here can be read again everywhere.
+/// Maps and lists inside each other. `serde_json` has the same limit, so accepted values can be parsed everywhere.
 pub const MAX_DEPTH: usize = 127;
 /// Bytes of one object as JSON. The API server itself takes objects of a few MiB.
 pub const MAX_OBJECT_BYTES: usize = 64 << 20;
@@ -10,7 +10,7 @@ pub const MAX_NODES: usize = 2_000_000;
 pub const MAX_DOCUMENT_BYTES: usize = 256 << 20;
 /// Documents of one file.
 pub const MAX_DOCUMENTS: usize = 1_000_000;
-/// Bytes that anchors and aliases of one YAML document may stand for.
+/// Bytes that anchors and aliases of one YAML document may expand to.
 pub const MAX_ALIAS_BYTES: usize = 32 << 20;
-/// Keys and values that anchors and aliases of one YAML document may stand for.
+/// Keys and values that anchors and aliases of one YAML document may expand to.
 pub const MAX_ALIAS_NODES: usize = 1_000_000;

@@ -1,14 +1,14 @@
-//! Lists of objects: what makes one, and what its items inherit from it.
+//! Lists of objects: how they are recognised, and what their items inherit.
 
-use crate::fault::Place;
+use crate::fault::LineColumn;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// An object that was found, as JSON, and where it begins; says whether to go on.
-pub(crate) type EachObject<'a> = dyn FnMut(&str, Place) -> bool + 'a;
+/// Receives an object as JSON and its place; returns whether to continue.
+pub(crate) type EachObject<'a> = dyn FnMut(&str, LineColumn) -> bool + 'a;
 
-/// What tells a list.
+/// The fields by which a list is recognised.
 #[derive(Debug, Default)]
 pub(crate) struct ListHead {
     pub(crate) kind: String,
@@ -31,7 +31,7 @@ struct Raw<'a> {
     items: Option<&'a RawValue>,
 }
 
-/// Keeps `null` apart from a field that is not there.
+/// Distinguishes `null` from an absent field.
 fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de RawValue>, D::Error> {
     Deserialize::deserialize(reader).map(Some)
 }
@@ -67,7 +67,7 @@ impl ListHead {
         self.has_name |= serde_json::from_str::<Name<'_>>(json).is_ok_and(|name| name.name.is_some());
     }
 
-    /// The kind decides, wherever it stands: `List` and `FooList`, unless the object has a name of its own.
+    /// By kind, in any position: `List` and `FooList`, unless the object has a name.
     pub(crate) fn is_list(&self) -> bool {
         self.kind.ends_with("List") && !self.has_name
     }
@@ -76,7 +76,7 @@ impl ListHead {
         self.kind.strip_suffix("List").unwrap_or_default()
     }
 
-    /// The item with the kind and apiVersion that it leaves to its list; `None` when it has both.
+    /// The item with the kind and apiVersion that its list implies; `None` when it has both.
     pub(crate) fn named(&self, item: &str) -> Option<String> {
         if self.item_kind().is_empty() || self.api_version.is_empty() || !item.trim_start().starts_with('{') {
             return None;
@@ -97,20 +97,20 @@ impl ListHead {
     }
 }
 
-/// Hands out an object, or the objects of a list in it.
-pub(crate) fn hand_out(json: &str, place: Place, each: &mut EachObject<'_>) -> bool {
+/// Emits an object, or the items of a list.
+pub(crate) fn emit(json: &str, place: LineColumn, each: &mut EachObject<'_>) -> bool {
     let Some((head, items)) = list_of(json) else { return each(json, place) };
     let items: Vec<&RawValue> = serde_json::from_str(items).unwrap_or_default();
-    hand_out_items(json, place, &items, &head, each)
+    emit_items(json, place, &items, &head, each)
 }
 
-/// Hands out the elements of an array.
-pub(crate) fn hand_out_array(json: &str, place: Place, each: &mut EachObject<'_>) -> bool {
+/// Emits the elements of an array.
+pub(crate) fn emit_array(json: &str, place: LineColumn, each: &mut EachObject<'_>) -> bool {
     let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
-    hand_out_items(json, place, &items, &ListHead::default(), each)
+    emit_items(json, place, &items, &ListHead::default(), each)
 }
 
-fn hand_out_items(json: &str, place: Place, items: &[&RawValue], head: &ListHead, each: &mut EachObject<'_>) -> bool {
+fn emit_items(json: &str, place: LineColumn, items: &[&RawValue], head: &ListHead, each: &mut EachObject<'_>) -> bool {
     let (mut from, mut place) = (0, place);
     items.iter().all(|item| {
         let item = item.get();
@@ -118,8 +118,8 @@ fn hand_out_items(json: &str, place: Place, items: &[&RawValue], head: &ListHead
         place = place.advanced(&json.as_bytes()[from..], at - from);
         from = at;
         match head.named(item) {
-            Some(named) => hand_out(&named, place, each),
-            None => hand_out(item, place, each),
+            Some(named) => emit(&named, place, each),
+            None => emit(item, place, each),
         }
     })
 }

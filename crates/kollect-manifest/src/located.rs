@@ -1,25 +1,25 @@
-//! Documents with the bytes of every key and value, for messages that point into a file.
+//! Documents with the byte range of every key and value, for messages that point into a file.
 
 use crate::documents::Documents;
-use crate::fault::{Place, What};
+use crate::fault::{FaultKind, LineColumn};
 use crate::json;
 use crate::limits::{MAX_DEPTH, MAX_NODES};
-use crate::objects::{Format, json_in};
+use crate::objects::{ManifestFormat, json_in};
 use crate::syntax::{self, moved};
 use crate::values::parse;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use serde_json::Value;
 use std::ops::Range;
 
-/// One document with places.
+/// One document with byte ranges.
 #[derive(Clone, Debug)]
 pub struct LocatedDocument {
     /// 1-based.
     pub number: usize,
-    /// What it says.
+    /// Its value.
     pub value: Value,
-    /// Where it says it.
-    pub root: Node,
+    /// Byte ranges of its nodes.
+    pub root: LocatedNode,
 }
 
 /// A document that cannot be read.
@@ -30,34 +30,34 @@ pub struct LocatedFault {
     /// The byte of the text where reading ended.
     pub byte: usize,
     /// What is wrong.
-    pub what: What,
+    pub what: FaultKind,
 }
 
 /// One node of a document with its bytes in the text.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct LocatedNode {
     /// Its bytes.
     pub span: Range<usize>,
     /// What it is.
-    pub content: Content,
+    pub content: LocatedContent,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum LocatedContent {
     /// A scalar.
-    Scalar(Style),
+    Scalar(QuoteStyle),
     /// A list.
-    List(Vec<Node>),
+    List(Vec<LocatedNode>),
     /// A map.
-    Map(Vec<Entry>),
-    /// `*name`: what it stands for is elsewhere.
+    Map(Vec<LocatedEntry>),
+    /// `*name`.
     Alias,
 }
 
-/// How a scalar is written, as far as it matters for places inside it.
+/// The notation of a scalar, which determines places inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum QuoteStyle {
     /// Without quotes.
     Plain,
     /// In single quotes.
@@ -70,18 +70,18 @@ pub enum Style {
 
 /// One entry of a map.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    /// The key as it reads.
+pub struct LocatedEntry {
+    /// The decoded key.
     pub key: String,
     /// Its bytes.
     pub key_span: Range<usize>,
-    /// What it holds.
-    pub value: Node,
+    /// Its value.
+    pub value: LocatedNode,
 }
 
-/// Reads all documents of a text that say anything. A document that cannot be read does not hide the others.
-pub fn read(text: &str, format: Format) -> (Vec<LocatedDocument>, Vec<LocatedFault>) {
-    let is_json = matches!(format, Format::Json | Format::JsonLines);
+/// Reads all documents that are not empty. A document that cannot be read does not hide the others.
+pub fn read(text: &str, format: ManifestFormat) -> (Vec<LocatedDocument>, Vec<LocatedFault>) {
+    let is_json = matches!(format, ManifestFormat::Json | ManifestFormat::JsonLines);
     if is_json || json_in(text).is_some() {
         return match json::values(text, MAX_NODES) {
             Ok(ranges) => {
@@ -123,24 +123,24 @@ fn json_document(text: &str, number: usize, range: Range<usize>) -> LocatedDocum
     LocatedDocument { number, value: serde_json::from_str(part).unwrap_or_default(), root }
 }
 
-fn whole(span: &Range<usize>) -> Node {
-    Node { span: span.clone(), content: Content::Scalar(Style::Block) }
+fn whole(span: &Range<usize>) -> LocatedNode {
+    LocatedNode { span: span.clone(), content: LocatedContent::Scalar(QuoteStyle::Block) }
 }
 
-fn byte_of(text: &str, place: Place) -> usize {
+fn byte_of(text: &str, place: LineColumn) -> usize {
     let skip = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
     let start: usize = text.split_inclusive('\n').take(skip(place.line)).map(str::len).sum();
     let rest = &text[start..];
     start + rest.char_indices().nth(skip(place.column)).map_or(rest.len(), |(at, _)| at)
 }
 
-/// A collection whose end has not been met.
+/// An open collection.
 struct Open {
     start: usize,
     is_map: bool,
     key: Option<(String, Range<usize>)>,
-    entries: Vec<Entry>,
-    items: Vec<Node>,
+    entries: Vec<LocatedEntry>,
+    items: Vec<LocatedNode>,
 }
 
 impl Open {
@@ -148,19 +148,19 @@ impl Open {
         Self { start, is_map, key: None, entries: Vec::new(), items: Vec::new() }
     }
 
-    fn add(&mut self, node: Node, text: &str) {
+    fn add(&mut self, node: LocatedNode, text: &str) {
         if !self.is_map {
             self.items.push(node);
         } else if let Some((key, key_span)) = self.key.take() {
-            self.entries.push(Entry { key, key_span, value: node });
+            self.entries.push(LocatedEntry { key, key_span, value: node });
         } else {
             self.key = Some((text.to_owned(), node.span));
         }
     }
 
-    fn close(self, end: usize) -> Node {
-        let content = if self.is_map { Content::Map(self.entries) } else { Content::List(self.items) };
-        Node { span: self.start..end.max(self.start), content }
+    fn close(self, end: usize) -> LocatedNode {
+        let content = if self.is_map { LocatedContent::Map(self.entries) } else { LocatedContent::List(self.items) };
+        LocatedNode { span: self.start..end.max(self.start), content }
     }
 }
 
@@ -169,7 +169,7 @@ fn bytes(mark: Marker) -> usize {
 }
 
 /// The nodes of one document; `None` when the parser refuses it.
-fn nodes(text: &str) -> Option<Node> {
+fn nodes(text: &str) -> Option<LocatedNode> {
     let mut parser = Parser::new_from_str_with_options(text, syntax::options());
     let mut open: Vec<Open> = Vec::new();
     let mut count = 0;
@@ -188,20 +188,20 @@ fn nodes(text: &str) -> Option<Node> {
     None
 }
 
-/// Takes one event inside a document; a node that is complete comes back with its text.
-fn step(event: Event<'_>, span: Span, open: &mut Vec<Open>) -> Option<(Node, String)> {
+/// Applies one event inside a document; returns a complete node with its text.
+fn step(event: Event<'_>, span: Span, open: &mut Vec<Open>) -> Option<(LocatedNode, String)> {
     let range = bytes(span.start)..bytes(span.end);
     match event {
         Event::Scalar(text, style, ..) => {
             let style = match style {
-                ScalarStyle::Plain => Style::Plain,
-                ScalarStyle::SingleQuoted => Style::SingleQuoted,
-                ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-                ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+                ScalarStyle::Plain => QuoteStyle::Plain,
+                ScalarStyle::SingleQuoted => QuoteStyle::SingleQuoted,
+                ScalarStyle::DoubleQuoted => QuoteStyle::DoubleQuoted,
+                ScalarStyle::Literal | ScalarStyle::Folded => QuoteStyle::Block,
             };
-            Some((Node { span: range, content: Content::Scalar(style) }, text.into_owned()))
+            Some((LocatedNode { span: range, content: LocatedContent::Scalar(style) }, text.into_owned()))
         }
-        Event::Alias(_) => Some((Node { span: range, content: Content::Alias }, String::new())),
+        Event::Alias(_) => Some((LocatedNode { span: range, content: LocatedContent::Alias }, String::new())),
         Event::SequenceStart(..) => {
             open.push(Open::new(range.start, false));
             None
@@ -215,17 +215,17 @@ fn step(event: Event<'_>, span: Span, open: &mut Vec<Open>) -> Option<(Node, Str
     }
 }
 
-/// Moves a node by what stands before its part of the text. Its depth is limited.
-fn shift(node: &mut Node, by: usize) {
+/// Moves the ranges of a node by the offset of its document. Recursive: the depth is limited.
+fn shift(node: &mut LocatedNode, by: usize) {
     node.span = node.span.start + by..node.span.end + by;
     match &mut node.content {
-        Content::List(items) => items.iter_mut().for_each(|item| shift(item, by)),
-        Content::Map(entries) => {
+        LocatedContent::List(items) => items.iter_mut().for_each(|item| shift(item, by)),
+        LocatedContent::Map(entries) => {
             for entry in entries {
                 entry.key_span = entry.key_span.start + by..entry.key_span.end + by;
                 shift(&mut entry.value, by);
             }
         }
-        Content::Scalar(_) | Content::Alias => {}
+        LocatedContent::Scalar(_) | LocatedContent::Alias => {}
     }
 }

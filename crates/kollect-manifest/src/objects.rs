@@ -1,43 +1,42 @@
-//! A file to its objects, one at a time: documents, lists, arrays and values one after the other, in YAML and JSON.
+//! Streams the objects of a file: of documents, lists, arrays and consecutive values, in YAML and JSON.
 //!
-//! Objects that can be read are handed out although others of the file cannot; every part that cannot be read is a
-//! [`Fault`]. What is handed out is JSON that `serde_json` reads.
+//! Every part that cannot be read is a [`ManifestFault`]; the other objects are emitted, as JSON that `serde_json` parses.
 
 use crate::documents::Documents;
-use crate::fault::{Fault, Place, ReadError, What};
+use crate::fault::{FaultKind, LineColumn, ManifestFault, ReadError};
 use crate::json;
+use crate::json_stream::{JsonStream, Length};
 use crate::limits::{MAX_NODES, MAX_OBJECT_BYTES};
-use crate::list::{EachObject, ListHead, hand_out, hand_out_array};
-use crate::pieces::{Length, Pieces};
+use crate::list::{EachObject, ListHead, emit, emit_array};
 use crate::syntax::moved;
 use crate::tree;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-/// Values up to this size are read as a whole; longer lists are taken apart while they are read.
+/// Values up to this size are read as a whole; longer lists are split while they are read.
 const WHOLE: usize = 8 << 20;
-/// Members of a long list that are kept to find out whether it is one.
+/// Longest `kind`, `apiVersion` and `metadata` that are read to recognise a long list.
 const SMALL: usize = 1 << 20;
-/// After so many faults the rest of a JSON file is not tried.
+/// After so many faults the rest of a JSON file is not read.
 const MAX_FAULTS: usize = 100;
-/// Read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 16;
 
-/// What the name of a file says about its text.
+/// The format that the name of a file implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ManifestFormat {
     /// YAML documents.
     Yaml,
     /// JSON values one after the other.
     Json,
     /// A JSON value in each line.
     JsonLines,
-    /// The text itself shows it.
+    /// Detected by the text.
     Unknown,
 }
 
-impl Format {
+impl ManifestFormat {
     /// By the extension of a file.
     pub fn of_extension(extension: &str) -> Self {
         match extension.to_ascii_lowercase().as_str() {
@@ -49,34 +48,38 @@ impl Format {
     }
 }
 
-/// What a file holds.
+/// One item of a file.
 #[derive(Debug)]
-pub enum Found<'a> {
-    /// One object as JSON; also what is none, such as a number.
+pub enum ManifestItem<'a> {
+    /// One object as JSON; also other values, such as a number.
     Object {
         /// Its text.
         json: &'a str,
         /// Where it begins.
-        place: Place,
+        place: LineColumn,
     },
     /// A document, a value or the rest of the file that cannot be read.
-    Fault(Fault),
+    Fault(ManifestFault),
 }
 
-/// Is given what a file holds, and says whether to go on.
-pub type Each<'a> = dyn FnMut(Found<'_>) -> bool + 'a;
+/// Receives the items of a file; returns whether to continue.
+pub type EachItem<'a> = dyn FnMut(ManifestItem<'_>) -> bool + 'a;
 
-/// Reads all objects of a text in UTF-8 without a byte order mark, from where the reader stands.
-pub fn read_objects(mut text: impl Read + Seek, format: Format, each: &mut Each<'_>) -> Result<(), ReadError> {
+/// Reads all objects of a text in UTF-8 without a byte order mark, from the reader's position.
+pub fn read_objects(
+    mut text: impl Read + Seek,
+    format: ManifestFormat,
+    each: &mut EachItem<'_>,
+) -> Result<(), ReadError> {
     match format {
-        Format::Yaml => yaml(text, each),
-        Format::Json | Format::JsonLines => json(text, format == Format::JsonLines, each),
-        Format::Unknown => {
+        ManifestFormat::Yaml => yaml(text, each),
+        ManifestFormat::Json | ManifestFormat::JsonLines => json(text, format == ManifestFormat::JsonLines, each),
+        ManifestFormat::Unknown => {
             let start = text.stream_position()?;
-            let mut pieces = Pieces::new(&mut text)?;
-            let is_json = matches!(pieces.peek()?, Some(b'{' | b'['))
-                && match pieces.length(WHOLE)? {
-                    Length::Known(length) => pieces.taken(length).is_ok(),
+            let mut stream = JsonStream::new(&mut text)?;
+            let is_json = matches!(stream.peek()?, Some(b'{' | b'['))
+                && match stream.length(WHOLE)? {
+                    Length::Known(length) => stream.taken(length).is_ok(),
                     Length::Longer => true,
                     Length::CutOff => false,
                 };
@@ -86,29 +89,30 @@ pub fn read_objects(mut text: impl Read + Seek, format: Format, each: &mut Each<
     }
 }
 
-fn go_on(go_on: bool) -> Result<(), ReadError> {
-    if go_on { Ok(()) } else { Err(ReadError::Stopped) }
+fn stop_unless(more: bool) -> Result<(), ReadError> {
+    if more { Ok(()) } else { Err(ReadError::Stopped) }
 }
 
-fn yaml(text: impl Read, each: &mut Each<'_>) -> Result<(), ReadError> {
+fn yaml(text: impl Read, each: &mut EachItem<'_>) -> Result<(), ReadError> {
     for document in Documents::new(BufReader::with_capacity(CHUNK, text)) {
         let document = document?;
         let lines = document.lines_before;
         let read = document.text.and_then(|text| yaml_document(&text, lines, each));
         match read {
-            Ok(more) => go_on(more)?,
-            Err(fault) => go_on(each(Found::Fault(moved(fault, lines))))?,
+            Ok(more) => stop_unless(more)?,
+            Err(fault) => stop_unless(each(ManifestItem::Fault(moved(fault, lines))))?,
         }
     }
     Ok(())
 }
 
-/// The objects of one document; nothing is handed out of a document with a fault.
-fn yaml_document(text: &str, lines: u64, each: &mut Each<'_>) -> Result<bool, Fault> {
-    let mut give =
-        |json: &str, place: Place| each(Found::Object { json, place: Place { line: place.line + lines, ..place } });
+/// Emits the objects of one document; none of a document with a fault.
+fn yaml_document(text: &str, lines: u64, each: &mut EachItem<'_>) -> Result<bool, ManifestFault> {
+    let mut give = |json: &str, place: LineColumn| {
+        each(ManifestItem::Object { json, place: LineColumn { line: place.line + lines, ..place } })
+    };
     if let Some(values) = json_in(text) {
-        let mut place = Place::default();
+        let mut place = LineColumn::default();
         let mut from = 0;
         return Ok(values.into_iter().all(|range| {
             place = place.advanced(&text.as_bytes()[from..], range.start - from);
@@ -122,8 +126,8 @@ fn yaml_document(text: &str, lines: u64, each: &mut Each<'_>) -> Result<bool, Fa
     let is_list = tree.root.is_array() || (tree.has_items && head.is_list());
     if is_list && !tree.elements.is_empty() {
         return Ok(tree.elements.into_iter().all(|(json, place)| match head.named(&json) {
-            Some(named) => hand_out(&named, place, &mut give),
-            None => hand_out(&json, place, &mut give),
+            Some(named) => emit(&named, place, &mut give),
+            None => emit(&json, place, &mut give),
         }));
     }
     match tree.into_value() {
@@ -132,38 +136,38 @@ fn yaml_document(text: &str, lines: u64, each: &mut Each<'_>) -> Result<bool, Fa
     }
 }
 
-/// The values of a document that is JSON in spite of its name.
+/// The values of a document that is JSON whatever its name.
 pub(crate) fn json_in(text: &str) -> Option<Vec<std::ops::Range<usize>>> {
     let begins = text.trim_start();
     if begins.starts_with(['{', '[']) { json::values(text, MAX_NODES).ok() } else { None }
 }
 
 /// One whole value at the top of a text.
-fn top(json: &str, place: Place, each: &mut EachObject<'_>) -> bool {
-    if json.starts_with('[') { hand_out_array(json, place, each) } else { hand_out(json, place, each) }
+fn top(json: &str, place: LineColumn, each: &mut EachObject<'_>) -> bool {
+    if json.starts_with('[') { emit_array(json, place, each) } else { emit(json, place, each) }
 }
 
-fn json(text: impl Read + Seek, lines: bool, each: &mut Each<'_>) -> Result<(), ReadError> {
-    let mut pieces = Pieces::new(text)?;
+fn json(text: impl Read + Seek, lines: bool, each: &mut EachItem<'_>) -> Result<(), ReadError> {
+    let mut stream = JsonStream::new(text)?;
     let mut single_lines = false;
     let mut faults = 0;
-    while pieces.peek()?.is_some() {
-        let start = pieces.mark();
-        let mut give = |json: &str, place: Place| each(Found::Object { json, place });
-        let read = if lines && single_lines { one_line(&mut pieces, &mut give) } else { value(&mut pieces, &mut give) };
+    while stream.peek()?.is_some() {
+        let start = stream.mark();
+        let mut give = |json: &str, place: LineColumn| each(ManifestItem::Object { json, place });
+        let read = if lines && single_lines { one_line(&mut stream, &mut give) } else { value(&mut stream, &mut give) };
         match read {
-            Ok(more) => go_on(more)?,
+            Ok(more) => stop_unless(more)?,
             Err(ReadError::Fault(fault)) => {
                 let same_line = fault.place.line == start.place.line;
-                go_on(each(Found::Fault(fault)))?;
+                stop_unless(each(ManifestItem::Fault(fault)))?;
                 faults += 1;
                 // A faulty value that ends in its line leaves the lines below readable; the end of a longer one is unknown.
                 if !lines && (!same_line || faults > MAX_FAULTS) {
                     return Ok(());
                 }
                 single_lines = true;
-                pieces.rewind(start)?;
-                if !pieces.next_line()? {
+                stream.rewind(start)?;
+                if !stream.next_line()? {
                     return Ok(());
                 }
             }
@@ -173,115 +177,115 @@ fn json(text: impl Read + Seek, lines: bool, each: &mut Each<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The value that is next and must end in its line.
-fn one_line<R: Read + Seek>(pieces: &mut Pieces<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
-    let place = pieces.place();
-    let line = pieces.line(MAX_OBJECT_BYTES)?;
+/// Reads the next value, which must end in its line.
+fn one_line<R: Read + Seek>(stream: &mut JsonStream<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
+    let place = stream.place();
+    let line = stream.line(MAX_OBJECT_BYTES)?;
     let length = line.len();
     let blank = line.iter().rev().take_while(|byte| json::is_blank(**byte)).count();
-    let value = pieces.taken(length - blank)?;
+    let value = stream.taken(length - blank)?;
     Ok(value == "null" || top(value, place, each))
 }
 
-fn value<R: Read + Seek>(pieces: &mut Pieces<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
-    let place = pieces.place();
-    let first = pieces.peek()?;
-    match pieces.length(WHOLE)? {
+fn value<R: Read + Seek>(stream: &mut JsonStream<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
+    let place = stream.place();
+    let first = stream.peek()?;
+    match stream.length(WHOLE)? {
         Length::Known(length) if length > 0 => {
-            let value = pieces.taken(length)?;
+            let value = stream.taken(length)?;
             Ok(value == "null" || top(value, place, each))
         }
-        Length::Known(_) => Err(pieces.wrong(0, What::NoValue)),
-        Length::CutOff => pieces.value().map(|_| true),
-        Length::Longer if first == Some(b'[') => elements(pieces, &ListHead::default(), each),
-        Length::Longer if first == Some(b'{') => long_map(pieces, each),
-        Length::Longer => Err(pieces.wrong(0, What::ObjectTooLarge)),
+        Length::Known(_) => Err(stream.fault_at(0, FaultKind::NoValue)),
+        Length::CutOff => stream.value().map(|_| true),
+        Length::Longer if first == Some(b'[') => elements(stream, &ListHead::default(), each),
+        Length::Longer if first == Some(b'{') => long_map(stream, each),
+        Length::Longer => Err(stream.fault_at(0, FaultKind::ObjectTooLarge)),
     }
 }
 
-/// Takes an array, whose elements are handed out one at a time; `false` when the receiver has enough.
+/// Reads an array and emits its elements one at a time; `false` when the callback stopped.
 fn elements<R: Read + Seek>(
-    pieces: &mut Pieces<R>,
+    stream: &mut JsonStream<R>,
     head: &ListHead,
     each: &mut EachObject<'_>,
 ) -> Result<bool, ReadError> {
-    pieces.take(b'[', "[")?;
-    if pieces.peek()? != Some(b']') {
+    stream.take(b'[', "[")?;
+    if stream.peek()? != Some(b']') {
         loop {
-            let place = pieces.place();
-            let item = pieces.value()?;
+            let place = stream.place();
+            let item = stream.value()?;
             let more = match head.named(item) {
-                Some(named) => hand_out(&named, place, each),
-                None => hand_out(item, place, each),
+                Some(named) => emit(&named, place, each),
+                None => emit(item, place, each),
             };
             if !more {
                 return Ok(false);
             }
-            if !pieces.goes_on(b']', "a comma or ]")? {
+            if !stream.has_more(b']', "a comma or ]")? {
                 break;
             }
         }
     }
-    pieces.take(b']', "]").map(|()| true)
+    stream.take(b']', "]").map(|()| true)
 }
 
-/// A map that is too long to be held: a list, whose items are handed out as they come, or one large object.
-fn long_map<R: Read + Seek>(pieces: &mut Pieces<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
-    let start = pieces.mark();
-    let head = long_head(pieces)?;
-    pieces.rewind(start)?;
+/// Reads a long map: a list, whose items are emitted one at a time, or one large object.
+fn long_map<R: Read + Seek>(stream: &mut JsonStream<R>, each: &mut EachObject<'_>) -> Result<bool, ReadError> {
+    let start = stream.mark();
+    let head = long_head(stream)?;
+    stream.rewind(start)?;
     if !head.is_list() {
-        let place = pieces.place();
-        let value = pieces.value()?;
-        return Ok(hand_out(value, place, each));
+        let place = stream.place();
+        let value = stream.value()?;
+        return Ok(emit(value, place, each));
     }
-    pieces.take(b'{', "{")?;
+    stream.take(b'{', "{")?;
     loop {
-        let is_items = key(pieces)? == "items";
-        if is_items && pieces.peek()? == Some(b'[') {
-            if !elements(pieces, &head, each)? {
+        let is_items = key(stream)? == "items";
+        if is_items && stream.peek()? == Some(b'[') {
+            if !elements(stream, &head, each)? {
                 return Ok(false);
             }
         } else {
-            pieces.value()?;
+            stream.value()?;
         }
-        if !pieces.goes_on(b'}', "a comma or }")? {
+        if !stream.has_more(b'}', "a comma or }")? {
             break;
         }
     }
-    pieces.take(b'}', "}").map(|()| true)
+    stream.take(b'}', "}").map(|()| true)
 }
 
-fn key<R: Read + Seek>(pieces: &mut Pieces<R>) -> Result<String, ReadError> {
-    if pieces.peek()? != Some(b'"') {
-        return Err(pieces.wrong(0, What::Expected("a key in double quotes")));
+fn key<R: Read + Seek>(stream: &mut JsonStream<R>) -> Result<String, ReadError> {
+    if stream.peek()? != Some(b'"') {
+        return Err(stream.fault_at(0, FaultKind::Expected("a key in double quotes")));
     }
-    let key = serde_json::from_str(pieces.value()?).unwrap_or_default();
-    pieces.take(b':', "a colon")?;
+    let key = serde_json::from_str(stream.value()?).unwrap_or_default();
+    stream.take(b':', "a colon")?;
     Ok(key)
 }
 
-/// Passes over a long map to learn whether it is a list: its kind may come after its items.
-fn long_head<R: Read + Seek>(pieces: &mut Pieces<R>) -> Result<ListHead, ReadError> {
+/// Skips through a long map to recognise a list: its kind may come after its items.
+fn long_head<R: Read + Seek>(stream: &mut JsonStream<R>) -> Result<ListHead, ReadError> {
     let mut head = ListHead::default();
     let mut keys = HashSet::new();
-    pieces.take(b'{', "{")?;
+    stream.take(b'{', "{")?;
     loop {
-        let at = pieces.mark();
-        let key = key(pieces)?;
-        pieces.peek()?;
-        let small = matches!(pieces.length(SMALL)?, Length::Known(_));
+        let at = stream.mark();
+        let key = key(stream)?;
+        stream.peek()?;
+        let small = matches!(stream.length(SMALL)?, Length::Known(_));
         match key.as_str() {
-            "kind" if small => head.kind = serde_json::from_str(pieces.value()?).unwrap_or_default(),
-            "apiVersion" if small => head.api_version = serde_json::from_str(pieces.value()?).unwrap_or_default(),
-            "metadata" if small => head.note_metadata(pieces.value()?),
-            _ => pieces.skip()?,
+            "kind" if small => head.kind = serde_json::from_str(stream.value()?).unwrap_or_default(),
+            "apiVersion" if small => head.api_version = serde_json::from_str(stream.value()?).unwrap_or_default(),
+            "metadata" if small => head.note_metadata(stream.value()?),
+            _ => stream.skip()?,
         }
         let short = crate::fault::ShortKey::new(&key);
         if !keys.insert(key) {
-            return Err(Fault::new(at.place, What::DuplicateKey(short)).into());
+            return Err(ManifestFault::new(at.place, FaultKind::DuplicateKey(short)).into());
         }
-        if !pieces.goes_on(b'}', "a comma or }")? {
+        if !stream.has_more(b'}', "a comma or }")? {
             return Ok(head);
         }
     }

@@ -1,6 +1,6 @@
-//! Which value a YAML scalar is, as `kubectl` reads it: YAML 1.1 booleans, octal and hexadecimal numbers, no dates.
+//! The value of a YAML scalar as in `kubectl`: YAML 1.1 booleans, octal and hexadecimal numbers, no dates.
 
-use crate::fault::What;
+use crate::fault::FaultKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{ScalarStyle, Tag};
@@ -9,24 +9,24 @@ use serde_json::Value;
 const CORE: &str = "tag:yaml.org,2002:";
 
 /// The value of a scalar with its notation and tag.
-pub(crate) fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, What> {
+pub(crate) fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, FaultKind> {
     let Some(tag) = tag else {
         return if style == ScalarStyle::Plain { plain(text) } else { Ok(text.into()) };
     };
-    // Tags of applications, and the bare `!`, leave a scalar the text that it is.
+    // Tags of applications and the bare `!` make a scalar a text.
     let Some(name) = tag.suffix_in_namespace(CORE) else { return Ok(text.into()) };
     let as_read = || plain(text);
     match &*name {
-        "null" => as_read().ok().filter(Value::is_null).ok_or(What::BadTag("null")),
-        "bool" => as_read().ok().filter(Value::is_boolean).ok_or(What::BadTag("bool")),
-        "int" => as_read().ok().filter(|value| value.is_i64() || value.is_u64()).ok_or(What::BadTag("int")),
+        "null" => as_read().ok().filter(Value::is_null).ok_or(FaultKind::BadTag("null")),
+        "bool" => as_read().ok().filter(Value::is_boolean).ok_or(FaultKind::BadTag("bool")),
+        "int" => as_read().ok().filter(|value| value.is_i64() || value.is_u64()).ok_or(FaultKind::BadTag("int")),
         "float" => match as_read()? {
             value if value.is_number() => Ok(value),
-            _ => Err(What::BadTag("float")),
+            _ => Err(FaultKind::BadTag("float")),
         },
         "binary" => {
             let packed: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-            let bytes = STANDARD.decode(packed).map_err(|_| What::BadTag("binary"))?;
+            let bytes = STANDARD.decode(packed).map_err(|_| FaultKind::BadTag("binary"))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned().into())
         }
         _ => Ok(text.into()),
@@ -34,7 +34,7 @@ pub(crate) fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result
 }
 
 /// The value of a plain scalar without a tag.
-fn plain(text: &str) -> Result<Value, What> {
+fn plain(text: &str) -> Result<Value, FaultKind> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Ok(true.into()),
@@ -42,7 +42,7 @@ fn plain(text: &str) -> Result<Value, What> {
             return Ok(false.into());
         }
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf"
-        | "-.INF" => return Err(What::NotFinite),
+        | "-.INF" => return Err(FaultKind::NotFinite),
         _ => {}
     }
     let number = match text.as_bytes().first() {
@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(plain(text).unwrap(), wanted, "{text}");
         }
         for text in [".inf", "-.Inf", "+.INF", ".nan", ".NaN"] {
-            assert_eq!(plain(text).unwrap_err(), What::NotFinite, "{text}");
+            assert_eq!(plain(text).unwrap_err(), FaultKind::NotFinite, "{text}");
         }
     }
 }

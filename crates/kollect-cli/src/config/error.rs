@@ -56,7 +56,7 @@ pub enum ConfigError {
         /// The file.
         file: Arc<str>,
         /// Where in it, and what is wrong.
-        fault: kollect_manifest::Fault,
+        fault: kollect_manifest::ManifestFault,
     },
     /// An object whose fields are of wrong types.
     #[error("{origin}: {what}: {why}")]

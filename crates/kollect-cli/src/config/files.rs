@@ -3,7 +3,7 @@
 //! Separate from what they mean.
 
 use super::error::{ConfigError, Origin};
-use kollect_manifest::{Fault, Format, decode, documents as manifest_documents, objects as objects_of};
+use kollect_manifest::{ManifestFault, ManifestFormat, decode, documents as manifest_documents, objects as objects_of};
 use serde_json::Value;
 use std::fs;
 use std::io;
@@ -47,10 +47,10 @@ pub(super) fn documents(dir: &Path) -> Result<Vec<Document>, ConfigError> {
 /// The objects of a file; those of a list count one by one.
 fn read(file: &Path, bytes: &[u8], all: &mut Vec<Document>) -> Result<(), ConfigError> {
     let name: Arc<str> = file.display().to_string().into();
-    let syntax = |fault: Fault| ConfigError::Syntax { file: name.clone(), fault };
+    let syntax = |fault: ManifestFault| ConfigError::Syntax { file: name.clone(), fault };
     let extension = file.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
     let text = decode(bytes).map_err(syntax)?;
-    let documents = manifest_documents(&text, Format::of_extension(&extension));
+    let documents = manifest_documents(&text, ManifestFormat::of_extension(&extension));
     let single = documents.len() == 1;
     for document in documents {
         let value = document.value.map_err(syntax)?;

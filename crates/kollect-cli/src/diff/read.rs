@@ -6,7 +6,7 @@
 use kollect_export::encode::Format;
 use kollect_export::encode::decode::read_items;
 use kollect_export::layout::missing;
-use kollect_manifest::{Documents, Fault, decode, json_values, parse};
+use kollect_manifest::{Documents, ManifestFault, decode, json_values, parse};
 use kollect_model::{Item, SCHEMA_VERSION};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -214,7 +214,8 @@ impl Snapshot {
         for document in Documents::new(text.as_bytes()) {
             let document = document.map_err(|error| unreadable(error.to_string()))?;
             let before = document.lines_before;
-            let located = |fault: Fault| unreadable(format!("line {}: {}", before + fault.place.line, fault.what));
+            let located =
+                |fault: ManifestFault| unreadable(format!("line {}: {}", before + fault.place.line, fault.what));
             let document = document.text.map_err(located)?;
             let begins = |line: &&str| !line.trim().is_empty() && !line.starts_with('#') && line.trim_end() != "---";
             let Some(begin) = document.lines().find(begins) else { continue };

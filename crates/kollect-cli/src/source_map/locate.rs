@@ -3,12 +3,12 @@
 //! Separate from parsing because it knows how paths are written. The document guides the reading of a path, so that keys
 //! with dots need no quoting.
 
-use super::{Content, Document, Entry, Node, Source, Style};
+use super::{Document, LocatedContent, LocatedEntry, LocatedNode, QuoteStyle, Source};
 use std::ops::Range;
 
 /// What a field path led to.
 struct Found<'a> {
-    node: &'a Node,
+    node: &'a LocatedNode,
     /// The key that holds the node, or the last key on the way when the path ended early.
     key: Option<Range<usize>>,
     /// The whole path was there.
@@ -24,7 +24,7 @@ impl Document {
     /// The bytes of the value of `field`; of a map or list its key; of a missing field what should hold it.
     pub fn value_span(&self, source: &Source, field: &str) -> Range<usize> {
         let found = self.find(field);
-        let scalar = matches!(found.node.content, Content::Scalar(_) | Content::Alias);
+        let scalar = matches!(found.node.content, LocatedContent::Scalar(_) | LocatedContent::Alias);
         let value = found.node.span.clone();
         let span = match found.key {
             Some(key) if !found.complete || !scalar || value.is_empty() => key,
@@ -43,22 +43,22 @@ impl Document {
     /// The byte that stands `offset` bytes inside the text value of `field`, where the way it is written makes that plain.
     pub fn inside(&self, source: &Source, field: &str, offset: usize) -> Option<usize> {
         let found = self.find(field);
-        let Content::Scalar(style) = found.node.content else { return None };
+        let LocatedContent::Scalar(style) = found.node.content else { return None };
         let raw = source.text.get(found.node.span.clone())?;
         if !found.complete || raw.contains('\n') {
             return None;
         }
         let at = match style {
-            Style::Plain => offset.min(raw.len()),
-            Style::SingleQuoted | Style::DoubleQuoted => in_quotes(raw, style, offset)?,
-            Style::Block => return None,
+            QuoteStyle::Plain => offset.min(raw.len()),
+            QuoteStyle::SingleQuoted | QuoteStyle::DoubleQuoted => in_quotes(raw, style, offset)?,
+            QuoteStyle::Block => return None,
         };
         Some(found.node.span.start + at)
     }
 
     fn first_key(&self) -> Option<Range<usize>> {
         match &self.root.content {
-            Content::Map(entries) => entries.first().map(|entry| entry.key_span.clone()),
+            LocatedContent::Map(entries) => entries.first().map(|entry| entry.key_span.clone()),
             _ => None,
         }
     }
@@ -73,32 +73,32 @@ impl Document {
                 return found;
             }
             match &found.node.content {
-                Content::Map(entries) => {
+                LocatedContent::Map(entries) => {
                     let Some((entry, used)) = entry_of(entries, rest) else { return found };
                     found.key = Some(entry.key_span.clone());
                     found.node = &entry.value;
                     rest = &rest[used..];
                 }
-                Content::List(items) => {
+                LocatedContent::List(items) => {
                     let Some((item, used)) = item_of(items, rest) else { return found };
                     // A member of a list has no key; the list's key says less than the member itself.
                     found.key = match &item.content {
-                        Content::Map(entries) => entries.first().map(|entry| entry.key_span.clone()),
+                        LocatedContent::Map(entries) => entries.first().map(|entry| entry.key_span.clone()),
                         _ => None,
                     };
                     found.node = item;
                     rest = &rest[used..];
                 }
-                Content::Scalar(_) | Content::Alias => return found,
+                LocatedContent::Scalar(_) | LocatedContent::Alias => return found,
             }
         }
     }
 }
 
 /// The entry that a path begins with, and how much of the path it takes: the longest key that fits.
-fn entry_of<'a>(entries: &'a [Entry], path: &str) -> Option<(&'a Entry, usize)> {
+fn entry_of<'a>(entries: &'a [LocatedEntry], path: &str) -> Option<(&'a LocatedEntry, usize)> {
     let bracket = path.strip_prefix('[').and_then(|rest| Some((rest.split(']').next()?, rest.find(']')? + 2)));
-    let fits = |entry: &Entry| {
+    let fits = |entry: &LocatedEntry| {
         if let Some((inside, used)) = bracket {
             return (inside.trim_matches(['"', '\'']) == entry.key).then_some(used);
         }
@@ -108,7 +108,7 @@ fn entry_of<'a>(entries: &'a [Entry], path: &str) -> Option<(&'a Entry, usize)> 
     entries.iter().filter_map(|entry| Some((entry, fits(entry)?))).max_by_key(|(_, used)| *used)
 }
 
-fn item_of<'a>(items: &'a [Node], path: &str) -> Option<(&'a Node, usize)> {
+fn item_of<'a>(items: &'a [LocatedNode], path: &str) -> Option<(&'a LocatedNode, usize)> {
     let inside = path.strip_prefix('[')?;
     let end = inside.find(']')?;
     let at: usize = inside[..end].parse().ok()?;
@@ -116,7 +116,7 @@ fn item_of<'a>(items: &'a [Node], path: &str) -> Option<(&'a Node, usize)> {
 }
 
 /// Where the decoded byte `offset` stands in a quoted scalar of one line.
-fn in_quotes(raw: &str, style: Style, offset: usize) -> Option<usize> {
+fn in_quotes(raw: &str, style: QuoteStyle, offset: usize) -> Option<usize> {
     let mut decoded = 0;
     let mut chars = raw.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -124,11 +124,11 @@ fn in_quotes(raw: &str, style: Style, offset: usize) -> Option<usize> {
             return Some(at);
         }
         decoded += match (style, c) {
-            (Style::SingleQuoted, '\'') => {
+            (QuoteStyle::SingleQuoted, '\'') => {
                 chars.next();
                 1
             }
-            (Style::DoubleQuoted, '\\') => {
+            (QuoteStyle::DoubleQuoted, '\\') => {
                 let (_, escape) = chars.next()?;
                 let digits = match escape {
                     'x' => 2,

@@ -9,7 +9,7 @@ mod report;
 
 pub use report::{Report, Severity};
 
-use kollect_manifest::located::{Content, Entry, Node, Style};
+use kollect_manifest::located::{LocatedContent, LocatedEntry, LocatedNode, QuoteStyle};
 use serde_json::Value;
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub struct Document {
     pub number: usize,
     /// What it says.
     pub value: Value,
-    root: Node,
+    root: LocatedNode,
 }
 
 /// A place where the text is not YAML.
@@ -166,7 +166,7 @@ kind: Two
         let lines: Vec<_> = source.errors.iter().map(|error| source.position(error.span.start).line).collect();
         assert_eq!(lines.len(), 2, "{:?}", source.errors);
         assert!((3..=5).contains(&lines[0]) && lines[1] == 9, "{:?}", source.errors);
-        assert!(source.errors[1].message.contains("stands twice"), "{:?}", source.errors);
+        assert!(source.errors[1].message.contains("is repeated"), "{:?}", source.errors);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 use super::error::ManifestError;
 use super::exclude::{Exclude, IGNORE_FILE};
 use super::summary::{BadInput, Named};
-use kollect_manifest::{Encoding, Fault, Format, Found, Place, ReadError, read_objects, transcode};
+use kollect_manifest::{
+    Encoding, LineColumn, ManifestFault, ManifestFormat, ManifestItem, ReadError, read_objects, transcode,
+};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -34,22 +36,22 @@ enum Source {
 
 struct Input {
     name: Arc<str>,
-    format: Format,
+    format: ManifestFormat,
     source: Source,
 }
 
 /// What was found, and in which file.
 pub(super) struct Item<'a> {
     pub(super) file: &'a Arc<str>,
-    pub(super) found: Found<'a>,
+    pub(super) found: ManifestItem<'a>,
 }
 
 type Each<'a> = dyn FnMut(Item<'_>) -> bool + 'a;
 
 /// What a file held.
 enum Kept {
-    Object(Box<str>, Place),
-    Fault(Fault),
+    Object(Box<str>, LineColumn),
+    Fault(ManifestFault),
 }
 
 /// All manifests, ready to be read any number of times.
@@ -84,7 +86,7 @@ impl Inputs {
         for path in paths {
             if path.as_os_str() == "-" {
                 let file = copy(standard_input).map_err(|error| cannot_read(path, error))?;
-                all.push(Input { name: "-".into(), format: Format::Unknown, source: Source::Temporary(file) });
+                all.push(Input { name: "-".into(), format: ManifestFormat::Unknown, source: Source::Temporary(file) });
             } else if fs::metadata(path).map_err(|error| cannot_read(path, error))?.is_dir() {
                 let before = all.len();
                 let exclude = match fs::read_to_string(path.join(IGNORE_FILE)) {
@@ -147,8 +149,8 @@ impl Inputs {
         for (at, kept) in kept {
             let Some(Input { name: file, .. }) = self.all.get(*at) else { continue };
             let found = match kept {
-                Kept::Object(json, place) => Found::Object { json, place: *place },
-                Kept::Fault(fault) => Found::Fault(fault.clone()),
+                Kept::Object(json, place) => ManifestItem::Object { json, place: *place },
+                Kept::Fault(fault) => ManifestItem::Fault(fault.clone()),
             };
             if !each(Item { file, found }) {
                 return Err(ManifestError::Stopped);
@@ -170,8 +172,8 @@ impl Inputs {
                 let mut found: Vec<(usize, Kept)> = Vec::new();
                 let read = self.read_input(input, &mut |item| {
                     let kept = match item.found {
-                        Found::Object { json, place } => Kept::Object(json.into(), place),
-                        Found::Fault(fault) => Kept::Fault(fault),
+                        ManifestItem::Object { json, place } => Kept::Object(json.into(), place),
+                        ManifestItem::Fault(fault) => Kept::Fault(fault),
                     };
                     found.push((at, kept));
                     true
@@ -206,7 +208,7 @@ impl Inputs {
         let read = input.open().and_then(|file| {
             let text = Counted { file, read: &self.read };
             read_objects(text, input.format, &mut |found| {
-                if let (true, Found::Fault(fault)) = (self.strict, &found) {
+                if let (true, ManifestItem::Fault(fault)) = (self.strict, &found) {
                     first_fault = Some(bad(name, fault));
                     return false;
                 }
@@ -227,13 +229,13 @@ impl Inputs {
     }
 }
 
-fn bad(name: &str, fault: &Fault) -> BadInput {
+fn bad(name: &str, fault: &ManifestFault) -> BadInput {
     BadInput { place: format!("{name}:{}", fault.place), why: fault.what.to_string() }
 }
 
 impl Input {
     fn of_path(path: PathBuf) -> Self {
-        let format = Format::of_extension(&extension_of(&path));
+        let format = ManifestFormat::of_extension(&extension_of(&path));
         Self { name: path.display().to_string().into(), format, source: Source::Path(path) }
     }
 
@@ -276,7 +278,7 @@ fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<Input>) {
         Ok(entries) => entries,
         Err(error) => {
             let (name, source) = (path.display().to_string().into(), Source::Unreadable(error.to_string()));
-            return all.push(Input { name, format: Format::Unknown, source });
+            return all.push(Input { name, format: ManifestFormat::Unknown, source });
         }
     };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -291,7 +293,7 @@ fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<Input>) {
             if !exclude.leaves_out(&relative, true) {
                 folder(&path, &format!("{relative}/"), exclude, all);
             }
-        } else if Format::of_extension(&extension_of(&path)) != Format::Unknown
+        } else if ManifestFormat::of_extension(&extension_of(&path)) != ManifestFormat::Unknown
             && !path.is_dir()
             && !exclude.leaves_out(&relative, false)
         {

@@ -16,7 +16,7 @@ use crate::namespaces::FactsCell;
 use crate::observe::CollectObserver;
 use crate::plan::{Gvr, Reach};
 use crate::target::TargetSpec;
-use kollect_manifest::{Found, Place};
+use kollect_manifest::{LineColumn, ManifestItem};
 use kollect_model::{Gvk, Uid};
 use kollect_store::Store;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,8 +40,8 @@ pub fn collect(
     let mut run = Run { survey, home, feeds: &feeds, intake, summary: Summary::default(), seen: HashMap::new() };
     inputs.each(&mut |Item { file, found }| {
         match found {
-            Found::Object { json, place } => run.object(json, file, place),
-            Found::Fault(fault) => {
+            ManifestItem::Object { json, place } => run.object(json, file, place),
+            ManifestItem::Fault(fault) => {
                 let place = format!("{file}:{}", fault.place);
                 run.summary.faults.add(BadInput { place, why: fault.what.to_string() });
             }
@@ -73,7 +73,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn object(&mut self, json: &str, file: &Arc<str>, place: Place) {
+    fn object(&mut self, json: &str, file: &Arc<str>, place: LineColumn) {
         let at = || InputPlace { file: file.clone(), line: place.line };
         let peek = match Peek::read(json) {
             Ok(peek) => peek,

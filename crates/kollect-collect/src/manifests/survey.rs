@@ -10,7 +10,7 @@ use crate::head::Head;
 use crate::identity::derived_uid;
 use crate::namespaces::{NamespaceFacts, NamespaceMeta};
 use kollect_api::names::label::NAMESPACE_NAME;
-use kollect_manifest::{Found, Place};
+use kollect_manifest::{LineColumn, ManifestItem};
 use kollect_model::{Gvk, Uid};
 use serde::Deserialize;
 use std::collections::hash_map::Entry;
@@ -79,7 +79,7 @@ struct Findings {
 pub fn survey(inputs: &Inputs, home: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
     let mut found = Findings::default();
     inputs.each(&mut |item| {
-        if let Item { file, found: Found::Object { json, place } } = item
+        if let Item { file, found: ManifestItem::Object { json, place } } = item
             && let Ok(peek) = Peek::read(json)
         {
             found.take(&peek, json, home, (file, place));
@@ -90,7 +90,7 @@ pub fn survey(inputs: &Inputs, home: &str, cancel: &CancellationToken) -> Result
 }
 
 impl Findings {
-    fn take(&mut self, peek: &Peek<'_>, json: &str, home: &str, at: (&Arc<str>, Place)) {
+    fn take(&mut self, peek: &Peek<'_>, json: &str, home: &str, at: (&Arc<str>, LineColumn)) {
         match (&*peek.api_version, &*peek.kind) {
             ("v1", "Namespace") => self.namespace(json, at),
             (version, "CustomResourceDefinition") if version.starts_with("apiextensions.k8s.io/") => {
@@ -122,7 +122,7 @@ impl Findings {
         }
     }
 
-    fn namespace(&mut self, json: &str, (file, place): (&Arc<str>, Place)) {
+    fn namespace(&mut self, json: &str, (file, place): (&Arc<str>, LineColumn)) {
         // One without a name is no namespace, and fails by name where it is collected.
         let Some((name, mut meta, wrong)) = NamespaceMeta::read(json) else { return };
         // Files say how things were when they were written; nothing is being deleted there.

@@ -1,18 +1,18 @@
-//! What cannot be read is located, says what to do, and does not hide the rest.
+//! Parts that cannot be read are faults with place and remedy, and do not hide the rest.
 
 use super::{json, read, yaml};
-use kollect_manifest::Format;
+use kollect_manifest::ManifestFormat;
 
 const A: &str = r#"{"kind":"A","metadata":{"name":"a"}}"#;
 const B: &str = r#"{"kind":"B","metadata":{"name":"b"}}"#;
 
 #[test]
 fn faults_of_yaml_are_located_and_say_what_to_do() {
-    for (text, line, says) in [
+    for (text, line, expected) in [
         ("a: 1\nb: [1, 2\nc: 3\n", 0, "bracket"),
         ("a: 'x\nb: 1\n", 0, "quote"),
-        ("a: 1\na: 2\n", 2, "the key \"a\" stands twice"),
-        ("a: {b: 1, c: {d: 1, d: 2}}\n", 1, "the key \"d\" stands twice"),
+        ("a: 1\na: 2\n", 2, "the key \"a\" is repeated"),
+        ("a: {b: 1, c: {d: 1, d: 2}}\n", 1, "the key \"d\" is repeated"),
         ("a:\n\t- 1\n", 2, "use spaces"),
         ("a: 1\n  b: 2\n", 2, "check indentation"),
         ("a: .inf\n", 1, "quote the value"),
@@ -25,15 +25,15 @@ fn faults_of_yaml_are_located_and_say_what_to_do() {
         ("a: 1\n<<: 5\n", 0, "merge key"),
         ("a: \"\\q\"\n", 1, "escape"),
         ("a: \0\n", 1, "control character"),
-        ("a: 1\n1: x\n'1': y\n", 3, "stands twice"),
+        ("a: 1\n1: x\n'1': y\n", 3, "is repeated"),
         ("kind: A\n{{- if .Values.on }}\nb: 1\n{{- end }}\n", 2, "helm template"),
         ("kind: {{ .Values.kind }}\n", 1, "helm template"),
     ] {
-        // The fault stands in the second document of three.
+        // The fault is in the second document of three.
         let found = yaml(&format!("{A}\n---\n{text}---\n{B}\n"));
         assert_eq!(found.names(), ["A a", "B b"], "{text}");
         let [fault] = found.faults.as_slice() else { panic!("{text}: {:?}", found.faults) };
-        assert!(fault.contains(says), "{text}: {fault}");
+        assert!(fault.contains(expected), "{text}: {fault}");
         assert!(line == 0 || fault.starts_with(&format!("line {}, column ", line + 2)), "{text}: {fault}");
     }
 }
@@ -41,17 +41,17 @@ fn faults_of_yaml_are_located_and_say_what_to_do() {
 #[test]
 fn faults_of_json_are_located_and_spoil_only_their_line() {
     let broken = "{\"kind\": \"X\", \"password\": \"hunter2\", oops}";
-    for format in [Format::Json, Format::JsonLines] {
+    for format in [ManifestFormat::Json, ManifestFormat::JsonLines] {
         let found = read(format!("{A}\n{broken}\n{B}\n"), format);
         assert_eq!(found.names(), ["A a", "B b"]);
         assert_eq!(found.faults.len(), 1);
         assert!(found.faults[0].starts_with("line 2, column 38: "), "{:?}", found.faults);
         assert!(!found.faults[0].contains("hunter2"));
     }
-    let unclosed = read(format!("{A}\n{{\"a\":\n{B}\n{{\"b\"\n{A}"), Format::JsonLines);
+    let unclosed = read(format!("{A}\n{{\"a\":\n{B}\n{{\"b\"\n{A}"), ManifestFormat::JsonLines);
     assert_eq!((unclosed.names(), unclosed.faults.len()), (["A a", "B b", "A a"].map(str::to_owned).to_vec(), 2));
     let pretty = json(&format!("{A}\n{{\n  \"a\": 1,\n}}\n{B}"));
-    assert_eq!(pretty.names(), ["A a"], "nobody can say where such a value would end");
+    assert_eq!(pretty.names(), ["A a"], "the end of such a value is unknown");
     assert!(pretty.faults[0].starts_with("line 3, column 9: this is not JSON: a comma"), "{:?}", pretty.faults);
     let cut = json(&format!("{A}\n[{B},\n{{\"x\": "));
     assert!(cut.faults[0].contains("cut off"), "{:?}", cut.faults);
@@ -93,7 +93,7 @@ fn no_fault_has_the_words_of_a_library() {
         "\u{7}",
     ];
     for text in texts {
-        for found in [yaml(text), json(text), read(text, Format::Unknown)] {
+        for found in [yaml(text), json(text), read(text, ManifestFormat::Unknown)] {
             for fault in found.faults {
                 for word in
                     ["while", "EOF", "parsing", "scanning", "did not find", "recursion", "budget", "token", "serde"]

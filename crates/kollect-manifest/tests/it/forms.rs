@@ -1,7 +1,7 @@
-//! Every way to write objects is read.
+//! Every notation of objects is read.
 
 use super::{json, read, value, yaml};
-use kollect_manifest::Format;
+use kollect_manifest::ManifestFormat;
 use serde_json::json;
 
 const A: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
@@ -20,7 +20,7 @@ fn every_way_to_write_several_objects_is_read() {
             r#"{{"apiVersion":"v1","items":[{{"apiVersion":"v1","items":[{A}],"kind":"List"}},{B}],"kind":"List"}}"#
         ),
     ] {
-        for format in [Format::Json, Format::JsonLines, Format::Unknown, Format::Yaml] {
+        for format in [ManifestFormat::Json, ManifestFormat::JsonLines, ManifestFormat::Unknown, ManifestFormat::Yaml] {
             let found = read(&text, format);
             assert_eq!(found.names(), BOTH, "{format:?} {text}");
             assert_eq!(found.faults, [""; 0], "{format:?} {text}");
@@ -51,7 +51,7 @@ fn texts_that_say_nothing_have_no_objects() {
 }
 
 #[test]
-fn the_kind_decides_what_a_list_is_wherever_it_stands() {
+fn the_kind_decides_what_a_list_is_in_any_position() {
     let items = r#""items":[{"metadata":{"name":"a"}},{"kind":"Bar","metadata":{"name":"b"}}]"#;
     for text in [
         format!(r#"{{"apiVersion":"x.io/v1",{items},"kind":"FooList"}}"#),

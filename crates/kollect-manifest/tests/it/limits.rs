@@ -42,7 +42,7 @@ fn nesting_is_limited_in_every_notation() {
 }
 
 #[test]
-fn aliases_are_limited_by_what_they_stand_for() {
+fn aliases_are_limited_by_their_expansion() {
     let text = "x".repeat(1 << 20);
     let many = format!("a: &a {text}\nb: [{}]\n", vec!["*a"; 3000].join(","));
     assert!(yaml(&many).faults[0].contains("anchors and aliases"));

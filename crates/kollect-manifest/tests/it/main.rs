@@ -1,4 +1,4 @@
-//! Texts to objects and faults, through the public functions.
+//! Reading objects and faults with the public functions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -6,11 +6,11 @@ mod faults;
 mod forms;
 mod limits;
 
-use kollect_manifest::{Format, Found, read_objects};
+use kollect_manifest::{ManifestFormat, ManifestItem, read_objects};
 use serde_json::Value;
 use std::io::Cursor;
 
-/// What a text holds: objects with their lines, and faults as they are printed.
+/// Objects of a text with their lines, and texts of its faults.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
     objects: Vec<(Value, u64)>,
@@ -29,12 +29,12 @@ impl Read {
     }
 }
 
-fn read(text: impl AsRef<[u8]>, format: Format) -> Read {
+fn read(text: impl AsRef<[u8]>, format: ManifestFormat) -> Read {
     let mut all = Read::default();
     read_objects(Cursor::new(text.as_ref()), format, &mut |found| {
         match found {
-            Found::Object { json, place } => all.objects.push((serde_json::from_str(json).unwrap(), place.line)),
-            Found::Fault(fault) => all.faults.push(fault.to_string()),
+            ManifestItem::Object { json, place } => all.objects.push((serde_json::from_str(json).unwrap(), place.line)),
+            ManifestItem::Fault(fault) => all.faults.push(fault.to_string()),
         }
         true
     })
@@ -43,11 +43,11 @@ fn read(text: impl AsRef<[u8]>, format: Format) -> Read {
 }
 
 fn yaml(text: &str) -> Read {
-    read(text, Format::Yaml)
+    read(text, ManifestFormat::Yaml)
 }
 
 fn json(text: &str) -> Read {
-    read(text, Format::Json)
+    read(text, ManifestFormat::Json)
 }
 
 /// The only value of a YAML text.
