@@ -3,13 +3,10 @@
 //! serde readers neither report repeated keys nor give an error class and place that can be mapped to [`FaultKind`].
 
 use crate::fault::{FaultKind, ShortKey};
+use crate::key_set::KeySet;
 use crate::limits::{MAX_DEPTH, MAX_NODES};
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::ops::Range;
-
-/// Maps with more keys use a hash set.
-const FEW: usize = 16;
 
 /// Byte offset and kind of a fault.
 pub(crate) type Wrong = (usize, FaultKind);
@@ -54,26 +51,6 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 enum Open<'a> {
     List,
     Map(KeySet<'a>),
-}
-
-/// The keys of one map so far.
-#[derive(Default)]
-struct KeySet<'a> {
-    few: Vec<Cow<'a, str>>,
-    many: HashSet<Cow<'a, str>>,
-}
-
-impl<'a> KeySet<'a> {
-    /// Adds a key; `false` when it is already present.
-    fn insert(&mut self, key: Cow<'a, str>) -> bool {
-        if self.many.is_empty() && self.few.len() < FEW {
-            let new = !self.few.contains(&key);
-            self.few.push(key);
-            return new;
-        }
-        self.many.extend(self.few.drain(..));
-        self.many.insert(key)
-    }
 }
 
 struct Checker<'a> {

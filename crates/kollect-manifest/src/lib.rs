@@ -15,6 +15,7 @@ mod encoding;
 mod fault;
 mod json;
 mod json_stream;
+mod key_set;
 pub mod limits;
 mod list;
 pub mod located;
@@ -23,6 +24,7 @@ mod scalar;
 mod syntax;
 mod tree;
 mod values;
+mod weight;
 
 pub use documents::{Documents, YamlDocument};
 pub use encoding::{Encoding, decode, transcode};

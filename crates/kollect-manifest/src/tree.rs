@@ -6,6 +6,7 @@ use crate::fault::{FaultKind, LineColumn, ManifestFault, ShortKey};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
 use crate::scalar;
 use crate::syntax;
+use crate::weight::Weight;
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -65,34 +66,6 @@ pub(crate) fn read(text: &str) -> Result<YamlTree, ManifestFault> {
 struct Anchored {
     value: Value,
     weight: Weight,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Weight {
-    bytes: usize,
-    nodes: usize,
-    depth: usize,
-}
-
-impl Weight {
-    fn of(value: &Value) -> Self {
-        let whole = |inside: &mut dyn Iterator<Item = Self>, own: usize| {
-            inside.fold(Self { bytes: own, nodes: 1, depth: 1 }, |sum, part| Self {
-                bytes: sum.bytes.saturating_add(part.bytes),
-                nodes: sum.nodes.saturating_add(part.nodes),
-                depth: sum.depth.max(part.depth + 1),
-            })
-        };
-        match value {
-            Value::String(text) => Self { bytes: text.len() + 2, nodes: 1, depth: 0 },
-            Value::Array(items) => whole(&mut items.iter().map(Self::of), 2),
-            Value::Object(map) => {
-                let keys: usize = map.keys().map(|key| key.len() + 4).sum();
-                whole(&mut map.values().map(Self::of), keys + 2)
-            }
-            _ => Self { bytes: 8, nodes: 1, depth: 0 },
-        }
-    }
 }
 
 /// An open map or list.

@@ -59,7 +59,7 @@ pub enum NetError {
         /// What was wrong with it.
         why: String,
     },
-    /// The server refused our certificate or asked for one.
+    /// The server refused the client certificate or requires one.
     #[error("{host} refused the TLS client certificate: {why}")]
     TlsRefused {
         /// Host as configured.

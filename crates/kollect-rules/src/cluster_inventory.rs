@@ -32,7 +32,7 @@ rules! { "KollectClusterInventory";
 
 static IDS: RefIds = RefIds { count: &CI6, name: &CI6, interval: &CI8, bytes: &CI8, keys: &CI6 };
 
-fn judge(found: &mut Findings, inventory: &KollectClusterInventory, max_export_bytes: i64) {
+fn check_fields(found: &mut Findings, inventory: &KollectClusterInventory, max_export_bytes: i64) {
     let spec = &inventory.spec;
     if let Some(profile) = &spec.profile_ref {
         check_profile_ref(found, &CI2, &CI2, profile);
@@ -91,7 +91,7 @@ pub(crate) fn review(
         found.add(&CI1, "spec", "");
     }
     check_keys(found, &IDS, raw);
-    judge(found, inventory, settings.max_export_bytes);
+    check_fields(found, inventory, settings.max_export_bytes);
     let spec = &inventory.spec;
     let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));
     let own = spec.export_min_interval.as_ref();

@@ -34,7 +34,7 @@ static IDS: Ids = Ids {
     namespace_denied: &CT7,
 };
 
-fn judge(found: &mut Findings, target: &KollectClusterTarget, profile_gvk: Option<&Gvk>) {
+fn check_fields(found: &mut Findings, target: &KollectClusterTarget, profile_gvk: Option<&Gvk>) {
     let spec = &target.spec;
     check_profile_ref(found, &CT2, &CT3, &spec.profile_ref);
     if spec.namespace_selector.as_ref().is_none_or(is_empty) {
@@ -58,7 +58,7 @@ pub(crate) fn review(
         found.add(&CT1, "spec", "");
     }
     let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
-    judge(found, target, profile.as_ref());
+    check_fields(found, target, profile.as_ref());
     let ceiling = Ceiling::of_cluster(facts.cluster_scopes);
     let spec = &target.spec;
     check_scope(found, &IDS, &ceiling, profile.as_ref(), &spec.resource_rules, &spec.included_namespaces);

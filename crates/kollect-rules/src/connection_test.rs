@@ -11,7 +11,7 @@ rules! { "KollectConnectionTest";
     C4, Crd, "ttlSecondsAfterFinished is below 0", "must be 0 or more";
 }
 
-pub(crate) fn judge(found: &mut Findings, test: &KollectConnectionTest) {
+pub(crate) fn check_fields(found: &mut Findings, test: &KollectConnectionTest) {
     let of = &test.spec.sink_ref;
     let all = [
         ("snapshotSinkRef", &of.snapshot_sink_ref),

@@ -30,13 +30,13 @@ rules! { "KollectInventory";
 /// Checks an inventory. `max_export_bytes` is the operator's ceiling.
 pub fn check_inventory(inventory: &KollectInventory, max_export_bytes: i64) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, inventory, max_export_bytes);
+    check_fields(&mut found, inventory, max_export_bytes);
     found.violations
 }
 
 static IDS: RefIds = RefIds { count: &I1, name: &I2, interval: &I4, bytes: &I5, keys: &I2 };
 
-fn judge(found: &mut Findings, inventory: &KollectInventory, max_export_bytes: i64) {
+fn check_fields(found: &mut Findings, inventory: &KollectInventory, max_export_bytes: i64) {
     let spec = &inventory.spec;
     if inventory.metadata.namespace.as_deref() == Some(CLUSTER) {
         found.add(&I7, "metadata.namespace", CLUSTER);
@@ -73,7 +73,7 @@ pub(crate) fn review(
     facts: &ReviewFacts<'_>,
 ) {
     check_keys(found, &IDS, raw);
-    judge(found, inventory, max);
+    check_fields(found, inventory, max);
     let ceiling = Ceiling::of_namespace(facts.scopes);
     let spec = &inventory.spec;
     let lists = SinkFamily::ALL.map(|family| (family, spec.sink_refs(family)));

@@ -150,11 +150,11 @@ fn undecided(intent: &NamespaceIntent<'_>) -> Vec<String> {
     let rules: Vec<Selector> =
         target.rules.iter().filter_map(|rule| rule.namespace_selector.as_ref()).map(Selector::new).collect();
     let open = |labels: &BTreeMap<String, String>| {
-        let judge = |selector: &Selector| selector.matches_knowing(NAMESPACE_NAME, labels);
-        let selected = selector.as_ref().map_or(Some(true), judge);
-        let excluded = excluding.as_ref().map_or(Some(false), judge);
+        let known_match = |selector: &Selector| selector.matches_knowing(NAMESPACE_NAME, labels);
+        let selected = selector.as_ref().map_or(Some(true), known_match);
+        let excluded = excluding.as_ref().map_or(Some(false), known_match);
         let opt_in = target.opt_in.then_some(None);
-        let within = rules.iter().map(judge).chain(opt_in);
+        let within = rules.iter().map(known_match).chain(opt_in);
         selected != Some(false)
             && excluded != Some(true)
             && [selected, excluded].into_iter().chain(within).any(|verdict| verdict.is_none())

@@ -36,11 +36,11 @@ const MAX_METRIC_LABELS: usize = 5;
 /// Checks a profile, including that every attribute path compiles.
 pub fn check_profile(profile: &KollectProfile) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, profile);
+    check_fields(&mut found, profile);
     found.violations
 }
 
-pub(crate) fn judge(found: &mut Findings, profile: &KollectProfile) {
+pub(crate) fn check_fields(found: &mut Findings, profile: &KollectProfile) {
     let spec = &profile.spec;
     let gvk = Gvk::from(&spec.target_gvk);
     found.required(&P1, "spec.targetGVK.version", &spec.target_gvk.version);

@@ -115,7 +115,7 @@ pub fn review(object: &Value, settings: &RuleSettings, facts: &ReviewFacts<'_>) 
     if readable && type_is_known {
         // Members that cannot be decoded are removed, so that the rules check the rest.
         let spec = schema::repaired(node, &object["spec"]);
-        if let Err(error) = judge(&mut found, kind, object, spec, settings, facts) {
+        if let Err(error) = check_kind(&mut found, kind, object, spec, settings, facts) {
             found.text(&schema::SCHEMA, "spec", "", error.to_string());
         }
     }
@@ -135,19 +135,19 @@ fn named(kind: &str, field: &str) -> Option<&'static str> {
 }
 
 /// Both kinds of findings without duplicates: where a value can be decoded those of the rules, else those of the schema.
-fn merged(misfits: &[Misfit], judged: Vec<Violation>) -> Vec<Violation> {
+fn merged(misfits: &[Misfit], checked: Vec<Violation>) -> Vec<Violation> {
     let hard: Vec<&str> = misfits.iter().filter(|m| !m.soft).map(|m| m.violation.field.as_str()).collect();
     let within = |field: &str, of: &str| {
         field.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    let judged: Vec<Violation> =
-        judged.into_iter().filter(|v| !hard.iter().any(|of| !of.is_empty() && within(&v.field, of))).collect();
+    let checked: Vec<Violation> =
+        checked.into_iter().filter(|v| !hard.iter().any(|of| !of.is_empty() && within(&v.field, of))).collect();
     let mut all: Vec<Violation> = misfits
         .iter()
-        .filter(|m| !m.soft || !judged.iter().any(|v| v.field == m.violation.field))
+        .filter(|m| !m.soft || !checked.iter().any(|v| v.field == m.violation.field))
         .map(|m| m.violation.clone())
         .collect();
-    all.extend(judged);
+    all.extend(checked);
     all
 }
 
@@ -170,7 +170,7 @@ fn typed<K, S: DeserializeOwned>(
     Ok(object)
 }
 
-fn judge(
+fn check_kind(
     found: &mut Findings,
     kind: &str,
     object: &Value,
@@ -181,7 +181,7 @@ fn judge(
     match kind {
         "KollectProfile" => {
             let profile = typed(object, spec, KollectProfile::new, |o| &mut o.metadata)?;
-            profile::judge(found, &profile);
+            profile::check_fields(found, &profile);
             if let Some(schema) = facts.schema {
                 found.warnings.extend(shape_warnings(&profile, schema));
             }
@@ -194,9 +194,9 @@ fn judge(
             let inventory = typed(object, spec, KollectInventory::new, |o| &mut o.metadata)?;
             inventory::review(found, &inventory, object, settings.max_export_bytes, facts);
         }
-        "KollectScope" => scope::judge(found, &typed(object, spec, KollectScope::new, |o| &mut o.metadata)?),
+        "KollectScope" => scope::check_fields(found, &typed(object, spec, KollectScope::new, |o| &mut o.metadata)?),
         "KollectClusterScope" => {
-            scope::judge_cluster(found, &typed(object, spec, KollectClusterScope::new, |o| &mut o.metadata)?);
+            scope::check_cluster_scope(found, &typed(object, spec, KollectClusterScope::new, |o| &mut o.metadata)?);
         }
         "KollectClusterTarget" => {
             let target = typed(object, spec, KollectClusterTarget::new, |o| &mut o.metadata)?;
@@ -207,7 +207,10 @@ fn judge(
             cluster_inventory::review(found, &inventory, object, settings, facts);
         }
         "KollectConnectionTest" => {
-            connection_test::judge(found, &typed(object, spec, KollectConnectionTest::new, |o| &mut o.metadata)?);
+            connection_test::check_fields(
+                found,
+                &typed(object, spec, KollectConnectionTest::new, |o| &mut o.metadata)?,
+            );
         }
         "KollectSnapshotSink" => sink::review_snapshot(found, &serde_json::from_value(spec)?, settings, facts),
         "KollectDatabaseSink" => sink::review_database(found, &serde_json::from_value(spec)?, facts),

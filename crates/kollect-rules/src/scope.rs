@@ -22,7 +22,7 @@ struct Lists<'a> {
     legacy: &'a [String],
 }
 
-pub(crate) fn judge(found: &mut Findings, scope: &KollectScope) {
+pub(crate) fn check_fields(found: &mut Findings, scope: &KollectScope) {
     let spec = &scope.spec;
     let lists = Lists {
         gvks: &spec.allowed_gvks,
@@ -35,7 +35,7 @@ pub(crate) fn judge(found: &mut Findings, scope: &KollectScope) {
     check(found, &lists);
 }
 
-pub(crate) fn judge_cluster(found: &mut Findings, scope: &KollectClusterScope) {
+pub(crate) fn check_cluster_scope(found: &mut Findings, scope: &KollectClusterScope) {
     let spec = &scope.spec;
     let lists = Lists {
         gvks: &spec.allowed_gvks,
@@ -85,12 +85,12 @@ mod tests {
         ];
         let scope = KollectScope::new("s", serde_json::from_value(spec.clone()).unwrap());
         let mut found = Findings::default();
-        judge(&mut found, &scope);
+        check_fields(&mut found, &scope);
         let fields: Vec<_> = found.violations.into_iter().map(|v| v.field).collect();
         assert_eq!(fields, expected);
         let scope = KollectClusterScope::new("s", serde_json::from_value(spec).unwrap());
         let mut found = Findings::default();
-        judge_cluster(&mut found, &scope);
+        check_cluster_scope(&mut found, &scope);
         let fields: Vec<_> = found.violations.into_iter().map(|v| v.field).collect();
         assert_eq!(fields, expected);
     }

@@ -44,11 +44,11 @@ static IDS: Ids =
 /// Checks a target. `profile_gvk` is the kind of its profile.
 pub fn check_target(target: &KollectTarget, profile_gvk: &Gvk) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, target, Some(profile_gvk));
+    check_fields(&mut found, target, Some(profile_gvk));
     found.violations
 }
 
-fn judge(found: &mut Findings, target: &KollectTarget, profile_gvk: Option<&Gvk>) {
+fn check_fields(found: &mut Findings, target: &KollectTarget, profile_gvk: Option<&Gvk>) {
     let spec = &target.spec;
     found.name(&T1, "spec.profileRef", &spec.profile_ref);
     check_selector(found, &IDS, "spec.namespaceSelector", spec.namespace_selector.as_ref());
@@ -62,7 +62,7 @@ fn judge(found: &mut Findings, target: &KollectTarget, profile_gvk: Option<&Gvk>
 /// Checks a target and the limits that its scopes set.
 pub(crate) fn review(found: &mut Findings, target: &KollectTarget, settings: &RuleSettings, facts: &ReviewFacts<'_>) {
     let profile = facts.profile.map(|profile| Gvk::from(&profile.spec.target_gvk));
-    judge(found, target, profile.as_ref());
+    check_fields(found, target, profile.as_ref());
     let included = &target.spec.included_namespaces;
     let ceiling = Ceiling::of_namespace(facts.scopes);
     check_scope(found, &IDS, &ceiling, profile.as_ref(), &target.spec.resource_rules, included);

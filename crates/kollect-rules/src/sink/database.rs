@@ -10,12 +10,12 @@ use kollect_api::{DatabaseSinkType, Format, KollectDatabaseSinkSpec};
 /// Checks a database sink, including that it has all it needs to write somewhere.
 pub fn check_database_sink(spec: &KollectDatabaseSinkSpec) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, spec);
+    check_fields(&mut found, spec);
     usable::add(&mut found, usable::database(spec));
     found.violations
 }
 
-pub(super) fn judge(found: &mut Findings, spec: &KollectDatabaseSinkSpec) {
+pub(super) fn check_fields(found: &mut Findings, spec: &KollectDatabaseSinkSpec) {
     let type_ = spec.type_;
     check_common(found, &spec.common);
     check_format(found, &spec.common, type_.as_str(), &[Format::Json]);

@@ -10,12 +10,12 @@ use kollect_api::{EventSinkType, Format, KollectEventSinkSpec};
 /// Checks an event sink, including that it has all it needs to publish somewhere.
 pub fn check_event_sink(spec: &KollectEventSinkSpec) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, spec);
+    check_fields(&mut found, spec);
     usable::add(&mut found, usable::event(spec));
     found.violations
 }
 
-pub(super) fn judge(found: &mut Findings, spec: &KollectEventSinkSpec) {
+pub(super) fn check_fields(found: &mut Findings, spec: &KollectEventSinkSpec) {
     let type_ = spec.type_;
     check_common(found, &spec.common);
     check_format(found, &spec.common, type_.as_str(), &[Format::Json]);

@@ -28,14 +28,14 @@ pub(crate) fn review_snapshot(
     settings: &RuleSettings,
     facts: &ReviewFacts<'_>,
 ) {
-    snapshot::judge(found, spec);
+    snapshot::check_fields(found, spec);
     check_floor(found, &spec.common, facts);
     endpoint::snapshot(found, spec, &guard(settings));
     warnings::snapshot(found, spec);
 }
 
 pub(crate) fn review_database(found: &mut Findings, spec: &KollectDatabaseSinkSpec, facts: &ReviewFacts<'_>) {
-    database::judge(found, spec);
+    database::check_fields(found, spec);
     check_floor(found, &spec.common, facts);
     warnings::database(found, spec);
 }
@@ -46,7 +46,7 @@ pub(crate) fn review_event(
     settings: &RuleSettings,
     facts: &ReviewFacts<'_>,
 ) {
-    event::judge(found, spec);
+    event::check_fields(found, spec);
     check_floor(found, &spec.common, facts);
     endpoint::event(found, spec, &guard(settings));
     warnings::event(found, spec);

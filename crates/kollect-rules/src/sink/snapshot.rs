@@ -11,12 +11,12 @@ use kollect_api::{Compression, Format, GitSettings, KollectSnapshotSinkSpec, Lay
 /// Checks a snapshot sink, including that it has all it needs to write somewhere.
 pub fn check_snapshot_sink(spec: &KollectSnapshotSinkSpec) -> Vec<Violation> {
     let mut found = Findings::default();
-    judge(&mut found, spec);
+    check_fields(&mut found, spec);
     usable::add(&mut found, usable::snapshot(spec));
     found.violations
 }
 
-pub(super) fn judge(found: &mut Findings, spec: &KollectSnapshotSinkSpec) {
+pub(super) fn check_fields(found: &mut Findings, spec: &KollectSnapshotSinkSpec) {
     let type_ = spec.type_;
     check_common(found, &spec.common);
     let formats: &[Format] = match type_ {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 
-use super::super::args::{Args, CallResult, text, truth, wrong_types};
+use super::super::args::{Args, CallResult, integer, string, text, truth, wrong_types};
 use super::super::size;
 use super::net::{is_global_unicast, is_link_local, is_link_local_multicast, parse_ip};
 use super::{CIDR, Cidr, FORMAT, IP, Kube, NamedFormat, QUANTITY, Quantity, SEMVER, Semver, URL, Url};
@@ -45,12 +45,12 @@ const GLOBALS: [(&str, usize, Function); 14] = [
 const MEMBERS: [(&str, usize, Function); 30] = [
     ("isLessThan", 2, |args| compare(args, "isLessThan").map(|order| truth(order.is_lt()))),
     ("isGreaterThan", 2, |args| compare(args, "isGreaterThan").map(|order| truth(order.is_gt()))),
-    ("compareTo", 2, |args| compare(args, "compareTo").map(|order| whole(order as i64))),
+    ("compareTo", 2, |args| compare(args, "compareTo").map(|order| integer(order as i64))),
     ("add", 2, |args| arithmetic(args, "add", Quantity::add)),
     ("sub", 2, |args| arithmetic(args, "sub", Quantity::sub)),
-    ("sign", 1, |args| of_quantity(args, "sign", |q| Some(whole(q.sign())))),
+    ("sign", 1, |args| of_quantity(args, "sign", |q| Some(integer(q.sign())))),
     ("isInteger", 1, |args| of_quantity(args, "isInteger", |q| Some(truth(q.integer().is_some())))),
-    ("asInteger", 1, |args| of_quantity(args, "asInteger", |q| q.integer().map(whole))),
+    ("asInteger", 1, |args| of_quantity(args, "asInteger", |q| q.integer().map(integer))),
     ("asApproximateFloat", 1, |args| {
         of_quantity(args, "asApproximateFloat", |q| Some(CowVal::owned(CelDouble::from(q.float()))))
     }),
@@ -60,7 +60,7 @@ const MEMBERS: [(&str, usize, Function); 30] = [
     ("getPort", 1, |args| of_url(args, "getPort", |url| string(url.port().to_owned()))),
     ("getEscapedPath", 1, |args| of_url(args, "getEscapedPath", |url| string(url.path().to_owned()))),
     ("getQuery", 1, query),
-    ("family", 1, |args| of_ip(args, "family", |ip| whole(if ip.is_ipv4() { 4 } else { 6 }))),
+    ("family", 1, |args| of_ip(args, "family", |ip| integer(if ip.is_ipv4() { 4 } else { 6 }))),
     ("isUnspecified", 1, |args| of_ip(args, "isUnspecified", |ip| truth(ip.is_unspecified()))),
     ("isLoopback", 1, |args| of_ip(args, "isLoopback", |ip| truth(ip.is_loopback()))),
     ("isLinkLocalMulticast", 1, |args| of_ip(args, "isLinkLocalMulticast", |ip| truth(is_link_local_multicast(ip)))),
@@ -70,7 +70,7 @@ const MEMBERS: [(&str, usize, Function); 30] = [
     ("containsCIDR", 2, contains_cidr),
     ("ip", 1, |args| of_cidr(args, "ip", |cidr| CowVal::owned(Kube::Ip(cidr.ip)))),
     ("masked", 1, |args| of_cidr(args, "masked", |cidr| CowVal::owned(Kube::Cidr(cidr.masked())))),
-    ("prefixLength", 1, |args| of_cidr(args, "prefixLength", |cidr| whole(cidr.length.into()))),
+    ("prefixLength", 1, |args| of_cidr(args, "prefixLength", |cidr| integer(cidr.length.into()))),
     ("major", 1, |args| of_semver(args, "major", 0)),
     ("minor", 1, |args| of_semver(args, "minor", 1)),
     ("patch", 1, |args| of_semver(args, "patch", 2)),
@@ -118,14 +118,6 @@ pub(in crate::cel) fn register(env: &mut Env) -> Result<(), DeclarationError> {
 
 fn any(count: usize) -> Vec<Type> {
     (0..count).map(|_| DYN_TYPE).collect()
-}
-
-fn whole<'b, 'v>(value: i64) -> CowVal<'b, 'v> {
-    CowVal::owned(CelInt::from(value))
-}
-
-fn string<'b, 'v>(value: String) -> CowVal<'b, 'v> {
-    CowVal::owned(CelString::from(value))
 }
 
 fn refused(function: &str) -> ExecutionError {
@@ -244,7 +236,7 @@ fn of_cidr<'b, 'v>(args: Args<'b, 'v>, name: &str, ask: fn(Cidr) -> CowVal<'b, '
 
 fn of_semver<'b, 'v>(args: Args<'b, 'v>, name: &str, number: usize) -> CallResult<'b, 'v> {
     match kube(&args) {
-        Some(Kube::Semver(version)) => i64::try_from(version.numbers()[number]).map(whole).map_err(|_| refused(name)),
+        Some(Kube::Semver(version)) => i64::try_from(version.numbers()[number]).map(integer).map_err(|_| refused(name)),
         _ => Err(wrong_types(name, &args)),
     }
 }

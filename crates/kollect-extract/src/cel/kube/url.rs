@@ -1,5 +1,7 @@
 //! URLs and absolute paths, split into parts without normalisation.
 
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -90,21 +92,11 @@ fn is_host(host: &str) -> bool {
     (bracketed || plain) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Strict as in Go: `None` for an incomplete escape.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    let is_escape = |after: &str| after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    let text = text.split('%').skip(1).all(is_escape).then(|| text.replace('+', " "))?;
+    percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 impl fmt::Display for Url {
