@@ -18,7 +18,7 @@ const QUEUE: usize = 64;
 #[error("the review ended in an internal error")]
 pub(crate) struct ReviewAborted;
 
-/// The threads. They end when the pool is dropped.
+/// A pool of review threads, which end when it is dropped.
 pub(crate) struct ReviewPool {
     jobs: mpsc::Sender<Job>,
 }

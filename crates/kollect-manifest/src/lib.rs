@@ -1,13 +1,8 @@
 //! Reads manifests in YAML and JSON, as written by hand, `kubectl`, Helm and jq, within the limits of [`limits`].
 //!
-//! * **Files** are UTF-8 or UTF-16. **YAML** has the types of `kubectl`, which reads YAML 1.1: `yes` and `y` are true, `0644`
-//!   is 420, dates are text; `.inf` and `.nan` are refused. `<<` merges maps; a map's own keys win.
-//! * **Several objects** of one file: documents, JSON values one after the other, arrays, and lists: objects without a name
-//!   whose kind ends in `List`; their items get from them the kind and the apiVersion that they lack.
-//! * **A repeated key** in one map is refused, in YAML and in JSON, at every depth.
-//! * **A part that cannot be read** is a [`ManifestFault`] with line and column; the rest is read. The part is the document
-//!   in YAML, and in JSON the value if it ends in its line, else the rest of the file.
-//!
+//! YAML has the types of `kubectl`, merge keys and several documents; lists are split into items that inherit kind and
+//! apiVersion. A repeated key is refused at every depth. A part that cannot be read is a [`ManifestFault`]: the document in
+//! YAML; in JSON the value if it ends in its line, else the rest of the file. The other parts are read.
 //! Sync and without I/O of its own. It must not know kinds, rules or clusters.
 
 mod documents;

@@ -55,7 +55,7 @@ pub(crate) fn read(text: &str) -> Result<YamlTree, ManifestFault> {
             Event::DocumentStart(..) if documents > 0 => return Err(ManifestFault::new(place, FaultKind::AfterEnd)),
             Event::DocumentStart(..) => documents += 1,
             event => {
-                builder.take(event, place).map_err(|what| syntax::refine(text, ManifestFault::new(place, what)))?
+                builder.take(event, place).map_err(|what| syntax::refine(text, ManifestFault::new(place, what)))?;
             }
         }
     }

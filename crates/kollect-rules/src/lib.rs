@@ -34,7 +34,7 @@ mod watch;
 pub use ceiling::{Ceiling, highest_floor};
 pub use interval::{MAX_INTERVAL, default_interval, effective_interval};
 pub use inventory::check_inventory;
-pub use namespaces::{Confinement, NamespaceIntent, NamespaceSelection, Resolved, resolve_namespaces};
+pub use namespaces::{Confinement, NamespaceIntent, NamespaceSelection, ResolvedNamespaces, resolve_namespaces};
 pub use profile::check_profile;
 pub use review::{Needs, Review, needs, review};
 pub use review_facts::{ReviewFacts, RuleSettings};

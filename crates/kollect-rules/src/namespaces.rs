@@ -108,7 +108,7 @@ impl<'a> Confinement<'a> {
 
 /// The namespaces of a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedNamespaces {
     /// Selected namespaces, sorted.
     pub matched: Vec<String>,
     /// Selected and permitted namespaces, sorted: those that are collected. Empty = none.
@@ -121,13 +121,13 @@ pub struct Resolved {
 }
 
 /// Resolves the namespaces of a target.
-pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> Resolved {
+pub fn resolve_namespaces(intent: &NamespaceIntent<'_>) -> ResolvedNamespaces {
     let matched = matched(intent);
     let effective: Vec<String> = matched.iter().filter(|name| permitted(intent, name).is_ok()).cloned().collect();
     let undecided = undecided(intent);
     let violation = violation(intent, &matched, &effective, undecided.is_empty());
     let effective = if violation.is_some() { Vec::new() } else { effective };
-    Resolved { matched, effective, violation, undecided }
+    ResolvedNamespaces { matched, effective, violation, undecided }
 }
 
 /// Whether the lists of names include a namespace.
@@ -244,7 +244,7 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    fn resolve(case: &Case) -> Resolved {
+    fn resolve(case: &Case) -> ResolvedNamespaces {
         let mut target = case.target.clone();
         target["profileRef"] = json!("p");
         let target: KollectTargetSpec = serde_json::from_value(target).unwrap();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     /// Labels of `shop` and `pay` are unknown.
-    fn resolve_unread(target: &Value, confinement: Option<Confinement<'_>>) -> Resolved {
+    fn resolve_unread(target: &Value, confinement: Option<Confinement<'_>>) -> ResolvedNamespaces {
         let mut spec = target.clone();
         spec["profileRef"] = json!("p");
         let target: KollectTargetSpec = serde_json::from_value(spec).unwrap();
