@@ -230,7 +230,7 @@ impl TargetObject {
         inputs: &TargetInputs<'_>,
         ceiling: &Ceiling<'_>,
         confinement: Option<Confinement<'_>>,
-    ) -> kollect_rules::Resolved {
+    ) -> kollect_rules::ResolvedNamespaces {
         let known: Vec<(&str, &BTreeMap<String, String>)> =
             namespaces.iter().map(|(name, meta)| (name.as_ref(), &meta.labels)).collect();
         let unread: Vec<&str> =
