@@ -1,9 +1,9 @@
-//! The words of Kollect's domain: kinds, keys, rows, changes, and the canonical JSON they are written in.
+//! The domain types of Kollect: kinds, keys, rows, changes, and the canonical JSON that they are written in.
 //!
-//! Separate so that every other crate speaks the same types. It must not know Kubernetes clients,
-//! async run times or any I/O.
+//! Every other crate depends on it, so it must not depend on Kubernetes clients, async run times or I/O.
 #![warn(missing_docs)]
 
+mod backoff;
 mod canonical;
 mod envelope;
 mod guard;
@@ -15,6 +15,7 @@ mod reason;
 pub mod redact;
 mod row;
 
+pub use backoff::{Backoff, jittered};
 pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
     EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes,
