@@ -1,4 +1,4 @@
-//! Who an object is: its uid, and what stands for one that has none.
+//! The uid of an object, and the derived one of an object without.
 
 use kollect_model::{Digest, Gvk, Uid};
 

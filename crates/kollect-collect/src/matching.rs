@@ -1,23 +1,22 @@
 //! Whether a target wants an object.
 //!
-//! Separate and pure, because it is asked for every object and every target. It must not extract anything; the object is
-//! decoded only when a rule needs more than its metadata.
+//! Called for every object and every target. The object is decoded only when a rule needs more than its metadata.
 
-pub use crate::head::{BadHead, Head};
-use crate::namespaces::NamespaceMeta;
+use crate::namespaces::facts::NamespaceMeta;
+pub use crate::object_head::{ObjectHead, UnreadableHead};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::{KollectTargetSpec, ResourceRule, WatchMode};
 use kollect_extract::{CompileError, ExtractError, FieldMask, Predicate, RedactedObject};
 use kollect_rules::{Selector, WatchDecision, watch_decision};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An object that is decoded when somebody looks at it, once.
-pub struct Lazy<'a> {
+/// An object that is decoded on first access.
+pub struct LazyObject<'a> {
     decode: Option<Box<dyn FnOnce() -> Option<RedactedObject> + 'a>>,
     value: Option<RedactedObject>,
 }
 
-impl<'a> Lazy<'a> {
+impl<'a> LazyObject<'a> {
     /// Decodes with `decode` when needed.
     pub fn new(decode: impl FnOnce() -> Option<RedactedObject> + 'a) -> Self {
         Self { decode: Some(Box::new(decode)), value: None }
@@ -69,7 +68,7 @@ pub struct Matching {
     pub labels: Option<Selector>,
     /// Collect only what opted in.
     pub opt_in: bool,
-    /// Objects that no target gets, whatever it asks for.
+    /// Objects that no target gets, whatever its selectors match.
     pub withheld: Option<Withheld>,
 }
 
@@ -78,14 +77,14 @@ pub struct Matching {
 pub struct Withheld {
     namespace: Box<str>,
     names: BTreeSet<Box<str>>,
-    /// Holds for Secrets that are no token, so that one that cannot be read is withheld.
+    /// True for Secrets that are not a token: a Secret that cannot be read is withheld.
     no_token: Predicate,
 }
 
 const NO_TOKEN: &str = r#"!has(object.type) || object.type != "kubernetes.io/service-account-token""#;
 
 impl Withheld {
-    fn holds_back(&self, head: &Head<'_>, object: &mut Lazy<'_>) -> bool {
+    fn holds_back(&self, head: &ObjectHead<'_>, object: &mut LazyObject<'_>) -> bool {
         *head.namespace == *self.namespace
             && (self.names.contains(&*head.name)
                 || !object.get().is_some_and(|object| self.no_token.eval(object) == Ok(true)))
@@ -93,7 +92,7 @@ impl Withheld {
 }
 
 impl Matching {
-    /// Prepares what a target asks for. The rules must be for its kind, which is checked elsewhere.
+    /// Compiles the selectors of a target. Admission checks that the rules are for its kind.
     pub fn of(spec: &KollectTargetSpec) -> Result<Self, CompileError> {
         let rules: Result<Vec<Rule>, CompileError> = spec.resource_rules.iter().map(Rule::of).collect();
         Ok(Self {
@@ -118,25 +117,26 @@ impl Matching {
     /// Policies spend from the budget that [`kollect_extract::Scratch::begin`] gave on this thread.
     pub fn matches(
         &self,
-        head: &Head<'_>,
+        head: &ObjectHead<'_>,
         namespace: Option<&NamespaceMeta>,
-        object: &mut Lazy<'_>,
+        object: &mut LazyObject<'_>,
     ) -> Result<bool, ExtractError> {
         let selected = if self.rules.is_empty() {
             (self.names.is_empty() || self.names.contains(&*head.name)) && selects(self.labels.as_ref(), &head.labels)
         } else {
-            // The watch labels are cheaper than a policy, so they are asked first.
+            // The watch labels are cheaper than a policy, so they are checked first.
             true
         };
-        let held_back =
-            |object: &mut Lazy<'_>| self.withheld.as_ref().is_some_and(|withheld| withheld.holds_back(head, object));
+        let held_back = |object: &mut LazyObject<'_>| {
+            self.withheld.as_ref().is_some_and(|withheld| withheld.holds_back(head, object))
+        };
         if !selected || !self.watched(head, namespace) || held_back(object) {
             return Ok(false);
         }
         if self.rules.is_empty() { Ok(true) } else { self.any_rule(head, namespace, object) }
     }
 
-    fn watched(&self, head: &Head<'_>, namespace: Option<&NamespaceMeta>) -> bool {
+    fn watched(&self, head: &ObjectHead<'_>, namespace: Option<&NamespaceMeta>) -> bool {
         let none = BTreeMap::new();
         let (labels, annotations) = namespace.map_or((&none, &none), |meta| (&meta.labels, &meta.annotations));
         watch_decision(&head.labels, labels, annotations, self.opt_in) == WatchDecision::Collect
@@ -144,15 +144,16 @@ impl Matching {
 
     fn any_rule(
         &self,
-        head: &Head<'_>,
+        head: &ObjectHead<'_>,
         namespace: Option<&NamespaceMeta>,
-        object: &mut Lazy<'_>,
+        object: &mut LazyObject<'_>,
     ) -> Result<bool, ExtractError> {
         let none = BTreeMap::new();
         for rule in &self.rules {
             let selected = selects(rule.namespace_selector.as_ref(), namespace.map_or(&none, |meta| &meta.labels))
                 && selects(rule.labels.as_ref(), &head.labels);
-            let holds = |policy: &Predicate, object: &mut Lazy<'_>| object.get().map_or(Ok(false), |o| policy.eval(o));
+            let holds =
+                |policy: &Predicate, object: &mut LazyObject<'_>| object.get().map_or(Ok(false), |o| policy.eval(o));
             if selected && rule.policy.as_ref().map_or(Ok(true), |policy| holds(policy, object))? {
                 return Ok(true);
             }
@@ -167,7 +168,7 @@ impl Matching {
     }
 
     /// Whether a change of a namespace from `old` to `new` can change what matches in it.
-    pub fn cares(&self, old: &NamespaceMeta, new: &NamespaceMeta) -> bool {
+    pub fn is_affected_by(&self, old: &NamespaceMeta, new: &NamespaceMeta) -> bool {
         let selects_namespaces = self.rules.iter().any(|rule| rule.namespace_selector.is_some());
         (selects_namespaces && old.labels != new.labels) || watch_keys(old) != watch_keys(new)
     }
@@ -201,13 +202,13 @@ mod tests {
             "spec": {"replicas": 3},
         });
         let text = object.to_string();
-        let head = Head::read(&text).unwrap();
+        let head = ObjectHead::read(&text).unwrap();
         let meta = NamespaceMeta { labels: map(namespace), ..NamespaceMeta::default() };
         matching
             .matches(
                 &head,
                 Some(&meta),
-                &mut Lazy::new(|| RedactedObject::of(&Gvk::new("apps", "v1", "Deployment"), &object).ok()),
+                &mut LazyObject::new(|| RedactedObject::of(&Gvk::new("apps", "v1", "Deployment"), &object).ok()),
             )
             .unwrap()
     }
@@ -227,7 +228,7 @@ mod tests {
         let broken = json!({"matchPolicy": "object.spec.nothing > 2"});
         let prod = json!({"namespaceSelector": {"matchLabels": {"env": "prod"}}, "matchLabels": {"app": "web"}});
         let expression = json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]});
-        // (what the target says, labels of the namespace, wanted)
+        // (spec of the target, labels of the namespace, wanted)
         let table = [
             (json!({}), &[][..], true),
             (json!({"names": ["web", "other"]}), &[], true),
@@ -266,14 +267,14 @@ mod tests {
             ("team-a", "cert", json!("kubernetes.io/tls"), true),
             ("team-a", "robot", json!(token), true),
         ] {
-            let head = Head { name: name.into(), namespace: namespace.into(), ..Head::default() };
+            let head = ObjectHead { name: name.into(), namespace: namespace.into(), ..ObjectHead::default() };
             let raw = json!({"type": secret_type});
-            let mut object = Lazy::new(|| RedactedObject::of(&Gvk::new("", "v1", "Secret"), &raw).ok());
+            let mut object = LazyObject::new(|| RedactedObject::of(&Gvk::new("", "v1", "Secret"), &raw).ok());
             assert_eq!(matching.matches(&head, None, &mut object), Ok(wanted), "{namespace}/{name} {secret_type}");
         }
-        let head = Head { name: "x".into(), namespace: "kollect-system".into(), ..Head::default() };
+        let head = ObjectHead { name: "x".into(), namespace: "kollect-system".into(), ..ObjectHead::default() };
         assert_eq!(
-            matching.matches(&head, None, &mut Lazy::new(|| None)),
+            matching.matches(&head, None, &mut LazyObject::new(|| None)),
             Ok(false),
             "what cannot be read is withheld"
         );
@@ -283,19 +284,19 @@ mod tests {
     #[test]
     fn an_object_is_decoded_only_for_a_policy() {
         let matching = Matching { names: BTreeSet::from(["a".into()]), ..Matching::default() };
-        let head = Head { name: "a".into(), ..Head::default() };
-        let mut untouched = Lazy::new(|| panic!("decoded without need"));
+        let head = ObjectHead { name: "a".into(), ..ObjectHead::default() };
+        let mut untouched = LazyObject::new(|| panic!("decoded without need"));
         assert_eq!(matching.matches(&head, None, &mut untouched), Ok(true));
     }
 
     #[test]
-    fn only_changes_that_can_matter_make_objects_be_looked_at_again() {
+    fn only_changes_that_can_matter_cause_a_reevaluation() {
         let plain = Matching::default();
         let meta = |labels: &[(&str, &str)]| NamespaceMeta { labels: map(labels), ..NamespaceMeta::default() };
-        assert!(!plain.cares(&meta(&[]), &meta(&[("env", "prod")])));
-        assert!(plain.cares(&meta(&[]), &meta(&[("kollect.dev/watch", "disabled")])));
+        assert!(!plain.is_affected_by(&meta(&[]), &meta(&[("env", "prod")])));
+        assert!(plain.is_affected_by(&meta(&[]), &meta(&[("kollect.dev/watch", "disabled")])));
         let rule = Rule { namespace_selector: Some(Selector::new(&LabelSelector::default())), ..Rule::default() };
         let by_namespace = Matching { rules: vec![rule], ..Matching::default() };
-        assert!(by_namespace.cares(&meta(&[]), &meta(&[("env", "prod")])));
+        assert!(by_namespace.is_affected_by(&meta(&[]), &meta(&[("env", "prod")])));
     }
 }

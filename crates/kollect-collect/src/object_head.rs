@@ -1,4 +1,4 @@
-//! The metadata of an object: strictly where it can be read, leniently where an object of which it cannot must be named.
+//! Metadata of an object. Read strictly for matching; read leniently to name an object whose metadata is invalid.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// What the selectors read of an object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Head<'a> {
+pub struct ObjectHead<'a> {
     /// Name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
@@ -23,14 +23,14 @@ pub struct Head<'a> {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Metadata that cannot be read.
+/// Invalid metadata.
 #[derive(Debug)]
-pub struct BadHead {
+pub struct UnreadableHead {
     /// As much of it as can be read.
-    pub head: Head<'static>,
+    pub head: ObjectHead<'static>,
     /// The namespace can be read, or there is none.
     pub knows_namespace: bool,
-    /// Which field is wrong and what to do; no values.
+    /// Which field is invalid and what to do; no values.
     pub why: String,
 }
 
@@ -42,7 +42,7 @@ fn without_nulls<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String
 #[derive(Deserialize)]
 struct Object<'a> {
     #[serde(borrow)]
-    metadata: Head<'a>,
+    metadata: ObjectHead<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -52,25 +52,25 @@ struct RawObject<'a> {
     metadata: Option<&'a RawValue>,
 }
 
-impl<'a> Head<'a> {
+impl<'a> ObjectHead<'a> {
     /// Reads the metadata of an object that has a name.
-    pub fn read(raw: &'a str) -> Result<Self, Box<BadHead>> {
+    pub fn read(raw: &'a str) -> Result<Self, Box<UnreadableHead>> {
         match serde_json::from_str::<Object<'a>>(raw) {
             Ok(object) if !object.metadata.name.is_empty() => Ok(object.metadata),
             _ => Self::read_leniently(raw),
         }
     }
 
-    fn read_leniently(raw: &str) -> Result<Head<'static>, Box<BadHead>> {
-        let bad = |head: Head<'static>, why: &str| {
-            Err(Box::new(BadHead { head, knows_namespace: false, why: why.to_owned() }))
+    fn read_leniently(raw: &str) -> Result<ObjectHead<'static>, Box<UnreadableHead>> {
+        let bad = |head: ObjectHead<'static>, why: &str| {
+            Err(Box::new(UnreadableHead { head, knows_namespace: false, why: why.to_owned() }))
         };
         let Ok(object) = serde_json::from_str::<RawObject<'_>>(raw) else {
-            return bad(Head::default(), "it is not a JSON object that can be read");
+            return bad(ObjectHead::default(), "it is not a JSON object that can be read");
         };
-        let Some(metadata) = object.metadata else { return bad(Head::default(), "it has no metadata") };
+        let Some(metadata) = object.metadata else { return bad(ObjectHead::default(), "it has no metadata") };
         let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(metadata.get()) else {
-            return bad(Head::default(), &format!("metadata is {}, not a map", kind_of(metadata)));
+            return bad(ObjectHead::default(), &format!("metadata is {}, not a map", kind_of(metadata)));
         };
         let mut why: Option<String> = None;
         let mut text = |key: &str| match text_of(fields.get(key).copied()) {
@@ -82,9 +82,9 @@ impl<'a> Head<'a> {
         };
         let (namespace, knows_namespace) = text("namespace");
         let ((name, knows_name), (uid, _)) = (text("name"), text("uid"));
-        let (labels, wrong) = labels_of(fields.get("labels").copied(), "metadata.labels");
-        why = why.or(wrong);
-        let head = Head { name, namespace, uid, labels };
+        let (labels, problem) = labels_of(fields.get("labels").copied(), "metadata.labels");
+        why = why.or(problem);
+        let head = ObjectHead { name, namespace, uid, labels };
         if why.is_none() && knows_name && head.name.is_empty() {
             let remedy = "it has no metadata.name; give it one";
             let generated = fields.get("generateName").is_some_and(|name| name.get() != "null");
@@ -93,12 +93,12 @@ impl<'a> Head<'a> {
         }
         match why {
             None => Ok(head),
-            Some(why) => Err(Box::new(BadHead { head, knows_namespace, why })),
+            Some(why) => Err(Box::new(UnreadableHead { head, knows_namespace, why })),
         }
     }
 }
 
-/// The texts of a map of labels or annotations; of those that are no text, which is the first.
+/// The text values of a map of labels or annotations, and a message about the first value that is not text.
 pub(crate) fn labels_of(raw: Option<&RawValue>, field: &str) -> (BTreeMap<String, String>, Option<String>) {
     let mut labels = BTreeMap::new();
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return (labels, None) };
@@ -121,7 +121,7 @@ pub(crate) fn labels_of(raw: Option<&RawValue>, field: &str) -> (BTreeMap<String
     (labels, why)
 }
 
-/// A text; empty where there is none or `null`. Else what it is.
+/// A text; empty if absent or `null`. The error names the JSON type.
 pub(crate) fn text_of(raw: Option<&RawValue>) -> Result<String, &'static str> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(String::new()) };
     serde_json::from_str(raw.get()).map_err(|_| kind_of(raw))
@@ -151,7 +151,7 @@ mod tests {
             (r#"{"name":"\u0061"}"#, "a   "),
         ] {
             let raw = format!(r#"{{"metadata":{metadata}}}"#);
-            let head = Head::read(&raw).unwrap();
+            let head = ObjectHead::read(&raw).unwrap();
             let labels: Vec<_> = head.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             assert_eq!(format!("{} {} {} {}", head.name, head.namespace, head.uid, labels.join(",")), wanted);
         }
@@ -172,7 +172,7 @@ mod tests {
             ("[]", "metadata is a list, not a map", "  "),
             ("null", "it has no metadata", "  "),
         ] {
-            let bad = Head::read(&format!(r#"{{"metadata":{metadata}}}"#)).unwrap_err();
+            let bad = ObjectHead::read(&format!(r#"{{"metadata":{metadata}}}"#)).unwrap_err();
             assert!(bad.why.contains(why), "{metadata}: {}", bad.why);
             assert_eq!(format!("{} {} {}", bad.head.name, bad.head.namespace, bad.head.uid), head, "{metadata}");
             assert_eq!(
@@ -181,6 +181,6 @@ mod tests {
                 "{metadata}"
             );
         }
-        assert_eq!(Head::read("{}").unwrap_err().why, "it has no metadata");
+        assert_eq!(ObjectHead::read("{}").unwrap_err().why, "it has no metadata");
     }
 }

@@ -1,16 +1,15 @@
-//! What the collector tells about itself.
+//! What the collector reports about itself, for metrics and status.
 //!
-//! Separate so that metrics and status live elsewhere. Implementations must return quickly and must not call back into the
-//! collector.
+//! Implementations must return quickly and must not call the collector.
 
 use crate::plan::Gvr;
 use kollect_model::{TargetKey, Uid};
 use std::time::Duration;
 
-/// Which kind of trouble a target met.
+/// Class of a target's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollectErrorClass {
-    /// Goes away by itself, e.g. an access check that could not be asked.
+    /// Will be retried, e.g. an access review that failed.
     Transient,
     /// Stays until the object or the profile changes.
     Terminal,
@@ -18,34 +17,34 @@ pub enum CollectErrorClass {
     Forbidden,
 }
 
-/// Is told what happens while collecting. Every method does nothing unless implemented.
-#[expect(unused_variables, reason = "the defaults ignore what they are told")]
+/// Observes the collector. Every method does nothing unless implemented.
+#[expect(unused_variables, reason = "the default methods do nothing")]
 pub trait CollectObserver: Send + Sync {
     /// The status of a target may have changed.
     fn target_changed(&self, key: &TargetKey) {}
-    /// One object was turned into rows.
+    /// One object was processed.
     fn dispatched(&self, took: Duration) {}
-    /// Objects that wait for a worker.
+    /// Objects that wait for a worker or are in work.
     fn queue_depth(&self, objects: usize) {}
-    /// A reader had to wait because the queues are full.
+    /// A watch waits because the queues are full.
     fn backpressure(&self) {}
-    /// Objects of a resource that its watches see.
+    /// Objects of a resource, over all its watches.
     fn objects(&self, gvr: &Gvr, objects: u64) {}
     /// Whether a resource is watched cluster-wide.
     fn cluster_wide(&self, gvr: &Gvr, yes: bool) {}
-    /// Whether an answer about access was known already.
+    /// Whether the answer to an access check was known already.
     fn access(&self, known: bool) {}
     /// An object of a namespace that some targets of its resource do not want.
     fn namespace_mismatch(&self, gvr: &Gvr, targets: u64) {}
-    /// A target met trouble.
+    /// An error of a target.
     fn error(&self, key: &TargetKey, class: CollectErrorClass) {}
-    /// An object of a target has no row, because a value could not be extracted.
+    /// An object of a target has no row because a value could not be extracted.
     fn extraction_failed(&self, key: &TargetKey, namespace: &str, name: &str, uid: &Uid, message: &str) {}
     /// The collector listed a collection completely.
     fn listed(&self, gvr: &Gvr) {}
 }
 
-/// Tells nobody.
+/// Ignores every call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 

@@ -1,7 +1,6 @@
-//! Which watches are needed: from what targets want, what is served and what is permitted.
+//! Which watches are needed, from what targets want, what is served and what is permitted.
 //!
-//! Separate and pure, because here is decided how much is asked of an API server. It must not ask it anything: facts come
-//! in, missing facts come out as questions.
+//! It decides how much load the API server gets. Facts come in as values, missing facts are returned as questions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,13 +46,13 @@ pub enum Reach {
     Namespace(Arc<str>),
 }
 
-/// By which workers objects are taken in.
+/// Which workers process the objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
-    /// By the workers of all targets.
+    /// The shared workers.
     #[default]
     Normal,
-    /// By a worker that gives way to all others.
+    /// A worker with lower scheduling priority.
     Low,
 }
 
@@ -62,7 +61,7 @@ pub enum Priority {
 pub struct WatchId {
     /// What is watched.
     pub gvr: Gvr,
-    /// For whom: targets of another priority have watches of their own.
+    /// Targets of another priority have watches of their own.
     pub priority: Priority,
     /// Where.
     pub reach: Reach,
@@ -70,19 +69,19 @@ pub struct WatchId {
 
 impl WatchId {
     /// The targets that the watch is for.
-    pub(crate) fn feed(&self) -> FeedId {
-        FeedId { gvr: self.gvr.clone(), priority: self.priority }
+    pub(crate) fn resource_key(&self) -> ResourceKey {
+        ResourceKey { gvr: self.gvr.clone(), priority: self.priority }
     }
 }
 
 /// The targets of one resource and priority.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct FeedId {
+pub(crate) struct ResourceKey {
     pub(crate) gvr: Gvr,
     pub(crate) priority: Priority,
 }
 
-impl FeedId {
+impl ResourceKey {
     pub(crate) fn watch(&self, reach: Reach) -> WatchId {
         WatchId { gvr: self.gvr.clone(), priority: self.priority, reach }
     }
@@ -100,7 +99,7 @@ impl fmt::Display for WatchId {
 /// What is known about the right to list and watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Not asked yet.
+    /// Not reviewed yet.
     Unknown,
     /// List and watch are allowed.
     Allowed,
@@ -110,7 +109,7 @@ pub enum Access {
 
 /// What the targets of one resource and priority want together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct WatchDemand {
     /// The resource.
     pub gvr: Gvr,
     /// The priority of the targets.
@@ -119,58 +118,58 @@ pub struct Wish {
     pub namespaced: bool,
     /// Union of the namespaces of its targets.
     pub namespaces: BTreeSet<Arc<str>>,
-    /// No target reads anything but metadata.
+    /// All targets read only metadata.
     pub metadata_only: bool,
 }
 
 /// The watches that should run, and what must be known to decide the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Watches and whether they ask for metadata only.
+    /// Watches, and whether they request metadata only.
     pub watches: BTreeMap<WatchId, bool>,
-    /// Access that has to be asked for.
+    /// Access that must be reviewed.
     pub questions: BTreeSet<WatchId>,
-    /// Denied access that would be of use.
+    /// Denied access that the targets need.
     pub denied: BTreeSet<WatchId>,
 }
 
-/// Makes the plan. `tenant` means that the operator may look at given namespaces only.
-pub fn plan(wishes: &[Wish], tenant: bool, access: &dyn Fn(&WatchId) -> Access) -> Plan {
+/// Makes the plan. `tenant` means that the operator may read given namespaces only.
+pub fn plan(demands: &[WatchDemand], tenant: bool, access: &dyn Fn(&WatchId) -> Access) -> Plan {
     let mut plan = Plan::default();
-    for wish in wishes.iter().filter(|wish| !wish.namespaces.is_empty()) {
-        plan_resource(wish, tenant, access, &mut plan);
+    for demand in demands.iter().filter(|demand| !demand.namespaces.is_empty()) {
+        plan_resource(demand, tenant, access, &mut plan);
     }
     plan
 }
 
-fn plan_resource(wish: &Wish, tenant: bool, access: &dyn Fn(&WatchId) -> Access, plan: &mut Plan) {
-    let cluster = WatchId { gvr: wish.gvr.clone(), priority: wish.priority, reach: Reach::Cluster };
-    if !wish.namespaced {
+fn plan_resource(demand: &WatchDemand, tenant: bool, access: &dyn Fn(&WatchId) -> Access, plan: &mut Plan) {
+    let cluster = WatchId { gvr: demand.gvr.clone(), priority: demand.priority, reach: Reach::Cluster };
+    if !demand.namespaced {
         match access(&cluster) {
-            Access::Allowed => _ = plan.watches.insert(cluster, wish.metadata_only),
+            Access::Allowed => _ = plan.watches.insert(cluster, demand.metadata_only),
             Access::Denied => _ = plan.denied.insert(cluster),
             Access::Unknown => _ = plan.questions.insert(cluster),
         }
         return;
     }
-    // One question about the whole cluster often answers those about every namespace.
+    // One review for the whole cluster often answers those for every namespace.
     let everywhere = if tenant { Access::Denied } else { access(&cluster) };
-    let many = wish.namespaces.len() > NAMESPACE_WATCHES;
+    let many = demand.namespaces.len() > NAMESPACE_WATCHES;
     match everywhere {
         Access::Allowed if many => {
-            plan.watches.insert(cluster, wish.metadata_only);
+            plan.watches.insert(cluster, demand.metadata_only);
             return;
         }
         Access::Denied if many && !tenant => _ = plan.denied.insert(cluster.clone()),
         Access::Unknown => _ = plan.questions.insert(cluster.clone()),
         Access::Allowed | Access::Denied => {}
     }
-    for namespace in &wish.namespaces {
+    for namespace in &demand.namespaces {
         let id = WatchId { reach: Reach::Namespace(namespace.clone()), ..cluster.clone() };
         match access(&id) {
-            Access::Allowed => _ = plan.watches.insert(id, wish.metadata_only),
+            Access::Allowed => _ = plan.watches.insert(id, demand.metadata_only),
             Access::Denied => _ = plan.denied.insert(id),
-            Access::Unknown if everywhere == Access::Allowed => _ = plan.watches.insert(id, wish.metadata_only),
+            Access::Unknown if everywhere == Access::Allowed => _ = plan.watches.insert(id, demand.metadata_only),
             Access::Unknown if everywhere == Access::Denied => _ = plan.questions.insert(id),
             Access::Unknown => {}
         }
@@ -182,11 +181,11 @@ fn plan_resource(wish: &Wish, tenant: bool, access: &dyn Fn(&WatchId) -> Access,
 pub struct Steps {
     /// Watches to stop.
     pub stop: Vec<WatchId>,
-    /// Watches to start, and whether they ask for metadata only.
+    /// Watches to start, and whether they request metadata only.
     pub start: Vec<(WatchId, bool)>,
 }
 
-/// The difference between what runs and what should run. A watch that must ask for other data is stopped and started.
+/// The difference between what runs and what should run. A watch that must request other data is restarted.
 pub fn diff(running: &BTreeMap<WatchId, bool>, wanted: &BTreeMap<WatchId, bool>) -> Steps {
     let stop = running.iter().filter(|(id, metadata_only)| wanted.get(*id) != Some(*metadata_only));
     let start = wanted.iter().filter(|(id, metadata_only)| running.get(*id) != Some(*metadata_only));
@@ -200,8 +199,8 @@ pub fn diff(running: &BTreeMap<WatchId, bool>, wanted: &BTreeMap<WatchId, bool>)
 mod tests {
     use super::*;
 
-    fn wish(namespaces: usize) -> Wish {
-        Wish {
+    fn demand(namespaces: usize) -> WatchDemand {
+        WatchDemand {
             gvr: Gvr::new("apps", "v1", "deployments"),
             priority: Priority::Normal,
             namespaced: true,
@@ -235,7 +234,7 @@ mod tests {
         ];
         for (namespaces, tenant, cluster, each, expected, cluster_wide) in table {
             let access = |id: &WatchId| if id.reach == Reach::Cluster { cluster } else { each };
-            let plan = plan(&[wish(namespaces)], tenant, &access);
+            let plan = plan(&[demand(namespaces)], tenant, &access);
             let case = format!("{namespaces} namespaces, tenant {tenant}, cluster {cluster:?}, each {each:?}");
             assert_eq!(shape(&plan), expected, "{case}");
             assert_eq!(plan.watches.keys().any(|id| id.reach == Reach::Cluster), cluster_wide, "{case}");
@@ -244,8 +243,8 @@ mod tests {
 
     #[test]
     fn targets_of_another_priority_have_watches_of_their_own() {
-        let low = Wish { priority: Priority::Low, ..wish(2) };
-        let plan = plan(&[wish(2), low], false, &|_| Access::Allowed);
+        let low = WatchDemand { priority: Priority::Low, ..demand(2) };
+        let plan = plan(&[demand(2), low], false, &|_| Access::Allowed);
         assert_eq!(shape(&plan), (4, 0, 0));
         assert_eq!(plan.watches.keys().filter(|id| id.priority == Priority::Low).count(), 2);
     }
@@ -256,14 +255,15 @@ mod tests {
             Reach::Namespace(namespace) if &**namespace != "ns-01" => Access::Allowed,
             _ => Access::Denied,
         };
-        let plan = plan(&[wish(3)], false, &access);
+        let plan = plan(&[demand(3)], false, &access);
         assert_eq!(shape(&plan), (2, 0, 1));
         assert_eq!(plan.denied.first().unwrap().reach, Reach::Namespace("ns-01".into()));
     }
 
     #[test]
     fn a_cluster_scoped_kind_needs_the_cluster_whatever_the_mode() {
-        let nodes = Wish { gvr: Gvr::new("", "v1", "nodes"), namespaced: false, metadata_only: true, ..wish(1) };
+        let nodes =
+            WatchDemand { gvr: Gvr::new("", "v1", "nodes"), namespaced: false, metadata_only: true, ..demand(1) };
         for (access, expected) in
             [(Access::Allowed, (1, 0, 0)), (Access::Denied, (0, 0, 1)), (Access::Unknown, (0, 1, 0))]
         {
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn the_difference_stops_and_starts_only_what_changed() {
         let id = |namespace: &str| WatchId {
-            gvr: wish(0).gvr,
+            gvr: demand(0).gvr,
             priority: Priority::Normal,
             reach: Reach::Namespace(namespace.into()),
         };

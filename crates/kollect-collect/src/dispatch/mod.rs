@@ -1,16 +1,17 @@
-//! The way from watch readers to the workers that make rows.
+//! Bounded queues between watches and the workers that make rows.
 //!
-//! It bounds what waits in memory, in objects and in bytes, and keeps the order of each object: one uid always goes to one
-//! worker. Workers are OS threads of their own, so that a user-written expression never runs on the threads of the lease,
-//! the probes, control and the sinks.
+//! Bounded in objects and in bytes. Keeps the order of each object: one uid always goes to the same worker. Workers are OS
+//! threads of their own, so a user-written expression never runs on the threads of lease, probes, control and sinks.
 
+mod job;
 mod watchdog;
 mod worker;
 
-use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::observe::CollectObserver;
 use crate::plan::Priority;
+use crate::targets::resource_targets::ResourceTargets;
+use job::{DispatchState, Job};
 use kollect_model::Uid;
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
@@ -19,10 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use watchdog::Pulse;
+use watchdog::WorkerProbe;
 use worker::Worker;
 
 /// Bytes of objects that may wait for workers.
@@ -30,40 +31,21 @@ const QUEUE_BYTES: u32 = 8 << 20;
 /// A full queue is logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-enum Job {
-    Object {
-        feed: Arc<Feed>,
-        deleted: bool,
-        raw: Box<str>,
-        _room: OwnedSemaphorePermit,
-    },
-    /// Answered when everything before it was done.
-    Barrier(mpsc::Sender<()>),
-}
-
-/// What the dispatcher and its workers share.
-struct Shared {
-    depth: Arc<AtomicUsize>,
-    /// Objects that a reader handed over and no worker processed.
-    lost: AtomicU64,
-    observer: Arc<dyn CollectObserver>,
-}
-
-/// What workers are started.
-pub(crate) struct Pool {
+/// Which workers to start.
+pub(crate) struct WorkerPool {
     pub(crate) priority: Priority,
     pub(crate) workers: usize,
-    /// How many objects may wait for them in total.
+    /// Queue capacity in objects, over all workers.
     pub(crate) queue: usize,
-    /// How many wait, in all pools together.
+    /// Queued objects, in all pools together.
     pub(crate) depth: Arc<AtomicUsize>,
 }
 
-/// Hands objects to workers. Its workers end with the cancellation token, or when it is dropped.
+/// Queues objects for workers. The workers end with the cancellation token, or when it is dropped.
 pub(crate) struct Dispatcher {
     queues: Vec<mpsc::Sender<Job>>,
     bytes: Arc<Semaphore>,
-    shared: Arc<Shared>,
+    shared: Arc<DispatchState>,
     logged: Mutex<Option<Instant>>,
 }
 
@@ -71,50 +53,50 @@ impl Dispatcher {
     /// Starts the workers.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     pub(crate) fn start(
-        pool: Pool,
+        pool: WorkerPool,
         observer: &Arc<dyn CollectObserver>,
         cancel: &CancellationToken,
         tasks: &TaskTracker,
         intake: impl Fn() -> Intake,
     ) -> std::io::Result<Self> {
-        let Pool { priority, workers, queue, depth } = pool;
+        let WorkerPool { priority, workers, queue, depth } = pool;
         let workers = workers.max(1);
-        let shared = Arc::new(Shared { depth, lost: AtomicU64::new(0), observer: observer.clone() });
-        let (mut queues, mut pulses) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
+        let shared = Arc::new(DispatchState { depth, lost: AtomicU64::new(0), observer: observer.clone() });
+        let (mut queues, mut probes) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
         for number in 0..workers {
             let (sender, jobs) = mpsc::channel(queue.div_ceil(workers).max(1));
             let intake = intake();
-            let pulse = Arc::new(Pulse::new(intake.stop_switch()));
-            let worker = Worker { intake, priority, pulse: pulse.clone(), shared: shared.clone() };
+            let probe = Arc::new(WorkerProbe::new(intake.stop_switch()));
+            let worker = Worker { intake, priority, probe: probe.clone(), shared: shared.clone() };
             worker.start(number, jobs, Handle::current(), cancel.clone(), tasks.token())?;
             queues.push(sender);
-            pulses.push(pulse);
+            probes.push(probe);
         }
         let until = cancel.clone();
-        tasks.spawn(async move { until.run_until_cancelled(watchdog::run(pulses)).await });
+        tasks.spawn(async move { until.run_until_cancelled(watchdog::run(probes)).await });
         let bytes = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         Ok(Self { queues, bytes, shared, logged: Mutex::default() })
     }
 
-    /// Queues an object. Waits while the queues are full, which slows its reader down and loses nothing.
-    pub(crate) async fn object(&self, feed: &Arc<Feed>, deleted: bool, uid: &Uid, raw: &str) {
-        if self.queue(feed, deleted, uid, raw).await.is_none() {
+    /// Queues an object. Waits while the queues are full, so that the watch is read more slowly and nothing is dropped.
+    pub(crate) async fn object(&self, targets: &Arc<ResourceTargets>, deleted: bool, uid: &Uid, raw: &str) {
+        if self.queue(targets, deleted, uid, raw).await.is_none() {
             self.shared.lost.fetch_add(1, Ordering::Release);
         }
     }
 
     /// `None` when the worker has ended.
-    async fn queue(&self, feed: &Arc<Feed>, deleted: bool, uid: &Uid, raw: &str) -> Option<()> {
+    async fn queue(&self, targets: &Arc<ResourceTargets>, deleted: bool, uid: &Uid, raw: &str) -> Option<()> {
         let mut hasher = DefaultHasher::new();
         uid.hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % self.queues.len() as u64).unwrap_or(0);
         let queue = self.queues.get(at)?;
-        // An object larger than the whole room waits for all of it.
+        // An object larger than the limit waits for all of it.
         let size = u32::try_from(raw.len()).unwrap_or(QUEUE_BYTES).clamp(1, QUEUE_BYTES);
-        let room = if let Ok(room) = self.bytes.clone().try_acquire_many_owned(size) {
-            room
+        let bytes = if let Ok(bytes) = self.bytes.clone().try_acquire_many_owned(size) {
+            bytes
         } else {
             self.full();
             self.bytes.clone().acquire_many_owned(size).await.ok()?
@@ -127,11 +109,11 @@ impl Dispatcher {
         };
         let depth = self.shared.depth.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.observer.queue_depth(depth);
-        slot.send(Job::Object { feed: feed.clone(), deleted, raw: raw.into(), _room: room });
+        slot.send(Job::Object { targets: targets.clone(), deleted, raw: raw.into(), _bytes: bytes });
         Some(())
     }
 
-    /// How many objects were lost so far. A list is complete only if this number is the same at its begin and its end.
+    /// Objects that were not processed so far. A list is complete only if this is equal at its start and its end.
     pub(crate) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Acquire)
     }

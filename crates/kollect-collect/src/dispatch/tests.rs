@@ -1,16 +1,16 @@
 //! Workers that end, panic and go on.
 
 use super::*;
-use crate::feed::Feed;
-use crate::namespaces::FactsCell;
+use crate::namespaces::facts::FactsCell;
 use crate::observe::Unobserved;
 use crate::plan::Gvr;
+use crate::targets::resource_targets::ResourceTargets;
 use kollect_model::Gvk;
 use kollect_store::Store;
 use std::sync::atomic::AtomicBool;
 
-fn feed() -> Arc<Feed> {
-    Arc::new(Feed::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true))
+fn targets() -> Arc<ResourceTargets> {
+    Arc::new(ResourceTargets::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true))
 }
 
 fn intake(observer: &Arc<dyn CollectObserver>) -> Intake {
@@ -19,7 +19,7 @@ fn intake(observer: &Arc<dyn CollectObserver>) -> Intake {
 
 fn dispatcher(observer: &Arc<dyn CollectObserver>) -> (Dispatcher, CancellationToken, TaskTracker) {
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let pool = Pool { priority: Priority::Low, workers: 2, queue: 64, depth: Arc::default() };
+    let pool = WorkerPool { priority: Priority::Low, workers: 2, queue: 64, depth: Arc::default() };
     let started = Dispatcher::start(pool, observer, &cancel, &tasks, || intake(observer));
     tasks.close();
     (started.unwrap(), cancel, tasks)
@@ -29,16 +29,16 @@ fn unobserved() -> Arc<dyn CollectObserver> {
     Arc::new(Unobserved)
 }
 
-async fn put(dispatcher: &Dispatcher, feed: &Arc<Feed>, uid: &str) {
+async fn put(dispatcher: &Dispatcher, targets: &Arc<ResourceTargets>, uid: &str) {
     let raw = format!(r#"{{"metadata":{{"name":"a","namespace":"n","uid":"{uid}"}}}}"#);
-    dispatcher.object(feed, false, &Uid::parse(uid), &raw).await;
+    dispatcher.object(targets, false, &Uid::parse(uid), &raw).await;
 }
 
 #[tokio::test]
 async fn a_barrier_is_kept_when_everything_before_it_was_taken_in() {
     let (dispatcher, cancel, tasks) = dispatcher(&unobserved());
     for uid in 0..200 {
-        put(&dispatcher, &feed(), &uid.to_string()).await;
+        put(&dispatcher, &targets(), &uid.to_string()).await;
     }
     assert!(dispatcher.barrier().await);
     assert_eq!((dispatcher.lost(), dispatcher.shared.depth.load(Ordering::Relaxed)), (0, 0));
@@ -49,10 +49,10 @@ async fn a_barrier_is_kept_when_everything_before_it_was_taken_in() {
 #[tokio::test]
 async fn a_barrier_over_workers_that_have_ended_is_not_kept() {
     let (dispatcher, cancel, tasks) = dispatcher(&unobserved());
-    let feed = feed();
+    let targets = targets();
     cancel.cancel();
     tasks.wait().await;
-    put(&dispatcher, &feed, "1").await;
+    put(&dispatcher, &targets, "1").await;
     assert!(!dispatcher.barrier().await, "the object before it was not taken in");
     assert_eq!(dispatcher.lost(), 1);
 }
@@ -68,7 +68,7 @@ async fn work_on_objects_runs_on_threads_of_its_own() {
     let names = Arc::new(Names(Mutex::default()));
     let observer: Arc<dyn CollectObserver> = names.clone();
     let (dispatcher, _cancel, _tasks) = dispatcher(&observer);
-    put(&dispatcher, &feed(), "1").await;
+    put(&dispatcher, &targets(), "1").await;
     assert!(dispatcher.barrier().await);
     let names = names.0.lock();
     assert!(names.len() == 1 && names[0].starts_with("intake-"), "{names:?}");
@@ -85,11 +85,11 @@ async fn a_worker_that_panics_goes_on_and_the_list_that_was_under_way_is_not_com
     }
     let observer: Arc<dyn CollectObserver> = Arc::new(Once::default());
     let (dispatcher, _cancel, _tasks) = dispatcher(&observer);
-    let feed = feed();
-    put(&dispatcher, &feed, "1").await;
+    let targets = targets();
+    put(&dispatcher, &targets, "1").await;
     assert!(dispatcher.barrier().await, "the worker goes on");
     assert_eq!(dispatcher.lost(), 1);
-    put(&dispatcher, &feed, "2").await;
+    put(&dispatcher, &targets, "2").await;
     assert!(dispatcher.barrier().await);
     assert_eq!(dispatcher.lost(), 1);
 }

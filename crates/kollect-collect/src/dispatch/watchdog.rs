@@ -1,7 +1,7 @@
 //! Stops the evaluation of an object that takes too much processor time.
 //!
-//! The budget of the expressions ends an evaluation long before; this is for what the budget does not foresee. It counts
-//! processor time, so that a slow or busy machine never makes a sound object fail.
+//! The budget of the expressions ends an evaluation long before; this covers costs that the budget does not count. It
+//! measures processor time, so a slow or busy machine never makes a valid object fail.
 
 use kollect_extract::StopSwitch;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Processor time that one object may take for one target.
 const LIMIT: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the watchdog knows of a worker.
-pub(super) struct Pulse {
+/// How the watchdog observes and stops a worker.
+pub(super) struct WorkerProbe {
     switch: StopSwitch,
-    /// The kernel's number of the thread; 0 before it runs.
+    /// Kernel thread id; 0 before the thread runs.
     thread: AtomicI32,
 }
 
-impl Pulse {
+impl WorkerProbe {
     pub(super) fn new(switch: StopSwitch) -> Self {
         Self { switch, thread: AtomicI32::new(0) }
     }
@@ -30,7 +30,7 @@ impl Pulse {
         self.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Release);
     }
 
-    /// Processor time of the thread so far; real time where the kernel does not tell.
+    /// Processor time of the thread so far; wall-clock time where the kernel does not expose it.
     fn spent(&self, since: Instant) -> Duration {
         let thread = self.thread.load(Ordering::Acquire);
         let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok();
@@ -39,36 +39,36 @@ impl Pulse {
     }
 }
 
-/// The evaluation that a worker was last seen with, and the processor time of its thread at that moment.
-struct Seen {
+/// The evaluation in progress at the last check, and the processor time of the thread at its first check.
+struct LastCheck {
     evaluation: u64,
     spent: Duration,
 }
 
 /// Runs for ever.
-pub(super) async fn run(pulses: Vec<Arc<Pulse>>) {
+pub(super) async fn run(probes: Vec<Arc<WorkerProbe>>) {
     let began = Instant::now();
-    let mut seen: Vec<Option<Seen>> = pulses.iter().map(|_| None).collect();
-    let mut ticks = interval(LOOK_EVERY);
+    let mut seen: Vec<Option<LastCheck>> = probes.iter().map(|_| None).collect();
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (pulse, seen) in pulses.iter().zip(&mut seen) {
-            check(pulse, seen, began, LIMIT);
+        for (probe, seen) in probes.iter().zip(&mut seen) {
+            check(probe, seen, began, LIMIT);
         }
     }
 }
 
-fn check(pulse: &Pulse, seen: &mut Option<Seen>, began: Instant, limit: Duration) {
-    let evaluation = pulse.switch.current();
+fn check(probe: &WorkerProbe, seen: &mut Option<LastCheck>, began: Instant, limit: Duration) {
+    let evaluation = probe.switch.current();
     match seen {
         Some(before) if before.evaluation == evaluation => {
-            // A worker that waits spends nothing.
-            if pulse.spent(began).saturating_sub(before.spent) >= limit {
-                pulse.switch.stop(evaluation);
+            // A waiting worker spends no processor time.
+            if probe.spent(began).saturating_sub(before.spent) >= limit {
+                probe.switch.stop(evaluation);
             }
         }
-        _ => *seen = Some(Seen { evaluation, spent: pulse.spent(began) }),
+        _ => *seen = Some(LastCheck { evaluation, spent: probe.spent(began) }),
     }
 }
 
@@ -82,22 +82,22 @@ mod tests {
     #[test]
     fn only_an_evaluation_that_takes_the_processor_for_too_long_is_stopped() {
         let mut scratch = Scratch::default();
-        let pulse = Pulse::new(scratch.stop_switch());
+        let probe = WorkerProbe::new(scratch.stop_switch());
         let (began, mut seen) = (Instant::now(), None);
-        pulse.begin_thread();
+        probe.begin_thread();
         scratch.begin();
-        check(&pulse, &mut seen, began, SHORT);
+        check(&probe, &mut seen, began, SHORT);
         std::thread::sleep(2 * SHORT);
-        check(&pulse, &mut seen, began, SHORT);
-        assert!(!pulse.switch.is_stopped(), "waiting is not working");
-        let until = pulse.spent(began) + SHORT;
-        while pulse.spent(began) < until {
+        check(&probe, &mut seen, began, SHORT);
+        assert!(!probe.switch.is_stopped(), "waiting is not working");
+        let until = probe.spent(began) + SHORT;
+        while probe.spent(began) < until {
             std::hint::black_box(began);
         }
-        check(&pulse, &mut seen, began, SHORT);
-        assert!(pulse.switch.is_stopped());
+        check(&probe, &mut seen, began, SHORT);
+        assert!(probe.switch.is_stopped());
         scratch.begin();
-        check(&pulse, &mut seen, began, SHORT);
-        assert!(!pulse.switch.is_stopped(), "the next evaluation begins afresh");
+        check(&probe, &mut seen, began, SHORT);
+        assert!(!probe.switch.is_stopped(), "the next evaluation begins afresh");
     }
 }

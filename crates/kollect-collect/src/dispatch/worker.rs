@@ -1,10 +1,10 @@
 //! A thread that turns objects into rows.
 
-use super::watchdog::Pulse;
-use super::{Job, Shared};
-use crate::feed::Feed;
+use super::job::{DispatchState, Job};
+use super::watchdog::WorkerProbe;
 use crate::intake::Intake;
 use crate::plan::Priority;
+use crate::targets::resource_targets::ResourceTargets;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,21 +16,21 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Room for decoding and evaluating deeply nested objects.
+/// For decoding and evaluating deeply nested objects.
 const STACK: usize = 8 << 20;
 
-/// How much a worker at low priority gives way, from 0 to 19.
+/// Nice value of the low-priority worker, from 0 to 19.
 const NICE: i32 = 15;
 
 pub(super) struct Worker {
     pub(super) intake: Intake,
     pub(super) priority: Priority,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) probe: Arc<WorkerProbe>,
+    pub(super) shared: Arc<DispatchState>,
 }
 
 impl Worker {
-    /// Starts the thread. It ends when cancelled or when its queue is closed, and goes on after a panic.
+    /// Starts the thread. It ends when cancelled or when its queue is closed, and continues after a panic.
     pub(super) fn start(
         mut self,
         number: usize,
@@ -42,12 +42,12 @@ impl Worker {
         let priority = self.priority;
         let run = move || {
             let _alive = alive;
-            self.pulse.begin_thread();
+            self.probe.begin_thread();
             if self.priority == Priority::Low {
                 give_way();
             }
             while catch_unwind(AssertUnwindSafe(|| self.serve(&mut jobs, &runtime, &cancel))).is_err() {
-                // The job that was under way is gone: lists that are under way must not count as complete.
+                // The job in work is lost: lists in progress must not count as complete.
                 self.shared.lost.fetch_add(1, Ordering::Release);
                 tracing::error!(task = "intake", "reconcile panic recovered");
             }
@@ -62,11 +62,11 @@ impl Worker {
     fn serve(&mut self, jobs: &mut Receiver<Job>, runtime: &Handle, cancel: &CancellationToken) {
         while let Some(job) = next(jobs, runtime, cancel) {
             match job {
-                // Without room the reader has stopped waiting.
+                // It fails only when the receiver is gone.
                 Job::Barrier(done) => drop(done.try_send(())),
-                Job::Object { feed, deleted, raw, _room } => {
+                Job::Object { targets, deleted, raw, _bytes } => {
                     let began = Instant::now();
-                    self.take(&feed, deleted, &raw);
+                    self.take(&targets, deleted, &raw);
                     let depth = self.shared.depth.fetch_sub(1, Ordering::Relaxed) - 1;
                     self.shared.observer.queue_depth(depth);
                     self.shared.observer.dispatched(began.elapsed());
@@ -75,23 +75,23 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, feed: &Feed, deleted: bool, raw: &str) {
+    fn take(&mut self, targets: &ResourceTargets, deleted: bool, raw: &str) {
         let taken = catch_unwind(AssertUnwindSafe(|| {
             if deleted {
-                self.intake.delete(feed, raw);
+                self.intake.delete(targets, raw);
             } else {
-                self.intake.upsert(feed, raw);
+                self.intake.upsert(targets, raw);
             }
         }));
         if taken.is_err() {
-            tracing::error!(resource = %feed.gvr, "reconcile panic recovered");
-            // Should this fail as well, the rows stay as they were and the worker lives.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.intake.give_up(feed, raw)));
+            tracing::error!(resource = %targets.gvr, "reconcile panic recovered");
+            // If this panics too, the rows stay as they were and the worker continues.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.intake.give_up(targets, raw)));
         }
     }
 }
 
-/// Lets the system prefer all other threads. Where it cannot, a queue of its own must do.
+/// Lowers the scheduling priority of this thread. Without the permission, only the separate queue isolates it.
 fn give_way() {
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
         tracing::debug!(error = %error, "the worker of expensive targets has the priority of the others");

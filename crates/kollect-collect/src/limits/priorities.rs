@@ -1,22 +1,22 @@
-//! Which targets are expensive to evaluate. They are collected at low priority: by a worker that gives way to all others,
-//! with a queue and watches of their own, so that no tenant's expressions hold back another tenant's rows.
+//! Moves targets with expensive expressions to low priority: a worker with lower scheduling priority, and a queue and
+//! watches of its own, so that no tenant's expressions delay another tenant's rows.
 //!
-//! What a tenant may spend is counted together over all its targets, so that many of them get no more than one.
+//! The allowance is per tenant, over all its targets, so that splitting a target gains nothing.
 
-use crate::collector::Desired;
+use crate::desired::Desired;
 use crate::plan::Priority;
-use crate::target::TargetSpec;
+use crate::targets::spec::TargetSpec;
 use kollect_model::{TargetKey, TargetScope};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Steps of one evaluation up to which it does not count: a hundred times those of a usual object, less than a millisecond.
+/// Evaluations up to so many steps are free: a hundred times a common object, less than a millisecond.
 const CHEAP: u64 = 4_000;
-/// Steps that a tenant may spend at once on evaluations that count: about 150 ms of processor time.
+/// Steps that a tenant may spend at once: about 150 ms of processor time.
 const BURST: u64 = 1_000_000;
-/// Steps that it gets back in a second: about 15 ms of processor time.
+/// Steps that a tenant regains per second: about 15 ms of processor time.
 const PER_SECOND: u64 = 100_000;
 
 /// A namespace with targets, or a cluster target.
@@ -32,7 +32,7 @@ impl Allowance {
         Self { left: BURST, at: now }
     }
 
-    /// Whether the steps were there to spend.
+    /// Whether the allowance covered the steps.
     fn spend(&mut self, steps: u64, now: Instant) -> bool {
         let since = u64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(u64::MAX);
         let earned = since.saturating_mul(PER_SECOND) / 1000;
@@ -66,7 +66,7 @@ impl Priorities {
         if self.known.lock().low.contains(key) { Priority::Low } else { Priority::Normal }
     }
 
-    /// Counts what one object took for a target. The planner is woken when that was too much.
+    /// Charges the evaluation of one object to its target. Wakes the planner when that exceeds the allowance.
     pub(crate) fn spent(&self, key: &Arc<TargetKey>, steps: u64) {
         if steps > CHEAP && self.charge(key, steps, Instant::now()) {
             tracing::warn!(
@@ -77,7 +77,7 @@ impl Priorities {
         }
     }
 
-    /// Whether the target is at low priority from now on.
+    /// Returns whether this moved the target to low priority.
     fn charge(&self, key: &Arc<TargetKey>, steps: u64, now: Instant) -> bool {
         let mut known = self.known.lock();
         if known.low.contains(key) {
@@ -103,7 +103,7 @@ impl Priorities {
 fn tenant_of(key: &TargetKey) -> Tenant {
     match key.scope {
         TargetScope::Namespaced => (key.scope, key.namespace.clone()),
-        // Its namespace is that of the objects.
+        // The namespace of its key is that of the objects.
         TargetScope::Cluster => (key.scope, key.name.clone()),
     }
 }
@@ -127,7 +127,7 @@ mod tests {
         assert!(priorities.charge(&b, CHEAP + 1, now), "what is left is not enough");
         let of = |key: &TargetKey| priorities.of(key);
         assert_eq!([of(&a), of(&b), of(&c)], [Priority::Normal, Priority::Low, Priority::Normal]);
-        assert!(!priorities.charge(&b, BURST, now), "it is told once");
+        assert!(!priorities.charge(&b, BURST, now), "it is reported once");
         assert!(!priorities.charge(&a, CHEAP + 1, now + Duration::from_secs(1)), "some of it comes back");
     }
 

@@ -1,34 +1,34 @@
-//! The limit on the memory of all rows. Beyond it the newest target is not collected any more, instead of the process being
+//! The limit on the memory of all rows. Above it the newest target is not collected any more, so that the process is not
 //! killed for all of them.
 //!
-//! Its rows leave the store without a deletion: sinks keep what they hold. It is collected again when its spec changes,
-//! when the others leave room for what it took, and to see whether it became smaller.
+//! Its rows leave the store without deletions: sinks keep them. It is collected again when its spec changes, when the
+//! other targets leave enough memory, and at intervals, to find out whether it became smaller.
 
-use crate::collector::Desired;
+use crate::desired::Desired;
 use crate::observe::CollectObserver;
-use crate::target::TargetSpec;
-use kollect_model::TargetKey;
+use crate::targets::spec::TargetSpec;
+use kollect_model::{Backoff, TargetKey};
 use kollect_store::Store;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A target with less than this part of the limit is left alone as long as there is one with more: to take it out frees nothing.
+/// Targets below this fraction (1/n) of the limit are spared while there is a larger one: removing them frees too little.
 const WORTH_IT: u64 = 100;
 
-/// Its objects are not watched meanwhile, so a target that became smaller is only found by trying.
+/// Its objects are not watched meanwhile: only a retry finds out whether the target became smaller.
 const FIRST_RETRY: Duration = Duration::from_mins(5);
 const LAST_RETRY: Duration = Duration::from_hours(1);
 
-/// A target that is not collected for lack of memory.
+/// An excluded target.
 #[derive(Debug)]
-struct Shed {
+struct ShedTarget {
     version: u64,
-    /// What it took when it was taken out.
+    /// Bytes that it took when it was excluded.
     bytes: u64,
     why: Arc<str>,
-    /// When it is tried again although there seems to be no room: it may be smaller by now.
+    /// When it is collected again although the memory does not suffice: it may be smaller by now.
     retry: Instant,
 }
 
@@ -39,9 +39,9 @@ pub(crate) struct StoreLimit {
     store: Arc<Store>,
     desired: Arc<Desired>,
     observer: Arc<dyn CollectObserver>,
-    shed: Mutex<HashMap<Arc<TargetKey>, Shed>>,
-    /// The last pause before another try, of targets that were taken out before.
-    pauses: Mutex<HashMap<Arc<TargetKey>, Duration>>,
+    shed: Mutex<HashMap<Arc<TargetKey>, ShedTarget>>,
+    /// Retry delays of all targets that were excluded before.
+    backoffs: Mutex<HashMap<Arc<TargetKey>, Backoff>>,
 }
 
 impl StoreLimit {
@@ -51,18 +51,18 @@ impl StoreLimit {
         desired: Arc<Desired>,
         observer: Arc<dyn CollectObserver>,
     ) -> Self {
-        Self { limit, store, desired, observer, shed: Mutex::default(), pauses: Mutex::default() }
+        Self { limit, store, desired, observer, shed: Mutex::default(), backoffs: Mutex::default() }
     }
 
-    /// Called after each row that was put.
+    /// Call after each row that was put.
     pub(crate) fn enforce(&self) {
         if self.limit > 0 && self.store.bytes() > self.limit {
-            self.take_out();
+            self.shed_newest();
         }
     }
 
     #[cold]
-    fn take_out(&self) {
+    fn shed_newest(&self) {
         let specs = self.desired.specs();
         let mut shed = self.shed.lock();
         while self.store.bytes() > self.limit {
@@ -80,21 +80,21 @@ impl StoreLimit {
             .into();
             tracing::error!(target = %spec.key, bytes, limit = self.limit, "store limit reached, target not collected");
             self.store.shed(&spec.key, &why);
-            let retry = Instant::now() + self.pause(&spec.key);
-            shed.insert(spec.key.clone(), Shed { version: spec.version, bytes, why, retry });
+            let retry = Instant::now() + self.retry_delay(&spec.key);
+            shed.insert(spec.key.clone(), ShedTarget { version: spec.version, bytes, why, retry });
             self.observer.target_changed(&spec.key);
         }
         drop(shed);
         self.desired.wake.notify_one();
     }
 
-    fn pause(&self, key: &Arc<TargetKey>) -> Duration {
-        let mut pauses = self.pauses.lock();
-        let pause = pauses.entry(key.clone()).and_modify(|pause| *pause = (*pause * 2).min(LAST_RETRY));
-        *pause.or_insert(FIRST_RETRY)
+    fn retry_delay(&self, key: &Arc<TargetKey>) -> Duration {
+        let mut backoffs = self.backoffs.lock();
+        let backoff = backoffs.entry(key.clone()).or_insert_with(|| Backoff::new(FIRST_RETRY, LAST_RETRY));
+        backoff.next(Backoff::NO_JITTER)
     }
 
-    /// Splits the targets into those to collect and, with the reason, those for which there is no room.
+    /// Splits the targets into those to collect and those that are excluded, with the reason.
     pub(crate) fn admit(&self, specs: &[TargetSpec]) -> (Vec<TargetSpec>, HashMap<Arc<TargetKey>, Arc<str>>) {
         let mut shed = self.shed.lock();
         if shed.is_empty() {
@@ -102,14 +102,14 @@ impl StoreLimit {
         }
         let versions: HashMap<&TargetKey, u64> = specs.iter().map(|spec| (&*spec.key, spec.version)).collect();
         shed.retain(|key, shed| versions.get(&**key) == Some(&shed.version));
-        self.pauses.lock().retain(|key, _| versions.contains_key(&**key));
-        // One at a time, oldest first: the room is there once.
+        self.backoffs.lock().retain(|key, _| versions.contains_key(&**key));
+        // One at a time, oldest first: the free memory suffices once.
         let now = Instant::now();
         let waiting = specs.iter().filter_map(|spec| Some((spec, shed.get(&spec.key)?)));
         let fits = |bytes: u64| self.store.bytes() + bytes + bytes / 4 <= self.limit / 10 * 9;
         let ready = waiting.filter(|(_, shed)| fits(shed.bytes) || shed.retry <= now);
-        let back = ready.min_by_key(|(spec, _)| (spec.created, &spec.key));
-        if let Some(key) = back.map(|(spec, _)| spec.key.clone()) {
+        let readmitted = ready.min_by_key(|(spec, _)| (spec.created, &spec.key));
+        if let Some(key) = readmitted.map(|(spec, _)| spec.key.clone()) {
             shed.remove(&key);
         }
         let collected = specs.iter().filter(|spec| !shed.contains_key(&spec.key)).cloned().collect();

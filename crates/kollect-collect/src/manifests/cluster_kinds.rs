@@ -1,9 +1,9 @@
-//! Which built-in kinds live outside of namespaces.
+//! The built-in kinds that are cluster-scoped.
 //!
-//! Separate because it is data: without an API server nobody else can say it. Kinds of CustomResourceDefinitions say it
-//! themselves, or by their objects.
+//! Without an API server the scope of a built-in kind is known only from this table; other kinds are classified by their
+//! CustomResourceDefinition or by their objects.
 
-/// Built-in kinds that are not in a namespace, whatever their API group.
+/// Sorted; the API group does not matter.
 const CLUSTER_KINDS: [&str; 34] = [
     "APIService",
     "CSIDriver",
@@ -41,7 +41,7 @@ const CLUSTER_KINDS: [&str; 34] = [
     "VolumeAttributesClass",
 ];
 
-/// Whether a kind of Kubernetes itself lives in namespaces; `None` for kinds of others.
+/// Whether a built-in kind is namespaced; `None` for other kinds.
 pub(super) fn built_in(group: &str, kind: &str) -> Option<bool> {
     let own = !group.contains('.') || group.ends_with(".k8s.io");
     own.then(|| CLUSTER_KINDS.binary_search(&kind).is_err())

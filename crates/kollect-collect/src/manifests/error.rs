@@ -1,4 +1,4 @@
-//! Why no manifests can be read at all. Single files and documents that cannot be read are in the summary instead.
+//! Errors that stop the reading of manifests. Single unreadable files and documents are in the summary instead.
 
 use super::summary::BadInput;
 use std::io;
@@ -26,7 +26,7 @@ pub enum ManifestError {
     /// A pattern that cannot be used.
     #[error("{place}: the pattern {pattern:?} is empty")]
     Pattern {
-        /// Where it stands.
+        /// Where the pattern comes from.
         place: String,
         /// The pattern.
         pattern: String,

@@ -1,4 +1,4 @@
-//! Which files of a folder are left out: patterns of `--exclude` and of `.kollectignore`, written as in `.gitignore`.
+//! Patterns of files to leave out, from `--exclude` and `.kollectignore`, in the syntax of `.gitignore`.
 
 use super::error::ManifestError;
 
@@ -11,7 +11,7 @@ pub(super) struct Exclude(Vec<Pattern>);
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    /// Segments of the path; `**` stands for any number of them.
+    /// Segments of the path; `**` matches any number of them.
     segments: Vec<Vec<char>>,
     /// Only folders.
     folders: bool,
@@ -58,9 +58,9 @@ impl Pattern {
     }
 }
 
-/// Steps at most pattern × path, whatever both are.
+/// O(pattern × path).
 fn matches(pattern: &[Vec<char>], path: &[Vec<char>]) -> bool {
-    // Which beginnings of the path the pattern so far fits.
+    // Which prefixes of the path the pattern so far matches.
     let mut fits = vec![false; path.len() + 1];
     fits[0] = true;
     for segment in pattern {

@@ -1,7 +1,7 @@
-//! Where manifests are: files, folders of files, standard input.
+//! The inputs that hold manifests: files, folders, standard input.
 //!
-//! Manifests are read twice, which standard input does not allow: it is copied to an unnamed temporary file, and so is
-//! a file of another encoding. A file that cannot be read does not stop the others.
+//! Manifests are read twice. Standard input and files in other encodings are copied to an unnamed temporary file first. An
+//! unreadable file does not stop the others.
 
 use super::error::ManifestError;
 use super::exclude::{Exclude, IGNORE_FILE};
@@ -62,7 +62,7 @@ pub struct Inputs {
     total: u64,
     /// Bytes read so far, of all readings.
     read: AtomicU64,
-    /// What a small input holds, as the first reading found it: YAML takes long to read.
+    /// The content of small inputs after the first reading: parsing YAML is slow.
     kept: OnceLock<Vec<(usize, Kept)>>,
     /// Files that the last reading could not read.
     unreadable: Mutex<Vec<BadInput>>,
@@ -125,7 +125,7 @@ impl Inputs {
         named
     }
 
-    /// Hands out what every file holds.
+    /// Passes every object and fault of every file to `each`.
     pub(super) fn each(&self, each: &mut Each<'_>) -> Result<(), ManifestError> {
         if self.total > KEPT {
             self.forget_unreadable();
@@ -137,7 +137,7 @@ impl Inputs {
         }
         self.forget_unreadable();
         let kept = self.read_at_once()?;
-        // Only another first reading at the same time could have been faster, with the same objects.
+        // A concurrent first reading may have set it; it holds the same objects.
         self.hand_out(self.kept.get_or_init(|| kept), each)
     }
 
@@ -159,7 +159,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// What all files hold, in their order, read by as many threads as there are processors.
+    /// The content of all files in their order, read by one thread per processor.
     fn read_at_once(&self) -> Result<Vec<(usize, Kept)>, ManifestError> {
         let next = AtomicUsize::new(0);
         let take = || {
@@ -182,12 +182,12 @@ impl Inputs {
             }
             done
         };
-        let helpers = std::thread::available_parallelism().map_or(1, usize::from).min(self.all.len()).saturating_sub(1);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(self.all.len()).saturating_sub(1);
         let mut all = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let mut all = work();
-            for helper in helpers {
-                match helper.join() {
+            for thread in threads {
+                match thread.join() {
                     Ok(done) => all.extend(done),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
@@ -239,7 +239,7 @@ impl Input {
         Self { name: path.display().to_string().into(), format, source: Source::Path(path) }
     }
 
-    /// The text in UTF-8, standing behind its byte order mark.
+    /// The file in UTF-8, positioned after its byte order mark.
     fn open(&self) -> Result<File, ReadError> {
         let mut file = match &self.source {
             Source::Path(path) => File::open(path)?,

@@ -1,8 +1,7 @@
 //! Manifests as a source: objects from files instead of an API server, through the same intake.
 //!
-//! A set of files is complete at once and never changes. It is read twice and not kept: `survey` learns the namespaces
-//! and how kinds live, `run` makes rows. What cannot be read is named, and as long as anything cannot, no row counts as
-//! absent. `kollect-manifest` splits texts into objects, `input` and `exclude` know files.
+//! A set of files is complete and never changes. It is read twice and not kept: `survey` finds namespaces and scopes of
+//! kinds, `run` makes rows. While any manifest cannot be read, no row counts as absent.
 
 mod cluster_kinds;
 mod error;

@@ -1,19 +1,19 @@
-//! One object of a manifest: what the survey and the targets ask of it, and what is put in where it is missing.
+//! One object of a manifest: its header, and the uid and namespace that are added where they are missing.
 //!
 //! An object that was never in a cluster has no uid, and often no namespace. Only such objects are decoded here.
 
 use super::summary::NoObject;
-use crate::head::{Head, text_of};
 use crate::identity::{derived_uid, identity};
+use crate::object_head::{ObjectHead, text_of};
 use kollect_model::Gvk;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// What tells an object.
+/// The fields that identify a kind, and the raw spec.
 #[derive(Debug)]
-pub(super) struct Peek<'a> {
+pub(super) struct ManifestHeader<'a> {
     pub(super) api_version: String,
     pub(super) kind: String,
     pub(super) spec: Option<&'a RawValue>,
@@ -30,17 +30,17 @@ struct Raw<'a> {
     spec: Option<&'a RawValue>,
 }
 
-impl<'a> Peek<'a> {
-    /// Reads an object, or says why it is not a Kubernetes object.
+impl<'a> ManifestHeader<'a> {
+    /// Reads an object; the error is why it is not a Kubernetes object.
     pub(super) fn read(raw: &'a str) -> Result<Self, NoObject> {
         if !raw.starts_with('{') {
             return Err(NoObject::NoMap);
         }
-        let peek: Raw<'_> = serde_json::from_str(raw).map_err(|_| NoObject::NoMap)?;
+        let header: Raw<'_> = serde_json::from_str(raw).map_err(|_| NoObject::NoMap)?;
         let text = |raw| text_of(raw).ok().filter(|text| !text.is_empty());
-        let kind = text(peek.kind).ok_or(NoObject::NoKind)?;
-        let api_version = text(peek.api_version).ok_or(NoObject::NoApiVersion)?;
-        Ok(Self { api_version, kind, spec: peek.spec })
+        let kind = text(header.kind).ok_or(NoObject::NoKind)?;
+        let api_version = text(header.api_version).ok_or(NoObject::NoApiVersion)?;
+        Ok(Self { api_version, kind, spec: header.spec })
     }
 
     pub(super) fn group(&self) -> &str {
@@ -53,24 +53,24 @@ impl<'a> Peek<'a> {
     }
 }
 
-/// Identity of an object whose kind may or may not live in namespaces.
-pub(super) fn identity_of(gvk: &Gvk, head: &Head<'_>, home: &str) -> [u8; 16] {
-    identity(gvk, if head.namespace.is_empty() { home } else { &head.namespace }, &head.name)
+/// Identity of an object whose scope is not known yet.
+pub(super) fn identity_of(gvk: &Gvk, head: &ObjectHead<'_>, default_namespace: &str) -> [u8; 16] {
+    identity(gvk, if head.namespace.is_empty() { default_namespace } else { &head.namespace }, &head.name)
 }
 
-/// The object as the intake wants it: with a uid, and in a namespace exactly if its kind lives in namespaces.
-/// `head` takes over the same; where a uid does not tell objects apart (`shared_uid`), it gets the derived one.
-pub(super) fn complete<'a>(
+/// The object as intake requires it: with a uid, and with a namespace exactly if its kind is namespaced. `head` is changed
+/// alike; where several objects share a uid (`shared_uid`), it gets the derived one.
+pub(super) fn complete_object<'a>(
     raw: &'a str,
-    head: &mut Head<'_>,
+    head: &mut ObjectHead<'_>,
     gvk: &Gvk,
     namespaced: bool,
-    home: &str,
+    default_namespace: &str,
     shared_uid: bool,
 ) -> Cow<'a, str> {
     let misplaced = head.namespace.is_empty() == namespaced;
     if misplaced {
-        head.namespace = Cow::Owned(if namespaced { home.to_owned() } else { String::new() });
+        head.namespace = Cow::Owned(if namespaced { default_namespace.to_owned() } else { String::new() });
     }
     let no_uid = head.uid.is_empty();
     if no_uid || shared_uid {
@@ -97,20 +97,20 @@ mod tests {
     use super::*;
 
     fn completed(raw: &str, namespaced: bool) -> Value {
-        let gvk = Peek::read(raw).unwrap().gvk();
-        let mut head = Head::read(raw).unwrap();
-        serde_json::from_str(&complete(raw, &mut head, &gvk, namespaced, "shop", false)).unwrap()
+        let gvk = ManifestHeader::read(raw).unwrap().gvk();
+        let mut head = ObjectHead::read(raw).unwrap();
+        serde_json::from_str(&complete_object(raw, &mut head, &gvk, namespaced, "shop", false)).unwrap()
     }
 
     #[test]
     fn what_is_missing_is_put_in_and_the_rest_is_not_touched() {
         let whole = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"x","uid":"u"}}"#;
-        let gvk = Peek::read(whole).unwrap().gvk();
-        let mut head = Head::read(whole).unwrap();
-        assert!(matches!(complete(whole, &mut head, &gvk, true, "shop", false), Cow::Borrowed(_)));
+        let gvk = ManifestHeader::read(whole).unwrap().gvk();
+        let mut head = ObjectHead::read(whole).unwrap();
+        assert!(matches!(complete_object(whole, &mut head, &gvk, true, "shop", false), Cow::Borrowed(_)));
         assert_eq!(head.uid, "u");
-        assert!(matches!(complete(whole, &mut head, &gvk, true, "shop", true), Cow::Borrowed(_)));
-        assert_ne!(head.uid, "u", "a uid that others have tells nothing");
+        assert!(matches!(complete_object(whole, &mut head, &gvk, true, "shop", true), Cow::Borrowed(_)));
+        assert_ne!(head.uid, "u", "a shared uid is replaced");
 
         let bare = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","uid":null},"data":{"n":"1"}}"#;
         let object = completed(bare, true);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_not_read_and_says_why() {
+    fn what_is_no_object_is_refused_with_a_reason() {
         for (raw, why) in [
             ("1", NoObject::NoMap),
             ("[]", NoObject::NoMap),
@@ -135,7 +135,7 @@ mod tests {
             (r#"{"kind":"A","apiVersion":null}"#, NoObject::NoApiVersion),
             (r#"{"replicas":1}"#, NoObject::NoKind),
         ] {
-            assert_eq!(Peek::read(raw).unwrap_err(), why, "{raw}");
+            assert_eq!(ManifestHeader::read(raw).unwrap_err(), why, "{raw}");
         }
     }
 }

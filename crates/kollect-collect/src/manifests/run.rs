@@ -1,22 +1,22 @@
 //! Makes rows of manifests, through the intake that watches use.
 //!
-//! A set of manifests is a complete list of every kind: when all of it was read, every part of every target is known. A
-//! part of a target with an object that failed, and every part when something could not be read, proves no absence.
+//! The manifests are a complete list of every kind: once all are read, every part of every target is listed. A part with
+//! an object that failed, and every part while any manifest cannot be read, proves no absence.
 
 use super::error::ManifestError;
 use super::input::{Inputs, Item};
-use super::object::{Peek, complete, identity_of};
+use super::object::{ManifestHeader, complete_object, identity_of};
 use super::summary::{BadInput, InputPlace, Repeated, Strange, Summary};
 use super::survey::Survey;
-use crate::feed::Feed;
-use crate::head::{BadHead, Head};
 use crate::identity::derived_uid;
 use crate::intake::Intake;
-use crate::namespaces::FactsCell;
+use crate::namespaces::facts::FactsCell;
+use crate::object_head::{ObjectHead, UnreadableHead};
 use crate::observe::CollectObserver;
 use crate::plan::{Gvr, Reach};
-use crate::target::TargetSpec;
-use kollect_manifest::{LineColumn, ManifestItem};
+use crate::targets::resource_targets::ResourceTargets;
+use crate::targets::spec::TargetSpec;
+use kollect_manifest::{ManifestItem, LineColumn};
 use kollect_model::{Gvk, Uid};
 use kollect_store::Store;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub fn collect(
     inputs: &Inputs,
     survey: &Survey,
-    home: &str,
+    default_namespace: &str,
     targets: &[TargetSpec],
     store: &Arc<Store>,
     observer: Arc<dyn CollectObserver>,
@@ -35,9 +35,16 @@ pub fn collect(
 ) -> Result<Summary, ManifestError> {
     let facts = FactsCell::default();
     facts.replace(survey.namespaces.clone());
-    let feeds = Feeds::new(targets, survey, store);
+    let by_kind = TargetsByKind::new(targets, survey, store);
     let intake = Intake::new(store.clone(), Arc::new(facts), observer);
-    let mut run = Run { survey, home, feeds: &feeds, intake, summary: Summary::default(), seen: HashMap::new() };
+    let mut run = ManifestRun {
+        survey,
+        default_namespace,
+        by_kind: &by_kind,
+        intake,
+        summary: Summary::default(),
+        seen: HashMap::new(),
+    };
     inputs.each(&mut |Item { file, found }| {
         match found {
             ManifestItem::Object { json, place } => run.object(json, file, place),
@@ -51,8 +58,8 @@ pub fn collect(
     let mut summary = run.summary;
     summary.faults.append(&inputs.unreadable());
     summary.faults.append(&survey.faults);
-    feeds.complete(store);
-    feeds.doubt(&summary, store);
+    by_kind.mark_listed(store);
+    by_kind.mark_unread_lost(&summary, store);
     Ok(summary)
 }
 
@@ -63,45 +70,45 @@ struct Seen {
     uid: Uid,
 }
 
-struct Run<'a> {
+struct ManifestRun<'a> {
     survey: &'a Survey,
-    home: &'a str,
-    feeds: &'a Feeds,
+    default_namespace: &'a str,
+    by_kind: &'a TargetsByKind,
     intake: Intake,
     summary: Summary,
     seen: HashMap<[u8; 16], Seen>,
 }
 
-impl Run<'_> {
+impl ManifestRun<'_> {
     fn object(&mut self, json: &str, file: &Arc<str>, place: LineColumn) {
         let at = || InputPlace { file: file.clone(), line: place.line };
-        let peek = match Peek::read(json) {
-            Ok(peek) => peek,
+        let header = match ManifestHeader::read(json) {
+            Ok(header) => header,
             Err(why) => return self.summary.strange.add(Strange { place: at(), why }),
         };
-        let Some(feed) = self.feeds.of(&peek) else {
+        let Some(targets) = self.by_kind.of(&header) else {
             self.summary.unwanted += 1;
             return;
         };
         self.summary.objects += 1;
-        let gvk = peek.gvk();
-        let mut head = match Head::read(json) {
+        let gvk = header.gvk();
+        let mut head = match ObjectHead::read(json) {
             Ok(head) => head,
-            Err(bad) => return self.refuse(feed, &gvk, *bad, &at()),
+            Err(bad) => return self.refuse(targets, &gvk, *bad, &at()),
         };
         let shared_uid = self.survey.is_shared(&gvk, &head.uid);
-        let whole = complete(json, &mut head, &gvk, feed.namespaced, self.home, shared_uid);
-        self.note(feed, &gvk, &head, at());
-        self.intake.upsert_read(feed, &head, &whole);
+        let whole = complete_object(json, &mut head, &gvk, targets.namespaced, self.default_namespace, shared_uid);
+        self.note(targets, &gvk, &head, at());
+        self.intake.upsert_read(targets, &head, &whole);
     }
 
-    /// The object fails by as much of its name as can be read, and by its place.
-    fn refuse(&mut self, feed: &Feed, gvk: &Gvk, mut bad: BadHead, at: &InputPlace) {
+    /// Reports an object without readable metadata by as much of its name as can be read, and by its place.
+    fn refuse(&mut self, targets: &ResourceTargets, gvk: &Gvk, mut bad: UnreadableHead, at: &InputPlace) {
         let head = &mut bad.head;
-        if feed.namespaced && bad.knows_namespace && head.namespace.is_empty() {
-            head.namespace = self.home.to_owned().into();
+        if targets.namespaced && bad.knows_namespace && head.namespace.is_empty() {
+            head.namespace = self.default_namespace.to_owned().into();
         }
-        if !feed.namespaced {
+        if !targets.namespaced {
             head.namespace = String::new().into();
             bad.knows_namespace = true;
         }
@@ -115,16 +122,16 @@ impl Run<'_> {
             }
             bad.why = format!("{at}: {}", bad.why);
         }
-        self.intake.unreadable(feed, &bad);
+        self.intake.unreadable(targets, &bad);
     }
 
-    /// Of an object that came before, the last counts.
-    fn note(&mut self, feed: &Feed, gvk: &Gvk, head: &Head<'_>, at: InputPlace) {
+    /// Records the object. Of several with one identity, the last counts.
+    fn note(&mut self, targets: &ResourceTargets, gvk: &Gvk, head: &ObjectHead<'_>, at: InputPlace) {
         let uid = Uid::parse(&head.uid);
         let now = Seen { file: at.file.clone(), line: at.line, uid };
         let Some(before) = self.seen.insert(identity_of(gvk, head, ""), now) else { return };
         if before.uid != Uid::parse(&head.uid) {
-            self.intake.delete_uid(feed, &head.namespace, &before.uid);
+            self.intake.delete_uid(targets, &head.namespace, &before.uid);
         }
         let place = if head.namespace.is_empty() { String::new() } else { format!("{}/", head.namespace) };
         self.summary.repeated.add(Repeated {
@@ -135,57 +142,57 @@ impl Run<'_> {
     }
 }
 
-/// The versions of one kind, by `apiVersion`.
-type Versions = Vec<(Box<str>, Arc<Feed>)>;
+/// The targets of one kind, by `apiVersion`.
+type Versions = Vec<(Box<str>, Arc<ResourceTargets>)>;
 
-/// The targets by kind and `apiVersion` of the objects they want.
-struct Feeds(HashMap<Box<str>, Versions>);
+/// The targets by the kind and `apiVersion` of the objects that they want.
+struct TargetsByKind(HashMap<Box<str>, Versions>);
 
-impl Feeds {
+impl TargetsByKind {
     fn new(targets: &[TargetSpec], survey: &Survey, store: &Store) -> Self {
         let mut groups: BTreeMap<Gvk, Vec<TargetSpec>> = BTreeMap::new();
         for target in targets {
-            groups.entry(plain(&target.gvk)).or_default().push(target.clone());
+            groups.entry(with_core_group(&target.gvk)).or_default().push(target.clone());
         }
-        let mut feeds: HashMap<Box<str>, Versions> = HashMap::new();
+        let mut by_kind: HashMap<Box<str>, Versions> = HashMap::new();
         for (gvk, targets) in groups {
             let gvr = Gvr::new(&gvk.group, &gvk.version, &gvk.kind.to_lowercase());
-            let feed = Feed::new(gvr, gvk.clone(), survey.is_namespaced(&gvk));
-            feed.set(&targets, store, &|_| BTreeSet::new(), &HashMap::new());
-            feeds.entry((&*gvk.kind).into()).or_default().push((gvk.api_version().into(), Arc::new(feed)));
+            let resource = ResourceTargets::new(gvr, gvk.clone(), survey.is_namespaced(&gvk));
+            resource.set(&targets, store, &|_| BTreeSet::new(), &HashMap::new());
+            by_kind.entry((&*gvk.kind).into()).or_default().push((gvk.api_version().into(), Arc::new(resource)));
         }
-        Self(feeds)
+        Self(by_kind)
     }
 
-    fn of(&self, peek: &Peek<'_>) -> Option<&Feed> {
-        let feeds = self.0.get(&*peek.kind)?;
-        feeds.iter().find(|(version, _)| **version == *peek.api_version).map(|(_, feed)| &**feed)
+    fn of(&self, header: &ManifestHeader<'_>) -> Option<&ResourceTargets> {
+        let by_kind = self.0.get(&*header.kind)?;
+        by_kind.iter().find(|(version, _)| **version == *header.api_version).map(|(_, targets)| &**targets)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<Feed>> {
-        self.0.values().flatten().map(|(_, feed)| feed)
+    fn all(&self) -> impl Iterator<Item = &Arc<ResourceTargets>> {
+        self.0.values().flatten().map(|(_, targets)| targets)
     }
 
-    fn complete(&self, store: &Store) {
-        for feed in self.all() {
-            feed.complete(&Reach::Cluster, None, feed.epoch(), &|_| true, store);
+    fn mark_listed(&self, store: &Store) {
+        for targets in self.all() {
+            targets.mark_listed(&Reach::Cluster, None, targets.epoch(), &|_| true, store);
         }
     }
 
-    /// What could not be read may be any object; what failed had a namespace.
-    fn doubt(&self, summary: &Summary, store: &Store) {
+    /// An unreadable manifest may hold any object; an object that failed has a namespace.
+    fn mark_unread_lost(&self, summary: &Summary, store: &Store) {
         if summary.faults.count > 0 {
             let reason: Arc<str> = "not all manifests could be read".into();
-            self.all().for_each(|feed| feed.lost(&Reach::Cluster, &reason, false, store));
+            self.all().for_each(|targets| targets.mark_lost(&Reach::Cluster, &reason, false, store));
             return;
         }
-        for feed in self.all() {
-            feed.lose_failed("an object failed", store);
+        for targets in self.all() {
+            targets.mark_failed_lost("an object failed", store);
         }
     }
 }
 
-/// Some specs name the core group.
-fn plain(gvk: &Gvk) -> Gvk {
+/// Specs may name the core group.
+fn with_core_group(gvk: &Gvk) -> Gvk {
     if &*gvk.group == "core" { Gvk { group: Arc::default(), ..gvk.clone() } } else { gvk.clone() }
 }

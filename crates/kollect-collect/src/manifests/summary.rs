@@ -1,4 +1,4 @@
-//! What a reading of manifests found beside rows: counted always, and named up to a limit.
+//! What a reading of manifests found beside rows: always counted, and listed up to a limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl<T> Named<T> {
     }
 }
 
-/// Where something stands.
+/// A place in an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputPlace {
     /// The file; `-` for standard input.
@@ -109,9 +109,9 @@ impl fmt::Display for NoObject {
 pub struct Repeated {
     /// Kind, namespace and name.
     pub object: String,
-    /// Where it stands, and counts.
+    /// Where the object that counts is.
     pub place: InputPlace,
-    /// Where it stood before.
+    /// Where the earlier one is.
     pub earlier: InputPlace,
 }
 

@@ -1,14 +1,13 @@
-//! What has to be known of a set of manifests before a row can be made: namespaces, which kinds live in them, and which
-//! uids tell objects apart.
+//! The first reading of manifests: namespaces, which kinds are namespaced, and which uids several objects share.
 
 use super::cluster_kinds::built_in;
 use super::error::ManifestError;
 use super::input::{Inputs, Item};
-use super::object::{Peek, identity_of};
+use super::object::{ManifestHeader, identity_of};
 use super::summary::{BadInput, Named};
-use crate::head::Head;
 use crate::identity::derived_uid;
-use crate::namespaces::{NamespaceFacts, NamespaceMeta};
+use crate::namespaces::facts::{NamespaceFacts, NamespaceMeta};
+use crate::object_head::ObjectHead;
 use kollect_api::names::label::NAMESPACE_NAME;
 use kollect_manifest::{LineColumn, ManifestItem};
 use kollect_model::{Gvk, Uid};
@@ -18,12 +17,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What a first reading found out.
+/// FaultKind a first reading found out.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Every namespace that is there or named, with what is known of it.
+    /// Every namespace that has a manifest or is named by an object.
     pub namespaces: Arc<NamespaceFacts>,
-    /// Kinds, by group and kind, that their CustomResourceDefinition or their objects say to be in namespaces or not.
+    /// Whether a kind is namespaced, by group and kind: from its CustomResourceDefinition or from its objects.
     kinds: HashMap<(Arc<str>, Arc<str>), bool>,
     /// Uids that several objects of one kind have.
     shared: HashSet<Uid>,
@@ -46,7 +45,7 @@ impl Survey {
     }
 }
 
-/// A uid among those of its kind: the same object may be there in two versions.
+/// A uid within its kind: one object may be present in two API versions.
 fn of_kind(gvk: &Gvk, uid: &str) -> Uid {
     derived_uid(gvk, "", uid)
 }
@@ -64,50 +63,50 @@ struct Names {
 }
 
 #[derive(Default)]
-struct Findings {
-    spoken: BTreeMap<Arc<str>, NamespaceMeta>,
+struct SurveyFindings {
+    objects: BTreeMap<Arc<str>, NamespaceMeta>,
     named: BTreeSet<Box<str>>,
-    defined: HashMap<(Arc<str>, Arc<str>), bool>,
-    inhabited: HashSet<(Box<str>, Box<str>)>,
-    /// Who has each uid.
+    definitions: HashMap<(Arc<str>, Arc<str>), bool>,
+    namespaced: HashSet<(Box<str>, Box<str>)>,
+    /// The object that first had each uid.
     owners: HashMap<Uid, [u8; 16]>,
     shared: HashSet<Uid>,
     faults: Named<BadInput>,
 }
 
 /// Reads all manifests once. `home` is the namespace of objects that name none.
-pub fn survey(inputs: &Inputs, home: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
-    let mut found = Findings::default();
+pub fn survey(inputs: &Inputs, default_namespace: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
+    let mut found = SurveyFindings::default();
     inputs.each(&mut |item| {
         if let Item { file, found: ManifestItem::Object { json, place } } = item
-            && let Ok(peek) = Peek::read(json)
+            && let Ok(header) = ManifestHeader::read(json)
         {
-            found.take(&peek, json, home, (file, place));
+            found.take(&header, json, default_namespace, (file, place));
         }
         !cancel.is_cancelled()
     })?;
-    Ok(found.finish(home))
+    Ok(found.finish(default_namespace))
 }
 
-impl Findings {
-    fn take(&mut self, peek: &Peek<'_>, json: &str, home: &str, at: (&Arc<str>, LineColumn)) {
-        match (&*peek.api_version, &*peek.kind) {
+impl SurveyFindings {
+    fn take(&mut self, header: &ManifestHeader<'_>, json: &str, default_namespace: &str, at: (&Arc<str>, LineColumn)) {
+        match (&*header.api_version, &*header.kind) {
             ("v1", "Namespace") => self.namespace(json, at),
             (version, "CustomResourceDefinition") if version.starts_with("apiextensions.k8s.io/") => {
-                let definition = peek.spec.and_then(|spec| serde_json::from_str::<Definition>(spec.get()).ok());
+                let definition = header.spec.and_then(|spec| serde_json::from_str::<Definition>(spec.get()).ok());
                 if let Some(definition) = definition {
                     let kind = (definition.group.into(), definition.names.kind.into());
-                    self.defined.insert(kind, definition.scope == "Namespaced");
+                    self.definitions.insert(kind, definition.scope == "Namespaced");
                 }
             }
             _ => {}
         }
-        let head = match Head::read(json) {
+        let head = match ObjectHead::read(json) {
             Ok(head) => head,
             Err(bad) => bad.head,
         };
         if !head.uid.is_empty() {
-            self.note_uid(peek, &head, home);
+            self.note_uid(header, &head, default_namespace);
         }
         let namespace: &str = &head.namespace;
         if namespace.is_empty() {
@@ -116,28 +115,28 @@ impl Findings {
         if !self.named.contains(namespace) {
             self.named.insert(namespace.into());
         }
-        let group = peek.group();
-        if built_in(group, &peek.kind).is_none() {
-            self.inhabited.insert((group.into(), (&*peek.kind).into()));
+        let group = header.group();
+        if built_in(group, &header.kind).is_none() {
+            self.namespaced.insert((group.into(), (&*header.kind).into()));
         }
     }
 
     fn namespace(&mut self, json: &str, (file, place): (&Arc<str>, LineColumn)) {
-        // One without a name is no namespace, and fails by name where it is collected.
+        // One without a name fails where it is collected.
         let Some((name, mut meta, wrong)) = NamespaceMeta::read(json) else { return };
-        // Files say how things were when they were written; nothing is being deleted there.
+        // A deletion timestamp in a file is of the past.
         meta.terminating = false;
         if let Some(why) = wrong {
             let why = format!("Namespace {name}: {why}; it does not count");
             self.faults.add(BadInput { place: format!("{file}:{place}"), why });
         }
-        self.spoken.insert(name, meta);
+        self.objects.insert(name, meta);
     }
 
-    fn note_uid(&mut self, peek: &Peek<'_>, head: &Head<'_>, home: &str) {
-        let gvk = peek.gvk();
+    fn note_uid(&mut self, header: &ManifestHeader<'_>, head: &ObjectHead<'_>, default_namespace: &str) {
+        let gvk = header.gvk();
         let uid = of_kind(&gvk, &head.uid);
-        let object = identity_of(&gvk, head, home);
+        let object = identity_of(&gvk, head, default_namespace);
         match self.owners.entry(uid) {
             Entry::Vacant(free) => _ = free.insert(object),
             Entry::Occupied(owner) if *owner.get() == object => {}
@@ -145,21 +144,26 @@ impl Findings {
         }
     }
 
-    fn finish(self, home: &str) -> Survey {
+    fn finish(self, default_namespace: &str) -> Survey {
         let mut facts = NamespaceFacts::new();
-        // Of a namespace that has no object of its own here, only the name is known.
-        for name in self.named.iter().map(AsRef::as_ref).chain([home, crate::feed::CLUSTER_SCOPED_HOME]) {
+        // Of a namespace without a manifest of its own, only the name is known.
+        for name in self
+            .named
+            .iter()
+            .map(AsRef::as_ref)
+            .chain([default_namespace, crate::targets::target_table::CLUSTER_SCOPED_NAMESPACE])
+        {
             facts.entry(name.into()).or_default();
         }
-        for (name, meta) in self.spoken {
+        for (name, meta) in self.objects {
             facts.insert(name, Arc::new(meta));
         }
         for (name, meta) in &mut facts {
             let meta = Arc::make_mut(meta);
             meta.labels.entry(NAMESPACE_NAME.to_owned()).or_insert_with(|| name.to_string());
         }
-        let mut kinds = self.defined;
-        for (group, kind) in self.inhabited {
+        let mut kinds = self.definitions;
+        for (group, kind) in self.namespaced {
             kinds.entry((group.into(), kind.into())).or_insert(true);
         }
         Survey { namespaces: Arc::new(facts), kinds, shared: self.shared, faults: self.faults }

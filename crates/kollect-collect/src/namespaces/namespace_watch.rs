@@ -1,19 +1,16 @@
-//! What is known about the namespaces of the cluster: their names, labels and annotations.
-//!
-//! Separate because targets, scopes and watch labels all need it, and because an operator without cluster-wide rights has
-//! to ask namespace by namespace. It must not know targets.
+//! Keeps the facts about namespaces up to date: one watch of all of them, or one GET per given namespace a minute where
+//! the operator has no cluster-wide permission. It must not know targets.
 
-use crate::backoff::{Backoff, jittered};
-use crate::follow::{End, Follow, Position};
-use crate::head::{labels_of, text_of};
+use super::facts::{NamespaceFacts, NamespaceMeta};
 use crate::plan::Gvr;
-use crate::receiver::{Happened, Meta, Need, Receiver};
-use crate::request::{Source, get_document};
-use crate::request_error::RequestError;
+use crate::watch::event_handler::{EventHandler, NoRelists, ObjectEvent};
+use crate::watch::event_meta::EventMeta;
+use crate::watch::list_watch::{ListWatch, WatchEnd, WatchPosition};
+use crate::watch::request::{Collection, get_document};
+use crate::watch::request_error::RequestError;
+use crate::watch::retry::{RetryDelay, jittered};
 use kollect_api::names::label::NAMESPACE_NAME;
-use parking_lot::{Mutex, RwLock};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,40 +18,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Pause between two looks at the labels of given namespaces.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Delay between two polls of the labels of given namespaces.
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 const ACCEPT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const LIMIT: usize = 4 << 20;
-
-/// Labels and annotations of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NamespaceMeta {
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// The API server refuses to show them: what is here is the name label, or what could be read earlier.
-    pub unread: bool,
-    /// The namespace is being deleted.
-    pub terminating: bool,
-}
-
-/// Every namespace that may be collected from.
-pub type NamespaceFacts = BTreeMap<Arc<str>, Arc<NamespaceMeta>>;
-
-/// The facts that workers match with.
-#[derive(Debug, Default)]
-pub(crate) struct FactsCell(RwLock<Arc<NamespaceFacts>>);
-
-impl FactsCell {
-    pub(crate) fn get(&self) -> Arc<NamespaceFacts> {
-        self.0.read().clone()
-    }
-
-    pub(crate) fn replace(&self, facts: Arc<NamespaceFacts>) -> Arc<NamespaceFacts> {
-        std::mem::replace(&mut *self.0.write(), facts)
-    }
-}
 
 /// Keeps the facts up to date until it is dropped.
 #[derive(Debug)]
@@ -70,12 +37,12 @@ impl Drop for NamespaceWatch {
     }
 }
 
-struct Outlets {
+struct FactsPublisher {
     facts: watch::Sender<Option<Arc<NamespaceFacts>>>,
     error: watch::Sender<Option<String>>,
 }
 
-impl Outlets {
+impl FactsPublisher {
     fn publish(&self, facts: &NamespaceFacts) {
         self.error.send_if_modified(|error| error.take().is_some());
         self.facts.send_if_modified(|known| {
@@ -87,7 +54,7 @@ impl Outlets {
         });
     }
 
-    fn trouble(&self, message: String) {
+    fn failed(&self, message: String) {
         let shown = message.clone();
         if self.error.send_if_modified(|error| error.replace(message).is_none()) {
             tracing::warn!(error = shown, error_class = "transient", "namespaces are not kept up to date");
@@ -96,20 +63,20 @@ impl Outlets {
 }
 
 impl NamespaceWatch {
-    /// Watches all namespaces, or looks at the given ones once a minute.
+    /// Watches all namespaces, or polls the given ones once a minute.
     pub fn start(client: kube::Client, given: Vec<Arc<str>>) -> Self {
         let (facts_in, facts) = watch::channel(None);
         let (error_in, error) = watch::channel(None);
         let cancel = CancellationToken::new();
-        let outlets = Arc::new(Outlets { facts: facts_in, error: error_in });
+        let publisher = Arc::new(FactsPublisher { facts: facts_in, error: error_in });
         let stop = cancel.clone();
         tokio::spawn(async move {
-            stop.run_until_cancelled(supervise(client, given, outlets)).await;
+            stop.run_until_cancelled(supervise(client, given, publisher)).await;
         });
         Self { facts, error, cancel }
     }
 
-    /// The facts; `None` until all namespaces are known once. An outage leaves the last facts.
+    /// The facts; `None` until all namespaces were read once. An outage leaves the last facts.
     pub fn facts(&self) -> watch::Receiver<Option<Arc<NamespaceFacts>>> {
         self.facts.clone()
     }
@@ -120,16 +87,16 @@ impl NamespaceWatch {
     }
 }
 
-/// Starts the task again should it panic.
-async fn supervise(client: kube::Client, given: Vec<Arc<str>>, outlets: Arc<Outlets>) {
+/// Restarts the task after a panic.
+async fn supervise(client: kube::Client, given: Vec<Arc<str>>, publisher: Arc<FactsPublisher>) {
     loop {
-        let (client, given, outlets) = (client.clone(), given.clone(), outlets.clone());
+        let (client, given, publisher) = (client.clone(), given.clone(), publisher.clone());
         let mut task = tokio::task::JoinSet::new();
         task.spawn(async move {
             if given.is_empty() {
-                follow_all(client, outlets).await;
+                watch_all(client, publisher).await;
             } else {
-                look_at(client, &given, &outlets).await;
+                poll_given(client, &given, &publisher).await;
             }
         });
         if task.join_next().await.is_some_and(|ended| ended.is_err()) {
@@ -139,61 +106,25 @@ async fn supervise(client: kube::Client, given: Vec<Arc<str>>, outlets: Arc<Outl
     }
 }
 
-async fn follow_all(client: kube::Client, outlets: Arc<Outlets>) {
-    let source = Source::new(&Gvr::new("", "v1", "namespaces"), None, true);
-    let position: Position = Arc::default();
+async fn watch_all(client: kube::Client, publisher: Arc<FactsPublisher>) {
+    let collection = Collection::new(&Gvr::new("", "v1", "namespaces"), None, true);
+    let position: WatchPosition = Arc::default();
     let known = Arc::new(Mutex::new(NamespaceFacts::new()));
-    let mut backoff = Backoff::default();
+    let mut backoff = RetryDelay::default();
     loop {
-        let receiver = All { outlets: outlets.clone(), known: known.clone(), listing: None };
-        let end = Follow::new(client.clone(), source.clone(), receiver, position.clone()).run().await;
-        let (End::Forbidden(message) | End::NotServed(message)) = end;
-        outlets.trouble(format!("cannot list and watch namespaces: {message}"));
-        sleep(backoff.pause(Duration::from_secs(30))).await;
+        let handler = NamespaceHandler { publisher: publisher.clone(), known: known.clone(), listing: None };
+        let end = ListWatch::new(client.clone(), collection.clone(), handler, NoRelists, position.clone()).run().await;
+        let (WatchEnd::Forbidden(message) | WatchEnd::NotServed(message)) = end;
+        publisher.failed(format!("cannot list and watch namespaces: {message}"));
+        sleep(backoff.next_below(Duration::from_secs(30))).await;
     }
 }
 
-/// Takes in all namespaces.
-struct All {
-    outlets: Arc<Outlets>,
+/// Collects the facts of all namespaces.
+struct NamespaceHandler {
+    publisher: Arc<FactsPublisher>,
     known: Arc<Mutex<NamespaceFacts>>,
     listing: Option<NamespaceFacts>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NamespaceObject<'a> {
-    #[serde(borrow)]
-    metadata: NamespaceHead<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct NamespaceHead<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-    #[serde(borrow)]
-    annotations: Option<&'a RawValue>,
-    #[serde(borrow)]
-    deletion_timestamp: Option<&'a RawValue>,
-}
-
-impl NamespaceMeta {
-    /// Reads name, labels and annotations of a Namespace. One that cannot be read does not hide the others; which it is
-    /// comes along.
-    pub(crate) fn read(raw: &str) -> Option<(Arc<str>, Self, Option<String>)> {
-        let head = serde_json::from_str::<NamespaceObject<'_>>(raw).ok()?.metadata;
-        let name = text_of(head.name).ok().filter(|name| !name.is_empty())?;
-        let (labels, wrong_label) = labels_of(head.labels, "metadata.labels");
-        let (mut annotations, wrong_annotation) = labels_of(head.annotations, "metadata.annotations");
-        // May be large, and nothing selects by it.
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-        let terminating = head.deletion_timestamp.is_some();
-        let meta = Self { labels, annotations, unread: false, terminating };
-        Some((name.into(), meta, wrong_label.or(wrong_annotation)))
-    }
 }
 
 fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
@@ -204,79 +135,70 @@ fn read(raw: &[u8]) -> Option<(Arc<str>, Arc<NamespaceMeta>)> {
     Some((name, Arc::new(meta)))
 }
 
-impl Receiver for All {
-    fn list_begins(&mut self, _: Option<&str>) {
+impl EventHandler for NamespaceHandler {
+    fn list_started(&mut self, _: Option<&str>) {
         self.listing = Some(NamespaceFacts::new());
     }
 
-    async fn object(&mut self, happened: Happened, _: &Meta<'_>, raw: &str) {
+    async fn object(&mut self, event: ObjectEvent, _: &EventMeta<'_>, raw: &str) {
         let Some((name, meta)) = read(raw.as_bytes()) else { return };
-        match happened {
-            Happened::Listed => {
+        match event {
+            ObjectEvent::Listed => {
                 if let Some(listing) = &mut self.listing {
                     listing.insert(name, meta);
                 }
                 return;
             }
-            Happened::Added | Happened::Modified => _ = self.known.lock().insert(name, meta),
-            Happened::Deleted => _ = self.known.lock().remove(&name),
+            ObjectEvent::Added | ObjectEvent::Modified => _ = self.known.lock().insert(name, meta),
+            ObjectEvent::Deleted => _ = self.known.lock().remove(&name),
         }
-        self.outlets.publish(&self.known.lock());
+        self.publisher.publish(&self.known.lock());
     }
 
-    async fn list_ends(&mut self, _: Option<&str>) -> bool {
+    async fn list_finished(&mut self, _: Option<&str>) -> bool {
         if let Some(listing) = self.listing.take() {
             *self.known.lock() = listing;
         }
-        self.outlets.publish(&self.known.lock());
+        self.publisher.publish(&self.known.lock());
         true
     }
 
-    fn need(&mut self) -> Need {
-        Need::Nothing
-    }
-
-    fn caught_up(&mut self) {}
-
-    async fn need_changed(&mut self) {
-        std::future::pending::<()>().await;
-    }
-
     fn resumed(&mut self) {
-        self.outlets.publish(&self.known.lock());
+        self.publisher.publish(&self.known.lock());
     }
 
-    fn trouble(&mut self, error: &RequestError) {
-        self.outlets.trouble(format!("cannot list and watch namespaces: {error}"));
+    fn failed(&mut self, error: &RequestError) {
+        self.publisher.failed(format!("cannot list and watch namespaces: {error}"));
     }
 }
 
-/// Looks at given namespaces one by one.
-async fn look_at(client: kube::Client, given: &[Arc<str>], outlets: &Outlets) {
+/// Polls given namespaces one by one.
+async fn poll_given(client: kube::Client, given: &[Arc<str>], publisher: &FactsPublisher) {
     let mut known = NamespaceFacts::new();
-    let mut backoff = Backoff::default();
+    let mut backoff = RetryDelay::default();
     loop {
         let mut failed = None;
         for name in given {
             let uri = format!("/api/v1/namespaces/{name}");
             let answer = get_document(&client, &uri, ACCEPT, None, LIMIT).await;
-            if let Err(error) = learn(&mut known, name, answer.map(|document| document.map(|(bytes, _)| bytes))) {
-                outlets.trouble(format!("cannot read namespace {name}: {error}"));
+            if let Err(error) = apply_answer(&mut known, name, answer.map(|document| document.map(|(bytes, _)| bytes)))
+            {
+                publisher.failed(format!("cannot read namespace {name}: {error}"));
                 failed = Some(backoff.after(&error));
                 break;
             }
         }
-        // Facts about some of the namespaces would look as if the others were gone.
+        // A partial result would read as if the other namespaces were deleted.
         if failed.is_none() {
             backoff.reset();
-            outlets.publish(&known);
+            publisher.publish(&known);
         }
-        sleep(failed.unwrap_or_else(|| jittered(LOOK_EVERY))).await;
+        sleep(failed.unwrap_or_else(|| jittered(POLL_INTERVAL))).await;
     }
 }
 
-/// Takes over an answer about one namespace.
-fn learn(
+/// Stores the answer about one namespace.
+fn apply_answer(
     known: &mut NamespaceFacts,
     name: &Arc<str>,
     answer: Result<Option<Vec<u8>>, RequestError>,
@@ -288,7 +210,7 @@ fn learn(
         },
         // A namespace that is missing has no labels, and no objects either.
         Ok(None) | Err(RequestError::NotServed(_)) => Arc::new(only_named(name)),
-        // Not knowing the labels is not the same as their being gone.
+        // Unreadable labels are not deleted labels.
         Err(RequestError::Forbidden(message)) => {
             let before = known.get(name).map_or_else(|| only_named(name), |meta| NamespaceMeta::clone(meta));
             if !before.unread {
@@ -321,17 +243,17 @@ mod tests {
         let (mut known, shop) = (NamespaceFacts::new(), Arc::from("shop"));
         let refused = || Err(RequestError::Forbidden("no".into()));
         let shown = || Ok(Some(br#"{"metadata":{"name":"shop","labels":{"env":"prod"}}}"#.to_vec()));
-        learn(&mut known, &shop, refused()).unwrap();
+        apply_answer(&mut known, &shop, refused()).unwrap();
         assert_eq!((label(&known, NAMESPACE_NAME), label(&known, "env")), ((Some("shop"), true), (None, true)));
-        learn(&mut known, &shop, shown()).unwrap();
+        apply_answer(&mut known, &shop, shown()).unwrap();
         assert_eq!(label(&known, "env"), (Some("prod"), false));
-        learn(&mut known, &shop, refused()).unwrap();
+        apply_answer(&mut known, &shop, refused()).unwrap();
         assert_eq!(label(&known, "env"), (Some("prod"), true));
-        learn(&mut known, &shop, Err(RequestError::Silent)).unwrap_err();
-        assert_eq!(label(&known, "env"), (Some("prod"), true), "an outage says nothing");
-        learn(&mut known, &shop, shown()).unwrap();
+        apply_answer(&mut known, &shop, Err(RequestError::Silent)).unwrap_err();
+        assert_eq!(label(&known, "env"), (Some("prod"), true), "an outage changes nothing");
+        apply_answer(&mut known, &shop, shown()).unwrap();
         assert_eq!(label(&known, "env"), (Some("prod"), false));
-        learn(&mut known, &shop, Err(RequestError::NotServed("gone".into()))).unwrap();
+        apply_answer(&mut known, &shop, Err(RequestError::NotServed("gone".into()))).unwrap();
         assert_eq!(label(&known, "env"), (None, false), "a namespace that is gone has no labels");
     }
 

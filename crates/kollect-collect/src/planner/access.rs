@@ -1,108 +1,107 @@
-//! What is known about the right to list and watch, and how to ask for it.
+//! Known answers to "may this be listed and watched", and the review that asks for one.
 //!
-//! Separate because a denial must clear by itself when the right is granted, and because an API error is neither a yes
-//! nor a no. It must not decide what to watch.
+//! A denial is reviewed again, so that it ends when the permission is granted; a failed review is neither yes nor no.
 
-use crate::backoff::Backoff;
 use crate::plan::{Access, Reach, WatchId};
+use crate::watch::retry::RetryDelay;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Time for one review.
+/// Deadline of one review.
 const REVIEW: Duration = Duration::from_secs(10);
-/// Longest pause before a denied right is asked for again.
+/// Ceiling of the delay before a denied permission is reviewed again.
 const DENIED_CEILING: Duration = Duration::from_secs(30);
-/// With so many denials the pauses get longer, so that asking does not become a load of its own.
+/// The ceiling grows by itself with every so many denials, which bounds the rate of reviews.
 const MANY_DENIALS: usize = 100;
-/// A watch that lived longer than this starts the pauses afresh when it is forbidden.
+/// A watch that lived longer resets the delay when it is forbidden.
 const SETTLED: Duration = Duration::from_mins(1);
-/// Failed questions after which a part is not waited for any more.
+/// Failed reviews after which exports do not wait for the part any more.
 const GIVE_UP_WAITING: u32 = 3;
 
-/// The answer to one question.
+/// The answer to one review.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum AccessAnswer {
     Allowed,
     Denied(String),
-    /// Nobody knows: the review itself failed.
+    /// The review itself failed.
     Failed(String),
 }
 
 #[derive(Debug)]
-struct Fact {
+struct AccessRecord {
     access: Access,
     asking: bool,
-    /// Why it is denied, or why it could not be asked.
+    /// Why it is denied, or why the review failed.
     message: String,
     failed: bool,
-    backoff: Backoff,
+    backoff: RetryDelay,
     ask_at: Instant,
     since: Instant,
 }
 
-/// Everything known about access.
+/// Answers by watch.
 #[derive(Debug, Default)]
-pub(crate) struct AccessBook {
-    facts: HashMap<WatchId, Fact>,
+pub(crate) struct AccessCache {
+    records: HashMap<WatchId, AccessRecord>,
 }
 
-impl AccessBook {
+impl AccessCache {
     pub(crate) fn access(&self, id: &WatchId) -> Access {
-        self.facts.get(id).map_or(Access::Unknown, |fact| fact.access)
+        self.records.get(id).map_or(Access::Unknown, |record| record.access)
     }
 
     /// Why access is denied.
     pub(crate) fn message(&self, id: &WatchId) -> String {
-        self.facts.get(id).map_or_else(String::new, |fact| fact.message.clone())
+        self.records.get(id).map_or_else(String::new, |record| record.message.clone())
     }
 
-    /// Why access could not be asked for, and whether that lasts.
+    /// Why the review failed, and whether it failed repeatedly.
     pub(crate) fn failure(&self, id: &WatchId) -> Option<(&str, bool)> {
-        let fact = self.facts.get(id).filter(|fact| fact.failed)?;
-        Some((&fact.message, fact.backoff.attempts() >= GIVE_UP_WAITING))
+        let record = self.records.get(id).filter(|record| record.failed)?;
+        Some((&record.message, record.backoff.attempts() >= GIVE_UP_WAITING))
     }
 
-    /// Of these questions, the ones to ask now.
-    pub(crate) fn pick<'a>(&mut self, wanted: impl Iterator<Item = &'a WatchId>, now: Instant) -> Vec<WatchId> {
+    /// Of these reviews, those that are due; they count as in flight from now on.
+    pub(crate) fn start_due<'a>(&mut self, wanted: impl Iterator<Item = &'a WatchId>, now: Instant) -> Vec<WatchId> {
         let mut ask = Vec::new();
         for id in wanted {
-            let fact = self.facts.entry(id.clone()).or_insert_with(|| Fact::new(now));
-            if !fact.asking && fact.ask_at <= now {
-                fact.asking = true;
+            let record = self.records.entry(id.clone()).or_insert_with(|| AccessRecord::new(now));
+            if !record.asking && record.ask_at <= now {
+                record.asking = true;
                 ask.push(id.clone());
             }
         }
         ask
     }
 
-    /// When the next of these questions is to be asked.
+    /// When the next of these reviews is due.
     pub(crate) fn next_due<'a>(&self, wanted: impl Iterator<Item = &'a WatchId>) -> Option<Instant> {
-        wanted.filter_map(|id| self.facts.get(id)).filter(|fact| !fact.asking).map(|fact| fact.ask_at).min()
+        wanted.filter_map(|id| self.records.get(id)).filter(|record| !record.asking).map(|record| record.ask_at).min()
     }
 
-    pub(crate) fn record(&mut self, id: &WatchId, answer: Answer, now: Instant) {
+    pub(crate) fn apply_answer(&mut self, id: &WatchId, answer: AccessAnswer, now: Instant) {
         let ceiling = self.ceiling();
-        let Some(fact) = self.facts.get_mut(id) else { return };
-        fact.asking = false;
-        fact.failed = false;
+        let Some(record) = self.records.get_mut(id) else { return };
+        record.asking = false;
+        record.failed = false;
         match answer {
-            Answer::Allowed => {
-                fact.access = Access::Allowed;
-                fact.since = now;
-                fact.message.clear();
+            AccessAnswer::Allowed => {
+                record.access = Access::Allowed;
+                record.since = now;
+                record.message.clear();
             }
-            Answer::Denied(message) => {
-                fact.access = Access::Denied;
-                fact.message = message;
-                fact.ask_at = now + fact.backoff.pause(ceiling);
+            AccessAnswer::Denied(message) => {
+                record.access = Access::Denied;
+                record.message = message;
+                record.ask_at = now + record.backoff.next_below(ceiling);
             }
-            Answer::Failed(message) => {
-                fact.failed = true;
-                fact.message = message;
-                fact.ask_at = now + fact.backoff.pause(Duration::from_secs(5));
+            AccessAnswer::Failed(message) => {
+                record.failed = true;
+                record.message = message;
+                record.ask_at = now + record.backoff.next_below(Duration::from_secs(5));
             }
         }
     }
@@ -110,49 +109,49 @@ impl AccessBook {
     /// A list or watch was refused although access seemed allowed.
     pub(crate) fn refused(&mut self, id: &WatchId, message: String, now: Instant) {
         let ceiling = self.ceiling();
-        let fact = self.facts.entry(id.clone()).or_insert_with(|| Fact::new(now));
-        if fact.access == Access::Allowed && now.saturating_duration_since(fact.since) > SETTLED {
-            fact.backoff.reset();
+        let record = self.records.entry(id.clone()).or_insert_with(|| AccessRecord::new(now));
+        if record.access == Access::Allowed && now.saturating_duration_since(record.since) > SETTLED {
+            record.backoff.reset();
         }
-        fact.access = Access::Denied;
-        fact.message = message;
-        fact.ask_at = now + fact.backoff.pause(ceiling);
+        record.access = Access::Denied;
+        record.message = message;
+        record.ask_at = now + record.backoff.next_below(ceiling);
         if matches!(id.reach, Reach::Namespace(_)) {
-            // The answer for the whole cluster came with the one that proved wrong.
+            // The cluster-wide answer is as old as the one that proved wrong.
             let cluster = WatchId { reach: Reach::Cluster, ..id.clone() };
-            self.facts.remove(&cluster);
+            self.records.remove(&cluster);
         }
     }
 
-    /// Nobody knows which question was lost, so all open ones are asked again.
+    /// A review task panicked. Which one is unknown, so all in flight become due again.
     pub(crate) fn ask_again(&mut self) {
-        self.facts.values_mut().for_each(|fact| fact.asking = false);
+        self.records.values_mut().for_each(|record| record.asking = false);
     }
 
-    /// Forgets what nobody asks about any more.
-    pub(crate) fn keep(&mut self, relevant: &dyn Fn(&WatchId) -> bool) {
-        self.facts.retain(|id, fact| fact.asking || relevant(id));
+    /// Drops answers that are not relevant any more.
+    pub(crate) fn retain(&mut self, relevant: &dyn Fn(&WatchId) -> bool) {
+        self.records.retain(|id, record| record.asking || relevant(id));
     }
 
-    /// All denied rights among these.
+    /// The denied ones among these.
     pub(crate) fn denied<'a>(&self, ids: &'a BTreeSet<WatchId>) -> impl Iterator<Item = &'a WatchId> {
         ids.iter().filter(|id| self.access(id) == Access::Denied)
     }
 
     fn ceiling(&self) -> Duration {
-        let denied = self.facts.values().filter(|fact| fact.access == Access::Denied).count();
+        let denied = self.records.values().filter(|record| record.access == Access::Denied).count();
         DENIED_CEILING * u32::try_from(1 + denied / MANY_DENIALS).unwrap_or(10).min(10)
     }
 }
 
-impl Fact {
+impl AccessRecord {
     fn new(now: Instant) -> Self {
         Self {
             access: Access::Unknown,
             asking: false,
             message: String::new(),
             failed: false,
-            backoff: Backoff::default(),
+            backoff: RetryDelay::default(),
             ask_at: now,
             since: now,
         }
@@ -160,7 +159,7 @@ impl Fact {
 }
 
 /// Asks the API server whether this watch would be allowed.
-pub(crate) async fn ask(client: &kube::Client, id: &WatchId) -> Answer {
+pub(crate) async fn ask(client: &kube::Client, id: &WatchId) -> AccessAnswer {
     for verb in ["list", "watch"] {
         let namespace = match &id.reach {
             Reach::Cluster => None,
@@ -180,19 +179,19 @@ pub(crate) async fn ask(client: &kube::Client, id: &WatchId) -> Answer {
         };
         let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
         match timeout(REVIEW, reviews.create(&PostParams::default(), &review)).await {
-            Err(_) => return Answer::Failed("the API server did not answer in time".into()),
-            Ok(Err(error)) => return Answer::Failed(error.to_string()),
+            Err(_) => return AccessAnswer::Failed("the API server did not answer in time".into()),
+            Ok(Err(error)) => return AccessAnswer::Failed(error.to_string()),
             Ok(Ok(review)) => {
                 let status = review.status.unwrap_or_default();
                 if !status.allowed {
-                    return Answer::Denied(format!(
+                    return AccessAnswer::Denied(format!(
                         "{verb} on {id} is not permitted; grant the operator list and watch"
                     ));
                 }
             }
         }
     }
-    Answer::Allowed
+    AccessAnswer::Allowed
 }
 
 #[cfg(test)]
@@ -207,39 +206,39 @@ mod tests {
 
     #[test]
     fn a_denial_is_asked_for_again_and_clears_by_itself() {
-        let (mut book, a, start) = (AccessBook::default(), id("a"), Instant::now());
-        assert_eq!(book.pick([&a].into_iter(), start).len(), 1);
-        assert!(book.pick([&a].into_iter(), start).is_empty(), "a question is not asked twice at a time");
-        book.record(&a, Answer::Denied("no".into()), start);
-        assert_eq!((book.access(&a), book.message(&a)), (Access::Denied, "no".into()));
-        assert!(book.pick([&a].into_iter(), start).is_empty());
-        let due = book.next_due([&a].into_iter()).unwrap();
+        let (mut cache, a, start) = (AccessCache::default(), id("a"), Instant::now());
+        assert_eq!(cache.start_due([&a].into_iter(), start).len(), 1);
+        assert!(cache.start_due([&a].into_iter(), start).is_empty(), "a question is not asked twice at a time");
+        cache.apply_answer(&a, AccessAnswer::Denied("no".into()), start);
+        assert_eq!((cache.access(&a), cache.message(&a)), (Access::Denied, "no".into()));
+        assert!(cache.start_due([&a].into_iter(), start).is_empty());
+        let due = cache.next_due([&a].into_iter()).unwrap();
         assert!(due > start && due <= start + Duration::from_secs(2));
-        assert_eq!(book.pick([&a].into_iter(), due).len(), 1);
-        book.record(&a, Answer::Allowed, due);
-        assert_eq!(book.access(&a), Access::Allowed);
+        assert_eq!(cache.start_due([&a].into_iter(), due).len(), 1);
+        cache.apply_answer(&a, AccessAnswer::Allowed, due);
+        assert_eq!(cache.access(&a), Access::Allowed);
     }
 
     #[test]
     fn a_failed_review_leaves_what_was_known() {
-        let (mut book, a, now) = (AccessBook::default(), id("a"), Instant::now());
-        book.pick([&a].into_iter(), now);
-        book.record(&a, Answer::Failed("timeout".into()), now);
-        assert_eq!(book.access(&a), Access::Unknown);
-        assert_eq!(book.failure(&a), Some(("timeout", false)));
+        let (mut cache, a, now) = (AccessCache::default(), id("a"), Instant::now());
+        cache.start_due([&a].into_iter(), now);
+        cache.apply_answer(&a, AccessAnswer::Failed("timeout".into()), now);
+        assert_eq!(cache.access(&a), Access::Unknown);
+        assert_eq!(cache.failure(&a), Some(("timeout", false)));
         for _ in 0..2 {
-            book.record(&a, Answer::Failed("timeout".into()), now);
+            cache.apply_answer(&a, AccessAnswer::Failed("timeout".into()), now);
         }
-        assert_eq!(book.failure(&a), Some(("timeout", true)));
+        assert_eq!(cache.failure(&a), Some(("timeout", true)));
     }
 
     #[test]
     fn a_refused_watch_counts_more_than_an_earlier_yes() {
-        let (mut book, a, now) = (AccessBook::default(), id("a"), Instant::now());
+        let (mut cache, a, now) = (AccessCache::default(), id("a"), Instant::now());
         let cluster = WatchId { reach: Reach::Cluster, ..a.clone() };
-        book.pick([&cluster].into_iter(), now);
-        book.record(&cluster, Answer::Allowed, now);
-        book.refused(&a, "403".into(), now);
-        assert_eq!((book.access(&a), book.access(&cluster)), (Access::Denied, Access::Unknown));
+        cache.start_due([&cluster].into_iter(), now);
+        cache.apply_answer(&cluster, AccessAnswer::Allowed, now);
+        cache.refused(&a, "403".into(), now);
+        assert_eq!((cache.access(&a), cache.access(&cluster)), (Access::Denied, Access::Unknown));
     }
 }

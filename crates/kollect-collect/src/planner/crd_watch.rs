@@ -1,63 +1,52 @@
-//! Watches of API definitions that tell when a kind may have become served.
-//!
-//! Separate because they collect nothing: any event means "look at discovery again".
+//! Watches of CustomResourceDefinitions and APIServices. They collect nothing: any event triggers discovery.
 
-use crate::plan::{Gvr, Priority, Wish};
-use crate::receiver::{Happened, Meta, Need, Receiver};
-use crate::request_error::RequestError;
+use crate::plan::{Gvr, Priority, WatchDemand};
+use crate::targets::target_table::CLUSTER_SCOPED_NAMESPACE;
+use crate::watch::event_handler::{EventHandler, ObjectEvent};
+use crate::watch::event_meta::EventMeta;
+use crate::watch::request_error::RequestError;
 use std::collections::BTreeSet;
-use std::future::pending;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What is watched while a target waits for its kind.
-pub(crate) fn sentinels() -> [Wish; 2] {
-    let wish = |group: &str, resource: &str| Wish {
+/// What is watched while a target waits for its kind to be served.
+pub(crate) fn crd_watches() -> [WatchDemand; 2] {
+    let demand = |group: &str, resource: &str| WatchDemand {
         gvr: Gvr::new(group, "v1", resource),
         priority: Priority::Normal,
         namespaced: false,
-        namespaces: BTreeSet::from([crate::feed::CLUSTER_SCOPED_HOME.into()]),
+        namespaces: BTreeSet::from([CLUSTER_SCOPED_NAMESPACE.into()]),
         metadata_only: true,
     };
-    [wish("apiextensions.k8s.io", "customresourcedefinitions"), wish("apiregistration.k8s.io", "apiservices")]
+    [demand("apiextensions.k8s.io", "customresourcedefinitions"), demand("apiregistration.k8s.io", "apiservices")]
 }
 
-/// Passes every change on as a ping.
-pub(crate) struct Ping(Arc<Notify>);
+/// Notifies the planner of every change.
+pub(crate) struct DiscoveryTrigger(Arc<Notify>);
 
-impl Ping {
+impl DiscoveryTrigger {
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
         Self(changed)
     }
 }
 
-impl Receiver for Ping {
-    fn list_begins(&mut self, _: Option<&str>) {}
+impl EventHandler for DiscoveryTrigger {
+    fn list_started(&mut self, _: Option<&str>) {}
 
-    async fn object(&mut self, happened: Happened, _: &Meta<'_>, _: &str) {
-        if happened != Happened::Listed {
+    async fn object(&mut self, event: ObjectEvent, _: &EventMeta<'_>, _: &str) {
+        if event != ObjectEvent::Listed {
             self.0.notify_one();
         }
     }
 
-    async fn list_ends(&mut self, _: Option<&str>) -> bool {
+    async fn list_finished(&mut self, _: Option<&str>) -> bool {
         self.0.notify_one();
         true
-    }
-
-    fn need(&mut self) -> Need {
-        Need::Nothing
-    }
-
-    fn caught_up(&mut self) {}
-
-    async fn need_changed(&mut self) {
-        pending::<()>().await;
     }
 
     fn resumed(&mut self) {
         self.0.notify_one();
     }
 
-    fn trouble(&mut self, _: &RequestError) {}
+    fn failed(&mut self, _: &RequestError) {}
 }

@@ -1,11 +1,8 @@
-//! Which kinds the API server serves, under which resource name.
-//!
-//! Separate because plurals are looked up and never guessed. Reads the aggregated discovery documents; when to read them
-//! is decided elsewhere.
+//! Which kinds the API server serves, under which resource name: plurals are read from discovery, never guessed.
 
 use crate::plan::Gvr;
-use crate::request::get_document;
-use crate::request_error::RequestError;
+use crate::watch::request::get_document;
+use crate::watch::request_error::RequestError;
 use kollect_model::Gvk;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -15,26 +12,26 @@ use std::sync::Arc;
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// The core API and the groups.
 const DOCUMENTS: [&str; 2] = ["/api", "/apis"];
-/// More than any cluster serves.
+/// Larger than the document of any cluster.
 const LIMIT: usize = 64 << 20;
 
 /// How a kind is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Served {
+pub(crate) struct ServedKind {
     pub(crate) gvr: Gvr,
     pub(crate) namespaced: bool,
 }
 
 /// Every kind that can be listed and watched.
 #[derive(Debug, Default)]
-pub(crate) struct Catalog {
-    documents: [HashMap<Gvk, Served>; 2],
+pub(crate) struct ApiCatalog {
+    documents: [HashMap<Gvk, ServedKind>; 2],
     etags: [Option<String>; 2],
 }
 
-impl Catalog {
-    pub(crate) fn get(&self, gvk: &Gvk) -> Option<&Served> {
-        // Some specs name the core group.
+impl ApiCatalog {
+    pub(crate) fn get(&self, gvk: &Gvk) -> Option<&ServedKind> {
+        // Specs may name the core group.
         let core = (&*gvk.group == "core").then(|| Gvk { group: Arc::default(), ..gvk.clone() });
         let gvk = core.as_ref().unwrap_or(gvk);
         self.documents.iter().find_map(|document| document.get(gvk))
@@ -75,7 +72,7 @@ struct Resource<'a> {
     #[serde(borrow, rename = "resource")]
     plural: Cow<'a, str>,
     #[serde(borrow)]
-    response_kind: Option<Kind<'a>>,
+    response_kind: Option<ResponseKind<'a>>,
     #[serde(borrow, default)]
     scope: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -83,12 +80,12 @@ struct Resource<'a> {
 }
 
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct ResponseKind<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
 }
 
-fn parse(document: &[u8]) -> Result<HashMap<Gvk, Served>, RequestError> {
+fn parse(document: &[u8]) -> Result<HashMap<Gvk, ServedKind>, RequestError> {
     let garbled = |e: serde_json::Error| RequestError::Garbled(format!("discovery document: {e}"));
     let groups: Groups<'_> = serde_json::from_slice(document).map_err(garbled)?;
     let mut kinds = HashMap::new();
@@ -101,7 +98,7 @@ fn parse(document: &[u8]) -> Result<HashMap<Gvk, Served>, RequestError> {
                 };
                 let gvr = Gvr::new(&group.metadata.name, &version.version, &resource.plural);
                 let gvk = Gvk::new(&group.metadata.name, &version.version, &kind.kind);
-                let served = Served { gvr, namespaced: resource.scope == "Namespaced" };
+                let served = ServedKind { gvr, namespaced: resource.scope == "Namespaced" };
                 kinds.entry(gvk).or_insert(served);
             }
         }
@@ -110,8 +107,11 @@ fn parse(document: &[u8]) -> Result<HashMap<Gvk, Served>, RequestError> {
 }
 
 /// Reads the documents that changed since `known`.
-pub(crate) async fn fetch(client: &kube::Client, known: Option<Arc<Catalog>>) -> Result<Arc<Catalog>, RequestError> {
-    let mut catalog = Catalog::default();
+pub(crate) async fn fetch(
+    client: &kube::Client,
+    known: Option<Arc<ApiCatalog>>,
+) -> Result<Arc<ApiCatalog>, RequestError> {
+    let mut catalog = ApiCatalog::default();
     for (at, uri) in DOCUMENTS.iter().enumerate() {
         let before = known.as_ref().map(|known| (&known.documents[at], &known.etags[at]));
         let etag = before.and_then(|(_, etag)| etag.as_deref());
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_found_by_what_the_server_says_and_only_if_they_can_be_watched() {
+    fn kinds_come_from_discovery_and_only_if_they_can_be_watched() {
         let document = r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"zoo.example"},"versions":[{"version":"v1","freshness":"Current","resources":[
             {"resource":"oxen","responseKind":{"group":"zoo.example","version":"v1","kind":"Ox"},"scope":"Namespaced","verbs":["get","list","watch"],
              "subresources":[{"subresource":"status","responseKind":{"group":"","version":"","kind":"Ox"},"verbs":["get"]}]},
@@ -143,7 +143,7 @@ mod tests {
             {"resource":"tickets","responseKind":{"group":"zoo.example","version":"v1","kind":"Ticket"},"scope":"Namespaced","verbs":["create"]}]}]}]}"#;
         let kinds = parse(document.as_bytes()).unwrap();
         let find = |kind: &str| kinds.get(&Gvk::new("zoo.example", "v1", kind)).cloned();
-        assert_eq!(find("Ox"), Some(Served { gvr: Gvr::new("zoo.example", "v1", "oxen"), namespaced: true }));
+        assert_eq!(find("Ox"), Some(ServedKind { gvr: Gvr::new("zoo.example", "v1", "oxen"), namespaced: true }));
         assert_eq!(find("Zoo").map(|served| served.namespaced), Some(false));
         assert_eq!(find("Ticket"), None);
         assert!(parse(b"{}").unwrap().is_empty());

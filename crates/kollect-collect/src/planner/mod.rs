@@ -1,17 +1,17 @@
-//! Applies the plan: one task that knows what is wanted, served, permitted and running.
+//! Applies the plan: one task that owns what is wanted, served, permitted and running.
 //!
-//! Separate because it is the only owner of all that; everything else reports to it. It never waits for the API server:
-//! questions are asked in tasks of their own, so nothing that hangs holds back anything else.
+//! It never waits for the API server: requests run in tasks of their own, so one that hangs delays nothing else.
 
-use crate::access::{AccessBook, Answer};
-use crate::backoff::Backoff;
-use crate::collector::Desired;
-use crate::discovery::{Catalog, Served};
-use crate::feed::Feed;
-use crate::follow::{End, Position};
-use crate::plan::{FeedId, Plan, WatchId, plan};
-use crate::reader::{Progress, Shared};
-use crate::request_error::RequestError;
+use self::access::{AccessAnswer, AccessCache};
+use self::discovery::{ApiCatalog, ServedKind};
+use self::watch_context::WatchContext;
+use crate::desired::Desired;
+use crate::plan::{Plan, ResourceKey, WatchId, plan};
+use crate::targets::resource_targets::ResourceTargets;
+use crate::targets::watch_progress::WatchProgress;
+use crate::watch::list_watch::{WatchEnd, WatchPosition};
+use crate::watch::request_error::RequestError;
+use crate::watch::retry::RetryDelay;
 use kollect_model::{Gvk, TargetKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,26 +21,31 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod access;
+mod crd_watch;
+mod discovery;
 mod placement;
+mod publish;
 mod questions;
-mod report;
+pub(crate) mod watch_context;
+mod watch_handler;
 mod watches;
 
-/// Access reviews asked at the same time.
+/// Access reviews in flight at the same time.
 const QUESTIONS: usize = 8;
-/// A changed API is looked up so much later, since it is announced before it is served.
+/// Discovery waits so long after a changed API definition: it is announced before it is served.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// What the tasks report.
-enum Report {
-    Discovered(Result<Arc<Catalog>, RequestError>),
-    Answered(WatchId, Answer),
-    /// Of a watch; `None` when it was told to stop.
-    Ended(Option<End>),
+/// What a task returns.
+enum TaskResult {
+    Discovered(Result<Arc<ApiCatalog>, RequestError>),
+    Answered(WatchId, AccessAnswer),
+    /// Of a watch; `None` when it was cancelled.
+    Ended(Option<WatchEnd>),
 }
 
 /// A running watch.
-struct Running {
+struct RunningWatch {
     metadata_only: bool,
     cancel: CancellationToken,
     stopping: bool,
@@ -49,84 +54,87 @@ struct Running {
 
 /// What a task is for.
 #[derive(Clone, Debug)]
-enum Duty {
+enum TaskPurpose {
     Watch(WatchId),
-    Sentinel(WatchId),
+    CrdWatch(WatchId),
 }
 
-/// What a watch leaves behind for its successor.
+/// What a watch leaves for its successor.
 #[derive(Clone, Default)]
-struct Parked {
-    position: Position,
-    progress: Arc<Progress>,
+struct SavedWatch {
+    position: WatchPosition,
+    progress: Arc<WatchProgress>,
 }
 
 #[derive(Default)]
-struct Discovery {
-    catalog: Option<Arc<Catalog>>,
+struct DiscoveryState {
+    catalog: Option<Arc<ApiCatalog>>,
     running: bool,
-    backoff: Backoff,
+    backoff: RetryDelay,
     due: Option<Instant>,
     error: Option<String>,
-    /// A watch was told that its resource is not served.
+    /// A watch got 404: its resource is not served any more.
     stale: bool,
 }
 
 pub(crate) struct Planner {
     client: kube::Client,
-    shared: Arc<Shared>,
+    shared: Arc<WatchContext>,
     desired: Arc<Desired>,
     tenant: bool,
-    discovery: Discovery,
-    book: AccessBook,
-    feeds: HashMap<FeedId, Arc<Feed>>,
-    /// How each kind was served when it last was.
-    kinds: HashMap<Gvk, Served>,
-    placed: HashMap<Arc<TargetKey>, Option<FeedId>>,
-    /// Targets for whose rows there is no memory, and why.
+    discovery: DiscoveryState,
+    access: AccessCache,
+    resources: HashMap<ResourceKey, Arc<ResourceTargets>>,
+    /// How each kind was last served.
+    kinds: HashMap<Gvk, ServedKind>,
+    /// Where each target is; `None` without a served kind.
+    placed: HashMap<Arc<TargetKey>, Option<ResourceKey>>,
+    /// Targets that the store limit excludes, and why.
     no_room: HashMap<Arc<TargetKey>, Arc<str>>,
+    /// Kinds that targets want and that are not served.
     waiting: BTreeSet<Gvk>,
-    running: BTreeMap<WatchId, Running>,
-    parked: HashMap<WatchId, Parked>,
-    held: HashMap<WatchId, (Backoff, Instant)>,
-    sentinels: BTreeMap<WatchId, Running>,
-    /// Denials that the store knows of, and for which epoch of the feed.
-    marked: HashMap<WatchId, u64>,
+    running: BTreeMap<WatchId, RunningWatch>,
+    saved: HashMap<WatchId, SavedWatch>,
+    /// When a watch that ended on its own may start again.
+    restart_delays: HashMap<WatchId, (RetryDelay, Instant)>,
+    crd_watches: BTreeMap<WatchId, RunningWatch>,
+    /// Denied watches whose parts are already marked as lost, by table epoch.
+    marked_denied: HashMap<WatchId, u64>,
     plan: Plan,
-    tasks: JoinSet<Report>,
-    duties: HashMap<Id, Duty>,
+    tasks: JoinSet<TaskResult>,
+    purposes: HashMap<Id, TaskPurpose>,
     questions: Arc<Semaphore>,
     api_changed: Arc<Notify>,
 }
 
 impl Planner {
-    pub(crate) fn new(client: kube::Client, shared: Arc<Shared>, desired: Arc<Desired>, tenant: bool) -> Self {
+    pub(crate) fn new(client: kube::Client, shared: Arc<WatchContext>, desired: Arc<Desired>, tenant: bool) -> Self {
         Self {
             client,
             shared,
             desired,
             tenant,
-            discovery: Discovery::default(),
-            book: AccessBook::default(),
-            feeds: HashMap::new(),
+            discovery: DiscoveryState::default(),
+            access: AccessCache::default(),
+            resources: HashMap::new(),
             kinds: HashMap::new(),
             placed: HashMap::new(),
             no_room: HashMap::new(),
             waiting: BTreeSet::new(),
             running: BTreeMap::new(),
-            parked: HashMap::new(),
-            held: HashMap::new(),
-            sentinels: BTreeMap::new(),
-            marked: HashMap::new(),
+            saved: HashMap::new(),
+            restart_delays: HashMap::new(),
+            crd_watches: BTreeMap::new(),
+            marked_denied: HashMap::new(),
             plan: Plan::default(),
             tasks: JoinSet::new(),
-            duties: HashMap::new(),
+            purposes: HashMap::new(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             api_changed: Arc::new(Notify::new()),
         }
     }
 
-    /// Runs for ever; dropping it ends all watches.
+    /// Runs until it is dropped, which ends all watches.
     pub(crate) async fn run(mut self) {
         loop {
             self.apply();
@@ -140,7 +148,7 @@ impl Planner {
                     self.discovery.backoff.reset();
                     self.discovery.due = Some(Instant::now() + SETTLE);
                 }
-                Some(ended) = self.tasks.join_next_with_id() => self.take(ended),
+                Some(ended) = self.tasks.join_next_with_id() => self.handle_task_end(ended),
                 () = sleep_until(due.unwrap_or(far)) => {}
             }
         }
@@ -148,18 +156,18 @@ impl Planner {
 
     fn apply(&mut self) {
         let now = Instant::now();
-        let (all, again) = self.desired.take();
+        let (all, reevaluation) = self.desired.take();
         let (specs, no_room) = self.shared.store_limit.admit(&all);
         self.no_room = no_room;
         self.shared.priorities.keep(&all);
-        self.place(&specs, &again);
+        self.place_targets(&specs, &reevaluation);
         self.discover(now);
-        self.plan = plan(&self.wishes(), self.tenant, &|id| self.book.access(id));
+        self.plan = plan(&self.watch_demands(), self.tenant, &|id| self.access.access(id));
         self.ask_access(now);
         self.run_watches(now);
-        self.run_sentinels();
+        self.run_crd_watches();
         self.mark_denied();
-        self.report(&all);
+        self.publish(&all);
     }
 }
 

@@ -1,80 +1,71 @@
-//! What the planner tells about each target.
-//!
-//! Separate because it only reads; what it publishes is what control turns into conditions.
+//! Reports per target what the planner found out; control turns it into conditions.
 
 use super::{Planner, not_served};
-use crate::collector::{Facts, Published};
+use crate::desired::{PlannerStatus, PublishedStatus};
 use crate::plan::{Access, Reach};
-use crate::target::{TargetSpec, WantedNamespaces};
-use kollect_model::{Gvk, TargetKey};
+use crate::targets::spec::{TargetSpec, WantedNamespaces};
+use kollect_model::Gvk;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Planner {
-    pub(super) fn report(&self, specs: &[TargetSpec]) {
-        let mut facts = HashMap::with_capacity(specs.len());
+    pub(super) fn publish(&self, specs: &[TargetSpec]) {
+        let mut targets = HashMap::with_capacity(specs.len());
         for spec in specs {
-            facts.insert(spec.key.clone(), self.facts_of(spec));
+            targets.insert(spec.key.clone(), self.status_of(spec));
         }
-        let watches = self.running.keys().filter_map(|id| Some((id.clone(), self.parked.get(id)?.progress.clone())));
+        let watches = self.running.keys().filter_map(|id| Some((id.clone(), self.saved.get(id)?.progress.clone())));
         let watches = watches.collect();
-        self.desired.publish(Published { facts, watches }, &*self.shared.observer);
+        self.desired.publish(PublishedStatus { targets, watches }, &*self.shared.observer);
     }
 
-    fn facts_of(&self, spec: &TargetSpec) -> Facts {
-        let mut facts = Facts { version: spec.version, ..Facts::default() };
+    fn status_of(&self, spec: &TargetSpec) -> PlannerStatus {
+        let mut status = PlannerStatus { version: spec.version, ..PlannerStatus::default() };
         if let Some(why) = self.no_room.get(&spec.key) {
-            facts.no_room = Some(why.as_ref().to_owned());
-            return facts;
+            status.no_room = Some(why.as_ref().to_owned());
+            return status;
         }
-        let Some(Some(feed_id)) = self.placed.get(&spec.key) else {
-            facts.not_served = self.not_served_yet(&spec.gvk);
-            facts.access_error.clone_from(&self.discovery.error);
-            return facts;
+        let Some(Some(resource)) = self.placed.get(&spec.key) else {
+            status.not_served = self.not_served_yet(&spec.gvk);
+            status.access_error.clone_from(&self.discovery.error);
+            return status;
         };
         if self.waiting.contains(&spec.gvk) {
-            facts.not_served = self.not_served_yet(&spec.gvk);
+            status.not_served = self.not_served_yet(&spec.gvk);
         }
-        let Some(feed) = self.feeds.get(feed_id) else { return facts };
-        facts.failures = feed.failures(&spec.key);
-        facts.feed = Some(feed_id.clone());
-        let WantedNamespaces::Only(namespaces) = &spec.namespaces else { return facts };
-        let reaches: Vec<Reach> = if feed.namespaced {
+        let Some(targets) = self.resources.get(resource) else { return status };
+        status.failures = targets.table().get(&spec.key).map(|entry| entry.failures.clone());
+        status.resource = Some(resource.clone());
+        let WantedNamespaces::Only(namespaces) = &spec.namespaces else { return status };
+        let reaches: Vec<Reach> = if targets.namespaced {
             namespaces.iter().map(|namespace| Reach::Namespace(namespace.clone())).collect()
         } else {
             vec![Reach::Cluster]
         };
-        let whole = feed_id.watch(Reach::Cluster);
-        if let Some((message, _)) = self.book.failure(&whole) {
-            facts.access_error = Some(message.to_owned());
+        let whole = resource.watch(Reach::Cluster);
+        if let Some((message, _)) = self.access.failure(&whole) {
+            status.access_error = Some(message.to_owned());
         }
         if self.plan.watches.contains_key(&whole) {
-            return facts;
+            return status;
         }
         for reach in reaches {
-            let id = feed_id.watch(reach);
-            if self.plan.denied.contains(&id) && self.book.access(&id) == Access::Denied {
+            let id = resource.watch(reach);
+            if self.plan.denied.contains(&id) && self.access.access(&id) == Access::Denied {
                 let namespace = match &id.reach {
                     Reach::Cluster => Arc::default(),
                     Reach::Namespace(namespace) => namespace.clone(),
                 };
-                facts.forbidden.push((namespace, spec.gvk.clone()));
+                status.forbidden.push((namespace, spec.gvk.clone()));
             }
-            if let Some((message, _)) = self.book.failure(&id) {
-                facts.access_error = Some(message.to_owned());
+            if let Some((message, _)) = self.access.failure(&id) {
+                status.access_error = Some(message.to_owned());
             }
         }
-        facts
+        status
     }
 
     fn not_served_yet(&self, gvk: &Gvk) -> Option<String> {
         self.discovery.catalog.as_ref().map(|_| not_served(gvk))
-    }
-}
-
-impl crate::feed::Feed {
-    /// The failing objects of a target.
-    fn failures(&self, key: &TargetKey) -> Option<Arc<crate::failures::Failures>> {
-        self.table().get(key).map(|entry| entry.failures.clone())
     }
 }

@@ -1,21 +1,19 @@
-//! Asks what is served and what is permitted, and takes the answers over.
-//!
-//! Separate from what follows from the answers. Nothing here waits: every question is a task.
+//! Starts discovery and access reviews, and applies their answers. Every request is a task; nothing here waits.
 
-use super::{Planner, Report, not_served};
-use crate::access::{Answer, ask};
-use crate::discovery::{Catalog, fetch};
+use super::access::{AccessAnswer, ask};
+use super::crd_watch::crd_watches;
+use super::discovery::{ApiCatalog, fetch};
+use super::{Planner, TaskResult, not_served};
 use crate::observe::CollectErrorClass;
 use crate::plan::{Access, Reach, WatchId};
-use crate::request_error::RequestError;
-use crate::sentinel::sentinels;
+use crate::watch::request_error::RequestError;
 use kollect_model::TargetKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pause between looks at discovery while a target waits, without and with watches that tell of new APIs.
+/// Ceiling of the delay between discovery requests while a target waits: without and with watches of API definitions.
 const DISCOVERY_CEILING: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(5)];
 
 impl Planner {
@@ -30,17 +28,17 @@ impl Planner {
         self.discovery.running = true;
         self.discovery.stale = false;
         let (client, known) = (self.client.clone(), self.discovery.catalog.clone());
-        self.tasks.spawn(async move { Report::Discovered(fetch(&client, known).await) });
+        self.tasks.spawn(async move { TaskResult::Discovered(fetch(&client, known).await) });
     }
 
-    pub(super) fn discovered(&mut self, result: Result<Arc<Catalog>, RequestError>, now: Instant) {
+    pub(super) fn discovered(&mut self, result: Result<Arc<ApiCatalog>, RequestError>, now: Instant) {
         self.discovery.running = false;
-        let ceiling = DISCOVERY_CEILING[usize::from(self.sentinels.len() == sentinels().len())];
+        let ceiling = DISCOVERY_CEILING[usize::from(self.crd_watches.len() == crd_watches().len())];
         match result {
             Ok(catalog) => {
                 self.discovery.catalog = Some(catalog);
                 self.discovery.error = None;
-                self.discovery.due = Some(now + self.discovery.backoff.pause(ceiling));
+                self.discovery.due = Some(now + self.discovery.backoff.next_below(ceiling));
             }
             Err(error) => {
                 self.discovery.due = Some(now + self.discovery.backoff.after(&error));
@@ -51,26 +49,26 @@ impl Planner {
     }
 
     pub(super) fn ask_access(&mut self, now: Instant) {
-        let sentinel_plan = self.sentinel_plan();
+        let crd_watch_plan = self.crd_watch_plan();
         let relevant: BTreeSet<WatchId> =
-            self.plan.questions.iter().chain(&self.plan.denied).chain(&sentinel_plan.questions).cloned().collect();
+            self.plan.questions.iter().chain(&self.plan.denied).chain(&crd_watch_plan.questions).cloned().collect();
         for id in &relevant {
-            self.shared.observer.access(self.book.access(id) != Access::Unknown);
+            self.shared.observer.access(self.access.access(id) != Access::Unknown);
         }
-        for id in self.book.pick(relevant.iter(), now) {
+        for id in self.access.start_due(relevant.iter(), now) {
             let (client, questions) = (self.client.clone(), self.questions.clone());
             self.tasks.spawn(async move {
                 let _turn = questions.acquire().await;
                 let answer = ask(&client, &id).await;
-                Report::Answered(id, answer)
+                TaskResult::Answered(id, answer)
             });
         }
-        let (feeds, waiting) = (&self.feeds, !self.waiting.is_empty());
-        self.book.keep(&|id| feeds.contains_key(&id.feed()) || waiting);
+        let (resources, waiting) = (&self.resources, !self.waiting.is_empty());
+        self.access.retain(&|id| resources.contains_key(&id.resource_key()) || waiting);
     }
 
-    pub(super) fn answered(&mut self, id: &WatchId, answer: Answer, now: Instant) {
-        if let Answer::Failed(error) = &answer {
+    pub(super) fn answered(&mut self, id: &WatchId, answer: AccessAnswer, now: Instant) {
+        if let AccessAnswer::Failed(error) = &answer {
             let namespace = match &id.reach {
                 Reach::Cluster => "",
                 Reach::Namespace(namespace) => namespace,
@@ -80,21 +78,23 @@ impl Planner {
                 self.shared.observer.error(&key, CollectErrorClass::Transient);
             }
         }
-        let newly_denied = matches!(answer, Answer::Denied(_)) && self.book.access(id) != Access::Denied;
-        self.book.record(id, answer, now);
+        let newly_denied = matches!(answer, AccessAnswer::Denied(_)) && self.access.access(id) != Access::Denied;
+        self.access.apply_answer(id, answer, now);
         if newly_denied {
             self.report_denied(id);
         }
-        if let (Some((message, true)), Some(feed)) = (self.book.failure(id), self.feeds.get(&id.feed())) {
+        if let (Some((message, true)), Some(targets)) =
+            (self.access.failure(id), self.resources.get(&id.resource_key()))
+        {
             let reason = format!("the right to list {id} could not be checked: {message}").into();
-            feed.lost(&id.reach, &reason, true, &self.shared.store);
+            targets.mark_lost(&id.reach, &reason, true, &self.shared.store);
         }
     }
 
     pub(super) fn report_denied(&self, id: &WatchId) {
-        let Some(feed) = self.feeds.get(&id.feed()) else { return };
-        // Without the right for the whole cluster the namespaces are tried one by one: nothing is lost yet.
-        if id.reach != Reach::Cluster || !feed.namespaced {
+        let Some(targets) = self.resources.get(&id.resource_key()) else { return };
+        // Without cluster-wide permission the namespaces are tried one by one: nothing is lost yet.
+        if id.reach != Reach::Cluster || !targets.namespaced {
             for key in self.targets_of(id) {
                 self.shared.observer.error(&key, CollectErrorClass::Forbidden);
             }
@@ -102,24 +102,24 @@ impl Planner {
     }
 
     pub(super) fn targets_of(&self, id: &WatchId) -> Vec<Arc<TargetKey>> {
-        self.feeds.get(&id.feed()).map_or_else(Vec::new, |feed| feed.targets_of(&id.reach))
+        self.resources.get(&id.resource_key()).map_or_else(Vec::new, |targets| targets.targets_of(&id.reach))
     }
 
-    /// Tells the store which parts are denied.
+    /// Marks denied parts as lost in the store.
     pub(super) fn mark_denied(&mut self) {
-        let denied: Vec<WatchId> = self.book.denied(&self.plan.denied).cloned().collect();
-        self.marked.retain(|id, _| self.plan.denied.contains(id));
+        let denied: Vec<WatchId> = self.access.denied(&self.plan.denied).cloned().collect();
+        self.marked_denied.retain(|id, _| self.plan.denied.contains(id));
         for id in denied {
-            let Some(feed) = self.feeds.get(&id.feed()) else { continue };
-            let epoch = feed.epoch();
-            let whole = id.reach == Reach::Cluster && feed.namespaced;
-            if !whole && self.marked.insert(id.clone(), epoch) != Some(epoch) {
-                feed.lost(&id.reach, &self.book.message(&id).into(), false, &self.shared.store);
+            let Some(targets) = self.resources.get(&id.resource_key()) else { continue };
+            let epoch = targets.epoch();
+            let whole = id.reach == Reach::Cluster && targets.namespaced;
+            if !whole && self.marked_denied.insert(id.clone(), epoch) != Some(epoch) {
+                targets.mark_lost(&id.reach, &self.access.message(&id).into(), false, &self.shared.store);
             }
         }
-        for feed in self.feeds.values().filter(|feed| self.waiting.contains(&feed.kind)) {
+        for targets in self.resources.values().filter(|targets| self.waiting.contains(&targets.kind)) {
             if self.discovery.catalog.is_some() {
-                feed.lost(&Reach::Cluster, &not_served(&feed.kind).into(), false, &self.shared.store);
+                targets.mark_lost(&Reach::Cluster, &not_served(&targets.kind).into(), false, &self.shared.store);
             }
         }
     }

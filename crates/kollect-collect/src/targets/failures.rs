@@ -1,6 +1,5 @@
-//! Objects of one target whose extraction fails.
-//!
-//! Separate because workers write it and status reads it. It remembers uids and the newest message, never values.
+//! Objects of one target whose extraction fails. Workers write it, status reads it. Holds uids and the newest message,
+//! never values.
 
 use kollect_model::Uid;
 use parking_lot::Mutex;
@@ -8,14 +7,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Failing objects that are remembered by name; more are not counted.
+/// Most failing objects that are remembered; more are not counted.
 const REMEMBERED: usize = 100_000;
 
 #[derive(Debug, Default)]
 struct Inner {
     /// Failing objects and their namespaces.
     objects: HashMap<Uid, Arc<str>>,
-    /// Those of which not even the metadata can be read: a sink may hold rows of them.
+    /// Those without readable metadata: a sink may hold rows of them.
     unreadable: HashSet<Uid>,
     last: Option<String>,
 }
@@ -23,7 +22,7 @@ struct Inner {
 /// The failing objects of a target.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    /// Mirrors the number of objects, so that the usual case takes no lock.
+    /// Mirrors the number of objects, so that the common case of none takes no lock.
     count: AtomicUsize,
     inner: Mutex<Inner>,
 }
@@ -51,7 +50,7 @@ impl Failures {
         changed
     }
 
-    /// The namespaces of objects whose metadata cannot be read; the empty one stands for any.
+    /// The namespaces of objects whose metadata cannot be read; an empty one means that the namespace is unknown.
     pub(crate) fn unreadable(&self) -> BTreeSet<Arc<str>> {
         if self.count.load(Ordering::Acquire) == 0 {
             return BTreeSet::new();
@@ -60,7 +59,7 @@ impl Failures {
         inner.unreadable.iter().filter_map(|uid| inner.objects.get(uid)).cloned().collect()
     }
 
-    /// The object extracts, does not match any more, or is gone. Returns whether it was failing.
+    /// The object is extracted, does not match any more, or is gone. Returns whether it was failing.
     pub(crate) fn clear(&self, uid: &Uid) -> bool {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
@@ -72,7 +71,7 @@ impl Failures {
         was_failing
     }
 
-    /// Forgets the objects that a complete list did not have.
+    /// Drops the objects that a complete list did not contain.
     pub(crate) fn keep(&self, stays: impl Fn(&str, &Uid) -> bool) {
         if self.count.load(Ordering::Acquire) > 0 {
             let mut inner = self.inner.lock();

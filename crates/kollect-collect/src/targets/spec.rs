@@ -1,6 +1,4 @@
-//! What the collector is told about a target, and what it tells back.
-//!
-//! Separate because control builds and reads these values without knowing how they are used.
+//! The spec of a target as control passes it in, and the status that the collector returns.
 
 use crate::matching::Matching;
 use kollect_extract::Extractor;
@@ -13,7 +11,7 @@ use std::sync::Arc;
 pub enum WantedNamespaces {
     /// Not known yet, because the namespaces of the cluster are not.
     Undecided,
-    /// Exactly these. Cluster-scoped objects count as living in `default`.
+    /// Exactly these. Cluster-scoped objects are matched by the namespace `default`.
     Only(Arc<BTreeSet<Arc<str>>>),
 }
 
@@ -32,13 +30,13 @@ pub struct TargetSpec {
     pub namespaces: WantedNamespaces,
     /// When the target was created, in seconds since 1970.
     pub created: i64,
-    /// Hash of the target's and the profile's spec: when it differs, every object is looked at again.
+    /// Hash of the target's and the profile's spec: a new value causes every object to be evaluated again.
     pub version: u64,
 }
 
-/// A target that cannot be collected at the moment but belongs to its inventories: its rows stay in the sinks.
+/// A target that is not collected at present but still belongs to its inventories: its rows stay in the sinks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct PausedTarget {
     /// Whose rows these are.
     pub key: Arc<TargetKey>,
     /// Why it is not collected.
@@ -50,15 +48,15 @@ pub struct Held {
 pub struct TargetStatus {
     /// Why the kind cannot be watched at all.
     pub not_served: Option<String>,
-    /// Why there is no room for its rows.
+    /// Why the store limit excludes it.
     pub no_room: Option<String>,
-    /// Namespaces that may not be listed or watched; the empty namespace stands for the whole cluster.
+    /// Namespaces that may not be listed or watched; the empty namespace means the whole cluster.
     pub forbidden: Vec<(Arc<str>, Arc<Gvk>)>,
-    /// Why the right to list could not be asked for.
+    /// Why the permission to list could not be checked.
     pub access_error: Option<String>,
-    /// Why a list or watch does not succeed at the moment.
+    /// Why a list or watch fails at present.
     pub list_error: Option<String>,
-    /// Its expressions are expensive, so it is collected by a worker that gives way to all others.
+    /// Its expressions are expensive, so a worker with lower scheduling priority collects it.
     pub low_priority: bool,
     /// Objects whose extraction fails.
     pub extraction_failures: u64,

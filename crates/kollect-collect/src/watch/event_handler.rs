@@ -1,20 +1,16 @@
-//! What a follower hands over, and to whom.
+//! What a `ListWatch` reports, and what may ask it for further lists.
 //!
-//! Separate so that receivers know these words and nothing of the list and watch protocol.
+//! Handlers see these types and nothing of the list and watch protocol.
 
-use crate::identity::uid_of;
-use crate::request_error::RequestError;
-use kollect_model::{Gvk, Uid};
-use serde::Deserialize;
-use serde_json::Value;
-use std::borrow::Cow;
+use super::event_meta::EventMeta;
+use super::request_error::RequestError;
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 
-/// What an object's event says.
+/// How an object came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
+pub(crate) enum ObjectEvent {
     /// Part of a list.
     Listed,
     Added,
@@ -22,76 +18,50 @@ pub(crate) enum Happened {
     Deleted,
 }
 
-/// What a follower still has to list.
+/// Handles what a `ListWatch` receives.
+pub(crate) trait EventHandler: Send {
+    /// A complete list of everything, or of one namespace, begins.
+    fn list_started(&mut self, namespace: Option<&str>);
+    /// An object. The stream is not read on until the future ends.
+    fn object(&mut self, event: ObjectEvent, meta: &EventMeta<'_>, raw: &str) -> impl Future<Output = ()> + Send;
+    /// The list that began last is complete. `false` when an object of it was not processed: it must be listed again.
+    fn list_finished(&mut self, namespace: Option<&str>) -> impl Future<Output = bool> + Send;
+    /// The watch is open again at its former position, without a new list.
+    fn resumed(&mut self);
+    /// A request failed and will be retried.
+    fn failed(&mut self, error: &RequestError);
+}
+
+/// What a `ListWatch` still has to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum RelistNeed {
     Nothing,
     /// Only these namespaces of a cluster-wide watch.
     Namespaces(BTreeSet<Arc<str>>),
     Everything,
 }
 
-/// Metadata of an object, read without decoding the rest.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Meta<'a> {
-    #[serde(borrow)]
-    pub(crate) uid: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) resource_version: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) annotations: Option<InitialEnd<'a>>,
+/// Asks for lists beside the initial one, because more targets or namespaces want the objects of the watch.
+pub(crate) trait RelistRequests: Send {
+    /// What to list.
+    fn needed(&mut self) -> RelistNeed;
+    /// All namespaces of the last [`RelistRequests::needed`] are listed.
+    fn namespaces_listed(&mut self);
+    /// Returns when [`RelistRequests::needed`] may have changed. Cancel safe.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-impl Meta<'_> {
-    /// The uid of the object, as the intake knows it; `None` when nothing tells the object from others.
-    pub(crate) fn identity(&self, kind: &Gvk) -> Option<Uid> {
-        let known = !self.uid.is_empty() || !self.name.is_empty();
-        known.then(|| uid_of(kind, &self.namespace, &self.name, &self.uid))
+/// The initial list is enough.
+pub(crate) struct NoRelists;
+
+impl RelistRequests for NoRelists {
+    fn needed(&mut self) -> RelistNeed {
+        RelistNeed::Nothing
     }
 
-    /// What can be read of metadata of another form.
-    pub(crate) fn read_leniently(raw: &str) -> Meta<'static> {
-        let object: Value = serde_json::from_str(raw).unwrap_or_default();
-        let text = |key: &str| Cow::Owned(object["metadata"][key].as_str().unwrap_or_default().to_owned());
-        Meta {
-            uid: text("uid"),
-            name: text("name"),
-            namespace: text("namespace"),
-            resource_version: text("resourceVersion"),
-            annotations: None,
-        }
+    fn namespaces_listed(&mut self) {}
+
+    async fn changed(&mut self) {
+        pending::<()>().await;
     }
-}
-
-/// The annotation that ends a streaming list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct InitialEnd<'a> {
-    #[serde(borrow, rename = "k8s.io/initial-events-end")]
-    pub(crate) ended: Option<Cow<'a, str>>,
-}
-
-/// Takes what a [`crate::follow::Follow`] finds.
-pub(crate) trait Receiver: Send {
-    /// A complete list of everything, or of one namespace, begins.
-    fn list_begins(&mut self, namespace: Option<&str>);
-    /// An object; slow receivers slow the reading down.
-    fn object(&mut self, happened: Happened, meta: &Meta<'_>, raw: &str) -> impl Future<Output = ()> + Send;
-    /// The list that began last is complete. `false` when not every object of it could be taken in: it must be listed again.
-    fn list_ends(&mut self, namespace: Option<&str>) -> impl Future<Output = bool> + Send;
-    /// What is to be listed beside what was.
-    fn need(&mut self) -> Need;
-    /// All namespaces of the last [`Receiver::need`] are listed.
-    fn caught_up(&mut self);
-    /// Returns when [`Receiver::need`] may have changed. Safe to drop and call again.
-    fn need_changed(&mut self) -> impl Future<Output = ()> + Send;
-    /// The follower is connected, without a new list.
-    fn resumed(&mut self);
-    /// Something failed and is tried again.
-    fn trouble(&mut self, error: &RequestError);
 }

@@ -1,7 +1,6 @@
-//! Cuts what an API server sends into single objects while the bytes arrive.
+//! Splits response bodies into single objects while the bytes arrive, without parsing the objects.
 //!
-//! Separate because it is what keeps memory flat: a page of 500 objects is never held as a whole, only the object that is
-//! being cut. It finds the edges of objects and must not interpret them.
+//! It bounds memory: of a page of 500 objects only the one in progress is held.
 
 use serde::Deserialize;
 
@@ -9,9 +8,9 @@ use serde::Deserialize;
 /// allow more.
 pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
 
-/// Why bytes could not be cut.
+/// Why a body could not be split.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum CutError {
+pub(crate) enum SplitError {
     #[error("an object is larger than {} MiB", MAX_OBJECT_BYTES >> 20)]
     TooLarge,
     #[error("the answer is not valid UTF-8")]
@@ -22,12 +21,12 @@ pub(crate) enum CutError {
     Truncated,
 }
 
-/// Room that a quiet watch keeps.
+/// Buffer that an idle watch keeps.
 const KEPT_BYTES: usize = 16 << 10;
 
-/// Cuts a watch stream into lines.
+/// Splits a watch stream into lines.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct LineSplitter {
     buffer: Vec<u8>,
     /// Where the next line begins.
     start: usize,
@@ -35,16 +34,16 @@ pub(crate) struct Lines {
     scanned: usize,
 }
 
-impl Lines {
-    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+impl LineSplitter {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         self.buffer.drain(..self.start);
         self.scanned -= self.start;
         self.start = 0;
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// A watch is quiet for most of its life: the room that its first list needed is given back.
-    fn let_go_of_a_burst(&mut self, pending: usize) {
+    /// Shrinks the buffer after the initial list: a watch is idle most of the time.
+    fn shrink_after_burst(&mut self, pending: usize) {
         if pending <= KEPT_BYTES && self.buffer.capacity() > 4 * KEPT_BYTES {
             self.buffer = self.buffer[self.start..].to_vec();
             self.scanned -= self.start;
@@ -53,17 +52,17 @@ impl Lines {
     }
 
     /// The next complete line without its line feed; `None`: more bytes are needed.
-    pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
+    pub(crate) fn next(&mut self) -> Result<Option<String>, SplitError> {
         let Some(at) = self.buffer[self.scanned..].iter().position(|b| *b == b'\n') else {
             self.scanned = self.buffer.len();
             let pending = self.buffer.len() - self.start;
-            self.let_go_of_a_burst(pending);
-            return if pending > MAX_OBJECT_BYTES { Err(CutError::TooLarge) } else { Ok(None) };
+            self.shrink_after_burst(pending);
+            return if pending > MAX_OBJECT_BYTES { Err(SplitError::TooLarge) } else { Ok(None) };
         };
         let line = self.buffer[self.start..self.scanned + at].to_vec();
         self.scanned += at + 1;
         self.start = self.scanned;
-        String::from_utf8(line).map(Some).map_err(|_| CutError::NotText)
+        String::from_utf8(line).map(Some).map_err(|_| SplitError::NotText)
     }
 }
 
@@ -82,9 +81,9 @@ struct Envelope {
     metadata: ListMeta,
 }
 
-/// Whether the next byte is inside a string.
+/// Whether the next byte belongs to a string.
 #[derive(Debug, Default, PartialEq)]
-enum Text {
+enum StringState {
     #[default]
     Outside,
     Inside,
@@ -92,9 +91,9 @@ enum Text {
     Escaped,
 }
 
-/// How near the list of items is.
+/// Position relative to the list of items.
 #[derive(Debug, Default, PartialEq)]
-enum List {
+enum ListState {
     #[default]
     Elsewhere,
     /// The last string was `items`.
@@ -104,29 +103,29 @@ enum List {
     Inside,
 }
 
-/// Cuts a list answer into its items.
+/// Splits a list response into its items.
 #[derive(Debug, Default)]
-pub(crate) struct Items {
+pub(crate) struct ListItemSplitter {
     buffer: Vec<u8>,
-    /// Next byte to look at.
+    /// Next byte to read.
     at: usize,
     /// Where the item that is being read began.
     start: Option<usize>,
     depth: u32,
-    text: Text,
+    text: StringState,
     /// Where the last string began, to recognise the key `items`.
     string_start: usize,
-    list: List,
-    /// The answer without its items.
+    list: ListState,
+    /// The response without its items.
     envelope: Vec<u8>,
 }
 
-impl Items {
-    pub(crate) fn feed(&mut self, chunk: &[u8]) {
-        // A string at depth 1 that is split by chunks must stay in the buffer until it was recognised.
+impl ListItemSplitter {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        // A string at depth 1 that is split by chunks must stay in the buffer until it is complete.
         let keep_from = match self.start {
             Some(start) => start,
-            None if self.text != Text::Outside => self.string_start.min(self.at),
+            None if self.text != StringState::Outside => self.string_start.min(self.at),
             None => self.at,
         };
         self.buffer.drain(..keep_from);
@@ -137,46 +136,46 @@ impl Items {
     }
 
     /// The next complete item; `None`: more bytes are needed, or the list is over.
-    pub(crate) fn next(&mut self) -> Result<Option<String>, CutError> {
+    pub(crate) fn next(&mut self) -> Result<Option<String>, SplitError> {
         while let Some(&byte) = self.buffer.get(self.at) {
             self.at += 1;
-            if self.list != List::Inside {
+            if self.list != ListState::Inside {
                 self.envelope.push(byte);
             }
-            if self.text != Text::Outside {
+            if self.text != StringState::Outside {
                 self.string_byte(byte);
                 continue;
             }
             match byte {
                 b'"' => {
-                    self.text = Text::Inside;
+                    self.text = StringState::Inside;
                     self.string_start = self.at;
                 }
-                b':' if self.depth == 1 && self.list == List::Named => self.list = List::Follows,
-                b',' if self.depth == 1 => self.list = List::Elsewhere,
+                b':' if self.depth == 1 && self.list == ListState::Named => self.list = ListState::Follows,
+                b',' if self.depth == 1 => self.list = ListState::Elsewhere,
                 b'{' | b'[' => self.open(byte),
                 b'}' | b']' => {
                     if let Some(range) = self.close(byte)? {
                         let item = self.buffer[range].to_vec();
-                        return String::from_utf8(item).map(Some).map_err(|_| CutError::NotText);
+                        return String::from_utf8(item).map(Some).map_err(|_| SplitError::NotText);
                     }
                 }
                 _ => {}
             }
         }
         let pending = self.start.map_or(self.envelope.len(), |start| self.buffer.len() - start);
-        if pending > MAX_OBJECT_BYTES { Err(CutError::TooLarge) } else { Ok(None) }
+        if pending > MAX_OBJECT_BYTES { Err(SplitError::TooLarge) } else { Ok(None) }
     }
 
     fn string_byte(&mut self, byte: u8) {
         match (&self.text, byte) {
-            (Text::Escaped, _) => self.text = Text::Inside,
-            (_, b'\\') => self.text = Text::Escaped,
+            (StringState::Escaped, _) => self.text = StringState::Inside,
+            (_, b'\\') => self.text = StringState::Escaped,
             (_, b'"') => {
-                self.text = Text::Outside;
-                if self.depth == 1 && self.list == List::Elsewhere {
+                self.text = StringState::Outside;
+                if self.depth == 1 && self.list == ListState::Elsewhere {
                     let items = self.buffer.get(self.string_start..self.at - 1) == Some(b"items");
-                    self.list = if items { List::Named } else { List::Elsewhere };
+                    self.list = if items { ListState::Named } else { ListState::Elsewhere };
                 }
             }
             _ => {}
@@ -184,36 +183,36 @@ impl Items {
     }
 
     fn open(&mut self, byte: u8) {
-        if byte == b'[' && self.depth == 1 && self.list == List::Follows {
-            self.list = List::Inside;
-        } else if self.list == List::Inside && self.depth == 2 {
+        if byte == b'[' && self.depth == 1 && self.list == ListState::Follows {
+            self.list = ListState::Inside;
+        } else if self.list == ListState::Inside && self.depth == 2 {
             self.start = Some(self.at - 1);
         }
         self.depth += 1;
     }
 
-    fn close(&mut self, byte: u8) -> Result<Option<std::ops::Range<usize>>, CutError> {
-        self.depth = self.depth.checked_sub(1).ok_or_else(|| CutError::NotAList("unbalanced brackets".into()))?;
-        if self.list == List::Inside && self.depth == 1 {
-            self.list = List::Elsewhere;
+    fn close(&mut self, byte: u8) -> Result<Option<std::ops::Range<usize>>, SplitError> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| SplitError::NotAList("unbalanced brackets".into()))?;
+        if self.list == ListState::Inside && self.depth == 1 {
+            self.list = ListState::Elsewhere;
             self.envelope.push(byte);
         }
-        if self.list == List::Inside && self.depth == 2 {
+        if self.list == ListState::Inside && self.depth == 2 {
             return Ok(self.start.take().map(|start| start..self.at));
         }
         Ok(None)
     }
 
     /// The list's metadata, after the last byte.
-    pub(crate) fn finish(self) -> Result<ListMeta, CutError> {
-        if self.depth != 0 || self.text != Text::Outside || self.envelope.is_empty() {
-            return Err(CutError::Truncated);
+    pub(crate) fn finish(self) -> Result<ListMeta, SplitError> {
+        if self.depth != 0 || self.text != StringState::Outside || self.envelope.is_empty() {
+            return Err(SplitError::Truncated);
         }
         let envelope: Result<Envelope, _> = serde_json::from_slice(&self.envelope);
-        // The text of the error could quote the answer; its position is enough.
+        // Only the position: the error text could quote the response.
         envelope
             .map(|envelope| envelope.metadata)
-            .map_err(|e| CutError::NotAList(format!("line {} column {}", e.line(), e.column())))
+            .map_err(|e| SplitError::NotAList(format!("line {} column {}", e.line(), e.column())))
     }
 }
 
@@ -221,11 +220,11 @@ impl Items {
 mod tests {
     use super::*;
 
-    fn cut(text: &str, chunk: usize) -> Result<(Vec<String>, ListMeta), CutError> {
-        let mut items = Items::default();
+    fn split(text: &str, chunk: usize) -> Result<(Vec<String>, ListMeta), SplitError> {
+        let mut items = ListItemSplitter::default();
         let mut found = Vec::new();
         for part in text.as_bytes().chunks(chunk) {
-            items.feed(part);
+            items.push(part);
             while let Some(item) = items.next()? {
                 found.push(item);
             }
@@ -241,7 +240,7 @@ mod tests {
         ];
         for list in lists {
             for chunk in 1..=list.len() {
-                let (items, meta) = cut(list, chunk).unwrap();
+                let (items, meta) = split(list, chunk).unwrap();
                 assert_eq!(items, [r#"{"a":"}]\"{"}"#, r#"{"items":[{"b":[1]}]}"#], "chunk {chunk}");
                 assert_eq!(meta, ListMeta { resource_version: "7".into(), next: Some("x".into()) });
             }
@@ -254,7 +253,7 @@ mod tests {
             r#"{"metadata":{"resourceVersion":"1"},"items":[]}"#,
             r#"{"items":null,"metadata":{"resourceVersion":"1"}}"#,
         ] {
-            let (items, meta) = cut(list, 3).unwrap();
+            let (items, meta) = split(list, 3).unwrap();
             assert!(items.is_empty());
             assert_eq!((meta.resource_version.as_str(), meta.next), ("1", None));
         }
@@ -264,17 +263,17 @@ mod tests {
     fn a_list_that_ends_early_is_an_error_and_not_a_short_list() {
         let list = r#"{"metadata":{"resourceVersion":"1"},"items":[{"a":1},{"a":2}]}"#;
         for end in 0..list.len() {
-            assert_eq!(cut(&list[..end], 5).unwrap_err(), CutError::Truncated, "{end}");
+            assert_eq!(split(&list[..end], 5).unwrap_err(), SplitError::Truncated, "{end}");
         }
     }
 
     #[test]
     fn lines_come_out_whole_wherever_the_chunks_end() {
         for chunk in 1..12 {
-            let mut lines = Lines::default();
+            let mut lines = LineSplitter::default();
             let mut found = Vec::new();
             for part in "one\ntwo\n\nthree\nrest".as_bytes().chunks(chunk) {
-                lines.feed(part);
+                lines.push(part);
                 while let Some(line) = lines.next().unwrap() {
                     found.push(line);
                 }

@@ -1,15 +1,15 @@
-//! Lists a collection and follows its changes for as long as that is possible.
+//! Lists a collection and watches its changes: streaming lists and their fallback to pages, bookmarks, resuming,
+//! 410 Gone, delays after errors.
 //!
-//! Separate because this is the whole knowledge of the list and watch protocol: streaming lists and their fallback to
-//! pages, bookmarks, resuming, 410, pauses after errors. What becomes of the objects is the [`Receiver`]'s business.
+//! The [`EventHandler`] decides what becomes of the objects.
 
-use crate::backoff::{Backoff, jittered};
-use crate::receiver::{Happened, Meta, Need, Receiver};
-use crate::request::{From, Page, Source, Watch};
-use crate::request_error::{RequestError, error_event};
+use super::event_handler::{EventHandler, ObjectEvent, RelistNeed, RelistRequests};
+use super::event_meta::{EventMeta, not_an_object};
+use super::request::{Collection, ListPage, WatchStart, WatchStream};
+use super::request_error::{RequestError, error_event};
+use super::retry::{RetryDelay, jittered};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,21 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A streaming list that is silent for so long is given up for pages.
+/// A streaming list that sends nothing for so long is abandoned for pages.
 const STREAM_SILENCE: Duration = Duration::from_secs(15);
-/// Wishes for another list are gathered for so long.
-const GATHER: Duration = Duration::from_millis(100);
+/// Requests for another list are batched for so long.
+const RELIST_BATCH: Duration = Duration::from_millis(100);
 /// A watch that the server ends sooner counts as a failure.
 const TOO_SHORT: Duration = Duration::from_secs(1);
-/// Failed attempts to resume after which the position is given up: an API server that was restored from a backup never
+/// Failed attempts to resume after which the position is dropped: an API server that was restored from a backup never
 /// reaches it again.
 const RESUME_ATTEMPTS: u32 = 5;
-
-#[derive(Deserialize)]
-struct Object<'a> {
-    #[serde(borrow)]
-    metadata: Meta<'a>,
-}
 
 #[derive(Deserialize)]
 struct WatchEvent<'a> {
@@ -41,24 +35,25 @@ struct WatchEvent<'a> {
     object: &'a RawValue,
 }
 
-/// Why following ended.
+/// Why a [`ListWatch`] ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum WatchEnd {
     Forbidden(String),
     NotServed(String),
 }
 
-/// The resource version up to which everything was handed over; outlives the task.
-pub(crate) type Position = Arc<Mutex<Option<String>>>;
+/// The resource version up to which every event was handled; outlives the task, so that its successor resumes there.
+pub(crate) type WatchPosition = Arc<Mutex<Option<String>>>;
 
-/// Follows one collection.
-pub(crate) struct Follow<R> {
+/// Lists and watches one collection.
+pub(crate) struct ListWatch<H, R> {
     client: kube::Client,
-    source: Source,
-    receiver: R,
-    position: Position,
+    collection: Collection,
+    handler: H,
+    relists: R,
+    position: WatchPosition,
     streaming: bool,
-    backoff: Backoff,
+    backoff: RetryDelay,
     listing: bool,
     connected: bool,
     resume_failures: u32,
@@ -66,15 +61,22 @@ pub(crate) struct Follow<R> {
     expired: u32,
 }
 
-impl<R: Receiver> Follow<R> {
-    pub(crate) fn new(client: kube::Client, source: Source, receiver: R, position: Position) -> Self {
+impl<H: EventHandler, R: RelistRequests> ListWatch<H, R> {
+    pub(crate) fn new(
+        client: kube::Client,
+        collection: Collection,
+        handler: H,
+        relists: R,
+        position: WatchPosition,
+    ) -> Self {
         Self {
             client,
-            source,
-            receiver,
+            collection,
+            handler,
+            relists,
             position,
             streaming: true,
-            backoff: Backoff::default(),
+            backoff: RetryDelay::default(),
             listing: false,
             connected: false,
             resume_failures: 0,
@@ -82,14 +84,14 @@ impl<R: Receiver> Follow<R> {
         }
     }
 
-    /// Runs until the collection is forbidden or gone. Everything else is tried again.
-    pub(crate) async fn run(mut self) -> End {
+    /// Runs until the collection is forbidden or not served. Every other failure is retried.
+    pub(crate) async fn run(mut self) -> WatchEnd {
         loop {
             let Err(error) = self.step().await else { continue };
             self.connected = false;
             match error {
-                RequestError::Forbidden(message) => return End::Forbidden(message),
-                RequestError::NotServed(message) => return End::NotServed(message),
+                RequestError::Forbidden(message) => return WatchEnd::Forbidden(message),
+                RequestError::NotServed(message) => return WatchEnd::NotServed(message),
                 RequestError::Unsupported(_) | RequestError::Silent if self.streaming && self.listing => {
                     self.streaming = false;
                 }
@@ -97,11 +99,11 @@ impl<R: Receiver> Follow<R> {
                     *self.position.lock() = None;
                     self.expired += 1;
                     if self.expired > RESUME_ATTEMPTS {
-                        // Not one list after the other without a pause and without a word.
+                        // A server that expires every list is reported and retried with back-off.
                         self.wait_after(&error).await;
                         continue;
                     }
-                    tracing::info!(path = self.source.path, "resource version expired, listing again");
+                    tracing::info!(path = self.collection.path, "resource version expired, listing again");
                     sleep(jittered(Duration::from_millis(500))).await;
                 }
                 error => self.wait_after(&error).await,
@@ -117,18 +119,18 @@ impl<R: Receiver> Follow<R> {
                 *self.position.lock() = None;
             }
         }
-        tracing::debug!(path = self.source.path, error = %error, "watch interrupted");
-        self.receiver.trouble(error);
+        tracing::debug!(path = self.collection.path, error = %error, "watch interrupted");
+        self.handler.failed(error);
         sleep(self.backoff.after(error)).await;
     }
 
     async fn step(&mut self) -> Result<(), RequestError> {
         let position = self.position.lock().clone();
-        match (position, self.receiver.need()) {
-            (None, _) | (_, Need::Everything) if self.streaming => self.stream(None).await,
-            (None, _) | (_, Need::Everything) => self.list(None).await,
-            (Some(_), Need::Namespaces(namespaces)) => self.list_each(&namespaces).await,
-            (Some(version), Need::Nothing) => self.stream(Some(version)).await,
+        match (position, self.relists.needed()) {
+            (None, _) | (_, RelistNeed::Everything) if self.streaming => self.stream(None).await,
+            (None, _) | (_, RelistNeed::Everything) => self.list(None).await,
+            (Some(_), RelistNeed::Namespaces(namespaces)) => self.list_each(&namespaces).await,
+            (Some(version), RelistNeed::Nothing) => self.stream(Some(version)).await,
         }
     }
 
@@ -136,18 +138,18 @@ impl<R: Receiver> Follow<R> {
     async fn stream(&mut self, version: Option<String>) -> Result<(), RequestError> {
         let lasts = Duration::from_secs(fastrand::u64(230..=290));
         self.listing = version.is_none();
-        let from = version.as_deref().map_or(From::Start, From::Version);
+        let start = version.as_deref().map_or(WatchStart::InitialList, WatchStart::Version);
         let opened = Instant::now();
-        let mut watch = Watch::open(&self.client, &self.source, from, lasts).await?;
+        let mut watch = WatchStream::open(&self.client, &self.collection, start, lasts).await?;
         if self.listing {
-            self.receiver.list_begins(None);
+            self.handler.list_started(None);
         } else if !std::mem::replace(&mut self.connected, true) {
-            self.receiver.resumed();
+            self.handler.resumed();
         }
         loop {
             let silence = if self.listing { STREAM_SILENCE } else { lasts + STREAM_SILENCE };
             let event = tokio::select! {
-                () = self.receiver.need_changed(), if !self.listing => None,
+                () = self.relists.changed(), if !self.listing => None,
                 event = watch.next(silence) => Some(event?),
             };
             match event {
@@ -160,12 +162,13 @@ impl<R: Receiver> Follow<R> {
                 }
                 Some(None) => return Ok(()),
                 None => {
-                    sleep(GATHER).await;
-                    match self.receiver.need() {
-                        Need::Nothing => {}
-                        Need::Everything => return Ok(()),
-                        // The stream waits meanwhile. What it repeats afterwards is older or equal, and ends equal.
-                        Need::Namespaces(namespaces) => self.list_each(&namespaces).await?,
+                    sleep(RELIST_BATCH).await;
+                    match self.relists.needed() {
+                        RelistNeed::Nothing => {}
+                        RelistNeed::Everything => return Ok(()),
+                        // The stream is not read meanwhile. Events that it delivers afterwards are older than the list or
+                        // equal to it; the last one of each object is equal.
+                        RelistNeed::Namespaces(namespaces) => self.list_each(&namespaces).await?,
                     }
                 }
             }
@@ -176,43 +179,42 @@ impl<R: Receiver> Follow<R> {
         if line.is_empty() {
             return Ok(());
         }
-        let event: WatchEvent<'_> = serde_json::from_str(line).map_err(|e| garbled(&e))?;
+        let event: WatchEvent<'_> = serde_json::from_str(line).map_err(|error| not_an_object(&error))?;
         let raw = event.object.get();
-        let happened = match &*event.kind {
-            "ADDED" if self.listing => Happened::Listed,
-            "ADDED" => Happened::Added,
-            "MODIFIED" => Happened::Modified,
-            "DELETED" => Happened::Deleted,
+        let event = match &*event.kind {
+            "ADDED" if self.listing => ObjectEvent::Listed,
+            "ADDED" => ObjectEvent::Added,
+            "MODIFIED" => ObjectEvent::Modified,
+            "DELETED" => ObjectEvent::Deleted,
             "ERROR" => return Err(error_event(raw)),
             _ => return self.bookmark(raw).await,
         };
-        let meta = meta_of(raw)?;
-        self.receiver.object(happened, &meta, raw).await;
+        let meta = EventMeta::read(raw)?;
+        self.handler.object(event, &meta, raw).await;
         if !self.listing {
-            self.moved(&meta);
+            self.advance(&meta);
         }
         Ok(())
     }
 
     async fn bookmark(&mut self, raw: &str) -> Result<(), RequestError> {
-        let meta = meta_of(raw)?;
-        let list_ended = meta.annotations.as_ref().and_then(|all| all.ended.as_deref()) == Some("true");
-        if self.listing && list_ended {
-            self.end_list(None).await?;
+        let meta = EventMeta::read(raw)?;
+        if self.listing && meta.ends_initial_events() {
+            self.finish_list(None).await?;
             self.listing = false;
             self.connected = true;
         }
         if !self.listing {
-            self.moved(&meta);
+            self.advance(&meta);
         }
         Ok(())
     }
 
-    async fn end_list(&mut self, namespace: Option<&str>) -> Result<(), RequestError> {
-        if self.receiver.list_ends(namespace).await { Ok(()) } else { Err(RequestError::NotTakenIn) }
+    async fn finish_list(&mut self, namespace: Option<&str>) -> Result<(), RequestError> {
+        if self.handler.list_finished(namespace).await { Ok(()) } else { Err(RequestError::NotTakenIn) }
     }
 
-    fn moved(&mut self, meta: &Meta<'_>) {
+    fn advance(&mut self, meta: &EventMeta<'_>) {
         self.backoff.reset();
         self.resume_failures = 0;
         self.expired = 0;
@@ -233,28 +235,28 @@ impl<R: Receiver> Follow<R> {
         for namespace in namespaces {
             self.list(Some(namespace)).await?;
         }
-        self.receiver.caught_up();
+        self.relists.namespaces_listed();
         Ok(())
     }
 
     /// Lists everything, or one namespace, page by page.
     async fn list(&mut self, namespace: Option<&str>) -> Result<(), RequestError> {
-        // Listing one namespace is no reason to give up streaming lists.
+        // A failure to list one namespace does not disable streaming lists.
         self.listing = namespace.is_none();
-        let source = namespace.map(|namespace| self.source.of_namespace(namespace));
-        let source = source.as_ref().unwrap_or(&self.source);
-        self.receiver.list_begins(namespace);
+        let collection = namespace.map(|namespace| self.collection.of_namespace(namespace));
+        let collection = collection.as_ref().unwrap_or(&self.collection);
+        self.handler.list_started(namespace);
         let mut next: Option<String> = None;
         loop {
-            let mut page = Page::open(&self.client, source, next.as_deref()).await?;
+            let mut page = ListPage::open(&self.client, collection, next.as_deref()).await?;
             while let Some(item) = page.next().await? {
-                let meta = meta_of(&item)?;
-                self.receiver.object(Happened::Listed, &meta, &item).await;
+                let meta = EventMeta::read(&item)?;
+                self.handler.object(ObjectEvent::Listed, &meta, &item).await;
             }
             let meta = page.finish()?;
             next = meta.next.filter(|next| !next.is_empty());
             if next.is_none() {
-                self.end_list(namespace).await?;
+                self.finish_list(namespace).await?;
                 if namespace.is_none() {
                     *self.position.lock() = Some(meta.resource_version);
                     self.listing = false;
@@ -264,41 +266,5 @@ impl<R: Receiver> Follow<R> {
                 return Ok(());
             }
         }
-    }
-}
-
-/// One object whose metadata is of another form must not stop the watch of all: it is handed over with what can be read of
-/// it, and fails alone.
-fn meta_of(raw: &str) -> Result<Meta<'_>, RequestError> {
-    serde_json::from_str::<Object<'_>>(raw)
-        .map(|object| object.metadata)
-        .or_else(|_| serde_json::from_str::<IgnoredAny>(raw).map(|_| Meta::read_leniently(raw)))
-        .map_err(|e| garbled(&e))
-}
-
-/// The position only: the error's own text could quote the object.
-fn garbled(error: &serde_json::Error) -> RequestError {
-    RequestError::Garbled(format!("not a Kubernetes object at line {} column {}", error.line(), error.column()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_streaming_list_is_recognised_among_other_annotations() {
-        let end = r#"{"kind":"ConfigMap","metadata":{"resourceVersion":"12","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
-        assert_eq!(meta_of(end).unwrap().annotations.unwrap().ended.as_deref(), Some("true"));
-        let other = r#"{"metadata":{"uid":"u\u0031","resourceVersion":"12","annotations":{"a":"true","b":"\"x"},"managedFields":[]},"data":{}}"#;
-        let meta = meta_of(other).unwrap();
-        assert_eq!((&*meta.uid, meta.annotations.unwrap().ended), ("u1", None));
-    }
-
-    #[test]
-    fn metadata_of_another_form_does_not_end_the_watch_and_broken_json_does() {
-        for odd in [r#"{"metadata":{"uid":7}}"#, r#"{"metadata":"text"}"#, r#"{"metadata":null}"#, "{}"] {
-            assert_eq!(&*meta_of(odd).unwrap().uid, "", "{odd}");
-        }
-        assert!(matches!(meta_of(r#"{"metadata":{"uid":"#), Err(RequestError::Garbled(_))));
     }
 }

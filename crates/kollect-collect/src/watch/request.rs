@@ -1,11 +1,11 @@
-//! Requests to the API server whose answers are read piece by piece.
+//! GET requests to the API server whose responses are read in chunks.
 //!
-//! Separate because typed clients build whole objects, and because every read here has a deadline and every failure is put
-//! into the class that decides what happens next. It must not know targets or rows.
+//! Typed clients would build whole objects. Every read has a deadline, and every failure becomes the `RequestError` that
+//! decides what happens next.
 
+use super::json_split::{LineSplitter, ListItemSplitter, ListMeta};
+use super::request_error::{RequestError, Status};
 use crate::plan::Gvr;
-use crate::request_error::{RequestError, Status};
-use crate::wire::{Items, Lines, ListMeta};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -13,18 +13,18 @@ use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Time for the first byte of an answer to a watch.
+/// Deadline for the first byte of a watch response.
 const WATCH_ANSWER: Duration = Duration::from_secs(10);
-/// Time for the first byte of a page: the server assembles it first.
+/// Deadline for the first byte of a page, which the server assembles first.
 const LIST_ANSWER: Duration = Duration::from_secs(25);
 /// Longest silence in the middle of a page.
 const LIST_SILENCE: Duration = Duration::from_secs(15);
-/// How much of an error answer is read.
+/// How much of an error response is read.
 const ERROR_BYTES: usize = 64 << 10;
 
-/// What is listed and watched.
+/// The objects of one resource, everywhere or in one namespace.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct Collection {
     gvr: Gvr,
     /// Path of the collection, e.g. `/apis/apps/v1/namespaces/shop/deployments`.
     pub(crate) path: String,
@@ -33,19 +33,19 @@ pub(crate) struct Source {
 
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum From<'a> {
+pub(crate) enum WatchStart<'a> {
     /// With a complete list, sent as events.
-    Start,
+    InitialList,
     /// After this resource version.
     Version(&'a str),
 }
 
-/// The body of an answer, chunk by chunk.
-pub(crate) struct Answer {
+/// A response body in chunks.
+pub(crate) struct ResponseBody {
     body: Body,
 }
 
-impl Answer {
+impl ResponseBody {
     /// The next chunk; `None` at the end.
     async fn chunk(&mut self, until: Instant) -> Result<Option<Bytes>, RequestError> {
         loop {
@@ -81,8 +81,8 @@ async fn get(
     accept: &str,
     etag: Option<&str>,
     answer_within: Duration,
-) -> Result<http::Response<Answer>, RequestError> {
-    // Compressed watches come as one gzip member per event, and compression costs the server more than the network.
+) -> Result<http::Response<ResponseBody>, RequestError> {
+    // A compressed watch is one gzip member per event, and compression costs the server more than it saves the network.
     let mut request = http::Request::get(uri).header("accept", accept).header("accept-encoding", "identity");
     if let Some(etag) = etag {
         request = request.header("if-none-match", etag);
@@ -93,7 +93,7 @@ async fn get(
         .map_err(|_| RequestError::Silent)?
         .map_err(|error| RequestError::unreachable(&error))?;
     let code = response.status();
-    let mut response = response.map(|body| Answer { body });
+    let mut response = response.map(|body| ResponseBody { body });
     if code.is_success() || code == http::StatusCode::NOT_MODIFIED {
         return Ok(response);
     }
@@ -121,7 +121,7 @@ pub(crate) async fn get_document(
     Ok(Some((bytes, tag)))
 }
 
-impl Source {
+impl Collection {
     /// The objects of a resource, everywhere or in one namespace.
     pub(crate) fn new(gvr: &Gvr, namespace: Option<&str>, metadata_only: bool) -> Self {
         let mut path = if gvr.group.is_empty() { "/api/".to_owned() } else { format!("/apis/{}/", gvr.group) };
@@ -133,7 +133,7 @@ impl Source {
         Self { gvr: gvr.clone(), path, metadata_only }
     }
 
-    /// The part of it in one namespace.
+    /// Its part in one namespace.
     pub(crate) fn of_namespace(&self, namespace: &str) -> Self {
         Self::new(&self.gvr, Some(namespace), self.metadata_only)
     }
@@ -154,64 +154,68 @@ impl Source {
 }
 
 /// An open watch.
-pub(crate) struct Watch {
-    answer: Answer,
-    lines: Lines,
+pub(crate) struct WatchStream {
+    body_reader: ResponseBody,
+    lines: LineSplitter,
     until: Instant,
 }
 
-impl Watch {
+impl WatchStream {
     /// Opens a watch that the server ends after `lasts`.
     pub(crate) async fn open(
         client: &kube::Client,
-        source: &Source,
-        from: From<'_>,
+        source: &Collection,
+        from: WatchStart<'_>,
         lasts: Duration,
     ) -> Result<Self, RequestError> {
         let seconds = lasts.as_secs();
         let mut uri = format!("{}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}", source.path);
         match from {
-            From::Start => uri.push_str("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
-            From::Version(version) => {
+            WatchStart::InitialList => uri.push_str("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+            WatchStart::Version(version) => {
                 let _ = write!(uri, "&resourceVersion={version}");
             }
         }
         let response = get(client, &uri, source.accept(false), None, WATCH_ANSWER).await?;
-        // A connection that died without a word is noticed a little after the server should have ended the watch.
+        // A dead connection without a FIN is detected shortly after the server should have ended the watch.
         let until = Instant::now() + lasts + Duration::from_secs(5);
-        Ok(Self { answer: response.into_body(), lines: Lines::default(), until })
+        Ok(Self { body_reader: response.into_body(), lines: LineSplitter::default(), until })
     }
 
-    /// The next event as JSON text; `None` when the server ended the watch. Safe to drop and call again.
+    /// The next event as JSON text; `None` when the server ended the watch. Cancel safe.
     pub(crate) async fn next(&mut self, silence: Duration) -> Result<Option<String>, RequestError> {
         let quiet_until = self.until.min(Instant::now() + silence);
         loop {
             if let Some(line) = self.lines.next()? {
                 return Ok(Some(line));
             }
-            let Some(chunk) = self.answer.chunk(quiet_until).await? else { return Ok(None) };
-            self.lines.feed(&chunk);
+            let Some(chunk) = self.body_reader.chunk(quiet_until).await? else { return Ok(None) };
+            self.lines.push(&chunk);
         }
     }
 }
 
 /// One page of a list, item by item.
-pub(crate) struct Page {
-    answer: Answer,
-    items: Items,
+pub(crate) struct ListPage {
+    body_reader: ResponseBody,
+    items: ListItemSplitter,
 }
 
-impl Page {
-    /// Asks for a page: the first one, or the one after `next`.
-    pub(crate) async fn open(client: &kube::Client, source: &Source, next: Option<&str>) -> Result<Self, RequestError> {
-        // No resourceVersion: the list must not be older than anything seen before.
+impl ListPage {
+    /// Requests a page: the first one, or the one after `next`.
+    pub(crate) async fn open(
+        client: &kube::Client,
+        source: &Collection,
+        next: Option<&str>,
+    ) -> Result<Self, RequestError> {
+        // No resourceVersion: the list must not be older than any state received before.
         let mut uri = format!("{}?limit={}", source.path, source.page());
         if let Some(next) = next {
             let token = percent_encode(next);
             let _ = write!(uri, "&continue={token}");
         }
         let response = get(client, &uri, source.accept(true), None, LIST_ANSWER).await?;
-        Ok(Self { answer: response.into_body(), items: Items::default() })
+        Ok(Self { body_reader: response.into_body(), items: ListItemSplitter::default() })
     }
 
     /// The next item as JSON text; `None` at the end of the page.
@@ -220,8 +224,8 @@ impl Page {
             if let Some(item) = self.items.next()? {
                 return Ok(Some(item));
             }
-            let Some(chunk) = self.answer.chunk(Instant::now() + LIST_SILENCE).await? else { return Ok(None) };
-            self.items.feed(&chunk);
+            let Some(chunk) = self.body_reader.chunk(Instant::now() + LIST_SILENCE).await? else { return Ok(None) };
+            self.items.push(&chunk);
         }
     }
 
@@ -249,10 +253,10 @@ mod tests {
     #[test]
     fn paths_and_pages_follow_the_resource() {
         let secrets = Gvr::new("", "v1", "secrets");
-        assert_eq!(Source::new(&secrets, Some("shop"), false).path, "/api/v1/namespaces/shop/secrets");
-        assert_eq!(Source::new(&secrets, None, false).page(), 50);
-        assert_eq!(Source::new(&secrets, None, true).page(), 500);
-        let deployments = Source::new(&Gvr::new("apps", "v1", "deployments"), None, false);
+        assert_eq!(Collection::new(&secrets, Some("shop"), false).path, "/api/v1/namespaces/shop/secrets");
+        assert_eq!(Collection::new(&secrets, None, false).page(), 50);
+        assert_eq!(Collection::new(&secrets, None, true).page(), 500);
+        let deployments = Collection::new(&Gvr::new("apps", "v1", "deployments"), None, false);
         assert_eq!((deployments.path.as_str(), deployments.page()), ("/apis/apps/v1/deployments", 500));
         assert_eq!(deployments.of_namespace("a").path, "/apis/apps/v1/namespaces/a/deployments");
         assert_eq!(percent_encode("a+/=_-~"), "a%2B%2F%3D_-~");

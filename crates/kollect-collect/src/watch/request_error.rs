@@ -1,9 +1,8 @@
-//! Why a request to the API server failed.
+//! Why a request to the API server failed. The variant decides what follows: relist, access review, discovery or retry.
 //!
-//! Separate because the class of a failure decides everything that follows: listing again, asking for access, looking at
-//! discovery, or trying once more. It is set here, from codes and typed causes, never from text.
+//! It is set from status codes and typed causes, never from text.
 
-use crate::wire::CutError;
+use super::json_split::SplitError;
 use serde::Deserialize;
 use std::fmt::Write as _;
 
@@ -32,8 +31,8 @@ pub(crate) enum RequestError {
     NotTakenIn,
 }
 
-impl From<CutError> for RequestError {
-    fn from(error: CutError) -> Self {
+impl From<SplitError> for RequestError {
+    fn from(error: SplitError) -> Self {
         Self::Garbled(error.to_string())
     }
 }

@@ -1,47 +1,47 @@
-//! How long to wait before the next attempt.
-//!
-//! Separate so that every retry loop of the crate has the same ceiling and jitter. It must not sleep itself.
+//! Delays between attempts to reach the API server: one set of ceilings for every retry loop of the crate.
 
-use crate::request_error::RequestError;
+use super::request_error::RequestError;
+use kollect_model::Backoff;
 use std::time::Duration;
 
-/// Attempts so far, and the pause that follows from them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Backoff {
-    attempts: u32,
+/// A [`Backoff`] from 1 s whose ceiling depends on why an attempt failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryDelay(Backoff);
+
+impl Default for RetryDelay {
+    fn default() -> Self {
+        Self(Backoff::new(Duration::from_secs(1), Duration::from_secs(64)))
+    }
 }
 
-impl Backoff {
+impl RetryDelay {
     pub(crate) fn attempts(self) -> u32 {
-        self.attempts
+        self.0.attempts()
     }
 
     pub(crate) fn reset(&mut self) {
-        self.attempts = 0;
+        self.0.reset();
     }
 
-    /// The pause after one more failure: doubling from one second up to `ceiling`, ±20 %.
-    pub(crate) fn pause(&mut self, ceiling: Duration) -> Duration {
-        let base = Duration::from_secs(1 << self.attempts.min(6)).min(ceiling);
-        self.attempts = self.attempts.saturating_add(1);
-        jittered(base)
+    /// The delay after one more failure, at most `ceiling`.
+    pub(crate) fn next_below(&mut self, ceiling: Duration) -> Duration {
+        self.0.next_below(ceiling, fastrand::f64())
     }
 
-    /// The pause after a failed request. An API server that is away is asked often enough to be noticed within seconds of
-    /// its return; one that answers errors is left alone longer.
+    /// The delay after a failed request. An unreachable API server is retried often enough to notice its return within
+    /// seconds; one that answers with errors is retried less often.
     pub(crate) fn after(&mut self, error: &RequestError) -> Duration {
-        let ceiling = match error {
+        self.next_below(match error {
             RequestError::Unreachable(_) | RequestError::Silent => Duration::from_millis(2_500),
             RequestError::Refused { code: 429 | 502 | 503 | 504, .. } => Duration::from_secs(8),
             _ => Duration::from_secs(30),
-        };
-        self.pause(ceiling)
+        })
     }
 }
 
-/// `base` ±20 %, so that many loops do not stay in step.
-pub(crate) fn jittered(base: Duration) -> Duration {
-    base.mul_f64(0.8 + fastrand::f64() * 0.4)
+/// `delay` ±20 %, so that many loops do not run in step.
+pub(crate) fn jittered(delay: Duration) -> Duration {
+    kollect_model::jittered(delay, fastrand::f64())
 }
 
 #[cfg(test)]
@@ -49,13 +49,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_their_ceiling_and_an_absent_server_is_asked_often() {
-        let mut backoff = Backoff::default();
+    fn delays_grow_to_their_ceiling_and_an_unreachable_server_is_retried_often() {
+        let mut delay = RetryDelay::default();
         let refused = RequestError::Refused { code: 500, message: String::new() };
-        let pauses: Vec<f64> = (0..8).map(|_| backoff.after(&refused).as_secs_f64()).collect();
-        assert!(pauses[0] <= 1.2 && pauses[7] >= 24.0 && pauses[7] <= 36.0, "{pauses:?}");
-        assert!(backoff.after(&RequestError::Silent).as_secs_f64() <= 3.0);
-        backoff.reset();
-        assert!(backoff.after(&refused).as_secs_f64() <= 1.2);
+        let delays: Vec<f64> = (0..8).map(|_| delay.after(&refused).as_secs_f64()).collect();
+        assert!(delays[0] <= 1.2 && delays[7] >= 24.0 && delays[7] <= 36.0, "{delays:?}");
+        assert!(delay.after(&RequestError::Silent).as_secs_f64() <= 3.0);
+        delay.reset();
+        assert!(delay.after(&refused).as_secs_f64() <= 1.2);
     }
 }

@@ -1,8 +1,9 @@
 //! Collecting against a real API server.
 
 mod cluster;
-mod following;
+
 mod memory;
 mod priority;
 mod rights;
 mod scope;
+mod watching;

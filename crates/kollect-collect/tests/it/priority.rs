@@ -30,7 +30,7 @@ async fn an_expensive_target_gets_a_watch_of_its_own_and_keeps_exact_rows() -> a
     ground.expect_state("expensive", "a", |state| *state == PartState::Synced).await?;
 
     let low = |name: &str| ground.collector.status(&key(name)).is_some_and(|status| status.low_priority);
-    assert!(low("expensive") && !low("usual"), "its status says so");
+    assert!(low("expensive") && !low("usual"), "its status reports it");
 
     // Changes and deletions come by its own watch.
     for n in 0..60 {

@@ -93,7 +93,7 @@ async fn a_right_that_was_taken_away_and_given_back_resumes_the_watch_without_an
     ground.apply(binding).await?;
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
     ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
-    assert_eq!(ground.lists(), 1, "it goes on where it was");
+    assert_eq!(ground.lists(), 1, "it resumes where it was");
     Ok(())
 }
 
@@ -108,7 +108,7 @@ fn definition() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kind_that_is_not_served_blocks_nobody_and_is_collected_once_it_is() -> anyhow::Result<()> {
+async fn a_kind_that_is_not_served_blocks_no_other_and_is_collected_once_it_is() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a"]).await?;

@@ -76,7 +76,7 @@ async fn a_kind_that_comes_back_with_another_scope_is_collected_again() -> anyho
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_begins_afresh_without_the_kind() -> anyhow::Result<()> {
+async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_restarts_without_the_kind() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     // A row as a planner that ended had left it.
@@ -88,7 +88,7 @@ async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_begins_afresh_wit
     let attributes = serde_json::value::RawValue::from_string(r#"{"v":1}"#.to_owned())?;
     assert!(ground.store.upsert(Row::new(id, object, attributes)));
     ground.collector.set_targets(vec![widgets()?], vec![]);
-    wait_for("discovery says that the kind is not there", PATIENCE, async || {
+    wait_for("discovery reports that the kind is not served", PATIENCE, async || {
         let status = ground.collector.status(&key("widgets"));
         Ok(status.is_some_and(|status| status.not_served.is_some()))
     })

@@ -1,7 +1,7 @@
 //! Lists, watches and what interrupts them.
 
 use crate::cluster::{Ground, PATIENCE, config_map, config_maps, facts, key, target};
-use kollect_collect::{Held, NamespaceWatch};
+use kollect_collect::{NamespaceWatch, PausedTarget};
 use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
 use kollect_store::PartState;
 use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
+async fn rows_reflect_objects_targets_and_namespaces() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let ground = Ground::new(&server, None).await?;
     ground.namespaces(&["a", "b"]).await?;
@@ -39,7 +39,7 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     ground.expect_rows("names", &[r#"a/one {"v":"one"}"#, r#"a/three {"v":"three"}"#]).await?;
     assert_eq!(ground.rows("cm").len(), 2);
 
-    // A new version looks at every object again.
+    // A new version evaluates every object again.
     let by_kind = target("names", &Gvk::new("", "v1", "ConfigMap"), &["a"], "$.kind", 2)?;
     ground.collector.set_targets(vec![config_maps("cm", &["a"])?, by_kind], vec![]);
     ground.expect_rows("names", &[r#"a/one {"v":"ConfigMap"}"#, r#"a/three {"v":"ConfigMap"}"#]).await?;
@@ -70,8 +70,8 @@ async fn rows_follow_objects_targets_and_namespaces() -> anyhow::Result<()> {
     ground.expect_rows("cm", &[r#"a/one {"v":"changed"}"#, r#"a/three {"v":"3"}"#]).await?;
 
     // A target that cannot be collected keeps its rows, and loses them when it is gone.
-    let held = Held { key: key("cm"), why: "ProfileNotFound".into() };
-    ground.collector.set_targets(vec![], vec![held]);
+    let paused = PausedTarget { key: key("cm"), why: "ProfileNotFound".into() };
+    ground.collector.set_targets(vec![], vec![paused]);
     ground.expect_state("cm", "a", |state| matches!(state, PartState::Lost(_))).await?;
     assert_eq!(ground.rows("cm").len(), 2);
     ground.collector.set_targets(vec![], vec![]);
@@ -93,8 +93,8 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     // Rows come before the end of the first list, and a list that was cut off begins again.
     ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
 
-    // A restart without compaction: the watch resumes. An API server that wrote for itself before it filled its cache
-    // answers that the version is too old, which is not the watch's fault: it gets another chance.
+    // A restart without compaction: the watch resumes. An API server that wrote objects of its own before it filled its
+    // cache reports that the version is too old, so the test restarts it up to three times.
     let mut resumed = false;
     for _ in 0..3 {
         let lists = ground.lists();
@@ -110,7 +110,7 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     }
     assert!(resumed, "resuming needs no list");
 
-    // Without the history the watch lists again, once, and finds what is gone meanwhile.
+    // Without the history the watch lists again, once, and finds what was deleted meanwhile.
     let lists = ground.lists();
     assert!(ground.store.upsert(ghost()?));
     ground.namespaces(&["other"]).await?;
@@ -136,7 +136,7 @@ async fn an_outage_deletes_nothing_and_a_lost_history_costs_one_list() -> anyhow
     Ok(())
 }
 
-/// A row whose object was deleted while nobody watched.
+/// A row whose object was deleted while no watch was open.
 fn ghost() -> anyhow::Result<Row> {
     let id = RowId { target: key("cm"), uid: Uid::parse("6f3e0c1a-9b7d-4c55-8e21-0123456789ab") };
     let gvk = Arc::new(Gvk::new("", "v1", "ConfigMap"));
@@ -168,7 +168,7 @@ async fn namespaces_are_known_with_their_labels_as_soon_as_they_change() -> anyh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_server_that_expires_every_list_is_told_of_and_asked_with_pauses() -> anyhow::Result<()> {
+async fn an_api_server_that_expires_every_list_is_reported_and_retried_with_back_off() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let proxy = HttpProxy::start(&server).await?;
     let ground = Ground::with(&server, &proxy.kubeconfig(ADMIN_TOKEN)).await?;
@@ -176,10 +176,10 @@ async fn an_api_server_that_expires_every_list_is_told_of_and_asked_with_pauses(
     ground.apply(config_map("a", "one", "1")).await?;
     let expired = proxy.add(HttpRule::new(["/namespaces/a/configmaps"], HttpAction::Answer(410)));
     ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
-    wait_for("the status tells of it", PATIENCE, async || {
+    wait_for("the status reports it", PATIENCE, async || {
         let status = ground.collector.status(&key("cm"));
-        let told = status.and_then(|status| status.list_error).is_some_and(|why| why.contains("too old"));
-        Ok(told && ground.errors() > 0)
+        let reported = status.and_then(|status| status.list_error).is_some_and(|why| why.contains("too old"));
+        Ok(reported && ground.errors() > 0)
     })
     .await?;
     let asked = proxy.count("list", "configmaps") + proxy.count("watch", "configmaps");
