@@ -9,7 +9,7 @@ use crate::binding_rows::{Cursor, RowCycle};
 use crate::layout::{DocumentSpec, PathIndex};
 use crate::{Cadence, Class, DependsOn, ExportSettings, Landed, Moment, SinkError, backoff};
 use kollect_model::{TargetKey, Version};
-use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
+use kollect_store::{Changes, ChangesQuery, PartState, ReaderId, Store, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +152,7 @@ impl Binding {
             return None;
         }
         let (since, began, after) = (*since, store.cut(), Version(0));
-        match store.changes(&Query { old, since, new: &self.view, began, after, limit: most, skip: None }) {
+        match store.changes(&ChangesQuery { old, since, new: &self.view, began, after, limit: most, skip: None }) {
             Changes::Delta { changes, .. } => Some(changes.len() as u64),
             Changes::Unknown => None,
         }

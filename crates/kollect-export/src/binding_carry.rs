@@ -7,7 +7,7 @@ use crate::encode::Format;
 use crate::encode::decode::read_items;
 use crate::{HeldFile, SinkError};
 use kollect_model::{Item, Row, RowId, TargetKey, Uid, canonical_cmp};
-use kollect_store::{Dedupe, Standing, Store, View};
+use kollect_store::{Dedupe, HeldRowState, Store, View};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Targets<'_> {
         }
         let unproven = |target: &&Arc<TargetKey>| {
             let id = RowId { target: Arc::clone(target), uid: Uid::parse(&item.uid) };
-            store.standing(self.view, &id, &item.namespace) == Standing::Unproven
+            store.held_row_state(self.view, &id, &item.namespace) == HeldRowState::Unproven
         };
         self.found.iter().find(unproven).cloned()
     }
@@ -102,7 +102,7 @@ impl Targets<'_> {
 
 /// Of rows that were carried before, those that still nobody can judge.
 pub(crate) fn still_unproven(store: &Store, view: &View, mut carried: Vec<Arc<Row>>) -> Vec<Arc<Row>> {
-    carried.retain(|row| store.standing(view, &row.id, &row.object.namespace) == Standing::Unproven);
+    carried.retain(|row| store.held_row_state(view, &row.id, &row.object.namespace) == HeldRowState::Unproven);
     if view.dedupe == Dedupe::ByResourceUid {
         // The last target wins, as everywhere.
         let last: BTreeMap<_, _> = carried.into_iter().map(|row| (object(&row), row)).collect();

@@ -5,7 +5,7 @@
 
 use crate::HeldRow;
 use kollect_model::{Change, Deleted, RowId, TargetKey, Version};
-use kollect_store::{PartState, Standing, Store, View};
+use kollect_store::{HeldRowState, PartState, Store, View};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -39,17 +39,17 @@ impl Comparison {
 
     /// Judges one row that the sink holds.
     pub(crate) fn held(&mut self, store: &Store, row: HeldRow) {
-        match store.standing(&self.view, &row.id, &row.object_namespace) {
-            Standing::Present { version, digest } => {
+        match store.held_row_state(&self.view, &row.id, &row.object_namespace) {
+            HeldRowState::Present { version, digest } => {
                 if row.digest == Some(digest) {
                     self.equal.insert(version.0);
                 }
             }
-            Standing::Gone(_) => {
+            HeldRowState::Gone(_) => {
                 let target = self.shared_target(&row.id.target);
                 self.surplus.insert(RowId { target, uid: row.id.uid }, row.object_namespace);
             }
-            Standing::Unproven => self.keep(&row.id.target, row.object_namespace),
+            HeldRowState::Unproven => self.keep(&row.id.target, row.object_namespace),
         }
     }
 
@@ -58,10 +58,10 @@ impl Comparison {
         let mut deletes = Vec::new();
         while deletes.len() < limit.max(1) {
             let Some((id, namespace)) = self.surplus.pop_first() else { break };
-            match store.standing(&self.view, &id, &namespace) {
-                Standing::Gone(cause) => deletes.push(Change::Delete(Deleted { id, object: None, cause })),
-                Standing::Unproven => self.keep(&id.target, namespace),
-                Standing::Present { .. } => {}
+            match store.held_row_state(&self.view, &id, &namespace) {
+                HeldRowState::Gone(cause) => deletes.push(Change::Delete(Deleted { id, object: None, cause })),
+                HeldRowState::Unproven => self.keep(&id.target, namespace),
+                HeldRowState::Present { .. } => {}
             }
         }
         deletes

@@ -12,7 +12,7 @@ use crate::layout::{
 };
 use crate::{FileBatch, FileChange, HeldFile, Knowledge, SinkError};
 use kollect_model::{Row, RowId, Version};
-use kollect_store::{Changes, PartState, Query, ReaderId, Store, View};
+use kollect_store::{Changes, ChangesQuery, PartState, ReaderId, Store, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -198,7 +198,7 @@ impl FileCycle {
     fn plan_delta(&mut self, store: &Store, old: &View, since: Version) -> Result<FileStep, SinkError> {
         let (began, after) = (store.cut(), Version(0));
         // One page: at most one change per row. What is in it are references to rows that exist anyway.
-        let query = Query { old, since, new: &self.view, began, after, limit: usize::MAX, skip: None };
+        let query = ChangesQuery { old, since, new: &self.view, began, after, limit: usize::MAX, skip: None };
         let Changes::Delta { changes, upto, .. } = store.changes(&query) else { return Ok(self.read(store)) };
         if changes.is_empty() {
             let (index, owed, left_out) = (Next::Same, self.owed.clone(), LeftOutChange::default());

@@ -5,7 +5,7 @@
 use crate::binding_compare::{Comparison, Part, unknown_parts};
 use crate::{ExportSettings, HeldRow, Knowledge, RowBatch, SnapshotBracket};
 use kollect_model::{Change, Version};
-use kollect_store::{Changes, Query, ReaderId, Store, View};
+use kollect_store::{Changes, ChangesQuery, ReaderId, Store, View};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 /// Comparisons that one cycle may start before it gives up; a cursor that is too old again and again means that the
@@ -240,7 +240,7 @@ impl RowCycle {
             sending.route.after = upto;
         }
         let route = &sending.route;
-        let page = store.changes(&Query {
+        let page = store.changes(&ChangesQuery {
             old: &route.old,
             since: route.since,
             new: &route.new,

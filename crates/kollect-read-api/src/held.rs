@@ -156,7 +156,7 @@ fn fault_of(target: &KollectTarget) -> Option<String> {
 mod tests {
     use super::*;
     use kollect_model::{Gvk, ObjectKey, RowId, Uid};
-    use kollect_store::{Coverage, Wanted};
+    use kollect_store::{Coverage, WantedParts};
     use serde_json::value::RawValue;
     use serde_json::{Value, json};
 
@@ -185,7 +185,7 @@ mod tests {
         for key in [("shop", "apps"), ("shop", "config"), ("pay", "apps")] {
             let key = Arc::new(TargetKey::namespaced(key.0, key.1));
             store.ensure_target(&key);
-            store.set_wanted(&key, Wanted::ClusterScoped);
+            store.set_wanted(&key, WantedParts::ClusterScoped);
             let id = RowId { target: key.clone(), uid: Uid::parse("u") };
             let object =
                 ObjectKey { gvk: Arc::new(Gvk::new("", "v1", "Node")), namespace: "".into(), name: "n".into() };

@@ -1,25 +1,25 @@
-//! What changed for a reader: one page of the way from an old view at a version to a new view now.
+//! What changed for a reader: one page of the difference between an old view at a version and a new view at present.
 //!
-//! Changed rows of kept parts, all rows of joined parts as upserts, all rows and tombstones of left parts as deletes:
-//! a re-labelled target or an edited namespace list needs no special case. Pages come in version order across shards.
+//! Changed rows of kept parts, all rows of joined parts as upserts, all rows and tombstones of left parts as deletes: a
+//! relabelled target or an edited namespace list is no special case. Pages are in version order across shards.
 
-use crate::View;
-use crate::log::Slot;
+use crate::change_log::LogSlot;
 use crate::shard::Shard;
+use crate::view::View;
 use kollect_model::{Cause, Change, Deleted, Row, Version};
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-/// Which way to report.
+/// Which changes to return.
 #[derive(Clone, Copy)]
-pub struct Query<'a> {
+pub struct ChangesQuery<'a> {
     /// The view that the reader has delivered.
     pub old: &'a View,
-    /// Up to which version it has delivered that view.
+    /// The version up to which it has delivered that view.
     pub since: Version,
     /// The view that it wants to reach.
     pub new: &'a View,
-    /// The cut when the way to `new` began: deletions in joined parts matter from here on. Equal to `since` when the
+    /// The cut when the first page was requested: deletions in joined parts matter from here on. Equal to `since` when the
     /// reader has just compared.
     pub began: Version,
     /// End of the page before (`upto`); version 0 for the first page.
@@ -46,12 +46,12 @@ pub enum Changes {
     Unknown,
 }
 
-/// A query with what is the same for all shards.
-pub(crate) struct Way<'a> {
-    pub(crate) query: &'a Query<'a>,
-    /// Everything up to here is seen in every shard.
+/// A query, with the values that are the same for all shards.
+pub(crate) struct DeltaScan<'a> {
+    pub(crate) query: &'a ChangesQuery<'a>,
+    /// Every shard shows every change up to here.
     pub(crate) cut: Version,
-    /// The namespace filter does not change on the way.
+    /// The namespace filter does not change on the scan.
     pub(crate) same_namespaces: bool,
 }
 
@@ -90,7 +90,7 @@ impl Page {
         Self { limit: limit.max(1), kept: BinaryHeap::new(), overflow: false }
     }
 
-    /// `false` when this and everything newer is beyond the page.
+    /// Returns `false` when this and everything newer is beyond the page.
     fn offer(&mut self, version: Version, change: impl FnOnce() -> Change) -> bool {
         if self.kept.len() >= self.limit {
             self.overflow = true;
@@ -108,21 +108,21 @@ impl Page {
     }
 }
 
-/// Adds what one shard has to say. `false` when tombstones that the reader needs are gone.
-pub(crate) fn gather(shard: &Shard, way: &Way<'_>, page: &mut Page) -> bool {
-    let query = way.query;
+/// Adds the changes of one shard. Returns `false` when tombstones that the reader needs are gone.
+pub(crate) fn gather(shard: &Shard, scan: &DeltaScan<'_>, page: &mut Page) -> bool {
+    let query = scan.query;
     let was_in = query.old.target(&shard.key).is_some();
     let needed = if was_in { query.since } else { query.began };
     if needed < shard.floor {
         return false;
     }
-    let all_kept = was_in && way.same_namespaces && query.new.target(&shard.key).is_some();
+    let all_kept = was_in && scan.same_namespaces && query.new.target(&shard.key).is_some();
     let start = if all_kept { query.since.max(query.after) } else { query.after };
     for entry in shard.log.since(start) {
         let offered = match &entry.slot {
-            Slot::Live(row) => live(way, entry.version, row, page),
-            Slot::Dead(deleted) => dead(way, entry.version, deleted, page),
-            Slot::Hole => true,
+            LogSlot::Live(row) => live(scan, entry.version, row, page),
+            LogSlot::Dead(deleted) => dead(scan, entry.version, deleted, page),
+            LogSlot::Hole => true,
         };
         if !offered {
             break;
@@ -131,14 +131,14 @@ pub(crate) fn gather(shard: &Shard, way: &Way<'_>, page: &mut Page) -> bool {
     true
 }
 
-fn live(way: &Way<'_>, version: Version, row: &Arc<Row>, page: &mut Page) -> bool {
-    let query = way.query;
+fn live(scan: &DeltaScan<'_>, version: Version, row: &Arc<Row>, page: &mut Page) -> bool {
+    let query = scan.query;
     let was_in = query.old.has_part_of(row);
     let is_in = query.new.has_part_of(row);
     match (was_in, is_in) {
         (_, true) => {
             // Above the cut, a smaller version of another shard may still be missing from this page.
-            if version > way.cut || (was_in && version <= query.since) {
+            if version > scan.cut || (was_in && version <= query.since) {
                 return true;
             }
             if query.skip.is_some_and(|skip| skip.contains(&version.0)) {
@@ -146,7 +146,7 @@ fn live(way: &Way<'_>, version: Version, row: &Arc<Row>, page: &mut Page) -> boo
             }
             page.offer(version, || Change::Upsert(row.clone()))
         }
-        // No cut for parts that left: nobody looks at them again once the reader has moved to the new view.
+        // No cut for parts that left: they are not read again once the reader has moved to the new view.
         (true, false) => page.offer(version, || {
             Change::Delete(Deleted { id: row.id.clone(), object: Some(row.object.clone()), cause: Cause::SpecChanged })
         }),
@@ -154,15 +154,15 @@ fn live(way: &Way<'_>, version: Version, row: &Arc<Row>, page: &mut Page) -> boo
     }
 }
 
-fn dead(way: &Way<'_>, version: Version, deleted: &Deleted, page: &mut Page) -> bool {
-    let query = way.query;
+fn dead(scan: &DeltaScan<'_>, version: Version, deleted: &Deleted, page: &mut Page) -> bool {
+    let query = scan.query;
     let Some(object) = &deleted.object else { return true };
     let due = match (
         query.old.has_part(&deleted.id.target, &object.namespace),
         query.new.has_part(&deleted.id.target, &object.namespace),
     ) {
-        (true, true) => version > query.since && version <= way.cut,
-        (false, true) => version > query.began && version <= way.cut,
+        (true, true) => version > query.since && version <= scan.cut,
+        (false, true) => version > query.began && version <= scan.cut,
         (true, false) => version > query.since,
         (false, false) => false,
     };

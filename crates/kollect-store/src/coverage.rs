@@ -1,18 +1,18 @@
-//! How well a part (target × object namespace) is known, and what follows for rows that a sink holds.
+//! How completely a part (target × object namespace) is known, and what that means for rows that a sink holds.
 //!
-//! Absence is proven, never assumed: [`Standing`] is the only answer that allows a deletion without an observed one.
+//! Absence is proven, never assumed: only [`HeldRowState`] allows a deletion that was not observed.
 
 use kollect_model::{Cause, Digest, Version};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How well the collector knows one object namespace of one target.
+/// How completely the collector knows one object namespace of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Coverage {
     /// Not listed yet in this process.
     #[default]
     Pending,
-    /// Completely listed, and every change since was seen.
+    /// Completely listed, and every change since was received.
     Synced,
     /// Cannot be listed (403, not served, API server down), with the reason.
     Lost(Arc<str>),
@@ -27,17 +27,17 @@ pub enum PartState {
     Synced,
     /// Cannot be listed, with the reason.
     Lost(Arc<str>),
-    /// The target does not want this namespace. Decided, not assumed.
+    /// The target does not want this namespace.
     Outside,
 }
 
 /// The object namespaces that a target collects from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedParts {
     /// Not known yet: every part is pending.
     #[default]
     Undecided,
-    /// Nothing can be known at the moment, with the reason: the target is not collected, but its rows stay where they are.
+    /// The target is not collected at present, with the reason: nothing is known, and its rows stay in the sinks.
     Unknowable(Arc<str>),
     /// These namespaces.
     Namespaces(Arc<BTreeSet<Arc<str>>>),
@@ -45,7 +45,7 @@ pub enum Wanted {
     ClusterScoped,
 }
 
-impl Wanted {
+impl WantedParts {
     /// Whether the namespace is wanted; `None` while that is undecided.
     pub fn wants(&self, namespace: &str) -> Option<bool> {
         match self {
@@ -56,18 +56,18 @@ impl Wanted {
     }
 }
 
-/// What a row that a sink holds means today.
+/// What a row that a sink holds is to the view at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The view has it, with this content.
+pub enum HeldRowState {
+    /// The view contains it, with this content.
     Present {
         /// Version of the row's last change.
         version: Version,
         /// Digest of its content.
         digest: Digest,
     },
-    /// It is proven that the view does not have it.
+    /// The view provably does not contain it.
     Gone(Cause),
-    /// The view does not have it, but its part is not fully known: leave it where it is.
+    /// The view does not contain it, but its part is not completely known: the sink must keep it.
     Unproven,
 }

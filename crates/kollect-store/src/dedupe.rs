@@ -1,23 +1,23 @@
 //! `byResourceUID`: one row per object namespace and UID, that of the last target of the view.
 //!
-//! Members are looked up shard by shard, one lock at a time; there is no second index.
+//! Members are found shard by shard, one lock at a time; there is no second index.
 
-use crate::changes::Numbered;
-use crate::log::Slot;
-use crate::{Query, Store, View};
+use crate::change_log::LogSlot;
+use crate::changes::{ChangesQuery, Numbered};
+use crate::shards::Shards;
+use crate::view::View;
 use kollect_model::{Cause, Change, Deleted, Row, Uid, Version};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The rows of an object in a view, in the order of the view's targets, with their versions.
-fn members(store: &Store, view: &View, namespace: &str, uid: &Uid) -> Vec<(Version, Arc<Row>)> {
+fn members(shards: &Shards, view: &View, namespace: &str, uid: &Uid) -> Vec<(Version, Arc<Row>)> {
     if !view.namespaces.contains(namespace) {
         return Vec::new();
     }
-    let shards = view.targets.iter().filter_map(|target| store.shard(target));
-    let rows = shards.filter_map(|shard| match shard.lock().log.find(uid) {
+    let rows = shards.of(view).filter_map(|shard| match shard.lock().log.find(uid) {
         Some(entry) => match &entry.slot {
-            Slot::Live(row) if *row.object.namespace == *namespace => Some((entry.version, row.clone())),
+            LogSlot::Live(row) if *row.object.namespace == *namespace => Some((entry.version, row.clone())),
             _ => None,
         },
         None => None,
@@ -25,13 +25,13 @@ fn members(store: &Store, view: &View, namespace: &str, uid: &Uid) -> Vec<(Versi
     rows.collect()
 }
 
-/// The row that stands for the object in the view.
-pub(crate) fn winner(store: &Store, view: &View, namespace: &str, uid: &Uid) -> Option<Arc<Row>> {
-    members(store, view, namespace, uid).pop().map(|(_, row)| row)
+/// The row that the view shows for the object.
+pub(crate) fn winner(shards: &Shards, view: &View, namespace: &str, uid: &Uid) -> Option<Arc<Row>> {
+    members(shards, view, namespace, uid).pop().map(|(_, row)| row)
 }
 
 /// Rewrites a page so that each touched object has one upsert, and a delete for every other row a sink may hold.
-pub(crate) fn resolve(store: &Store, query: &Query<'_>, page: Vec<Numbered>) -> Vec<Change> {
+pub(crate) fn resolve(shards: &Shards, query: &ChangesQuery<'_>, page: Vec<Numbered>) -> Vec<Change> {
     let mut touched = HashSet::new();
     let mut deletes = Vec::new();
     let mut upserts = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn resolve(store: &Store, query: &Query<'_>, page: Vec<Numbered>) -> 
             deletes.push(gone);
         }
         if touched.insert((namespace.clone(), uid.clone())) {
-            settle(store, query, &namespace, &uid, &mut upserts, &mut deletes);
+            pick_winner(shards, query, &namespace, &uid, &mut upserts, &mut deletes);
         }
     }
     let written: HashSet<_> = upserts.iter().map(|row| row.id.clone()).collect();
@@ -56,18 +56,18 @@ pub(crate) fn resolve(store: &Store, query: &Query<'_>, page: Vec<Numbered>) -> 
     deletes.into_iter().map(Change::Delete).chain(upserts.into_iter().map(Change::Upsert)).collect()
 }
 
-fn settle(
-    store: &Store,
-    query: &Query<'_>,
+fn pick_winner(
+    shards: &Shards,
+    query: &ChangesQuery<'_>,
     namespace: &str,
     uid: &Uid,
     upserts: &mut Vec<Arc<Row>>,
     deletes: &mut Vec<Deleted>,
 ) {
-    let mut members = members(store, query.new, namespace, uid);
+    let mut members = members(shards, query.new, namespace, uid);
     let Some((version, winner)) = members.pop() else { return };
     for (_, loser) in members {
-        // A row whose part was never delivered cannot be in the sink, unless it won for a while after `since`.
+        // A row whose part was never delivered cannot be in the sink, unless it was the winner for some time after `since`.
         if version > query.since || query.old.has_part_of(&loser) {
             let object = Some(loser.object.clone());
             deletes.push(Deleted { id: loser.id.clone(), object, cause: Cause::SpecChanged });

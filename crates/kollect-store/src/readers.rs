@@ -1,6 +1,6 @@
-//! Who still needs tombstones: the cursors of all bindings.
+//! The cursors of all bindings: tombstones newer than the oldest one are still needed.
 
-use crate::View;
+use crate::view::View;
 use kollect_model::{TargetKey, Version};
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ impl Readers {
         self.readers.remove(&id).map(|reader| reader.view)
     }
 
-    /// The oldest cursor of a reader of the target; `None` when nobody reads it.
+    /// The oldest cursor of a reader of the target; `None` without readers.
     pub(crate) fn oldest(&self, target: &TargetKey) -> Option<Version> {
         self.readers.values().filter(|reader| reader.view.target(target).is_some()).map(|reader| reader.cursor).min()
     }

@@ -1,11 +1,11 @@
 //! Writers and a reader of changes under thousands of schedules.
 //!
-//! A scheduler decides at every lock and at every look at the counter which thread goes on, so a gap between two of
-//! them that real threads hit once in a year is hit here. Seeds are fixed: the same code runs the same schedules.
+//! A scheduler decides at every lock and every load of the counter which thread continues, so races that real threads hit
+//! once a year are hit here. Seeds are fixed: the same code runs the same schedules.
 
 use crate::shard::tests::row;
 use crate::sync::check;
-use crate::{Changes, Query, ReaderId, Store, View};
+use crate::{Changes, ChangesQuery, ReaderId, Store, View};
 use kollect_model::{Cause, Change, Digest, RowId, TargetKey, Uid, Version};
 use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -55,7 +55,7 @@ impl Reader {
         Self { id, copy: BTreeMap::new(), view: View::empty(), since: Version(0), writing }
     }
 
-    fn follow(&mut self, store: &Store, view: &View, limit: usize) {
+    fn catch_up(&mut self, store: &Store, view: &View, limit: usize) {
         let (mut began, mut after) = (store.cut(), Version(0));
         if self.view != *view {
             let both = self.view.targets.iter().chain(view.targets.iter()).cloned().collect();
@@ -63,7 +63,7 @@ impl Reader {
         }
         for page in 1.. {
             assert!(page < PAGES, "the pages do not end");
-            let query = Query { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
+            let query = ChangesQuery { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
             match store.changes(&query) {
                 Changes::Delta { changes, upto, more } => {
                     for change in changes {
@@ -94,7 +94,7 @@ impl Reader {
         };
     }
 
-    /// A deletion in a joined part may be forgotten already: what was delivered so far is worth nothing.
+    /// A deletion in a joined part may be dropped already: everything must be delivered again.
     fn start_over(&mut self, store: &Store, view: &View) -> Version {
         let began = store.cut();
         store.advance_reader(self.id, began, view);
@@ -140,7 +140,7 @@ fn read(store: &Store, writing: Writing) -> Reader {
     let mut reader = Reader::new(store, writing);
     let mut wanted = view(&TARGETS);
     for _ in 0..ROUNDS {
-        reader.follow(store, &wanted, thread_rng().gen_range(1..4));
+        reader.catch_up(store, &wanted, thread_rng().gen_range(1..4));
         wanted = next_view(&wanted);
     }
     reader
@@ -165,17 +165,17 @@ fn writers_and_a_reader(writing: Writing) {
     }
     let mut reader = reader.join().unwrap();
     let last = next_view(&reader.view);
-    reader.follow(&store, &last, 2);
+    reader.catch_up(&store, &last, 2);
     reader.assert_has(&store, &last);
 }
 
 #[test]
-fn no_change_and_no_deletion_is_lost_whichever_thread_goes_on() {
+fn no_change_and_no_deletion_is_lost_under_random_schedules() {
     check(RandomScheduler::new_from_seed(1, SCHEDULES), || writers_and_a_reader(Writing::Rows));
 }
 
 #[test]
-fn no_change_and_no_deletion_is_lost_however_badly_few_switches_fall() {
+fn no_change_and_no_deletion_is_lost_under_schedules_with_few_switches() {
     check(PctScheduler::new_from_seed(1, 4, SCHEDULES), || writers_and_a_reader(Writing::Rows));
 }
 

@@ -1,64 +1,42 @@
-//! One target's rows and what is known of their completeness.
+//! The rows of one target, and what is known of their completeness.
 //!
-//! Separate because everything here happens under one lock, the shard's. Versions are handed out here, under that
-//! lock, so a reader that took its cut before locking never misses a smaller version.
+//! Everything here happens under the shard's lock. Versions are assigned under it too, so a reader that takes its cut
+//! before locking never misses a smaller version.
 
-use crate::log::{Log, Slot};
+use crate::change_log::{ChangeLog, LogSlot};
+use crate::coverage::{Coverage, PartState, WantedParts};
+use crate::set_hash::Totals;
 use crate::sync::{AtomicU64, Ordering};
-use crate::{Coverage, NamespaceFilter, PartState, Sum, Wanted};
+use crate::view::NamespaceFilter;
 use kollect_model::{Cause, Deleted, Row, RowId, TargetKey, Uid, Version};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// What a row takes beside its attributes and its name: the row, its place in the log and in the index.
+/// Bytes of a row beside its attributes and its name: the row, its log entry and its index entry.
 const ROW_BYTES: u64 = 250;
-/// What a tombstone takes.
+/// Bytes of a tombstone.
 const TOMBSTONE_BYTES: u64 = 200;
 /// Tombstones that a shard keeps whatever its size.
 const TOMBSTONES_ALWAYS: usize = 10_000;
 
-/// Rows of a part and their checksum.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Tally {
-    pub(crate) rows: u64,
-    pub(crate) sum: Sum,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, row: &Row) {
-        self.rows += 1;
-        self.sum.add(Sum::of(row));
-    }
-
-    pub(crate) fn subtract(&mut self, row: &Row) {
-        self.rows = self.rows.saturating_sub(1);
-        self.sum.subtract(Sum::of(row));
-    }
-
-    pub(crate) fn include(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.sum.add(other.sum);
-    }
-}
-
 #[derive(Default)]
 struct Part {
     coverage: Coverage,
-    tally: Tally,
+    totals: Totals,
 }
 
 pub(crate) struct Shard {
     pub(crate) key: Arc<TargetKey>,
-    pub(crate) log: Log,
+    pub(crate) log: ChangeLog,
     /// Bytes of all attributes and names.
     payload: u64,
     parts: HashMap<Arc<str>, Part>,
-    wanted: Wanted,
+    wanted: WantedParts,
     /// A cursor below this may have missed a deletion.
     pub(crate) floor: Version,
     /// Version of the last change.
     pub(crate) last: Version,
-    /// The target is gone; the shard lives on until every reader saw its tombstones.
+    /// The target was removed; the shard stays until every reader has passed its tombstones.
     pub(crate) removed: bool,
 }
 
@@ -66,61 +44,61 @@ impl Shard {
     pub(crate) fn new(key: Arc<TargetKey>) -> Self {
         Self {
             key,
-            log: Log::default(),
+            log: ChangeLog::default(),
             payload: 0,
             parts: HashMap::new(),
-            wanted: Wanted::Undecided,
+            wanted: WantedParts::Undecided,
             floor: Version(0),
             last: Version(0),
             removed: false,
         }
     }
 
-    /// Puts a row. `false` when nothing changed or the row's part is not wanted.
+    /// Puts a row. Returns `false` when nothing changed or the row's part is not wanted.
     pub(crate) fn upsert(&mut self, mut row: Row, counter: &AtomicU64) -> bool {
-        // Of a target that is not collected nothing can be known, so a late row proves nothing either.
-        let unknowable = matches!(self.wanted, Wanted::Unknowable(_));
+        // A row that arrives late, after its target was stopped, proves nothing.
+        let unknowable = matches!(self.wanted, WantedParts::Unknowable(_));
         if self.removed || unknowable || self.wants(&row.object.namespace) == Some(false) {
             return false;
         }
         let old = match self.log.find(&row.id.uid).map(|entry| &entry.slot) {
-            Some(Slot::Live(old)) if old.digest == row.digest => return false,
-            Some(Slot::Live(old)) => Some(old.clone()),
+            Some(LogSlot::Live(old)) if old.digest == row.digest => return false,
+            Some(LogSlot::Live(old)) => Some(old.clone()),
             _ => None,
         };
         if let Some(old) = old {
-            self.tally_away(&old);
+            self.subtract_row(&old);
         }
         self.payload += payload_of(&row);
         row.id.target = self.key.clone();
         row.object.namespace = self.shared_namespace(&row.object.namespace);
-        self.parts.entry(row.object.namespace.clone()).or_default().tally.add(&row);
+        self.parts.entry(row.object.namespace.clone()).or_default().totals.add(&row);
         let version = self.next(counter);
-        self.log.push(version, Slot::Live(Arc::new(row)));
+        self.log.push(version, LogSlot::Live(Arc::new(row)));
         true
     }
 
-    /// Takes a row away and leaves a tombstone.
+    /// Removes a row and leaves a tombstone.
     pub(crate) fn remove(&mut self, uid: &Uid, cause: Cause, counter: &AtomicU64) -> bool {
-        let Some(Slot::Live(row)) = self.log.find(uid).map(|entry| &entry.slot) else { return false };
+        let Some(LogSlot::Live(row)) = self.log.find(uid).map(|entry| &entry.slot) else { return false };
         let row = row.clone();
-        self.tally_away(&row);
+        self.subtract_row(&row);
         let deleted = Deleted {
             id: RowId { target: self.key.clone(), uid: uid.clone() },
             object: Some(row.object.clone()),
             cause,
         };
         let version = self.next(counter);
-        self.log.push(version, Slot::Dead(Box::new(deleted)));
+        self.log.push(version, LogSlot::Dead(Box::new(deleted)));
         let keep = TOMBSTONES_ALWAYS.max(self.log.live() / 4);
         if self.log.dead() > keep {
-            // Some more than needed, so that the next deletions do not each search the log.
+            // Some more than needed, so that not every following deletion searches the log.
             self.drop_tombstones(Version(0), keep - keep / 4);
         }
         true
     }
 
-    /// Drops tombstones that nobody needs, and the floor remembers that they are gone.
+    /// Drops tombstones that no reader needs, and raises the floor to the newest of them.
     pub(crate) fn drop_tombstones(&mut self, upto: Version, keep: usize) {
         if let Some(newest) = self.log.drop_tombstones(upto, keep) {
             self.floor = self.floor.max(newest);
@@ -132,21 +110,21 @@ impl Shard {
         self.payload + self.log.live() as u64 * ROW_BYTES + self.log.dead() as u64 * TOMBSTONE_BYTES
     }
 
-    /// Gives the memory of all rows back without saying that they are gone: sinks keep them, and every cursor is unknown.
+    /// Frees the memory of all rows without deletions: sinks keep them, and every cursor becomes unknown.
     pub(crate) fn shed(&mut self, why: Arc<str>, counter: &AtomicU64) -> bool {
         if self.removed {
             return false;
         }
-        self.wanted = Wanted::Unknowable(why);
+        self.wanted = WantedParts::Unknowable(why);
         self.parts.clear();
         self.payload = 0;
-        self.log = Log::default();
+        self.log = ChangeLog::default();
         self.floor = self.next(counter);
         true
     }
 
-    /// Sets the wanted namespaces; rows elsewhere go. Returns whether anything changed.
-    pub(crate) fn set_wanted(&mut self, wanted: Wanted, counter: &AtomicU64) -> bool {
+    /// Sets the wanted namespaces; rows elsewhere are removed. Returns whether anything changed.
+    pub(crate) fn set_wanted(&mut self, wanted: WantedParts, counter: &AtomicU64) -> bool {
         if self.removed || self.wanted == wanted {
             return false;
         }
@@ -154,7 +132,7 @@ impl Shard {
         let undecided: Vec<Arc<str>> =
             self.parts.keys().filter(|namespace| self.wants(namespace).is_none()).cloned().collect();
         for namespace in undecided {
-            // It is not watched any more: what was listed has to be listed again before it proves anything.
+            // It is not watched any more: it must be listed again before it proves anything.
             self.parts.entry(namespace).or_default().coverage = Coverage::Pending;
         }
         self.drop_unwanted(counter);
@@ -165,19 +143,19 @@ impl Shard {
     fn drop_unwanted(&mut self, counter: &AtomicU64) -> bool {
         let names = self.parts.keys().filter(|namespace| self.wants(namespace) == Some(false));
         let unwanted: HashSet<Arc<str>> = names.cloned().collect();
-        let with_rows = unwanted.iter().any(|name| self.parts.get(name).is_some_and(|part| part.tally.rows > 0));
+        let with_rows = unwanted.iter().any(|name| self.parts.get(name).is_some_and(|part| part.totals.rows > 0));
         let removed = with_rows
             && self.remove_where(Cause::SpecChanged, counter, &|row| unwanted.contains(&row.object.namespace)) > 0;
         self.parts.retain(|namespace, _| !unwanted.contains(namespace));
         removed
     }
 
-    /// Whether the part is wanted; `None` while that is not known. A list of namespaces says nothing about objects
-    /// without one until one of them was listed: the kind may be cluster-scoped, and not served now.
+    /// Whether the part is wanted; `None` while that is not known. A set of namespaces decides about objects without one
+    /// only after one of them was listed: until then the kind may be cluster-scoped and not served at present.
     fn wants(&self, namespace: &str) -> Option<bool> {
         let listed = |name: &Arc<str>| self.parts.get(name).is_some_and(|part| part.coverage == Coverage::Synced);
         match &self.wanted {
-            Wanted::Namespaces(names) if namespace.is_empty() && !names.contains("") => {
+            WantedParts::Namespaces(names) if namespace.is_empty() && !names.contains("") => {
                 if names.is_empty() || names.iter().any(listed) { Some(false) } else { None }
             }
             wanted => wanted.wants(namespace),
@@ -195,7 +173,7 @@ impl Shard {
         changed
     }
 
-    /// Takes over the result of a complete list. Returns whether anything changed.
+    /// Applies a complete list. Returns whether anything changed.
     pub(crate) fn complete_list(
         &mut self,
         namespace: Option<&str>,
@@ -210,9 +188,9 @@ impl Shard {
         let mut changed = removed > 0;
         let parts: Vec<Arc<str>> = match (namespace, &self.wanted) {
             (Some(namespace), _) => vec![namespace.into()],
-            (None, Wanted::ClusterScoped) => vec!["".into()],
-            (None, Wanted::Namespaces(set)) => set.iter().cloned().collect(),
-            (None, Wanted::Undecided | Wanted::Unknowable(_)) => Vec::new(),
+            (None, WantedParts::ClusterScoped) => vec!["".into()],
+            (None, WantedParts::Namespaces(set)) => set.iter().cloned().collect(),
+            (None, WantedParts::Undecided | WantedParts::Unknowable(_)) => Vec::new(),
         };
         for part in parts {
             changed |= self.set_coverage(&part, Coverage::Synced);
@@ -223,18 +201,18 @@ impl Shard {
         changed
     }
 
-    /// The target is gone: its rows become tombstones.
+    /// The target was removed: its rows become tombstones.
     pub(crate) fn retire(&mut self, counter: &AtomicU64) {
         self.remove_where(Cause::SpecChanged, counter, &|_| true);
         self.parts.clear();
         self.removed = true;
     }
 
-    /// A target of the same name is back.
+    /// A target of the same name was created again.
     pub(crate) fn revive(&mut self) -> bool {
         let was_removed = std::mem::replace(&mut self.removed, false);
         if was_removed {
-            self.wanted = Wanted::Undecided;
+            self.wanted = WantedParts::Undecided;
         }
         was_removed
     }
@@ -243,7 +221,7 @@ impl Shard {
         if self.removed {
             return PartState::Outside;
         }
-        if let Wanted::Unknowable(why) = &self.wanted {
+        if let WantedParts::Unknowable(why) = &self.wanted {
             return PartState::Lost(why.clone());
         }
         match self.wants(namespace) {
@@ -257,10 +235,9 @@ impl Shard {
         }
     }
 
-    /// The state of objects without a namespace while it is not known whether the kind has namespaces: that of the parts
-    /// that will tell.
+    /// The state of objects without a namespace while the scope of the kind is unknown: that of the parts that decide it.
     fn unproven_scope(&self) -> PartState {
-        let Wanted::Namespaces(names) = &self.wanted else { return PartState::Pending };
+        let WantedParts::Namespaces(names) = &self.wanted else { return PartState::Pending };
         let coverage = |name: &Arc<str>| self.parts.get(name).map(|part| &part.coverage);
         let lost = names.iter().find_map(|name| match coverage(name) {
             Some(Coverage::Lost(why)) => Some(PartState::Lost(why.clone())),
@@ -270,46 +247,46 @@ impl Shard {
     }
 
     pub(crate) fn knows_namespaces(&self) -> bool {
-        self.removed || matches!(self.wanted, Wanted::Namespaces(_) | Wanted::ClusterScoped)
+        self.removed || matches!(self.wanted, WantedParts::Namespaces(_) | WantedParts::ClusterScoped)
     }
 
-    /// Every part that the target wants and the filter has, with its state.
-    /// One part without a name stands for a target whose namespaces are not known.
+    /// Every part that the target wants and the filter passes, with its state.
+    /// A target whose namespaces are not known has one part without a name.
     pub(crate) fn parts(&self, filter: &NamespaceFilter) -> Vec<(Option<Arc<str>>, PartState)> {
         if self.removed {
             return Vec::new();
         }
         let wanted: Vec<Arc<str>> = match &self.wanted {
-            Wanted::Undecided => return vec![(None, PartState::Pending)],
-            Wanted::Unknowable(why) => return vec![(None, PartState::Lost(why.clone()))],
-            Wanted::ClusterScoped => vec!["".into()],
-            Wanted::Namespaces(set) => set.iter().cloned().collect(),
+            WantedParts::Undecided => return vec![(None, PartState::Pending)],
+            WantedParts::Unknowable(why) => return vec![(None, PartState::Lost(why.clone()))],
+            WantedParts::ClusterScoped => vec!["".into()],
+            WantedParts::Namespaces(set) => set.iter().cloned().collect(),
         };
         let wanted = wanted.into_iter().filter(|namespace| filter.contains(namespace));
         wanted.map(|namespace| (Some(namespace.clone()), self.part_state(&namespace))).collect()
     }
 
-    /// Rows and checksum of the parts that the filter has.
-    pub(crate) fn tally(&self, filter: &NamespaceFilter) -> Tally {
-        let mut total = Tally::default();
+    /// Rows and hash of the parts that pass the filter.
+    pub(crate) fn totals(&self, filter: &NamespaceFilter) -> Totals {
+        let mut total = Totals::default();
         for (_, part) in self.parts.iter().filter(|(namespace, _)| filter.contains(namespace)) {
-            total.include(part.tally);
+            total.include(part.totals);
         }
         total
     }
 
-    fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, doomed: &dyn Fn(&Row) -> bool) -> usize {
-        let uids: Vec<Uid> = self.log.rows().filter(|row| doomed(row)).map(|row| row.id.uid.clone()).collect();
+    fn remove_where(&mut self, cause: Cause, counter: &AtomicU64, matches: &dyn Fn(&Row) -> bool) -> usize {
+        let uids: Vec<Uid> = self.log.rows().filter(|row| matches(row)).map(|row| row.id.uid.clone()).collect();
         for uid in &uids {
             self.remove(uid, cause, counter);
         }
         uids.len()
     }
 
-    fn tally_away(&mut self, row: &Row) {
+    fn subtract_row(&mut self, row: &Row) {
         self.payload = self.payload.saturating_sub(payload_of(row));
         if let Some(part) = self.parts.get_mut(&row.object.namespace) {
-            part.tally.subtract(row);
+            part.totals.subtract(row);
         }
     }
 
@@ -317,8 +294,8 @@ impl Shard {
         self.parts.get_key_value(namespace).map_or_else(|| namespace.into(), |(shared, _)| shared.clone())
     }
 
-    /// Under the shard's lock, which `&mut self` stands for: a number that is handed out before its row can be seen
-    /// would let a reader pass by it. The tests in `schedules.rs` watch this.
+    /// `&mut self` guarantees the shard's lock: a version that is assigned before its row is visible would let a reader
+    /// skip the row. The tests in `schedules.rs` check this.
     fn next(&mut self, counter: &AtomicU64) -> Version {
         self.last = Version(counter.fetch_add(1, Ordering::SeqCst) + 1);
         self.last
@@ -355,8 +332,8 @@ pub(crate) mod tests {
         (Shard::new(Arc::new(TargetKey::namespaced("shop", "a"))), AtomicU64::new(0))
     }
 
-    fn wanted(namespaces: &[&str]) -> Wanted {
-        Wanted::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
+    fn wanted(namespaces: &[&str]) -> WantedParts {
+        WantedParts::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
     }
 
     #[test]
@@ -393,7 +370,7 @@ pub(crate) mod tests {
             shard.complete_list(Some("one"), &|uid| *uid == Uid::parse("1"), &counter);
             let left: Vec<String> = shard.log.rows().map(|row| row.id.uid.to_string()).collect();
             assert_eq!(left, ["1", "3"]);
-            assert_eq!((shard.log.dead(), shard.tally(&NamespaceFilter::All).rows), (1, 2));
+            assert_eq!((shard.log.dead(), shard.totals(&NamespaceFilter::All).rows), (1, 2));
         });
     }
 
@@ -422,8 +399,8 @@ pub(crate) mod tests {
             let (mut two, counter) = shard();
             two.upsert(row("a", "ns", "2", 7), &counter);
             two.upsert(row("a", "ns", "1", 2), &counter);
-            assert_eq!(one.tally(&NamespaceFilter::All).sum, two.tally(&NamespaceFilter::All).sum);
-            assert_ne!(one.tally(&NamespaceFilter::All).sum, Sum::default());
+            assert_eq!(one.totals(&NamespaceFilter::All).hash, two.totals(&NamespaceFilter::All).hash);
+            assert_ne!(one.totals(&NamespaceFilter::All).hash, crate::SetHash::default());
         });
     }
 

@@ -1,41 +1,48 @@
-//! The store: all shards, the version counter, and whom to tell about changes.
+//! The store: shards, readers and observers.
 
-use crate::changes::{Page, Way, gather};
-use crate::coverage::{Coverage, PartState, Standing, Wanted};
-use crate::log::Slot;
+use crate::change_log::LogSlot;
+use crate::changes::{Changes, ChangesQuery};
+use crate::coverage::{Coverage, HeldRowState, PartState, WantedParts};
+use crate::dedupe;
+use crate::deduped_totals::DedupedTotals;
 use crate::readers::{ReaderId, Readers};
-use crate::shard::{Shard, Tally};
+use crate::set_hash::{SetHash, Totals};
+use crate::shard::Shard;
+use crate::shards::{ChangePage, Shards};
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
-use crate::tallies::Tallies;
-use crate::{Changes, Dedupe, Query, Sum, View, dedupe};
+use crate::view::{Dedupe, View};
 use kollect_model::{Cause, Row, RowId, TargetKey, Uid, Version};
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 /// Tombstones below this number are not worth a search for ones to drop.
 const TOMBSTONES_WORTH_A_SEARCH: usize = 1_024;
 
-/// Is told that something of a target changed.
+/// Observes changes of targets. Every method is called after the shard's lock was released and must not block.
 pub trait StoreObserver: Send + Sync {
-    /// Rows or coverage of the target changed. Called after the shard's lock was released; must not block.
+    /// Rows or coverage of the target changed.
     fn changed(&self, target: &TargetKey);
+
+    /// Rows were added or removed, so that [`Store::target_rows`] differs. Called after [`StoreObserver::changed`]. Calls of
+    /// concurrent changes may arrive in any order: read the count from the store.
+    fn row_count_changed(&self, target: &TargetKey) {
+        let _ = target;
+    }
 }
 
-/// All rows that Kollect keeps. Shared as `Arc<Store>`; every method locks at most one shard at a time.
+/// All rows. Shared as `Arc<Store>`; every method locks at most one shard at a time.
 #[derive(Default)]
 pub struct Store {
-    counter: AtomicU64,
+    shards: Shards,
     /// Bytes of all shards.
     bytes: AtomicU64,
-    shards: RwLock<HashMap<Arc<TargetKey>, Arc<Mutex<Shard>>>>,
     readers: Mutex<Readers>,
-    pub(crate) tallies: Tallies,
-    observers: RwLock<Vec<Weak<dyn StoreObserver>>>,
+    pub(crate) deduped: DedupedTotals,
+    observers: RwLock<Arc<[Weak<dyn StoreObserver>]>>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("targets", &self.shards.read().len()).finish_non_exhaustive()
+        f.debug_struct("Store").field("targets", &self.shards.by_target.read().len()).finish_non_exhaustive()
     }
 }
 
@@ -45,28 +52,28 @@ impl Store {
         Self::default()
     }
 
-    /// From now on tells the observer about changes, as long as it lives.
+    /// Adds an observer, which is called until it is dropped.
     pub fn observe(&self, observer: Weak<dyn StoreObserver>) {
         let mut observers = self.observers.write();
-        observers.retain(|known| known.strong_count() > 0);
-        observers.push(observer);
+        let alive = observers.iter().filter(|known| known.strong_count() > 0).cloned();
+        *observers = alive.chain([observer]).collect();
     }
 
-    /// Makes an empty shard, all of it pending, unless the target has one.
+    /// Adds an empty shard, all of it pending, unless the target has one.
     pub fn ensure_target(&self, target: &Arc<TargetKey>) {
         let revived = {
-            let mut shards = self.shards.write();
+            let mut shards = self.shards.by_target.write();
             let shard = shards.entry(target.clone()).or_insert_with(|| new_shard(target));
             // Under the map's lock, or the shard could be dropped from the map in between.
             let mut shard = shard.lock();
             shard.revive()
         };
         if revived {
-            self.tell(target);
+            self.notify(target, false);
         }
     }
 
-    /// The target is gone. Its rows become tombstones until every reader has passed them; then the shard goes.
+    /// The target was removed. Its rows become tombstones until every reader has passed them; then the shard goes.
     pub fn remove_target(&self, target: &TargetKey) {
         self.change(target, |shard, counter| {
             shard.retire(counter);
@@ -75,13 +82,13 @@ impl Store {
         self.tidy(target);
     }
 
-    /// Puts a row. `false` when nothing changed: same digest, unknown target, or a part that is not wanted.
+    /// Puts a row. Returns `false` when nothing changed: same digest, unknown target, or a part that is not wanted.
     pub fn upsert(&self, row: Row) -> bool {
         let target = row.id.target.clone();
         self.change(&target, |shard, counter| shard.upsert(row, counter))
     }
 
-    /// Takes a row away. `false` when there was none.
+    /// Removes a row. Returns `false` when there was none.
     pub fn remove(&self, target: &TargetKey, uid: &Uid, cause: Cause) -> bool {
         let mut search = false;
         let changed = self.change(target, |shard, counter| {
@@ -95,33 +102,33 @@ impl Store {
         changed
     }
 
-    /// Sets the object namespaces that the target wants; rows elsewhere go because the spec changed.
-    pub fn set_wanted(&self, target: &TargetKey, wanted: Wanted) {
+    /// Sets the object namespaces that the target wants; rows elsewhere are removed with [`Cause::SpecChanged`].
+    pub fn set_wanted(&self, target: &TargetKey, wanted: WantedParts) {
         self.change(target, |shard, counter| shard.set_wanted(wanted, counter));
     }
 
-    /// Says how well one part is known. Rows stay whatever it says.
+    /// Sets how completely one part is known. Rows stay.
     pub fn set_coverage(&self, target: &TargetKey, namespace: &str, coverage: Coverage) {
         self.change(target, |shard, _| shard.set_coverage(namespace, coverage));
     }
 
-    /// After a complete list of a namespace (`None`: of every wanted one): rows that were not seen are absent, and the
-    /// listed parts are synced.
+    /// Applies a complete list of a namespace (`None`: of every wanted one): rows that it did not contain are removed with
+    /// [`Cause::Absent`], and the listed parts are synced.
     pub fn complete_list(&self, target: &TargetKey, namespace: Option<&str>, seen: &dyn Fn(&Uid) -> bool) {
         self.change(target, |shard, counter| shard.complete_list(namespace, seen, counter));
         self.tidy(target);
     }
 
-    /// How well one part is known.
+    /// How completely one part is known.
     pub fn part_state(&self, target: &TargetKey, namespace: &str) -> PartState {
-        self.shard(target).map_or(PartState::Pending, |shard| shard.lock().part_state(namespace))
+        self.shards.get(target).map_or(PartState::Pending, |shard| shard.lock().part_state(namespace))
     }
 
     /// Every wanted part of the view with its state. A target whose namespaces are not known is one part without one.
     pub fn parts(&self, view: &View) -> Vec<(Arc<TargetKey>, Option<Arc<str>>, PartState)> {
         let mut all = Vec::new();
         for target in view.targets.iter() {
-            let parts = self.shard(target).map(|shard| shard.lock().parts(&view.namespaces));
+            let parts = self.shards.get(target).map(|shard| shard.lock().parts(&view.namespaces));
             let parts = parts.unwrap_or_else(|| vec![(None, PartState::Pending)]);
             all.extend(parts.into_iter().map(|(namespace, state)| (target.clone(), namespace, state)));
         }
@@ -130,7 +137,7 @@ impl Store {
 
     /// Whether it is decided which namespaces the target wants.
     pub fn knows_namespaces(&self, target: &TargetKey) -> bool {
-        self.shard(target).is_some_and(|shard| shard.lock().knows_namespaces())
+        self.shards.get(target).is_some_and(|shard| shard.lock().knows_namespaces())
     }
 
     /// Whether no part of the view is pending.
@@ -140,8 +147,7 @@ impl Store {
 
     /// Rows of all targets.
     pub fn rows(&self) -> u64 {
-        let shards: Vec<_> = self.shards.read().values().cloned().collect();
-        shards.iter().map(|shard| shard.lock().log.live() as u64).sum()
+        self.shards.all().iter().map(|shard| shard.lock().log.live() as u64).sum()
     }
 
     /// Bytes that all rows and tombstones take, as an estimate from above.
@@ -151,68 +157,52 @@ impl Store {
 
     /// Bytes that the rows and tombstones of one target take.
     pub fn target_bytes(&self, target: &TargetKey) -> u64 {
-        self.shard(target).map_or(0, |shard| shard.lock().bytes())
+        self.shards.get(target).map_or(0, |shard| shard.lock().bytes())
     }
 
-    /// Gives the memory of a target's rows back. Nothing is known of it from now on, so sinks keep what they hold of it.
+    /// Frees the memory of a target's rows. Nothing is known of it from now on, so sinks keep its rows.
     pub fn shed(&self, target: &TargetKey, why: &Arc<str>) {
         self.change(target, |shard, counter| shard.shed(why.clone(), counter));
     }
 
     /// Rows of one target.
     pub fn target_rows(&self, target: &TargetKey) -> u64 {
-        self.shard(target).map_or(0, |shard| shard.lock().log.live() as u64)
+        self.shards.get(target).map_or(0, |shard| shard.lock().log.live() as u64)
     }
 
-    /// Rows in the view. Costs what changed since it was last asked for.
+    /// Rows in the view. Cost: the changes since the last call.
     pub fn counts(&self, view: &View) -> u64 {
-        self.tally(view).rows
+        self.totals(view).rows
     }
 
     /// Checksum of the view's rows: Σ SHA-256(item) mod 2²⁵⁶, independent of their order.
-    pub fn checksum(&self, view: &View) -> Sum {
-        self.tally(view).sum
+    pub fn checksum(&self, view: &View) -> SetHash {
+        self.totals(view).hash
     }
 
-    fn tally(&self, view: &View) -> Tally {
+    fn totals(&self, view: &View) -> Totals {
         if view.dedupe == Dedupe::ByResourceUid {
-            return self.tallies.of(self, view);
+            return self.deduped.of(&self.shards, view);
         }
-        let mut total = Tally::default();
-        for shard in view.targets.iter().filter_map(|target| self.shard(target)) {
-            total.include(shard.lock().tally(&view.namespaces));
+        let mut total = Totals::default();
+        for shard in self.shards.of(view) {
+            total.include(shard.lock().totals(&view.namespaces));
         }
         total
     }
 
-    /// The version up to which a reader that now looks at shards sees everything.
+    /// A reader that reads from now on gets every change up to this version.
     pub fn cut(&self) -> Version {
-        Version(self.counter.load(Ordering::SeqCst))
+        self.shards.cut()
     }
 
     /// One page of what a reader has to apply to get from `query.old` to `query.new`.
-    pub fn changes(&self, query: &Query<'_>) -> Changes {
-        // Before any lock: every version up to the cut was handed out under a lock that is taken below. The tests in
-        // `schedules.rs` watch this order, and the one in `Shard::next`.
-        let cut = self.cut();
-        let way = Way { query, cut, same_namespaces: query.old.namespaces == query.new.namespaces };
-        let mut page = Page::new(query.limit);
-        let left = query.old.targets.iter().filter(|target| query.new.target(target).is_none());
-        for target in query.new.targets.iter().chain(left) {
-            let Some(shard) = self.shard(target) else { continue };
-            if !gather(&shard.lock(), &way, &mut page) {
-                return Changes::Unknown;
-            }
-        }
-        let (found, more) = page.finish();
-        let upto = match found.last() {
-            Some(last) if more => last.version.min(cut),
-            _ => cut,
-        };
+    pub fn changes(&self, query: &ChangesQuery<'_>) -> Changes {
+        let Some(ChangePage { changes, upto, more }) = self.shards.changes(query) else { return Changes::Unknown };
         let changes = if query.new.dedupe == Dedupe::KeepAll {
-            found.into_iter().map(|numbered| numbered.change).collect()
+            changes.into_iter().map(|numbered| numbered.change).collect()
         } else {
-            dedupe::resolve(self, query, found)
+            dedupe::resolve(&self.shards, query, changes)
         };
         Changes::Delta { changes, upto, more }
     }
@@ -220,17 +210,17 @@ impl Store {
     /// Calls `f` with every row of the view, shard by shard, with no lock held meanwhile.
     pub fn for_each(&self, view: &View, f: &mut dyn FnMut(&Arc<Row>)) {
         if view.dedupe == Dedupe::ByResourceUid {
-            dedupe::last_of_each(self.collect(view)).iter().for_each(f);
+            dedupe::last_of_each(self.shards.rows(view)).iter().for_each(f);
             return;
         }
         for target in view.targets.iter() {
-            self.rows_of(target, view).iter().for_each(&mut *f);
+            self.shards.rows_of(target, view).iter().for_each(&mut *f);
         }
     }
 
     /// Every row of the view in canonical order.
     pub fn snapshot(&self, view: &View) -> Vec<Arc<Row>> {
-        let mut rows = self.collect(view);
+        let mut rows = self.shards.rows(view);
         if view.dedupe == Dedupe::ByResourceUid {
             rows = dedupe::last_of_each(rows);
         }
@@ -238,58 +228,48 @@ impl Store {
         rows
     }
 
-    fn collect(&self, view: &View) -> Vec<Arc<Row>> {
-        view.targets.iter().flat_map(|target| self.rows_of(target, view)).collect()
-    }
-
-    fn rows_of(&self, target: &TargetKey, view: &View) -> Vec<Arc<Row>> {
-        let Some(shard) = self.shard(target) else { return Vec::new() };
-        let shard = shard.lock();
-        shard.log.rows().filter(|row| view.namespaces.contains(&row.object.namespace)).cloned().collect()
-    }
-
     /// One row.
     pub fn get(&self, id: &RowId) -> Option<Arc<Row>> {
-        let shard = self.shard(&id.target)?;
+        let shard = self.shards.get(&id.target)?;
         let shard = shard.lock();
         match &shard.log.find(&id.uid)?.slot {
-            Slot::Live(row) => Some(row.clone()),
+            LogSlot::Live(row) => Some(row.clone()),
             _ => None,
         }
     }
 
-    /// What a row that a sink holds means to the view today. The only place that allows an unobserved deletion.
-    pub fn standing(&self, view: &View, id: &RowId, object_namespace: &str) -> Standing {
+    /// What a row that a sink holds is to the view at present. The only place that allows an unobserved deletion.
+    pub fn held_row_state(&self, view: &View, id: &RowId, object_namespace: &str) -> HeldRowState {
         if view.target(&id.target).is_none() {
-            return Standing::Gone(Cause::SpecChanged);
+            return HeldRowState::Gone(Cause::SpecChanged);
         }
-        // The row itself knows its namespace better than a sink that somebody else may have written to.
+        // The namespace of the row is more reliable than that of a sink, which other writers may have changed.
         let row = self.get(id);
         let namespace = row.as_ref().map_or(object_namespace, |row| &row.object.namespace);
         if !view.namespaces.contains(namespace) {
-            return Standing::Gone(Cause::SpecChanged);
+            return HeldRowState::Gone(Cause::SpecChanged);
         }
         if view.dedupe == Dedupe::ByResourceUid
-            && let Some(winner) = dedupe::winner(self, view, namespace, &id.uid)
-            // Only a later target takes the place for sure; an earlier one stands in while this row is unknown.
+            && let Some(winner) = dedupe::winner(&self.shards, view, namespace, &id.uid)
+            // Only a later target certainly wins; an earlier one wins only while this row is unknown.
             && winner.id.target > id.target
         {
-            return Standing::Gone(Cause::SpecChanged);
+            return HeldRowState::Gone(Cause::SpecChanged);
         }
-        let Some(shard) = self.shard(&id.target) else { return Standing::Unproven };
+        let Some(shard) = self.shards.get(&id.target) else { return HeldRowState::Unproven };
         let shard = shard.lock();
         match shard.log.find(&id.uid).map(|entry| (entry.version, &entry.slot)) {
-            Some((version, Slot::Live(row))) => Standing::Present { version, digest: row.digest },
-            Some((_, Slot::Dead(deleted))) => Standing::Gone(deleted.cause),
+            Some((version, LogSlot::Live(row))) => HeldRowState::Present { version, digest: row.digest },
+            Some((_, LogSlot::Dead(deleted))) => HeldRowState::Gone(deleted.cause),
             _ => match shard.part_state(namespace) {
-                PartState::Synced => Standing::Gone(Cause::Absent),
-                PartState::Outside => Standing::Gone(Cause::SpecChanged),
-                PartState::Pending | PartState::Lost(_) => Standing::Unproven,
+                PartState::Synced => HeldRowState::Gone(Cause::Absent),
+                PartState::Outside => HeldRowState::Gone(Cause::SpecChanged),
+                PartState::Pending | PartState::Lost(_) => HeldRowState::Unproven,
             },
         }
     }
 
-    /// A new reader. It keeps no tombstones alive until it says where it is.
+    /// A new reader. It retains no tombstones until [`Store::advance_reader`] sets its cursor.
     pub fn register_reader(&self) -> ReaderId {
         self.readers.lock().register()
     }
@@ -305,30 +285,26 @@ impl Store {
         }
     }
 
-    /// The reader is gone.
+    /// Removes a reader.
     pub fn drop_reader(&self, reader: ReaderId) {
-        self.tallies.purge();
+        self.deduped.purge();
         let Some(before) = self.readers.lock().forget(reader) else { return };
         for target in before.targets.iter() {
             self.tidy(target);
         }
     }
 
-    pub(crate) fn shard(&self, target: &TargetKey) -> Option<Arc<Mutex<Shard>>> {
-        self.shards.read().get(target).cloned()
-    }
-
     fn change(&self, target: &TargetKey, act: impl FnOnce(&mut Shard, &AtomicU64) -> bool) -> bool {
-        let Some(shard) = self.shard(target) else { return false };
-        let changed = {
+        let Some(shard) = self.shards.get(target) else { return false };
+        let (changed, row_count_changed) = {
             let mut shard = shard.lock();
-            let before = shard.bytes();
-            let changed = act(&mut shard, &self.counter);
-            self.account(before, shard.bytes());
-            changed
+            let (bytes, rows) = (shard.bytes(), shard.log.live());
+            let changed = act(&mut shard, &self.shards.counter);
+            self.account(bytes, shard.bytes());
+            (changed, shard.log.live() != rows)
         };
         if changed {
-            self.tell(target);
+            self.notify(target, row_count_changed);
         }
         changed
     }
@@ -341,16 +317,19 @@ impl Store {
         }
     }
 
-    fn tell(&self, target: &TargetKey) {
-        let observers: Vec<_> = self.observers.read().iter().filter_map(Weak::upgrade).collect();
-        for observer in observers {
+    fn notify(&self, target: &TargetKey, row_count_changed: bool) {
+        let observers = self.observers.read().clone();
+        for observer in observers.iter().filter_map(Weak::upgrade) {
             observer.changed(target);
+            if row_count_changed {
+                observer.row_count_changed(target);
+            }
         }
     }
 
-    /// Drops tombstones that no reader needs, when that is worth a search, and the shard of a target that is gone.
+    /// Drops tombstones that no reader needs, when that is worth a search, and the shard of a removed target.
     fn tidy(&self, target: &TargetKey) {
-        let Some(shard) = self.shard(target) else { return };
+        let Some(shard) = self.shards.get(target) else { return };
         let (removed, worth_it) = {
             let shard = shard.lock();
             let dead = shard.log.dead();
@@ -359,12 +338,12 @@ impl Store {
         if !removed && !worth_it {
             return;
         }
-        let mut shards = if removed { Some(self.shards.write()) } else { None };
-        // Another call may have dropped the shard, and the target may be back with a new one.
+        let mut shards = if removed { Some(self.shards.by_target.write()) } else { None };
+        // A concurrent call may have dropped the shard, and the target may have a new one.
         let in_place =
             shards.as_ref().and_then(|shards| shards.get(target)).is_some_and(|now| Arc::ptr_eq(now, &shard));
         let mut shard = shard.lock();
-        // Asked under the shard's lock: a reader that registers later finds the shard as it is left here.
+        // Read under the shard's lock: a reader that registers later finds the shard as it is left here.
         let upto = self.readers.lock().oldest(target).unwrap_or(shard.last);
         let before = shard.bytes();
         shard.drop_tombstones(upto, usize::MAX);

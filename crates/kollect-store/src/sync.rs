@@ -1,8 +1,7 @@
-//! The locks and the counter of the store: `parking_lot`'s and the standard library's, in this crate's own tests
-//! Shuttle's.
+//! The locks and the counter of the store: from `parking_lot` and the standard library, in unit tests from Shuttle.
 //!
-//! Separate so that the very code that runs in production also runs under a scheduler that chooses who goes on at
-//! every lock and every load. Only unit tests are built that way: no feature to set, nothing to unify.
+//! So the code that runs in production also runs under a scheduler that chooses the next thread at every lock and every
+//! load. It depends on `cfg(test)` only: no feature to set.
 
 #[cfg(not(test))]
 pub(crate) use parking_lot::{Mutex, RwLock};
@@ -51,12 +50,12 @@ mod scheduled {
     /// Runs the test once per schedule. The first one that fails is printed, for `shuttle::replay`.
     pub(crate) fn check(scheduler: impl Scheduler + 'static, test: impl Fn() + Send + Sync + 'static) {
         let mut config = Config::new();
-        // Room for an unoptimised build.
+        // Sufficient for an unoptimised build.
         config.stack_size = 512 * 1024;
         Runner::new(scheduler, config).run(test);
     }
 
-    /// For tests with one thread: Shuttle's types work nowhere but in one of its executions.
+    /// For tests with one thread: Shuttle's types work only inside one of its executions.
     pub(crate) fn alone(test: impl Fn() + Send + Sync + 'static) {
         check(RandomScheduler::new_from_seed(0, 1), test);
     }

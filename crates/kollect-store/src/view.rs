@@ -1,16 +1,16 @@
-//! Views: which rows a reader wants.
+//! Views: the rows that a reader wants.
 
 use kollect_model::{Row, TargetKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Which object namespaces a view has.
+/// The object namespaces of a view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NamespaceFilter {
     /// Every namespace, and cluster-scoped objects.
     #[default]
     All,
-    /// Only these. The empty namespace stands for cluster-scoped objects.
+    /// Only these. The empty namespace selects cluster-scoped objects.
     Only(Arc<BTreeSet<Arc<str>>>),
 }
 
@@ -63,7 +63,7 @@ impl View {
         Self::of(Vec::new())
     }
 
-    /// The view's own copy of a target's key, if it has that target.
+    /// The view's own copy of a target's key, if it contains that target.
     pub fn target(&self, key: &TargetKey) -> Option<&Arc<TargetKey>> {
         let at = self.targets.binary_search_by(|target| target.as_ref().cmp(key)).ok()?;
         self.targets.get(at)
@@ -74,7 +74,7 @@ impl View {
         self.namespaces.contains(namespace) && self.target(target).is_some()
     }
 
-    /// Whether the row's part is in the view. Says nothing about dedupe.
+    /// Whether the row's part is in the view. Ignores dedupe.
     pub fn has_part_of(&self, row: &Row) -> bool {
         self.has_part(&row.id.target, &row.object.namespace)
     }

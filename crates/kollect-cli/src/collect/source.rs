@@ -6,7 +6,7 @@ use super::plan::{Planned, Skip};
 use kollect_collect::CollectObserver;
 use kollect_collect::manifests::Summary;
 use kollect_model::{TargetKey, Uid};
-use kollect_store::{Coverage, PartState, Store, View, Wanted};
+use kollect_store::{Coverage, PartState, Store, View, WantedParts};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
         for key in &target.keys {
             if let Some(stop) = &target.stop {
                 store.ensure_target(key);
-                store.set_wanted(key, Wanted::Unknowable(stop.message.as_str().into()));
+                store.set_wanted(key, WantedParts::Unknowable(stop.message.as_str().into()));
                 continue;
             }
             let pending = |state: &PartState| *state == PartState::Pending;
@@ -92,7 +92,7 @@ pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
             if store.parts(&View::of(vec![key.clone()])).iter().any(|(_, _, state)| pending(state)) {
                 // The target was never taken over.
                 store.ensure_target(key);
-                store.set_wanted(key, Wanted::Unknowable(why.into()));
+                store.set_wanted(key, WantedParts::Unknowable(why.into()));
             }
         }
     }

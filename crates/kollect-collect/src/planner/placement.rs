@@ -8,7 +8,7 @@ use crate::targets::failures::Failures;
 use crate::targets::resource_targets::ResourceTargets;
 use crate::targets::spec::{PausedTarget, TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, TargetKey};
-use kollect_store::Wanted;
+use kollect_store::WantedParts;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -107,7 +107,7 @@ impl Planner {
         gone.into_iter().filter(|key| !is_paused(key)).for_each(|key| store.remove_target(key));
         for target in paused {
             store.ensure_target(&target.key);
-            store.set_wanted(&target.key, Wanted::Unknowable(target.why.clone()));
+            store.set_wanted(&target.key, WantedParts::Unknowable(target.why.clone()));
         }
         moved
     }
@@ -119,9 +119,9 @@ impl Planner {
         store.ensure_target(&spec.key);
         let wanted = match spec.namespaces {
             WantedNamespaces::Only(_) if self.discovery.catalog.is_some() => {
-                Wanted::Unknowable(not_served(&spec.gvk).into())
+                WantedParts::Unknowable(not_served(&spec.gvk).into())
             }
-            WantedNamespaces::Only(_) | WantedNamespaces::Undecided => Wanted::Undecided,
+            WantedNamespaces::Only(_) | WantedNamespaces::Undecided => WantedParts::Undecided,
         };
         store.set_wanted(&spec.key, wanted);
     }

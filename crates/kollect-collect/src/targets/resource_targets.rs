@@ -9,7 +9,7 @@ use super::target_table::{CLUSTER_SCOPED_NAMESPACE, TableEntry, TargetTable};
 use crate::plan::{Gvr, NAMESPACE_WATCHES, Reach};
 use crate::watch::event_handler::RelistNeed;
 use kollect_model::{Gvk, TargetKey, Uid};
-use kollect_store::{Coverage, PartState, Store, Wanted};
+use kollect_store::{Coverage, PartState, Store, WantedParts};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -126,13 +126,13 @@ impl ResourceTargets {
         Arc::new(TableEntry { spec: spec.clone(), failures, namespaces, base, newer })
     }
 
-    fn wanted(&self, spec: &TargetSpec, namespaces: &Arc<BTreeSet<Arc<str>>>) -> Wanted {
+    fn wanted(&self, spec: &TargetSpec, namespaces: &Arc<BTreeSet<Arc<str>>>) -> WantedParts {
         match spec.namespaces {
-            WantedNamespaces::Undecided => Wanted::Undecided,
+            WantedNamespaces::Undecided => WantedParts::Undecided,
             WantedNamespaces::Only(_) if self.namespaced || namespaces.is_empty() => {
-                Wanted::Namespaces(namespaces.clone())
+                WantedParts::Namespaces(namespaces.clone())
             }
-            WantedNamespaces::Only(_) => Wanted::ClusterScoped,
+            WantedNamespaces::Only(_) => WantedParts::ClusterScoped,
         }
     }
 

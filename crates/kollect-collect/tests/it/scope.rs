@@ -2,7 +2,7 @@
 
 use crate::cluster::{Ground, PATIENCE, key, target};
 use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
-use kollect_store::{PartState, Standing, View};
+use kollect_store::{HeldRowState, PartState, View};
 use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -43,13 +43,13 @@ async fn rows_of_a_kind_that_was_not_served_since_the_start_are_unproven_whateve
     ground.expect_state("widgets", "", |state| matches!(state, PartState::Lost(_))).await?;
     let (view, held) = (View::of(vec![key("widgets")]), RowId { target: key("widgets"), uid: Uid::parse("u1") });
     for namespace in ["", "default", "elsewhere"] {
-        assert_eq!(ground.store.standing(&view, &held, namespace), Standing::Unproven, "{namespace:?}");
+        assert_eq!(ground.store.held_row_state(&view, &held, namespace), HeldRowState::Unproven, "{namespace:?}");
     }
 
     // Once it is served, a complete list proves the absence.
     ground.apply(definition("Cluster")).await?;
     ground.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
-    assert!(matches!(ground.store.standing(&view, &held, ""), Standing::Gone(_)));
+    assert!(matches!(ground.store.held_row_state(&view, &held, ""), HeldRowState::Gone(_)));
     Ok(())
 }
 
@@ -82,7 +82,7 @@ async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_restarts_without_
     // A row as a planner that ended had left it.
     let gvk = Arc::new(Gvk::new(KIND.0, KIND.1, KIND.2));
     ground.store.ensure_target(&key("widgets"));
-    ground.store.set_wanted(&key("widgets"), kollect_store::Wanted::ClusterScoped);
+    ground.store.set_wanted(&key("widgets"), kollect_store::WantedParts::ClusterScoped);
     let id = RowId { target: key("widgets"), uid: Uid::parse("u1") };
     let object = ObjectKey { gvk, namespace: Arc::default(), name: "one".into() };
     let attributes = serde_json::value::RawValue::from_string(r#"{"v":1}"#.to_owned())?;

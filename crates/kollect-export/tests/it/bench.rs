@@ -5,7 +5,7 @@ use kollect_export::{
     Reporter, Sink, SinkKey,
 };
 use kollect_model::{Gvk, ObjectKey, Row, RowId, TargetKey, Uid};
-use kollect_store::{Coverage, Store, View, Wanted};
+use kollect_store::{Coverage, Store, View, WantedParts};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) fn row(target: &str, namespace: &str, uid: &str, value: u64) -> Row {
     Row::new(id, object, RawValue::from_string(format!("{{\"v\":{value}}}")).unwrap())
 }
 
-pub(crate) fn wanted(namespaces: &[&str]) -> Wanted {
-    Wanted::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
+pub(crate) fn wanted(namespaces: &[&str]) -> WantedParts {
+    WantedParts::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
 }
 
 /// A store whose target `a` wants namespaces `one` and `two`, both listed.

@@ -1,7 +1,7 @@
 //! A reader that applies pages to a copy, as a sink does.
 
 use kollect_model::{Change, Digest, Gvk, ObjectKey, Row, RowId, TargetKey, Uid, Version};
-use kollect_store::{Changes, Query, Store, View};
+use kollect_store::{Changes, ChangesQuery, Store, View};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ impl Reader {
     }
 
     /// Goes to the view page by page; `between` runs after every page.
-    pub(crate) fn follow(&mut self, store: &Store, view: &View, limit: usize, mut between: impl FnMut()) {
+    pub(crate) fn catch_up(&mut self, store: &Store, view: &View, limit: usize, mut between: impl FnMut()) {
         let began = store.cut();
         let mut after = Version(0);
         loop {
-            let query = Query { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
+            let query = ChangesQuery { old: &self.view, since: self.since, new: view, began, after, limit, skip: None };
             let Changes::Delta { changes, upto, more } = store.changes(&query) else {
                 panic!("the reader was left behind");
             };

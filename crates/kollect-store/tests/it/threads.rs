@@ -2,7 +2,7 @@
 
 use crate::reader::{Reader, key, row};
 use kollect_model::{Cause, Uid};
-use kollect_store::{Store, View, Wanted};
+use kollect_store::{Store, View, WantedParts};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +13,7 @@ fn a_reader_that_follows_busy_writers_ends_with_exactly_the_rows_of_the_store() 
     let targets = ["a", "b", "c", "d"];
     for target in targets {
         store.ensure_target(&key(target));
-        store.set_wanted(&key(target), Wanted::Namespaces(Arc::new(["ns".into()].into())));
+        store.set_wanted(&key(target), WantedParts::Namespaces(Arc::new(["ns".into()].into())));
     }
     let view = View::of(targets.iter().map(|target| key(target)).collect());
     let done = Arc::new(AtomicBool::new(false));
@@ -40,7 +40,7 @@ fn a_reader_that_follows_busy_writers_ends_with_exactly_the_rows_of_the_store() 
             let mut reader = Reader::new();
             let mut last = false;
             loop {
-                reader.follow(&store, &view, 17, || {});
+                reader.catch_up(&store, &view, 17, || {});
                 if last {
                     return reader;
                 }

@@ -3,13 +3,14 @@
 use crate::reader::{Reader, key, row};
 use kollect_model::{Cause, RowId, TargetKey, Uid, Version};
 use kollect_store::{
-    Changes, Coverage, Dedupe, NamespaceFilter, PartState, Query, Standing, Store, StoreObserver, View, Wanted,
+    Changes, ChangesQuery, Coverage, Dedupe, HeldRowState, NamespaceFilter, PartState, Store, StoreObserver, View,
+    WantedParts,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-fn wanted(namespaces: &[&str]) -> Wanted {
-    Wanted::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
+fn wanted(namespaces: &[&str]) -> WantedParts {
+    WantedParts::Namespaces(Arc::new(namespaces.iter().map(|n| Arc::from(*n)).collect()))
 }
 
 fn only(namespaces: &[&str]) -> NamespaceFilter {
@@ -69,13 +70,13 @@ fn a_reader_of_changing_views_always_ends_with_exactly_the_rows_of_its_view() {
             let limit = random.usize(1..8);
             // The store also changes between pages; then one more round is needed to be level.
             let mut budget = 6;
-            reader.follow(&store, &view, limit, || {
+            reader.catch_up(&store, &view, limit, || {
                 if budget > 0 {
                     budget -= 1;
                     random_step(&store, &mut between);
                 }
             });
-            reader.follow(&store, &view, limit, || {});
+            reader.catch_up(&store, &view, limit, || {});
             reader.assert_has(&store, &view, &format!("seed {seed}, step {step}"));
         }
     }
@@ -87,10 +88,10 @@ fn nothing_is_reported_twice_to_a_reader_that_is_level() {
     store.upsert(row("a", "one", "1", 1));
     let view = View::of(vec![key("a")]);
     let mut reader = Reader::new();
-    reader.follow(&store, &view, 10, || {});
+    reader.catch_up(&store, &view, 10, || {});
     assert_eq!(reader.applied, 1);
     store.upsert(row("a", "one", "1", 1));
-    reader.follow(&store, &view, 10, || {});
+    reader.catch_up(&store, &view, 10, || {});
     assert_eq!(reader.applied, 1);
 }
 
@@ -103,25 +104,25 @@ fn a_row_that_a_sink_holds_is_gone_only_on_evidence() {
     store.upsert(row("a", "lost", "deleted", 1));
     store.remove(&key("a"), &Uid::parse("deleted"), Cause::Observed);
     let view = View::new(vec![key("a")], only(&["synced", "lost", "pending", "outside"]), Dedupe::KeepAll);
-    let standing = |target: &str, namespace: &str, uid: &str| {
-        store.standing(&view, &RowId { target: key(target), uid: Uid::parse(uid) }, namespace)
+    let held_row_state = |target: &str, namespace: &str, uid: &str| {
+        store.held_row_state(&view, &RowId { target: key(target), uid: Uid::parse(uid) }, namespace)
     };
-    assert_eq!(standing("a", "synced", "x"), Standing::Gone(Cause::Absent));
-    assert_eq!(standing("a", "lost", "x"), Standing::Unproven);
-    assert_eq!(standing("a", "pending", "x"), Standing::Unproven);
-    assert_eq!(standing("a", "outside", "x"), Standing::Gone(Cause::SpecChanged));
-    assert_eq!(standing("a", "filtered", "x"), Standing::Gone(Cause::SpecChanged));
-    assert_eq!(standing("b", "synced", "x"), Standing::Gone(Cause::SpecChanged));
-    assert_eq!(standing("a", "lost", "deleted"), Standing::Gone(Cause::Observed));
-    assert!(matches!(standing("a", "lost", "here"), Standing::Present { .. }));
+    assert_eq!(held_row_state("a", "synced", "x"), HeldRowState::Gone(Cause::Absent));
+    assert_eq!(held_row_state("a", "lost", "x"), HeldRowState::Unproven);
+    assert_eq!(held_row_state("a", "pending", "x"), HeldRowState::Unproven);
+    assert_eq!(held_row_state("a", "outside", "x"), HeldRowState::Gone(Cause::SpecChanged));
+    assert_eq!(held_row_state("a", "filtered", "x"), HeldRowState::Gone(Cause::SpecChanged));
+    assert_eq!(held_row_state("b", "synced", "x"), HeldRowState::Gone(Cause::SpecChanged));
+    assert_eq!(held_row_state("a", "lost", "deleted"), HeldRowState::Gone(Cause::Observed));
+    assert!(matches!(held_row_state("a", "lost", "here"), HeldRowState::Present { .. }));
     assert!(!store.ready(&view));
     store.set_coverage(&key("a"), "pending", Coverage::Lost("down".into()));
     assert!(store.ready(&view));
     let unknown = View::of(vec![key("never-ensured")]);
     assert!(!store.ready(&unknown));
     assert_eq!(
-        store.standing(&unknown, &RowId { target: key("never-ensured"), uid: "x".into() }, "one"),
-        Standing::Unproven
+        store.held_row_state(&unknown, &RowId { target: key("never-ensured"), uid: "x".into() }, "one"),
+        HeldRowState::Unproven
     );
 }
 
@@ -131,9 +132,9 @@ fn a_loser_of_dedupe_is_gone_as_soon_as_the_winner_is_there() {
     let view = View::new(vec![key("b"), key("a")], NamespaceFilter::All, Dedupe::ByResourceUid);
     store.upsert(row("a", "one", "1", 1));
     let loser = RowId { target: key("a"), uid: "1".into() };
-    assert!(matches!(store.standing(&view, &loser, "one"), Standing::Present { .. }));
+    assert!(matches!(store.held_row_state(&view, &loser, "one"), HeldRowState::Present { .. }));
     store.upsert(row("b", "one", "1", 1));
-    assert_eq!(store.standing(&view, &loser, "one"), Standing::Gone(Cause::SpecChanged));
+    assert_eq!(store.held_row_state(&view, &loser, "one"), HeldRowState::Gone(Cause::SpecChanged));
     assert_eq!(store.counts(&view), 1);
     assert_eq!(&*store.snapshot(&view)[0].id.target.name, "b");
 }
@@ -166,7 +167,8 @@ fn tombstones_live_as_long_as_a_known_cursor_needs_them_and_an_old_cursor_become
     store.remove(&key("a"), &Uid::parse("1"), Cause::Observed);
     store.advance_reader(reader, before, &view);
     let ask = |since| {
-        let query = Query { old: &view, since, new: &view, began: since, after: Version(0), limit: 10, skip: None };
+        let query =
+            ChangesQuery { old: &view, since, new: &view, began: since, after: Version(0), limit: 10, skip: None };
         store.changes(&query)
     };
     assert!(matches!(ask(before), Changes::Delta { changes, .. } if changes.len() == 1));
@@ -181,13 +183,13 @@ fn a_removed_target_goes_when_its_last_reader_has_passed() {
     let view = View::of(vec![key("a")]);
     store.upsert(row("a", "one", "1", 1));
     let mut reader = Reader::new();
-    reader.follow(&store, &view, 10, || {});
+    reader.catch_up(&store, &view, 10, || {});
     let id = store.register_reader();
     store.advance_reader(id, store.cut(), &view);
     store.remove_target(&key("a"));
     assert_eq!(store.part_state(&key("a"), "one"), PartState::Outside);
     assert!(!store.upsert(row("a", "one", "1", 1)), "nothing comes back into a removed target");
-    reader.follow(&store, &view, 10, || {});
+    reader.catch_up(&store, &view, 10, || {});
     assert!(reader.copy.is_empty());
     store.advance_reader(id, store.cut(), &view);
     assert_eq!(store.part_state(&key("a"), "one"), PartState::Pending, "the shard is gone, so nothing is known");
@@ -195,18 +197,26 @@ fn a_removed_target_goes_when_its_last_reader_has_passed() {
     assert!(store.upsert(row("a", "one", "1", 1)));
 }
 
-struct Counting(AtomicUsize);
+#[derive(Default)]
+struct Counting {
+    changes: AtomicUsize,
+    row_counts: AtomicUsize,
+}
 
 impl StoreObserver for Counting {
     fn changed(&self, _: &TargetKey) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn row_count_changed(&self, _: &TargetKey) {
+        self.row_counts.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[test]
-fn observers_hear_of_real_changes_only() {
+fn observers_are_called_for_real_changes_only() {
     let store = store_with(&["a"], &["one"]);
-    let observer = Arc::new(Counting(AtomicUsize::new(0)));
+    let observer = Arc::new(Counting::default());
     let weak: Weak<Counting> = Arc::downgrade(&observer);
     store.observe(weak);
     store.upsert(row("a", "one", "1", 1));
@@ -215,7 +225,12 @@ fn observers_hear_of_real_changes_only() {
     store.set_coverage(&key("a"), "one", Coverage::Synced);
     store.remove(&key("a"), &Uid::parse("1"), Cause::Observed);
     store.remove(&key("a"), &Uid::parse("1"), Cause::Observed);
-    assert_eq!(observer.0.load(Ordering::SeqCst), 3);
+    assert_eq!(observer.changes.load(Ordering::SeqCst), 3);
+    assert_eq!(observer.row_counts.load(Ordering::SeqCst), 2);
+    store.upsert(row("a", "one", "2", 1));
+    store.upsert(row("a", "one", "2", 2));
+    assert_eq!(observer.changes.load(Ordering::SeqCst), 5);
+    assert_eq!(observer.row_counts.load(Ordering::SeqCst), 3, "another content is not another count");
 }
 
 #[test]
@@ -236,10 +251,10 @@ fn a_target_that_is_shed_gives_its_memory_back_and_sinks_keep_what_they_hold_of_
     store.shed(&key("b"), &"no room".into());
     assert_eq!((store.bytes(), store.target_rows(&key("b"))), (one, 0));
     let held = RowId { target: key("b"), uid: Uid::parse("b7") };
-    assert_eq!(store.standing(&view, &held, "one"), Standing::Unproven);
+    assert_eq!(store.held_row_state(&view, &held, "one"), HeldRowState::Unproven);
     assert!(!store.upsert(row("b", "one", "b7", 2)), "a late row proves nothing");
     let (began, after) = (store.cut(), Version(0));
-    let query = Query { old: &view, since: cursor, new: &view, began, after, limit: 100, skip: None };
+    let query = ChangesQuery { old: &view, since: cursor, new: &view, began, after, limit: 100, skip: None };
     let after = store.changes(&query);
     assert!(matches!(after, Changes::Unknown), "a sink has to compare, and is told of no deletion");
 
@@ -255,26 +270,26 @@ fn a_target_that_is_shed_gives_its_memory_back_and_sinks_keep_what_they_hold_of_
 fn a_cluster_scoped_row_is_not_gone_because_a_target_of_unknown_scope_wants_namespaces() {
     let store = store_with(&["a"], &["one", "two"]);
     let (view, id) = (View::of(vec![key("a")]), RowId { target: key("a"), uid: Uid::parse("u") });
-    assert_eq!(store.standing(&view, &id, ""), Standing::Unproven);
+    assert_eq!(store.held_row_state(&view, &id, ""), HeldRowState::Unproven);
     for namespace in ["one", "two"] {
         store.set_coverage(&key("a"), namespace, Coverage::Lost("not served".into()));
-        assert_eq!(store.standing(&view, &id, ""), Standing::Unproven);
+        assert_eq!(store.held_row_state(&view, &id, ""), HeldRowState::Unproven);
     }
     assert_eq!(store.part_state(&key("a"), ""), PartState::Lost("not served".into()));
-    assert_eq!(store.standing(&view, &id, "three"), Standing::Gone(Cause::SpecChanged));
+    assert_eq!(store.held_row_state(&view, &id, "three"), HeldRowState::Gone(Cause::SpecChanged));
     store.complete_list(&key("a"), Some("one"), &|_| true);
-    assert_eq!(store.standing(&view, &id, ""), Standing::Gone(Cause::SpecChanged), "the kind has namespaces");
+    assert_eq!(store.held_row_state(&view, &id, ""), HeldRowState::Gone(Cause::SpecChanged), "the kind has namespaces");
 }
 
 #[test]
 fn rows_of_a_cluster_scoped_kind_stay_until_a_list_shows_that_it_has_namespaces() {
     let store = store_with(&["a"], &[]);
-    store.set_wanted(&key("a"), Wanted::ClusterScoped);
+    store.set_wanted(&key("a"), WantedParts::ClusterScoped);
     store.upsert(row("a", "", "u", 1));
     store.complete_list(&key("a"), None, &|_| true);
     store.set_wanted(&key("a"), wanted(&["one"]));
     assert_eq!(store.target_rows(&key("a")), 1);
-    store.set_wanted(&key("a"), Wanted::ClusterScoped);
+    store.set_wanted(&key("a"), WantedParts::ClusterScoped);
     assert_eq!(store.part_state(&key("a"), ""), PartState::Pending, "what went unseen has to be listed again");
     store.set_wanted(&key("a"), wanted(&["one"]));
     store.complete_list(&key("a"), Some("one"), &|_| true);
@@ -285,7 +300,7 @@ fn rows_of_a_cluster_scoped_kind_stay_until_a_list_shows_that_it_has_namespaces(
 fn a_target_whose_namespaces_are_not_known_is_one_part_without_a_namespace() {
     let store = store_with(&["a"], &["one"]);
     let view = View::of(vec![key("a")]);
-    store.set_wanted(&key("a"), Wanted::Unknowable("no profile".into()));
+    store.set_wanted(&key("a"), WantedParts::Unknowable("no profile".into()));
     let [(_, namespace, state)] = &store.parts(&view)[..] else { panic!() };
     assert_eq!((namespace, state), (&None, &PartState::Lost("no profile".into())));
     assert!(!store.knows_namespaces(&key("a")));
@@ -311,9 +326,9 @@ fn counts_and_checksums_of_deduped_views_are_those_of_their_rows_whatever_happen
             }
             let view = &views[random.usize(..3)];
             let rows = store.snapshot(view);
-            let mut sum = kollect_store::Sum::default();
+            let mut sum = kollect_store::SetHash::default();
             for row in &rows {
-                sum.add(kollect_store::Sum::of(row));
+                sum.add(kollect_store::SetHash::of(row));
             }
             assert_eq!((store.counts(view), store.checksum(view)), (rows.len() as u64, sum), "seed {seed}");
         }

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use kollect_model::{Cause, Gvk, ObjectKey, Row, RowId, TargetKey, Uid};
-use kollect_store::{Coverage, Store, Wanted};
+use kollect_store::{Coverage, Store, WantedParts};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -322,18 +322,18 @@ impl Cluster {
         self.disprove_part(target, namespace);
     }
 
-    fn wanted(&self, target: usize) -> Wanted {
+    fn wanted(&self, target: usize) -> WantedParts {
         match self.targets[target].stop {
-            Some(Stop::Unknowable) => return Wanted::Unknowable("it cannot be collected".into()),
+            Some(Stop::Unknowable) => return WantedParts::Unknowable("it cannot be collected".into()),
             Some(Stop::GuessedNamespaces) => {
-                return Wanted::Namespaces(Arc::new(self.namespaces[..CLUSTER].iter().cloned().collect()));
+                return WantedParts::Namespaces(Arc::new(self.namespaces[..CLUSTER].iter().cloned().collect()));
             }
-            None if target == CLUSTER => return Wanted::ClusterScoped,
+            None if target == CLUSTER => return WantedParts::ClusterScoped,
             None => {}
         }
         let wants = &self.targets[target].wants;
         let names = self.namespaces.iter().zip(wants).filter(|(_, wants)| **wants).map(|(name, _)| name.clone());
-        Wanted::Namespaces(Arc::new(names.collect()))
+        WantedParts::Namespaces(Arc::new(names.collect()))
     }
 }
 

@@ -1,20 +1,20 @@
-//! The rows of one shard in the order of their last change, found by UID.
+//! The rows of one shard in the order of their last change, indexed by UID.
 //!
-//! Separate so that memory per row is decided in one file: one log entry, one index entry, one `Arc<Row>`.
-//! An entry that was overtaken by a newer one becomes a hole; holes are squeezed out when they are a quarter.
+//! Memory per row is decided here: one log entry, one index entry, one `Arc<Row>`. A newer entry of an object turns the
+//! older one into a hole; the log is compacted when a quarter of it is holes.
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use kollect_model::{Deleted, Row, Uid, Version};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-pub(crate) enum Slot {
+pub(crate) enum LogSlot {
     Live(Arc<Row>),
     Dead(Box<Deleted>),
     Hole,
 }
 
-impl Slot {
+impl LogSlot {
     fn uid(&self) -> Option<&Uid> {
         match self {
             Self::Live(row) => Some(&row.id.uid),
@@ -24,23 +24,23 @@ impl Slot {
     }
 }
 
-pub(crate) struct Entry {
+pub(crate) struct LogEntry {
     pub(crate) version: Version,
-    pub(crate) slot: Slot,
+    pub(crate) slot: LogSlot,
 }
 
 #[derive(Default)]
-pub(crate) struct Log {
-    entries: Vec<Entry>,
+pub(crate) struct ChangeLog {
+    entries: Vec<LogEntry>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     live: usize,
     dead: usize,
-    /// No tombstone is before this place: the way to the oldest one must not lead over all rows.
+    /// No tombstone is before this index, so that the search for the oldest one does not scan all rows.
     dead_from: usize,
 }
 
-impl Log {
+impl ChangeLog {
     /// Number of rows.
     pub(crate) fn live(&self) -> usize {
         self.live
@@ -52,29 +52,29 @@ impl Log {
     }
 
     /// Entries with a version above `after`, oldest first, holes left out.
-    pub(crate) fn since(&self, after: Version) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn since(&self, after: Version) -> impl Iterator<Item = &LogEntry> {
         let start = self.entries.partition_point(|entry| entry.version <= after);
-        self.entries[start..].iter().filter(|entry| !matches!(entry.slot, Slot::Hole))
+        self.entries[start..].iter().filter(|entry| !matches!(entry.slot, LogSlot::Hole))
     }
 
     /// Every row, in the order of the last change.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Arc<Row>> {
         self.entries.iter().filter_map(|entry| match &entry.slot {
-            Slot::Live(row) => Some(row),
+            LogSlot::Live(row) => Some(row),
             _ => None,
         })
     }
 
     /// The row or tombstone of an object.
-    pub(crate) fn find(&self, uid: &Uid) -> Option<&Entry> {
+    pub(crate) fn find(&self, uid: &Uid) -> Option<&LogEntry> {
         let at = self.index.find(self.hash(uid), |at| self.is_at(*at, uid))?;
         self.entries.get(*at as usize)
     }
 
     /// Appends a row or tombstone, which replaces what was there for the object.
-    pub(crate) fn push(&mut self, version: Version, slot: Slot) {
+    pub(crate) fn push(&mut self, version: Version, slot: LogSlot) {
         let Some(uid) = slot.uid().cloned() else { return };
-        self.squeeze_if_holey();
+        self.compact_if_sparse();
         let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let hash = self.hash(&uid);
         let (entries, hasher) = (&self.entries, &self.hasher);
@@ -91,27 +91,27 @@ impl Log {
             }
         };
         if let Some(entry) = old.and_then(|at| self.entries.get_mut(at as usize)) {
-            match std::mem::replace(&mut entry.slot, Slot::Hole) {
-                Slot::Live(_) => self.live -= 1,
-                Slot::Dead(_) => self.dead -= 1,
-                Slot::Hole => {}
+            match std::mem::replace(&mut entry.slot, LogSlot::Hole) {
+                LogSlot::Live(_) => self.live -= 1,
+                LogSlot::Dead(_) => self.dead -= 1,
+                LogSlot::Hole => {}
             }
         }
         match &slot {
-            Slot::Live(_) => self.live += 1,
-            Slot::Dead(_) => {
+            LogSlot::Live(_) => self.live += 1,
+            LogSlot::Dead(_) => {
                 if self.dead == 0 {
                     self.dead_from = self.entries.len();
                 }
                 self.dead += 1;
             }
-            Slot::Hole => {}
+            LogSlot::Hole => {}
         }
         if self.entries.len() == self.entries.capacity() {
             // Doubling would waste up to a whole log; a quarter is still amortised constant.
             self.entries.reserve_exact((self.entries.len() / 4).max(16));
         }
-        self.entries.push(Entry { version, slot });
+        self.entries.push(LogEntry { version, slot });
     }
 
     /// Drops tombstones up to `upto`, and beyond that the oldest ones until at most `keep` are left.
@@ -123,25 +123,25 @@ impl Log {
             if self.dead == 0 || (self.entries[at].version > upto && self.dead <= keep) {
                 break;
             }
-            let Slot::Dead(deleted) = &self.entries[at].slot else { continue };
+            let LogSlot::Dead(deleted) = &self.entries[at].slot else { continue };
             let hash = self.hash(&deleted.id.uid);
             if let Ok(spot) = self.index.find_entry(hash, |place| *place as usize == at) {
                 spot.remove();
             }
             newest = Some(self.entries[at].version);
-            self.entries[at].slot = Slot::Hole;
+            self.entries[at].slot = LogSlot::Hole;
             self.dead -= 1;
         }
-        self.squeeze_if_holey();
+        self.compact_if_sparse();
         newest
     }
 
-    fn squeeze_if_holey(&mut self) {
+    fn compact_if_sparse(&mut self) {
         let filled = self.live + self.dead;
         if self.entries.len() - filled <= (filled / 4).max(64) {
             return;
         }
-        self.entries.retain(|entry| !matches!(entry.slot, Slot::Hole));
+        self.entries.retain(|entry| !matches!(entry.slot, LogSlot::Hole));
         self.dead_from = 0;
         self.entries.shrink_to(filled + filled / 4);
         self.index.clear();
@@ -163,7 +163,7 @@ impl Log {
     }
 }
 
-fn hash_at(entries: &[Entry], hasher: &DefaultHashBuilder, at: u32) -> u64 {
+fn hash_at(entries: &[LogEntry], hasher: &DefaultHashBuilder, at: u32) -> u64 {
     entries.get(at as usize).and_then(|entry| entry.slot.uid()).map_or(0, |uid| hasher.hash_one(uid))
 }
 
@@ -172,15 +172,18 @@ mod tests {
     use super::*;
     use crate::shard::tests::{dead, row};
 
-    fn versions(log: &Log, after: u64) -> Vec<u64> {
+    fn versions(log: &ChangeLog, after: u64) -> Vec<u64> {
         log.since(Version(after)).map(|entry| entry.version.0).collect()
     }
 
     #[test]
     fn the_log_stays_in_version_order_and_near_its_size_under_endless_updates() {
-        let mut log = Log::default();
+        let mut log = ChangeLog::default();
         for version in 1..=50_000_u64 {
-            log.push(Version(version), Slot::Live(Arc::new(row("a", "ns", &format!("u{}", version % 1000), version))));
+            log.push(
+                Version(version),
+                LogSlot::Live(Arc::new(row("a", "ns", &format!("u{}", version % 1000), version))),
+            );
         }
         assert_eq!(log.live(), 1000);
         assert_eq!(versions(&log, 49_990), (49_991..=50_000).collect::<Vec<_>>());
@@ -193,17 +196,20 @@ mod tests {
 
     #[test]
     fn tombstones_among_many_rows_are_found_again_and_again() {
-        let mut log = Log::default();
-        let put = |log: &mut Log, version: u64, uid: u64| {
-            log.push(Version(version), Slot::Live(Arc::new(row("a", "ns", &format!("u{uid}"), version))));
+        let mut log = ChangeLog::default();
+        let put = |log: &mut ChangeLog, version: u64, uid: u64| {
+            log.push(Version(version), LogSlot::Live(Arc::new(row("a", "ns", &format!("u{uid}"), version))));
         };
         (1..=1_000).for_each(|version| put(&mut log, version, version));
         for round in 0..200_u64 {
             let version = 2_000 + 10 * round;
             for step in 0..3 {
-                log.push(Version(version + step), Slot::Dead(Box::new(dead("a", &format!("u{}", 3 * round + step)))));
+                log.push(
+                    Version(version + step),
+                    LogSlot::Dead(Box::new(dead("a", &format!("u{}", 3 * round + step)))),
+                );
             }
-            // The youngest of the three comes back to life before the others are dropped.
+            // The newest of the three becomes a row again before the others are dropped.
             put(&mut log, version + 5, 3 * round + 2);
             assert_eq!(log.drop_tombstones(Version(version), usize::MAX), Some(Version(version)), "round {round}");
             assert_eq!(log.dead(), 1);
@@ -214,9 +220,9 @@ mod tests {
 
     #[test]
     fn dropped_tombstones_are_forgotten_oldest_first() {
-        let mut log = Log::default();
+        let mut log = ChangeLog::default();
         for version in 1..=10 {
-            log.push(Version(version), Slot::Dead(Box::new(dead("a", &format!("u{version}")))));
+            log.push(Version(version), LogSlot::Dead(Box::new(dead("a", &format!("u{version}")))));
         }
         assert_eq!(log.drop_tombstones(Version(3), usize::MAX), Some(Version(3)));
         assert_eq!(versions(&log, 0), vec![4, 5, 6, 7, 8, 9, 10]);

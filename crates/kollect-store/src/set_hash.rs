@@ -1,4 +1,4 @@
-//! Order-independent checksums: Σ SHA-256(item) mod 2²⁵⁶, so that a row can be added and taken away.
+//! A hash of a set of rows: Σ SHA-256(item) mod 2²⁵⁶. Independent of order, so rows can be added and removed.
 
 use kollect_model::{Row, hex, item_bytes};
 use sha2::{Digest as _, Sha256};
@@ -12,9 +12,9 @@ thread_local! {
 
 /// A sum of SHA-256 values, little-endian limbs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum([u64; 4]);
+pub struct SetHash([u64; 4]);
 
-impl Sum {
+impl SetHash {
     /// The value of one row: SHA-256 of its Item bytes.
     pub fn of(row: &Row) -> Self {
         #[cfg(test)]
@@ -38,7 +38,7 @@ impl Sum {
         }
     }
 
-    /// Takes away, modulo 2²⁵⁶.
+    /// Subtracts, modulo 2²⁵⁶.
     pub fn subtract(&mut self, other: Self) {
         let mut borrow = false;
         for (limb, value) in self.0.iter_mut().zip(other.0) {
@@ -50,7 +50,7 @@ impl Sum {
     }
 }
 
-impl fmt::Display for Sum {
+impl fmt::Display for SetHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 32];
         for (place, limb) in bytes.chunks_exact_mut(8).zip(self.0.iter().rev()) {
@@ -60,21 +60,45 @@ impl fmt::Display for Sum {
     }
 }
 
+/// The number of rows of a set and their hash.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) rows: u64,
+    pub(crate) hash: SetHash,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        self.hash.add(SetHash::of(row));
+    }
+
+    pub(crate) fn subtract(&mut self, row: &Row) {
+        self.rows = self.rows.saturating_sub(1);
+        self.hash.subtract(SetHash::of(row));
+    }
+
+    pub(crate) fn include(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.hash.add(other.hash);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_was_added_can_be_taken_away_in_any_order() {
-        let (a, b) = (Sum([u64::MAX, u64::MAX, 7, u64::MAX]), Sum([1, 0, u64::MAX, 3]));
-        let mut sum = Sum::default();
+        let (a, b) = (SetHash([u64::MAX, u64::MAX, 7, u64::MAX]), SetHash([1, 0, u64::MAX, 3]));
+        let mut sum = SetHash::default();
         sum.add(a);
         sum.add(b);
-        assert_eq!(sum, Sum([0, 0, 7, 3]));
+        assert_eq!(sum, SetHash([0, 0, 7, 3]));
         sum.subtract(a);
         assert_eq!(sum, b);
         sum.subtract(b);
-        assert_eq!(sum, Sum::default());
+        assert_eq!(sum, SetHash::default());
         assert_eq!(sum.to_string(), "0".repeat(64));
     }
 }

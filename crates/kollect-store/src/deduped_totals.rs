@@ -1,91 +1,96 @@
-//! Rows and checksum of deduped views, kept up to date by what changed since they were last asked for.
+//! Row count and hash of deduped views, updated from the changes since the last call.
 //!
-//! A view has one row per object, so which rows count depends on other targets. Each entry remembers the row that counts
-//! for an object; a change looks its object up again. Nothing is hashed unless the row that counts is another one.
+//! Which row of an object counts depends on the other targets of the view, so the row that counts is remembered per object
+//! and determined again on a change. Rows are hashed only when another one counts.
 
-use crate::shard::{Shard, Tally};
+use crate::changes::{ChangesQuery, Numbered};
+use crate::dedupe;
+use crate::set_hash::Totals;
+use crate::shard::Shard;
+use crate::shards::{ChangePage, Shards};
 use crate::sync::Mutex;
-use crate::{Changes, Dedupe, NamespaceFilter, Query, Store, View, dedupe};
+use crate::view::{Dedupe, NamespaceFilter, View};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use kollect_model::{Change, Row, TargetKey, Uid, Version};
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
 
-/// The tallies of all deduped views that are in use.
+/// The totals of all deduped views that are in use.
 #[derive(Default)]
-pub(crate) struct Tallies(Mutex<Vec<Entry>>);
+pub(crate) struct DedupedTotals(Mutex<Vec<DedupedView>>);
 
-struct Entry {
+struct DedupedView {
     /// The view is in use while its targets are.
     targets: Weak<[Arc<TargetKey>]>,
     namespaces: NamespaceFilter,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CountedRows>>,
 }
 
-/// What is known of one view.
+/// The rows that count in one view.
 #[derive(Default)]
-struct State {
+struct CountedRows {
     upto: Version,
-    /// The shards that the rows came from: one that is another now has no tombstones of the former one.
+    /// The shards that the rows came from: a new shard of a target has no tombstones of its predecessor.
     shards: Vec<Weak<Mutex<Shard>>>,
     /// The row that counts for each object.
     counted: HashTable<Arc<Row>>,
     hasher: DefaultHashBuilder,
-    tally: Tally,
+    totals: Totals,
 }
 
-impl Tallies {
-    /// The tally of a deduped view now.
-    pub(crate) fn of(&self, store: &Store, view: &View) -> Tally {
+impl DedupedTotals {
+    /// The totals of a deduped view at present.
+    pub(crate) fn of(&self, shards: &Shards, view: &View) -> Totals {
         let state = self.state(view);
         let mut state = state.lock();
-        state.refresh(store, view);
-        state.tally
+        state.refresh(shards, view);
+        state.totals
     }
 
-    /// Forgets views that are not in use any more, so that they keep no rows alive.
+    /// Drops views that are not in use any more, so that they retain no rows.
     pub(crate) fn purge(&self) {
         self.0.lock().retain(|entry| entry.targets.strong_count() > 0);
     }
 
-    fn state(&self, view: &View) -> Arc<Mutex<State>> {
+    fn state(&self, view: &View) -> Arc<Mutex<CountedRows>> {
         let mut entries = self.0.lock();
         entries.retain(|entry| entry.targets.strong_count() > 0);
-        let same = |entry: &&Entry| {
+        let same = |entry: &&DedupedView| {
             entry.namespaces == view.namespaces
                 && entry.targets.upgrade().is_some_and(|targets| targets == view.targets)
         };
         if let Some(known) = entries.iter().find(same) {
             return known.state.clone();
         }
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(CountedRows::default()));
         let (targets, namespaces) = (Arc::downgrade(&view.targets), view.namespaces.clone());
-        entries.push(Entry { targets, namespaces, state: state.clone() });
+        entries.push(DedupedView { targets, namespaces, state: state.clone() });
         state
     }
 }
 
-impl State {
-    fn refresh(&mut self, store: &Store, view: &View) {
-        // Every member of an object counts as a change, whichever of them is shown.
+impl CountedRows {
+    fn refresh(&mut self, shards: &Shards, view: &View) {
+        // A change of any member of an object may change the winner.
         let all = View { dedupe: Dedupe::KeepAll, ..view.clone() };
-        let (since, began, after) = (self.upto, store.cut(), Version(0));
+        let (since, began, after) = (self.upto, shards.cut(), Version(0));
         if since == began && since != Version(0) {
             return;
         }
-        let shards: Vec<_> = view.targets.iter().filter_map(|target| store.shard(target)).collect();
-        let same = shards.len() == self.shards.len()
-            && shards.iter().zip(&self.shards).all(|(now, before)| Weak::ptr_eq(&Arc::downgrade(now), before));
-        self.shards = shards.iter().map(Arc::downgrade).collect();
+        let present: Vec<_> = shards.of(view).collect();
+        let same = present.len() == self.shards.len()
+            && present.iter().zip(&self.shards).all(|(now, before)| Weak::ptr_eq(&Arc::downgrade(now), before));
+        self.shards = present.iter().map(Arc::downgrade).collect();
         if !same || since == Version(0) {
-            return self.rebuild(store, view, began);
+            return self.rebuild(shards, view, began);
         }
-        match store.changes(&Query { old: &all, since, new: &all, began, after, limit: usize::MAX, skip: None }) {
-            Changes::Unknown => self.rebuild(store, view, began),
-            Changes::Delta { changes, upto, .. } => {
+        match shards.changes(&ChangesQuery { old: &all, since, new: &all, began, after, limit: usize::MAX, skip: None })
+        {
+            None => self.rebuild(shards, view, began),
+            Some(ChangePage { changes, upto, .. }) => {
                 let mut seen = HashSet::new();
-                for change in changes {
+                for Numbered { change, .. } in changes {
                     let (namespace, uid) = match change {
                         Change::Upsert(row) => (row.object.namespace.clone(), row.id.uid.clone()),
                         Change::Delete(gone) => {
@@ -93,7 +98,7 @@ impl State {
                         }
                     };
                     if seen.insert((namespace.clone(), uid.clone())) {
-                        self.count(dedupe::winner(store, view, &namespace, &uid), &namespace, &uid);
+                        self.count(dedupe::winner(shards, view, &namespace, &uid), &namespace, &uid);
                     }
                 }
                 self.upto = upto;
@@ -101,31 +106,29 @@ impl State {
         }
     }
 
-    /// Walks all rows, and hashes those that were not counted before.
-    fn rebuild(&mut self, store: &Store, view: &View, upto: Version) {
+    /// Reads all rows, and hashes those that were not counted before.
+    fn rebuild(&mut self, shards: &Shards, view: &View, upto: Version) {
         let mut before = std::mem::take(&mut self.counted);
-        let mut rows = Vec::new();
-        store.for_each(view, &mut |row| rows.push(row.clone()));
-        for row in rows {
+        for row in dedupe::last_of_each(shards.rows(view)) {
             let hash = self.hash(&row.object.namespace, &row.id.uid);
             let known = before.find_entry(hash, |old| is_of(old, &row.object.namespace, &row.id.uid)).ok();
             match known.map(|found| found.remove().0) {
                 Some(old) if Arc::ptr_eq(&old, &row) => {}
                 Some(old) => {
-                    self.tally.subtract(&old);
-                    self.tally.add(&row);
+                    self.totals.subtract(&old);
+                    self.totals.add(&row);
                 }
-                None => self.tally.add(&row),
+                None => self.totals.add(&row),
             }
             self.insert(row);
         }
         for gone in before.drain() {
-            self.tally.subtract(&gone);
+            self.totals.subtract(&gone);
         }
         self.upto = upto;
     }
 
-    /// Has `row` count for the object.
+    /// Makes `row` the one that counts for the object.
     fn count(&mut self, row: Option<Arc<Row>>, namespace: &str, uid: &Uid) {
         let hash = self.hash(namespace, uid);
         let old = self.counted.find_entry(hash, |old| is_of(old, namespace, uid)).ok().map(|found| found.remove().0);
@@ -133,10 +136,10 @@ impl State {
             (Some(old), Some(row)) if Arc::ptr_eq(old, row) => {}
             _ => {
                 if let Some(old) = &old {
-                    self.tally.subtract(old);
+                    self.totals.subtract(old);
                 }
                 if let Some(row) = &row {
-                    self.tally.add(row);
+                    self.totals.add(row);
                 }
             }
         }
@@ -163,10 +166,10 @@ fn is_of(row: &Arc<Row>, namespace: &str, uid: &Uid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Wanted;
+    use crate::set_hash::HASHED;
     use crate::shard::tests::row;
-    use crate::sum::HASHED;
     use crate::sync::alone;
+    use crate::{Store, WantedParts};
     use kollect_model::Cause;
 
     fn hashed(act: impl FnOnce()) -> u64 {
@@ -182,7 +185,7 @@ mod tests {
             let keys = ["a", "b"].map(|name| Arc::new(TargetKey::namespaced("shop", name)));
             for key in &keys {
                 store.ensure_target(key);
-                store.set_wanted(key, Wanted::Namespaces(Arc::new(["ns".into()].into())));
+                store.set_wanted(key, WantedParts::Namespaces(Arc::new(["ns".into()].into())));
                 (0..300).for_each(|uid| assert!(store.upsert(row(&key.name, "ns", &uid.to_string(), 1))));
             }
             let view = View::new(keys.to_vec(), NamespaceFilter::All, Dedupe::ByResourceUid);
@@ -196,7 +199,7 @@ mod tests {
             store.remove_target(&keys[1]);
             assert_eq!(store.counts(&view), 300);
             store.remove_target(&keys[0]);
-            assert_eq!((store.counts(&view), store.checksum(&view)), (0, crate::Sum::default()));
+            assert_eq!((store.counts(&view), store.checksum(&view)), (0, crate::SetHash::default()));
         });
     }
 
@@ -209,7 +212,7 @@ mod tests {
             let reader = store.register_reader();
             drop(view);
             store.drop_reader(reader);
-            assert!(store.tallies.0.lock().is_empty());
+            assert!(store.deduped.0.lock().is_empty());
         });
     }
 }
