@@ -26,7 +26,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), NotFinite> {
             out.push(b']');
         }
         Value::Object(map) => {
-            // serde_json's map is ordered by key bytes (its `preserve_order` feature is off, and a test says so).
+            // serde_json's map is ordered by key bytes (its `preserve_order` feature is off, which a test checks).
             out.push(b'{');
             for (i, (key, item)) in map.iter().enumerate() {
                 if i > 0 {
@@ -73,7 +73,7 @@ fn write_float(f: f64, out: &mut Vec<u8>) -> Result<(), NotFinite> {
 }
 
 /// Bytes that are escaped, or may begin a character that is.
-const fn look_at() -> [bool; 256] {
+const fn escape_candidates() -> [bool; 256] {
     let mut table = [false; 256];
     let mut c = 0;
     while c < 0x20 {
@@ -106,7 +106,7 @@ fn is_plain(eight: [u8; 8]) -> bool {
 
 /// Appends a JSON string with its quotes: `<`, `>`, `&`, U+2028 and U+2029 escaped, other non-ASCII raw.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    const LOOK_AT: [bool; 256] = look_at();
+    const ESCAPE_CANDIDATES: [bool; 256] = escape_candidates();
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -119,12 +119,12 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
                 at += 8;
                 continue;
             }
-            // The end is looked at together with some of what was looked at before.
+            // The last eight bytes overlap with bytes that were checked before.
             None if bytes.last_chunk().is_some_and(|eight| is_plain(*eight)) => break,
             _ => {}
         }
         let c = bytes[at];
-        if !LOOK_AT[usize::from(c)] {
+        if !ESCAPE_CANDIDATES[usize::from(c)] {
             at += 1;
             continue;
         }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_escaped_the_same_wherever_it_stands() {
+    fn every_byte_is_escaped_the_same_at_every_position() {
         let mut alone = Vec::new();
         for c in (0..=0x7F_u8).map(char::from).chain(['ü', '\u{2028}', '\u{2029}', '\u{20ac}', '日']) {
             alone.clear();

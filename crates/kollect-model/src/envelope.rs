@@ -1,5 +1,6 @@
-//! Items and envelopes: the JSON a document sink writes, byte for byte.
+//! Items and envelopes: the JSON that document sinks write, byte for byte.
 
+use crate::hex::hex;
 use crate::{Row, write_string};
 use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
@@ -10,15 +11,6 @@ pub const SCHEMA_VERSION: &str = "kollect.dev/v1alpha1";
 
 /// SHA-256 of the empty item list `[]`.
 pub const EMPTY_ITEMS_FINGERPRINT: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        let _ = write!(text, "{b:02x}");
-        text
-    })
-}
 
 /// Appends the Item of a row: nine keys in fixed order, `group` only when not empty.
 pub fn write_item(row: &Row, out: &mut Vec<u8>) {
@@ -61,7 +53,7 @@ pub fn canonical_cmp(a: &Row, b: &Row) -> Ordering {
         .then_with(|| a.object.gvk.cmp(&b.object.gvk))
 }
 
-/// Takes the SHA-256 of what is written to it. Writing cannot fail.
+/// Computes the SHA-256 of what is written to it. Writing cannot fail.
 #[derive(Clone, Debug, Default)]
 pub struct HashWriter(Sha256);
 
@@ -104,7 +96,7 @@ pub fn fingerprint_items<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String 
     hashing.finish()
 }
 
-/// The head of a document export. Zero and empty fields are left out, as the contract says.
+/// The head of a document export. Zero and empty fields are left out, as the data contract requires.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope<'a> {
     /// Fingerprint of the items.

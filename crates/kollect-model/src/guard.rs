@@ -1,6 +1,6 @@
 //! Which hosts and addresses a connection may go to.
 //!
-//! Admission asks it about literal hosts, the dialer about every resolved address. It looks nothing up.
+//! Admission checks literal hosts with it, the dialer every resolved address. It resolves nothing.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
@@ -80,7 +80,7 @@ impl FromStr for Cidr {
 /// Why a host or an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// A host name that stands for this machine.
+    /// A host name of this machine.
     #[error("the host name stands for the local machine")]
     LocalName,
     /// A host name of a cloud metadata service.
@@ -135,7 +135,7 @@ impl Guard {
         Self { allow_private: true, allow_loopback: true, quote_private: true, denied: Arc::default() }
     }
 
-    /// Checks a host name or literal address (`[::1]`, `fe80::1%eth0` and a trailing dot are understood). No look-up.
+    /// Checks a host name or literal address (`[::1]`, `fe80::1%eth0` and a trailing dot are understood). It resolves nothing.
     pub fn check_host(&self, host: &str) -> Result<(), Denied> {
         let host = host.trim().trim_start_matches('[').trim_end_matches(']');
         let bare = host.split('%').next().unwrap_or(host);
@@ -167,7 +167,7 @@ impl Guard {
     /// Whether the text of a server at this address may reach the reader of an error.
     pub fn may_quote(&self, address: IpAddr) -> bool {
         let public = Self::default().check_addr(address).is_ok();
-        // The other loopback addresses stand for other hosts.
+        // The other loopback addresses may be routed to other hosts.
         let this_machine = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let local = self.allow_loopback && this_machine.contains(&address.to_canonical());
         self.quote_private || public || local
@@ -240,7 +240,7 @@ fn embedded_v4(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..]
         | [.., 0 | 0x200, 0x5efe, high, low] => [v4(high, low), None],
-        // Teredo: the server, and the client with its bits turned over.
+        // Teredo: the server, and the client with inverted bits.
         [0x2001, 0, high, low, _, _, client_high, client_low] => [v4(high, low), v4(!client_high, !client_low)],
         _ => [None, None],
     }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Hands out one shared allocation per distinct string.
+/// Returns one shared allocation per distinct string.
 ///
-/// Entries that nobody else holds are dropped when the table has doubled since the last sweep, so churny
-/// namespaces do not pile up.
+/// Entries without another owner are dropped when the table has doubled since the last sweep, so short-lived namespaces do
+/// not accumulate.
 #[derive(Debug, Default)]
 pub struct Interner {
     strings: HashSet<Arc<str>>,

@@ -1,7 +1,6 @@
-//! Items read back from what was once written.
+//! Items that are read back from a sink: rows of parts that cannot be listed.
 //!
-//! Separate from `envelope`, which writes them: only rows of parts that cannot be listed are ever read back. An Item does
-//! not say whether its target is a cluster target, so whoever reads it names the target.
+//! An Item does not contain whether its target is a cluster target, so the caller passes the target.
 
 use crate::{Gvk, ObjectKey, Row, RowId, TargetKey, Uid, write_value};
 use serde::Deserialize;
@@ -49,7 +48,7 @@ impl Item {
         let attributes = if is_compact(json) {
             self.attributes
         } else {
-            // Somebody laid the text out anew.
+            // The text was reformatted.
             raw(&serde_json::from_str(json).map_err(|_| NotAnObject)?)?
         };
         let object = ObjectKey {
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_somebody_laid_out_anew_become_canonical_again() {
+    fn reformatted_attributes_become_canonical_again() {
         let text = String::from_utf8(item_bytes(&written("", r#"{"a":"x y","b":[1,2]}"#))).unwrap();
         let again = read(text.replace("[1,2]", "[ 1,\n2 ]").as_bytes()).unwrap();
         assert_eq!(again.attributes.get(), r#"{"a":"x y","b":[1,2]}"#);

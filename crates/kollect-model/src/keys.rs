@@ -1,4 +1,4 @@
-//! Who a row belongs to and which object it stands for.
+//! Keys of rows: the target that collects a row and the object that it describes.
 
 use crate::Gvk;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub enum TargetScope {
     /// A namespaced `KollectTarget`.
     Namespaced,
-    /// A `KollectClusterTarget`, seen in one workload namespace.
+    /// A `KollectClusterTarget` in one workload namespace.
     Cluster,
 }
 
@@ -30,7 +30,7 @@ impl TargetKey {
         Self { namespace: namespace.into(), name: name.into(), scope: TargetScope::Namespaced }
     }
 
-    /// The key of a cluster target in one workload namespace; cluster-scoped objects count as living in `default`.
+    /// The key of a cluster target in one workload namespace; cluster-scoped objects use `default`.
     pub fn cluster(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into(), scope: TargetScope::Cluster }
     }
@@ -52,7 +52,7 @@ pub enum Uid {
 }
 
 impl Uid {
-    /// Reads a UID. Text that would not come back byte for byte from a UUID stays text.
+    /// Reads a UID. Text that a UUID would not reproduce byte for byte stays text.
     pub fn parse(text: &str) -> Self {
         parse_uuid(text.as_bytes()).map_or_else(|| Self::Text(text.into()), Self::Uuid)
     }
@@ -116,7 +116,7 @@ impl fmt::Debug for Uid {
     }
 }
 
-/// Identity of a row: one object as seen by one target.
+/// Identity of a row: one object as collected by one target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowId {
     /// The collecting target.

@@ -8,6 +8,7 @@ mod canonical;
 mod envelope;
 mod guard;
 mod gvk;
+mod hex;
 mod intern;
 mod item;
 mod keys;
@@ -18,11 +19,12 @@ mod row;
 pub use backoff::{Backoff, jittered};
 pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
-    EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, hex, item_bytes,
+    EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, item_bytes,
     write_item,
 };
 pub use guard::{Cidr, Denied, Guard, NotACidr};
 pub use gvk::Gvk;
+pub use hex::hex;
 pub use intern::Interner;
 pub use item::{Item, NotAnObject};
 pub use keys::{ObjectKey, RowId, TargetKey, TargetScope, Uid};

@@ -1,4 +1,4 @@
-//! Rows and what happens to them.
+//! Rows and their changes.
 
 use crate::{ObjectKey, RowId, write_item};
 use serde_json::value::RawValue;
@@ -60,12 +60,12 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What Kollect keeps of one object for one target.
+/// The attributes of one object for one target.
 #[derive(Debug)]
 pub struct Row {
     /// Identity.
     pub id: RowId,
-    /// The object it stands for.
+    /// The object that it describes.
     pub object: ObjectKey,
     /// The extracted attributes: one canonical JSON object, redacted, made once.
     pub attributes: Box<RawValue>,
@@ -85,14 +85,14 @@ impl Row {
     }
 }
 
-/// Why a row went away.
+/// Why a row was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// Its deletion, or that it stopped matching, was seen.
+    /// The deletion of its object, or that it stopped matching, was observed.
     Observed,
     /// Its part left the view by a change of some spec.
     SpecChanged,
-    /// A complete list of its part does not have it.
+    /// A complete list of its part does not contain it.
     Absent,
 }
 
@@ -112,7 +112,7 @@ pub struct Deleted {
 pub enum Change {
     /// The row is new or has other content.
     Upsert(Arc<Row>),
-    /// The row must go.
+    /// The row must be deleted.
     Delete(Deleted),
 }
 

@@ -3,16 +3,14 @@
 //! One lenient reader for all of them, which never builds what it reads: the layout stays, only values are replaced.
 //! Linear: hidden text is skipped, and text that is scanned twice is at most `MAX_READ_TWICE` bytes.
 
+use super::assigned_key::{Key, key_before, starts_line};
 use super::edits::Edits;
 use super::flow;
 use super::key::{Sensitivity, may_be_sensitive, sensitivity};
 use super::value::has_harmless_form;
+use super::value_span::{MAX_BLANKS, ValueForm, ValueSpan, quote_at, quote_before, quoted};
 use memchr::memmem;
 
-/// Longest key.
-const MAX_KEY: usize = 128;
-/// Longest run of blanks between a key, its sign and its value.
-const MAX_BLANKS: usize = 64;
 /// How much of a map or list is read before it is known whether it stays.
 const MAX_READ_TWICE: usize = 1024;
 
@@ -33,18 +31,7 @@ pub(super) fn find(text: &str, skip: &[(usize, usize)], queries: bool, edits: &m
     }
 }
 
-/// A key in front of a sign.
-#[derive(Clone, Copy)]
-pub(super) struct Key {
-    pub(super) start: usize,
-    end: usize,
-    /// It stands in quotes of its own.
-    quoted: bool,
-    /// Backslashes before a quote: text in a text in a text.
-    pub(super) level: usize,
-}
-
-/// A name that says what the value beside it holds, or the other way around.
+/// A name that describes the value beside it, whichever comes first.
 #[derive(Default)]
 struct Pair {
     names_secret: bool,
@@ -61,12 +48,12 @@ struct Scan<'t, 'e> {
     /// The text has more than one line.
     several: bool,
     pair: Pair,
-    /// `kind: Secret` was read, so what stands under `data` is secret whatever its keys.
+    /// `kind: Secret` was read, so everything under `data` is secret.
     of_secret: bool,
 }
 
 impl Scan<'_, '_> {
-    /// Handles one sign. Returns where to go on.
+    /// Handles one sign. Returns where to continue.
     fn sign(&mut self, sign: usize) -> usize {
         let bytes = self.bytes;
         let Some(key) = key_before(bytes, sign) else { return sign + 1 };
@@ -121,25 +108,25 @@ impl Scan<'_, '_> {
         end
     }
 
-    fn decide(&mut self, name: &str, found: Sensitivity, place: Place) -> usize {
+    fn decide(&mut self, name: &str, found: Sensitivity, place: ValueSpan) -> usize {
         let value = &self.text[place.start..place.end];
         match place.form {
             // Only the key of a certificate is a secret.
             _ if name == "tls" && !(value.contains("key") && value.contains("crt")) => place.start,
-            Form::Text => {
+            ValueForm::Text => {
                 if !has_harmless_form(name, found, value) {
                     self.edits.hide(place.start, place.end);
                 }
                 place.end
             }
-            Form::Nested if flow::is_reference(value, found) => place.start + 1,
-            Form::Nested => self.hide_nested(place),
+            ValueForm::Nested if flow::is_reference(value, found) => place.start + 1,
+            ValueForm::Nested => self.hide_nested(place),
         }
     }
 
-    /// Hides what stands between the brackets of a flow, or the lines of a block.
-    fn hide_nested(&mut self, place: Place) -> usize {
-        // Only the begin of what is large was read so far.
+    /// Hides the content of the brackets of a flow, or the lines of a block.
+    fn hide_nested(&mut self, place: ValueSpan) -> usize {
+        // Only the beginning of a large value was read so far.
         let end = if place.cut { flow::whole(self.bytes, place) } else { place.end };
         let bracket = usize::from(matches!(self.bytes[place.start], b'{' | b'['));
         let closed = bracket == 1 && matches!(self.bytes[end - 1], b'}' | b']');
@@ -148,7 +135,7 @@ impl Scan<'_, '_> {
     }
 
     /// `name: DB_PASSWORD` and `value: …` beside each other.
-    fn paired(&mut self, role: Role, key: Key, place: Place) -> usize {
+    fn paired(&mut self, role: Role, key: Key, place: ValueSpan) -> usize {
         let between = self.bytes.get(self.pair.seen..key.start).unwrap_or_default();
         if between.contains(&b'}')
             || memmem::find_iter(between, b"\n").any(|at| starts_item(&between[at + 1..]))
@@ -173,7 +160,7 @@ impl Scan<'_, '_> {
         if self.pair.named {
             self.pair.named = false;
             if self.pair.names_secret {
-                if place.form == Form::Nested {
+                if place.form == ValueForm::Nested {
                     return self.hide_nested(place);
                 }
                 if !harmless(&self.text[place.start..place.end]) {
@@ -189,7 +176,7 @@ impl Scan<'_, '_> {
     }
 
     /// Where the value behind a sign is.
-    fn place(&self, sign: usize, key: Key, found: Option<Sensitivity>, nested: bool) -> Option<Place> {
+    fn place(&self, sign: usize, key: Key, found: Option<Sensitivity>, nested: bool) -> Option<ValueSpan> {
         let bytes = self.bytes;
         let assigns = bytes[sign] == b'=';
         let signs = bytes[sign + 1..].iter().take_while(|c| assigns && matches!(c, b'=' | b'>')).count();
@@ -237,9 +224,9 @@ impl Scan<'_, '_> {
             && !is_version
     }
 
-    fn scalar(&self, start: usize, key: Key, context: Context) -> Place {
+    fn scalar(&self, start: usize, key: Key, context: Context) -> ValueSpan {
         let bytes = self.bytes;
-        let place = |end| Place::text(start, end);
+        let place = |end| ValueSpan::text(start, end);
         // `"X-Api-Key: …"`, a header in quotes.
         if let Some((quote, level)) = quote_before(bytes, key.start).filter(|_| !key.quoted) {
             return quoted(bytes, start, quote, level);
@@ -261,31 +248,6 @@ struct Context {
     assigns: bool,
     line: bool,
     found: Option<Sensitivity>,
-}
-
-/// Where a value stands.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) form: Form,
-    /// It goes on behind `end`.
-    pub(super) cut: bool,
-    /// Of the quotes of a flow, or the column of the key of a block.
-    pub(super) level: usize,
-}
-
-impl Place {
-    pub(super) fn text(start: usize, end: usize) -> Self {
-        Self { start, end, form: Form::Text, cut: false, level: 0 }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Text,
-    /// A map or list.
-    Nested,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -318,92 +280,7 @@ fn skip_blanks(bytes: &[u8], at: usize) -> usize {
     at + bytes.iter().skip(at).take(MAX_BLANKS).take_while(|c| matches!(c, b' ' | b'\t')).count()
 }
 
-pub(super) fn is_key_byte(c: u8) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.' | b'/')
-}
-
-fn key_before(bytes: &[u8], sign: usize) -> Option<Key> {
-    let blanks = bytes[..sign].iter().rev().take(MAX_BLANKS).take_while(|c| matches!(c, b' ' | b'\t')).count();
-    let mut end = sign - blanks;
-    let mut level = 0;
-    if end > 0 && bytes[end - 1] == b']' {
-        end -= 1;
-    }
-    let quote = end.checked_sub(1).map(|at| bytes[at]).filter(|c| matches!(c, b'"' | b'\''));
-    if quote.is_some() {
-        end -= 1;
-        level = bytes[..end].iter().rev().take(MAX_BLANKS).take_while(|c| **c == b'\\').count();
-        end -= level;
-    }
-    let length = match quote {
-        Some(quote) => bytes[..end].iter().rev().take(MAX_KEY).take_while(|c| **c != quote && **c != b'\n').count(),
-        None => bytes[..end].iter().rev().take(MAX_KEY).take_while(|c| is_key_byte(**c)).count(),
-    };
-    let mut start = end - length;
-    // The `n` of a line break that is written as `\n`.
-    if start > 0 && bytes[start - 1] == b'\\' && start < end && matches!(bytes[start], b'n' | b'r' | b't') {
-        start += 1;
-    }
-    // The first byte of a key may lie within a character.
-    while start < end && !bytes[start].is_ascii() && bytes[start] & 0xC0 == 0x80 {
-        start += 1;
-    }
-    (start < end && bytes[end - 1].is_ascii()).then_some(Key { start, end, quoted: quote.is_some(), level })
-}
-
-/// Whether only blanks, a dash, a quote or `export` stand before a key on its line.
-fn starts_line(bytes: &[u8], key: Key) -> bool {
-    let before = &bytes[..key.start - usize::from(key.quoted) * (key.level + 1).min(key.start)];
-    let before = before.trim_ascii_end_blanks();
-    before.is_empty() || before.ends_with(b"\n") || before.ends_with(b"\\n") || before.ends_with(b"\n-") || {
-        let line =
-            before.strip_suffix(b"-").or_else(|| before.strip_suffix(b"export")).map(Blanks::trim_ascii_end_blanks);
-        line.is_some_and(|line| line.is_empty() || line.ends_with(b"\n") || line.ends_with(b"\\n"))
-    }
-}
-
-trait Blanks {
-    fn trim_ascii_end_blanks(&self) -> &Self;
-}
-
-impl Blanks for [u8] {
-    fn trim_ascii_end_blanks(&self) -> &Self {
-        let blanks = self.iter().rev().take(4 * MAX_KEY).take_while(|c| matches!(c, b' ' | b'\t')).count();
-        &self[..self.len() - blanks]
-    }
-}
-
 fn starts_item(line: &[u8]) -> bool {
     let blanks = line.iter().take_while(|c| **c == b' ').count();
     line[blanks..].starts_with(b"- ")
-}
-
-/// A quote and the backslashes before it.
-pub(super) fn quote_at(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
-    let level = bytes.iter().skip(at).take(MAX_BLANKS).take_while(|c| **c == b'\\').count();
-    bytes.get(at + level).copied().filter(|c| matches!(c, b'"' | b'\'' | b'`')).map(|quote| (quote, level))
-}
-
-fn quote_before(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
-    let quote = at.checked_sub(1).map(|at| bytes[at]).filter(|c| matches!(c, b'"' | b'\'' | b'`'))?;
-    Some((quote, bytes[..at - 1].iter().rev().take(MAX_BLANKS).take_while(|c| **c == b'\\').count()))
-}
-
-/// What stands between quotes; to the end of the text where they are never closed.
-pub(super) fn quoted(bytes: &[u8], start: usize, quote: u8, level: usize) -> Place {
-    let mut at = start;
-    let end = loop {
-        let Some(found) = memchr::memchr(quote, bytes.get(at..).unwrap_or_default()) else { break bytes.len() };
-        let place = at + found;
-        let slashes = bytes[start..place].iter().rev().take_while(|c| **c == b'\\').count();
-        let doubled = quote == b'\'' && level == 0 && bytes.get(place + 1) == Some(&quote);
-        if doubled {
-            at = place + 2;
-        } else if slashes > level && (quote != b'\'' || level > 0) && (slashes - level) % 2 == 1 {
-            at = place + 1;
-        } else {
-            break place - slashes.min(level);
-        }
-    };
-    Place::text(start.min(end), end)
 }

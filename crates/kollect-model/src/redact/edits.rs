@@ -1,6 +1,7 @@
-//! Places of a text that are replaced.
+//! The ranges of a text that are replaced.
 
-use super::REDACTED;
+/// Replaces a secret, alone or within a text.
+pub const REDACTED: &str = "***";
 
 #[derive(Default)]
 pub(super) struct Edits(Vec<(usize, usize)>);

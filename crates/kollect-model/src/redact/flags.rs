@@ -1,9 +1,10 @@
 //! `--password x` and what some commands take as short flags.
 
-use super::assign::{is_key_byte, quote_at, quoted};
+use super::assigned_key::is_key_byte;
 use super::edits::Edits;
 use super::key::{Sensitivity, sensitivity};
 use super::value::has_harmless_form;
+use super::value_span::{quote_at, quoted};
 use memchr::memmem;
 
 /// Commands whose short flag takes a password.
@@ -98,7 +99,7 @@ fn follows_boundary(bytes: &[u8], at: usize) -> bool {
     })
 }
 
-/// What stands between the quotes that open here.
+/// The content of the quotes that open here.
 fn quoted_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let (quote, level) = quote_at(bytes, at)?;
     let place = quoted(bytes, at + level + 1, quote, level);
@@ -109,7 +110,7 @@ fn quoted_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 fn next_word(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut at = at;
     if let Some((_, level)) = quote_at(bytes, at) {
-        // The flag stood in quotes of its own.
+        // The flag is quoted itself.
         at += level + 1;
     }
     let between =

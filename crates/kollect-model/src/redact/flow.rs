@@ -1,8 +1,9 @@
 //! Where values end: scalars, `{…}` and `[…]`, and blocks of YAML; and whether they only refer to something.
 
-use super::assign::{Form, Place, is_key_byte};
+use super::assigned_key::is_key_byte;
 use super::key::Sensitivity;
 use super::value::{is_reference_key, is_reference_value, is_schema_key};
+use super::value_span::{ValueForm, ValueSpan};
 
 /// Larger maps are not references. Also the bound of what is read twice.
 const MAX_REFERENCE: usize = 1024;
@@ -44,8 +45,8 @@ fn next_assignment(rest: &[u8]) -> bool {
     (word > 0 && rest.get(word) == Some(&b'=')) || rest.starts_with(b"--")
 }
 
-/// The rest of a place that was cut.
-pub(super) fn whole(bytes: &[u8], place: Place) -> usize {
+/// The rest of a value that was cut.
+pub(super) fn whole(bytes: &[u8], place: ValueSpan) -> usize {
     if matches!(bytes[place.start], b'{' | b'[') {
         return closing(bytes, place.start, place.level, usize::MAX).end;
     }
@@ -55,12 +56,12 @@ pub(super) fn whole(bytes: &[u8], place: Place) -> usize {
 }
 
 /// To the end of the bracket that opens at `start`; quotes with `level` backslashes hide brackets.
-pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) -> Place {
+pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) -> ValueSpan {
     let mut depth = 0_usize;
     let mut quote = None;
     let mut slashes = 0;
     let stop = start.saturating_add(limit).min(bytes.len());
-    let place = |end, cut| Place { start, end, form: Form::Nested, cut, level };
+    let place = |end, cut| ValueSpan { start, end, form: ValueForm::Nested, cut, level };
     for (at, c) in bytes[..stop].iter().enumerate().skip(start) {
         match c {
             b'\\' => {
@@ -87,15 +88,15 @@ pub(super) fn closing(bytes: &[u8], start: usize, level: usize, limit: usize) ->
 }
 
 /// The lines below a key of YAML, which are its value. `from`: where the rest of the key's line begins.
-pub(super) fn block(bytes: &[u8], key: usize, from: usize, limit: usize) -> Option<Place> {
+pub(super) fn block(bytes: &[u8], key: usize, from: usize, limit: usize) -> Option<ValueSpan> {
     let line = memchr::memrchr(b'\n', &bytes[..key]).map_or(0, |at| at + 1);
     let scalar = matches!(bytes.get(from), Some(b'|' | b'>'));
     let first = memchr::memchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)?;
     let (end, cut) = lines_end(bytes, first, key - line, scalar, first.saturating_add(limit));
     let content = bytes[first..end].trim_ascii_start().len();
     let (start, end) = (end - content, first + bytes[first..end].trim_ascii_end().len());
-    let form = if scalar { Form::Text } else { Form::Nested };
-    (start < end).then_some(Place { start, end, form, cut, level: key - line })
+    let form = if scalar { ValueForm::Text } else { ValueForm::Nested };
+    (start < end).then_some(ValueSpan { start, end, form, cut, level: key - line })
 }
 
 /// Where the lines from `first` on end that are deeper than `column`, and whether it is behind `stop`.
@@ -120,7 +121,7 @@ fn lines_end(bytes: &[u8], first: usize, column: usize, scalar: bool, stop: usiz
     (end, false)
 }
 
-/// Where the `|` or `>` of a block of text stands, perhaps behind a tag or an anchor: `!!binary |`.
+/// The position of the `|` or `>` of a block of text, perhaps after a tag or an anchor: `!!binary |`.
 pub(super) fn block_sign(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     for _ in 0..2 {

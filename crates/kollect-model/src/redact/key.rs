@@ -1,4 +1,4 @@
-//! Which keys say that their value is a secret.
+//! Which keys mark their value as a secret.
 
 use super::words::{Words, own_name};
 
@@ -245,7 +245,7 @@ const PAIRS: [u32; 32] = {
     table
 };
 
-/// A cheap look at the letters of a key or text: `false` means that it has no sensitive word.
+/// A cheap test of the letters of a key or text: `false` means that it contains no sensitive word.
 pub fn may_be_sensitive(key: &[u8]) -> bool {
     // Which letters would make a pair with the one before.
     let mut wanted = 0_u32;
@@ -259,7 +259,7 @@ pub fn may_be_sensitive(key: &[u8]) -> bool {
     false
 }
 
-/// Whether a stem stands here, and the letter behind it is that of a sensitive word.
+/// Whether a stem begins here and is followed by a letter of a sensitive word.
 fn begins_with_stem(text: &[u8]) -> bool {
     let Some([a, b, c]) = text.first_chunk() else { return false };
     let fourth = text.get(3).copied().unwrap_or(0);
@@ -280,7 +280,7 @@ fn begins_with_stem(text: &[u8]) -> bool {
     }
 }
 
-/// Whether a key says that its value is a secret.
+/// Whether a key marks its value as a secret.
 pub fn sensitivity(key: &str) -> Option<Sensitivity> {
     if !may_be_sensitive(key.as_bytes()) {
         return None;
@@ -321,7 +321,7 @@ pub fn is_description(key: &str) -> bool {
     DESCRIPTIONS.contains(&head) || SETTINGS.contains(&head)
 }
 
-/// What the word at a place says alone, or together with the one before it.
+/// How sensitive the word at this index is, alone or with the word before it.
 fn one(words: &Words, at: usize) -> Option<Sensitivity> {
     let word = words.get(at);
     let before = at.checked_sub(1).map_or("", |before| words.get(before));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cheap_look_lets_every_sensitive_word_pass() {
+    fn the_cheap_test_accepts_every_sensitive_word() {
         for word in SECRETS.iter().chain(ENDINGS).chain(SCHEMES).chain(&["key"]) {
             assert!(may_be_sensitive(word.as_bytes()) && may_be_sensitive(word.to_uppercase().as_bytes()), "{word}");
         }

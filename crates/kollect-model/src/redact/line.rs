@@ -1,6 +1,7 @@
-//! Text of other programs, for a log, a status or an event.
+//! Texts of other programs, redacted for a log, a status or an event.
 
-use super::{REDACTED, text};
+use super::edits::REDACTED;
+use super::text;
 use std::borrow::Cow;
 
 /// Longer texts of errors are cut.

@@ -1,9 +1,9 @@
-//! Texts in the strings of a text in JSON: each is read, cleaned and written again as if it stood alone.
+//! Texts in the strings of a text in JSON: each is decoded, redacted as a text of its own and encoded again.
 
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// Texts in texts in texts beyond this are read as they stand.
+/// Texts nested deeper are redacted without decoding.
 const MAX_DEPTH: u8 = 4;
 
 /// A text in JSON whose strings are clean, and where those with escapes are: signs in them mean nothing outside.
@@ -17,7 +17,7 @@ impl<'t> Literals<'t> {
         Self { text: Cow::Borrowed(text), skip: Vec::new() }
     }
 
-    /// Looks only at texts that begin as JSON does and have escapes.
+    /// Only for texts that begin as JSON does and have escapes.
     pub(super) fn of(text: &'t str, depth: u8) -> Self {
         let bytes = text.as_bytes();
         let mut found = Self::none(text);

@@ -1,10 +1,10 @@
 //! Which keys, values and texts hold secrets, and the same text without them.
 //!
-//! The one scrubber: objects are redacted with it while they are decoded, and texts of errors before they reach a log,
-//! a status or an event. Pure, linear in its input, and without an allocation for text that has nothing to hide.
+//! The one scrubber: it redacts objects while they are decoded, and error texts before they reach a log, a status or an
+//! event. Pure, linear in its input, and without allocation for text without secrets.
 
 mod assign;
-mod common;
+mod assigned_key;
 mod edits;
 mod flags;
 mod flow;
@@ -12,29 +12,29 @@ mod key;
 mod line;
 mod literals;
 mod packed;
+mod plain_keys;
 mod settings;
 mod token;
 mod url;
 mod value;
+mod value_span;
 mod words;
 
-pub use common::is_common;
+pub use edits::REDACTED;
 pub use key::{Sensitivity, is_description, may_be_sensitive, sensitivity};
 pub use line::line;
 pub use packed::is_copy;
+pub use plain_keys::is_plain_key;
 pub use value::{has_harmless_form, is_reference_key, is_reference_value, is_schema_key};
 
 use edits::Edits;
 use literals::Literals;
 use std::borrow::Cow;
 
-/// Stands for a secret that was taken out, alone or within a text.
-pub const REDACTED: &str = "***";
-
-/// Shorter texts cannot hold a secret and something that says so.
+/// Shorter texts cannot contain a secret together with a marker of it.
 const MIN_TEXT: usize = 6;
 
-/// Keys whose text says what the value beside them holds: `{name: DB_PASSWORD, value: …}`.
+/// Keys whose text describes the value beside them: `{name: DB_PASSWORD, value: …}`.
 const NAMING: &[&str] = &[
     "name",
     "key",
@@ -51,13 +51,13 @@ const NAMING: &[&str] = &[
     "env",
 ];
 
-/// Whether the text under this key says what the value beside it holds.
+/// Whether the text under this key describes the value beside it.
 #[inline]
 pub fn is_naming(key: &str) -> bool {
     matches!(key.len(), 2..=12) && NAMING.iter().any(|known| key.eq_ignore_ascii_case(known))
 }
 
-/// Whether this key holds what the name beside it says.
+/// Whether this key holds the value that the name beside it describes.
 #[inline]
 pub fn is_paired_value(key: &str) -> bool {
     let ends = |end: &str| {
@@ -78,7 +78,7 @@ pub fn text(text: &str) -> Option<Cow<'static, str>> {
     if text.len() < MIN_TEXT { None } else { text_at(text, 0) }
 }
 
-/// As [`text()`], of a text that stands in a string of a text.
+/// As [`text()`], for a text inside a string of a text.
 fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
     let bytes = text.as_bytes();
     if bytes.len() < MIN_TEXT {
@@ -122,7 +122,7 @@ fn skipped(skip: &[(usize, usize)], at: usize) -> Option<usize> {
     skip.get(next).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
 }
 
-/// Which characters of interest a text has, so that most texts pay for one look at each byte and for nothing else.
+/// The characters of interest that a text contains, so that most texts cost one pass over their bytes.
 #[derive(Clone, Copy)]
 struct Seen(u8);
 
@@ -133,7 +133,7 @@ impl Seen {
     const QUOTE: u8 = 8;
     const DASH: u8 = 16;
     const BACKSLASH: u8 = 32;
-    /// What stands before a key in a query of a URL.
+    /// What precedes a key in a query of a URL.
     const QUERY: u8 = 64;
     const TABLE: [u8; 256] = {
         let mut table = [0; 256];

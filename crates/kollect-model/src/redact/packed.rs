@@ -1,10 +1,10 @@
-//! Texts that hide as a whole: copies of manifests, and packed data that cannot be looked into.
+//! Texts that are hidden as a whole: copies of manifests, and compressed data that cannot be scanned.
 
 /// base64 of gzip, of zip, and of base64 of gzip.
 const PACKED: [&[u8]; 3] = [b"H4sI", b"UEsDB", b"SDRzSUFB"];
 const MIN_PACKED: usize = 32;
 
-/// Whether the text is base64 of something packed, as tools keep copies of manifests in annotations.
+/// Whether the text is base64 of compressed data, as tools keep copies of manifests in annotations.
 pub(super) fn is_packed(text: &[u8]) -> bool {
     matches!(text[0], b'H' | b'U' | b'S')
         && text.len() >= MIN_PACKED

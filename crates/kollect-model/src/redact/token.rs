@@ -1,4 +1,4 @@
-//! Secrets that can be told by their own form: private keys, JSON web tokens, well-known prefixes, password hashes.
+//! Secrets that are recognised by their own form: private keys, JSON web tokens, well-known prefixes, password hashes.
 
 use super::edits::Edits;
 use memchr::memmem;
@@ -10,7 +10,7 @@ const PRIVATE: &[u8] = b"PRIVATE KEY";
 const BASE64_PEM: &[u8] = b"LS0tLS1CRUdJTi";
 const BASE64_PUBLIC: [&[u8]; 4] = [b"BDRVJUSUZJQ0FU", b"BQVUJMSUMg", b"BUUlVTVEVE", b"BYNTA5"];
 
-/// Hides everything that looks like a secret by itself.
+/// Hides everything that has the form of a secret.
 pub(super) fn find(text: &str, edits: &mut Edits) {
     let bytes = text.as_bytes();
     if bytes.len() < MIN_TOKEN {
@@ -114,7 +114,7 @@ impl Dashes for [u8] {
     }
 }
 
-/// Without what may stand around a token in a list or sentence.
+/// Without the punctuation around a token in a list or sentence.
 fn trimmed(token: &[u8]) -> &[u8] {
     let token = token.trim_start_dashes();
     &token[..token.len() - token.iter().rev().take_while(|c| **c == b'.').count()]
@@ -240,7 +240,7 @@ fn is_token(token: &[u8]) -> bool {
         }
 }
 
-/// base64 of `{"…`: three parts are a JSON web token, and what begins with `auths` logs in to registries.
+/// base64 of `{"…`: three parts are a JSON web token; `auths` begins registry credentials.
 fn is_json_token(token: &[u8]) -> bool {
     (token.len() >= 20 && memchr::memchr_iter(b'.', token).count() >= 2)
         || token.starts_with(b"eyJhdXRocyI6")

@@ -3,7 +3,7 @@
 use super::edits::Edits;
 use memchr::memmem;
 
-/// How far is searched for the end of a password.
+/// Longest distance to the end of a password.
 const MAX_PASSWORD: usize = 512;
 
 /// Hides `user:password` in `scheme://user:password@host`, in `//user:password@host`, in `user:password@tcp(host)` and in
@@ -59,7 +59,7 @@ fn hide_user(bytes: &[u8], end: usize, edits: &mut Edits) {
     }
 }
 
-/// The part of a webhook's address that lets anybody post to it.
+/// The part of a webhook's address that authorises posting to it.
 pub(super) fn find_webhooks(text: &str, edits: &mut Edits) {
     const KNOWN: [(&str, &str); 9] = [
         ("hooks.slack.com", "/"),

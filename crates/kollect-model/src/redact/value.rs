@@ -1,6 +1,6 @@
-//! Values that are no secrets although their key says so: switches, variables, names.
+//! Values of sensitive keys that are no secrets: switches, variables, names.
 
-use super::REDACTED;
+use super::edits::REDACTED;
 use super::key::{Sensitivity, sensitivity};
 use super::words::Words;
 
@@ -154,7 +154,7 @@ const MAX_NAME: usize = 253;
 /// Longest number or duration.
 const MAX_NUMBER: usize = 16;
 
-/// Whether the text that stands under `key` is harmless although the key is sensitive.
+/// Whether the text under `key` is harmless although the key is sensitive.
 pub fn has_harmless_form(key: &str, found: Sensitivity, value: &str) -> bool {
     let value = without_scheme(value.trim());
     value.is_empty()
@@ -179,7 +179,7 @@ fn without_scheme(value: &str) -> &str {
     scheme.map_or(value, |scheme| value[scheme.len()..].trim_start())
 }
 
-/// The names of Secrets are DNS names; the names of their keys say what is in them.
+/// The names of Secrets are DNS names; the names of their keys describe their content.
 fn is_name_for(key: &str, value: &str) -> bool {
     if !is_reference_value(value) {
         return false;

@@ -1,6 +1,6 @@
 //! The words of a key: `dbPassword_OLD2` is `db password old`.
 
-/// Longer keys count by their end, where the word stands that says what they hold.
+/// Of longer keys the end counts: its last word describes the value.
 const MAX_KEY: usize = 128;
 const MAX_WORDS: usize = 24;
 
@@ -77,7 +77,7 @@ impl Words {
     }
 }
 
-/// The name of `example.com/name`: a domain in front does not say what the value is.
+/// The name of `example.com/name`: the domain does not describe the value.
 pub(super) fn own_name(key: &str) -> &str {
     match key.rsplit_once('/') {
         Some((prefix, name)) if prefix.contains('.') => name,

@@ -1,6 +1,6 @@
-//! Keys that nearly every Kubernetes object has, and that say nothing about secrets.
+//! Keys that nearly every Kubernetes object has and that are not sensitive.
 //!
-//! Most keys that are read are one of these, so they are found by one comparison instead of a look at their words.
+//! Most keys that are read are one of these: one comparison replaces the split into words.
 
 const KEYS: &[&str] = &[
     "accessModes",
@@ -182,7 +182,7 @@ const KEYS: &[&str] = &[
 
 const SLOTS: usize = 1024;
 
-/// Where a key stands if it is in the table.
+/// The slot of a key if it is in the table.
 const fn slot(key: &[u8]) -> usize {
     let (first, middle, last) = (key[0] as usize, key[key.len() / 2] as usize, key[key.len() - 1] as usize);
     (key.len() * 131 + first * 31 + middle * 17 + last * 7) % SLOTS
@@ -199,9 +199,9 @@ static TABLE: [&str; SLOTS] = {
     table
 };
 
-/// Whether a key is known to say nothing: neither that its value is a secret, nor what another member holds.
+/// Whether a key is known to mark neither its own value as a secret nor that of another member.
 #[inline]
-pub fn is_common(key: &str) -> bool {
+pub fn is_plain_key(key: &str) -> bool {
     !key.is_empty() && TABLE[slot(key.as_bytes())] == key
 }
 
@@ -211,7 +211,7 @@ mod tests {
     use crate::redact;
 
     #[test]
-    fn common_keys_say_nothing_about_secrets() {
+    fn plain_keys_are_not_sensitive() {
         for key in KEYS {
             let says = redact::sensitivity(key).is_some()
                 || redact::is_naming(key)
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn nearly_all_of_them_are_found_and_nothing_else() {
-        let found = KEYS.iter().filter(|key| is_common(key)).count();
+        let found = KEYS.iter().filter(|key| is_plain_key(key)).count();
         assert!(found * 10 > KEYS.len() * 9, "{found} of {}", KEYS.len());
-        assert!(!["", "password", "name", "x", "Spec", "specs"].iter().any(|key| is_common(key)));
+        assert!(!["", "password", "name", "x", "Spec", "specs"].iter().any(|key| is_plain_key(key)));
     }
 }

@@ -1,0 +1,11 @@
+//! The one hex encoder of the workspace.
+
+use std::fmt::Write as _;
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
