@@ -170,7 +170,7 @@ fn hash_at(entries: &[LogEntry], hasher: &DefaultHashBuilder, at: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::tests::{dead, row};
+    use crate::fixtures::{dead, row};
 
     fn versions(log: &ChangeLog, after: u64) -> Vec<u64> {
         log.since(Version(after)).map(|entry| entry.version.0).collect()

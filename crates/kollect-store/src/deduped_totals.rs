@@ -166,8 +166,8 @@ fn is_of(row: &Arc<Row>, namespace: &str, uid: &Uid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::row;
     use crate::set_hash::HASHED;
-    use crate::shard::tests::row;
     use crate::sync::alone;
     use crate::{Store, WantedParts};
     use kollect_model::Cause;

@@ -9,6 +9,8 @@ mod changes;
 mod coverage;
 mod dedupe;
 mod deduped_totals;
+#[cfg(test)]
+mod fixtures;
 mod readers;
 #[cfg(test)]
 mod schedules;

@@ -3,7 +3,7 @@
 //! A scheduler decides at every lock and every load of the counter which thread continues, so races that real threads hit
 //! once a year are hit here. Seeds are fixed: the same code runs the same schedules.
 
-use crate::shard::tests::row;
+use crate::fixtures::row;
 use crate::sync::check;
 use crate::{Changes, ChangesQuery, ReaderId, Store, View};
 use kollect_model::{Cause, Change, Digest, RowId, TargetKey, Uid, Version};

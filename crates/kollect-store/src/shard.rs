@@ -307,26 +307,10 @@ fn payload_of(row: &Row) -> u64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
+    use crate::fixtures::row;
     use crate::sync::alone;
-    use kollect_model::{Gvk, ObjectKey};
-    use serde_json::value::RawValue;
-
-    pub(crate) fn row(target: &str, namespace: &str, uid: &str, value: u64) -> Row {
-        let id = RowId { target: Arc::new(TargetKey::namespaced("shop", target)), uid: Uid::parse(uid) };
-        let object = ObjectKey {
-            gvk: Arc::new(Gvk::new("", "v1", "ConfigMap")),
-            namespace: namespace.into(),
-            name: format!("cm-{uid}").into(),
-        };
-        Row::new(id, object, RawValue::from_string(format!("{{\"v\":{value}}}")).unwrap())
-    }
-
-    pub(crate) fn dead(target: &str, uid: &str) -> Deleted {
-        let id = RowId { target: Arc::new(TargetKey::namespaced("shop", target)), uid: Uid::parse(uid) };
-        Deleted { id, object: None, cause: Cause::Observed }
-    }
 
     fn shard() -> (Shard, AtomicU64) {
         (Shard::new(Arc::new(TargetKey::namespaced("shop", "a"))), AtomicU64::new(0))
