@@ -98,7 +98,7 @@ impl fmt::Display for WatchId {
 
 /// What is known about the right to list and watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum WatchAccess {
     /// Not reviewed yet.
     Unknown,
     /// List and watch are allowed.
@@ -124,7 +124,7 @@ pub struct WatchDemand {
 
 /// The watches that should run, and what must be known to decide the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct WatchPlan {
     /// Watches, and whether they request metadata only.
     pub watches: BTreeMap<WatchId, bool>,
     /// Access that must be reviewed.
@@ -134,51 +134,52 @@ pub struct Plan {
 }
 
 /// Makes the plan. `tenant` means that the operator may read given namespaces only.
-pub fn plan(demands: &[WatchDemand], tenant: bool, access: &dyn Fn(&WatchId) -> Access) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(demands: &[WatchDemand], tenant: bool, access: &dyn Fn(&WatchId) -> WatchAccess) -> WatchPlan {
+    let mut plan = WatchPlan::default();
     for demand in demands.iter().filter(|demand| !demand.namespaces.is_empty()) {
         plan_resource(demand, tenant, access, &mut plan);
     }
     plan
 }
 
-fn plan_resource(demand: &WatchDemand, tenant: bool, access: &dyn Fn(&WatchId) -> Access, plan: &mut Plan) {
+fn plan_resource(demand: &WatchDemand, tenant: bool, access: &dyn Fn(&WatchId) -> WatchAccess, plan: &mut WatchPlan) {
+    use WatchAccess::{Allowed, Denied, Unknown};
     let cluster = WatchId { gvr: demand.gvr.clone(), priority: demand.priority, reach: Reach::Cluster };
     if !demand.namespaced {
         match access(&cluster) {
-            Access::Allowed => _ = plan.watches.insert(cluster, demand.metadata_only),
-            Access::Denied => _ = plan.denied.insert(cluster),
-            Access::Unknown => _ = plan.questions.insert(cluster),
+            Allowed => _ = plan.watches.insert(cluster, demand.metadata_only),
+            Denied => _ = plan.denied.insert(cluster),
+            Unknown => _ = plan.questions.insert(cluster),
         }
         return;
     }
     // One review for the whole cluster often answers those for every namespace.
-    let everywhere = if tenant { Access::Denied } else { access(&cluster) };
+    let everywhere = if tenant { Denied } else { access(&cluster) };
     let many = demand.namespaces.len() > NAMESPACE_WATCHES;
     match everywhere {
-        Access::Allowed if many => {
+        Allowed if many => {
             plan.watches.insert(cluster, demand.metadata_only);
             return;
         }
-        Access::Denied if many && !tenant => _ = plan.denied.insert(cluster.clone()),
-        Access::Unknown => _ = plan.questions.insert(cluster.clone()),
-        Access::Allowed | Access::Denied => {}
+        Denied if many && !tenant => _ = plan.denied.insert(cluster.clone()),
+        Unknown => _ = plan.questions.insert(cluster.clone()),
+        Allowed | Denied => {}
     }
     for namespace in &demand.namespaces {
         let id = WatchId { reach: Reach::Namespace(namespace.clone()), ..cluster.clone() };
         match access(&id) {
-            Access::Allowed => _ = plan.watches.insert(id, demand.metadata_only),
-            Access::Denied => _ = plan.denied.insert(id),
-            Access::Unknown if everywhere == Access::Allowed => _ = plan.watches.insert(id, demand.metadata_only),
-            Access::Unknown if everywhere == Access::Denied => _ = plan.questions.insert(id),
-            Access::Unknown => {}
+            Allowed => _ = plan.watches.insert(id, demand.metadata_only),
+            Denied => _ = plan.denied.insert(id),
+            Unknown if everywhere == Allowed => _ = plan.watches.insert(id, demand.metadata_only),
+            Unknown if everywhere == Denied => _ = plan.questions.insert(id),
+            Unknown => {}
         }
     }
 }
 
 /// What to do to get from one plan to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps {
+pub struct WatchSteps {
     /// Watches to stop.
     pub stop: Vec<WatchId>,
     /// Watches to start, and whether they request metadata only.
@@ -186,10 +187,10 @@ pub struct Steps {
 }
 
 /// The difference between what runs and what should run. A watch that must request other data is restarted.
-pub fn diff(running: &BTreeMap<WatchId, bool>, wanted: &BTreeMap<WatchId, bool>) -> Steps {
+pub fn diff(running: &BTreeMap<WatchId, bool>, wanted: &BTreeMap<WatchId, bool>) -> WatchSteps {
     let stop = running.iter().filter(|(id, metadata_only)| wanted.get(*id) != Some(*metadata_only));
     let start = wanted.iter().filter(|(id, metadata_only)| running.get(*id) != Some(*metadata_only));
-    Steps {
+    WatchSteps {
         stop: stop.map(|(id, _)| id.clone()).collect(),
         start: start.map(|(id, metadata_only)| (id.clone(), *metadata_only)).collect(),
     }
@@ -209,13 +210,13 @@ mod tests {
         }
     }
 
-    fn shape(plan: &Plan) -> (usize, usize, usize) {
+    fn shape(plan: &WatchPlan) -> (usize, usize, usize) {
         (plan.watches.len(), plan.questions.len(), plan.denied.len())
     }
 
     #[test]
     fn the_smallest_set_of_watches_follows_from_wishes_and_access() {
-        use Access::{Allowed, Denied, Unknown};
+        use WatchAccess::{Allowed, Denied, Unknown};
         // (wanted namespaces, tenant, cluster access, namespace access, (watches, questions, denied), cluster-wide)
         let table = [
             (0, false, Allowed, Allowed, (0, 0, 0), false),
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn targets_of_another_priority_have_watches_of_their_own() {
         let low = WatchDemand { priority: Priority::Low, ..demand(2) };
-        let plan = plan(&[demand(2), low], false, &|_| Access::Allowed);
+        let plan = plan(&[demand(2), low], false, &|_| WatchAccess::Allowed);
         assert_eq!(shape(&plan), (4, 0, 0));
         assert_eq!(plan.watches.keys().filter(|id| id.priority == Priority::Low).count(), 2);
     }
@@ -252,8 +253,8 @@ mod tests {
     #[test]
     fn one_denied_namespace_leaves_the_others_watched() {
         let access = |id: &WatchId| match &id.reach {
-            Reach::Namespace(namespace) if &**namespace != "ns-01" => Access::Allowed,
-            _ => Access::Denied,
+            Reach::Namespace(namespace) if &**namespace != "ns-01" => WatchAccess::Allowed,
+            _ => WatchAccess::Denied,
         };
         let plan = plan(&[demand(3)], false, &access);
         assert_eq!(shape(&plan), (2, 0, 1));
@@ -265,7 +266,7 @@ mod tests {
         let nodes =
             WatchDemand { gvr: Gvr::new("", "v1", "nodes"), namespaced: false, metadata_only: true, ..demand(1) };
         for (access, expected) in
-            [(Access::Allowed, (1, 0, 0)), (Access::Denied, (0, 0, 1)), (Access::Unknown, (0, 1, 0))]
+            [(WatchAccess::Allowed, (1, 0, 0)), (WatchAccess::Denied, (0, 0, 1)), (WatchAccess::Unknown, (0, 1, 0))]
         {
             for tenant in [false, true] {
                 assert_eq!(shape(&plan(std::slice::from_ref(&nodes), tenant, &|_| access)), expected);
@@ -285,6 +286,6 @@ mod tests {
         let steps = diff(&running, &wanted);
         assert_eq!(steps.stop, [id("a"), id("c")]);
         assert_eq!(steps.start, [(id("c"), true), (id("d"), false)]);
-        assert_eq!(diff(&wanted, &wanted), Steps::default());
+        assert_eq!(diff(&wanted, &wanted), WatchSteps::default());
     }
 }

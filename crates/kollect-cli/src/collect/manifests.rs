@@ -2,12 +2,12 @@
 
 use super::outcome::{MOST_LINES, counted, list};
 use crate::terminal::Screen;
-use kollect_collect::manifests::Summary;
+use kollect_collect::manifests::ManifestSummary;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// The end of the first line.
-pub(super) fn counts(summary: &Summary) -> String {
+pub(super) fn counts(summary: &ManifestSummary) -> String {
     let (objects, unwanted) = (summary.objects, summary.unwanted);
     let mut line =
         format!("{} read, {unwanted} of kinds that no target collects", counted(objects + unwanted, "object"));
@@ -31,7 +31,7 @@ pub(super) fn counts(summary: &Summary) -> String {
 }
 
 /// One line for each thing.
-pub(super) fn details(summary: &Summary, screen: Screen, verbose: bool) {
+pub(super) fn details(summary: &ManifestSummary, screen: Screen, verbose: bool) {
     let most = if verbose { usize::MAX } else { MOST_LINES };
     list(most, texts(&summary.faults.named), |line| screen.alarm(&screen.line().text("  ").red("failed").text(line)));
     if verbose {

@@ -4,7 +4,7 @@
 
 use super::plan::{Planned, Skip};
 use kollect_collect::CollectObserver;
-use kollect_collect::manifests::Summary;
+use kollect_collect::manifests::ManifestSummary;
 use kollect_model::{TargetKey, Uid};
 use kollect_store::{Coverage, PartState, Store, View, WantedParts};
 use parking_lot::Mutex;
@@ -46,7 +46,7 @@ pub(super) struct Source {
     /// Also those that are not remembered.
     pub(super) failure_count: u64,
     /// What was in manifests.
-    pub(super) counts: Option<Summary>,
+    pub(super) counts: Option<ManifestSummary>,
 }
 
 impl Source {

@@ -5,20 +5,19 @@
 
 use super::error::ManifestError;
 use super::exclude::{Exclude, IGNORE_FILE};
-use super::summary::{BadInput, Named};
-use kollect_manifest::{
-    Encoding, LineColumn, ManifestFault, ManifestFormat, ManifestItem, ReadError, read_objects, transcode,
-};
+use super::input_file::{Input, InputSource, cannot_read, copy, folder};
+use super::summary::{BadInput, CappedList};
+use kollect_manifest::{Fault, Format, ManifestItem, LineColumn, ReadError, read_objects};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Inputs up to this size are read once.
 const KEPT: u64 = 8 << 20;
 
-/// What is read, and how.
+/// FaultKind is read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct InputOptions {
     /// Patterns of files in folders that are not read, as in `.gitignore`.
@@ -27,28 +26,15 @@ pub struct InputOptions {
     pub strict: bool,
 }
 
-enum Source {
-    Path(PathBuf),
-    Temporary(File),
-    /// It could not even be listed.
-    Unreadable(String),
-}
-
-struct Input {
-    name: Arc<str>,
-    format: ManifestFormat,
-    source: Source,
-}
-
-/// What was found, and in which file.
-pub(super) struct Item<'a> {
+/// FaultKind was found, and in which file.
+pub(super) struct ManifestItem<'a> {
     pub(super) file: &'a Arc<str>,
     pub(super) found: ManifestItem<'a>,
 }
 
-type Each<'a> = dyn FnMut(Item<'_>) -> bool + 'a;
+type Each<'a> = dyn FnMut(ManifestItem<'_>) -> bool + 'a;
 
-/// What a file held.
+/// FaultKind a file held.
 enum Kept {
     Object(Box<str>, LineColumn),
     Fault(ManifestFault),
@@ -86,7 +72,7 @@ impl Inputs {
         for path in paths {
             if path.as_os_str() == "-" {
                 let file = copy(standard_input).map_err(|error| cannot_read(path, error))?;
-                all.push(Input { name: "-".into(), format: ManifestFormat::Unknown, source: Source::Temporary(file) });
+                all.push(Input { name: "-".into(), format: Format::Unknown, source: InputSource::Temporary(file) });
             } else if fs::metadata(path).map_err(|error| cannot_read(path, error))?.is_dir() {
                 let before = all.len();
                 let exclude = match fs::read_to_string(path.join(IGNORE_FILE)) {
@@ -102,12 +88,7 @@ impl Inputs {
                 all.push(Input::of_path(path.clone()));
             }
         }
-        let size = |input: &Input| match &input.source {
-            Source::Path(path) => fs::metadata(path).map_or(0, |meta| meta.len()),
-            Source::Temporary(file) => file.metadata().map_or(0, |meta| meta.len()),
-            Source::Unreadable(_) => 0,
-        };
-        let total = all.iter().map(size).sum();
+        let total = all.iter().map(Input::size).sum();
         let (strict, unreadable) = (options.strict, Mutex::default());
         Ok(Self { all, strict, total, read: AtomicU64::new(0), kept: OnceLock::new(), unreadable })
     }
@@ -118,8 +99,8 @@ impl Inputs {
     }
 
     /// The files that the last reading could not read.
-    pub(super) fn unreadable(&self) -> Named<BadInput> {
-        let mut named = Named::default();
+    pub(super) fn unreadable(&self) -> CappedList<BadInput> {
+        let mut named = CappedList::default();
         let all = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().for_each(|one| named.add(one.clone()));
         named
@@ -152,7 +133,7 @@ impl Inputs {
                 Kept::Object(json, place) => ManifestItem::Object { json, place: *place },
                 Kept::Fault(fault) => ManifestItem::Fault(fault.clone()),
             };
-            if !each(Item { file, found }) {
+            if !each(ManifestItem { file, found }) {
                 return Err(ManifestError::Stopped);
             }
         }
@@ -212,7 +193,7 @@ impl Inputs {
                     first_fault = Some(bad(name, fault));
                     return false;
                 }
-                each(Item { file: name, found })
+                each(ManifestItem { file: name, found })
             })
         });
         let wrong = match read {
@@ -231,81 +212,6 @@ impl Inputs {
 
 fn bad(name: &str, fault: &ManifestFault) -> BadInput {
     BadInput { place: format!("{name}:{}", fault.place), why: fault.what.to_string() }
-}
-
-impl Input {
-    fn of_path(path: PathBuf) -> Self {
-        let format = ManifestFormat::of_extension(&extension_of(&path));
-        Self { name: path.display().to_string().into(), format, source: Source::Path(path) }
-    }
-
-    /// The file in UTF-8, positioned after its byte order mark.
-    fn open(&self) -> Result<File, ReadError> {
-        let mut file = match &self.source {
-            Source::Path(path) => File::open(path)?,
-            Source::Temporary(file) => file.try_clone()?,
-            Source::Unreadable(why) => return Err(io::Error::other(why.clone()).into()),
-        };
-        file.rewind()?;
-        let mut start = Vec::with_capacity(4);
-        (&mut file).take(4).read_to_end(&mut start)?;
-        match Encoding::of(&start) {
-            Encoding::Utf8(mark) => file.seek(SeekFrom::Start(mark as u64)).map(drop)?,
-            other => {
-                file.rewind()?;
-                let mut text = tempfile::tempfile()?;
-                transcode(&mut io::BufReader::new(file), other, &mut text)?;
-                text.rewind()?;
-                return Ok(text);
-            }
-        }
-        Ok(file)
-    }
-}
-
-fn cannot_read(path: &Path, source: io::Error) -> ManifestError {
-    ManifestError::Read { place: path.display().to_string(), source }
-}
-
-fn extension_of(path: &Path) -> String {
-    path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Files of known formats, also in folders below; hidden ones and those that are excluded are left out.
-fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<Input>) {
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => {
-            let (name, source) = (path.display().to_string().into(), Source::Unreadable(error.to_string()));
-            return all.push(Input { name, format: ManifestFormat::Unknown, source });
-        }
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        let (path, relative) = (entry.path(), format!("{below}{name}"));
-        // Links to folders are not followed: they may lead in circles. A link to nothing is a file that cannot be read.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if !exclude.leaves_out(&relative, true) {
-                folder(&path, &format!("{relative}/"), exclude, all);
-            }
-        } else if ManifestFormat::of_extension(&extension_of(&path)) != ManifestFormat::Unknown
-            && !path.is_dir()
-            && !exclude.leaves_out(&relative, false)
-        {
-            all.push(Input::of_path(path));
-        }
-    }
-}
-
-fn copy(input: &mut dyn Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(input, &mut file)?;
-    Ok(file)
 }
 
 struct Counted<'a> {

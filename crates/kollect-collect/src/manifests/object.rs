@@ -2,7 +2,7 @@
 //!
 //! An object that was never in a cluster has no uid, and often no namespace. Only such objects are decoded here.
 
-use super::summary::NoObject;
+use super::summary::NonObjectReason;
 use crate::identity::{derived_uid, identity};
 use crate::object_head::{ObjectHead, text_of};
 use kollect_model::Gvk;
@@ -32,14 +32,14 @@ struct Raw<'a> {
 
 impl<'a> ManifestHeader<'a> {
     /// Reads an object; the error is why it is not a Kubernetes object.
-    pub(super) fn read(raw: &'a str) -> Result<Self, NoObject> {
+    pub(super) fn read(raw: &'a str) -> Result<Self, NonObjectReason> {
         if !raw.starts_with('{') {
-            return Err(NoObject::NoMap);
+            return Err(NonObjectReason::NoMap);
         }
-        let header: Raw<'_> = serde_json::from_str(raw).map_err(|_| NoObject::NoMap)?;
+        let header: Raw<'_> = serde_json::from_str(raw).map_err(|_| NonObjectReason::NoMap)?;
         let text = |raw| text_of(raw).ok().filter(|text| !text.is_empty());
-        let kind = text(header.kind).ok_or(NoObject::NoKind)?;
-        let api_version = text(header.api_version).ok_or(NoObject::NoApiVersion)?;
+        let kind = text(header.kind).ok_or(NonObjectReason::NoKind)?;
+        let api_version = text(header.api_version).ok_or(NonObjectReason::NoApiVersion)?;
         Ok(Self { api_version, kind, spec: header.spec })
     }
 
@@ -127,13 +127,13 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused_with_a_reason() {
         for (raw, why) in [
-            ("1", NoObject::NoMap),
-            ("[]", NoObject::NoMap),
-            ("{}", NoObject::NoKind),
-            (r#"{"kind":5}"#, NoObject::NoKind),
-            (r#"{"kind":"A"}"#, NoObject::NoApiVersion),
-            (r#"{"kind":"A","apiVersion":null}"#, NoObject::NoApiVersion),
-            (r#"{"replicas":1}"#, NoObject::NoKind),
+            ("1", NonObjectReason::NoMap),
+            ("[]", NonObjectReason::NoMap),
+            ("{}", NonObjectReason::NoKind),
+            (r#"{"kind":5}"#, NonObjectReason::NoKind),
+            (r#"{"kind":"A"}"#, NonObjectReason::NoApiVersion),
+            (r#"{"kind":"A","apiVersion":null}"#, NonObjectReason::NoApiVersion),
+            (r#"{"replicas":1}"#, NonObjectReason::NoKind),
         ] {
             assert_eq!(ManifestHeader::read(raw).unwrap_err(), why, "{raw}");
         }

@@ -4,9 +4,9 @@
 //! an object that failed, and every part while any manifest cannot be read, proves no absence.
 
 use super::error::ManifestError;
-use super::input::{Inputs, Item};
+use super::input::{Inputs, ManifestItem};
 use super::object::{ManifestHeader, complete_object, identity_of};
-use super::summary::{BadInput, InputPlace, Repeated, Strange, Summary};
+use super::summary::{BadInput, InputPlace, ManifestSummary, NonObject, RepeatedObject};
 use super::survey::Survey;
 use crate::identity::derived_uid;
 use crate::intake::Intake;
@@ -32,7 +32,7 @@ pub fn collect(
     store: &Arc<Store>,
     observer: Arc<dyn CollectObserver>,
     cancel: &CancellationToken,
-) -> Result<Summary, ManifestError> {
+) -> Result<ManifestSummary, ManifestError> {
     let facts = FactsCell::default();
     facts.replace(survey.namespaces.clone());
     let by_kind = TargetsByKind::new(targets, survey, store);
@@ -42,10 +42,10 @@ pub fn collect(
         default_namespace,
         by_kind: &by_kind,
         intake,
-        summary: Summary::default(),
+        summary: ManifestSummary::default(),
         seen: HashMap::new(),
     };
-    inputs.each(&mut |Item { file, found }| {
+    inputs.each(&mut |ManifestItem { file, found }| {
         match found {
             ManifestItem::Object { json, place } => run.object(json, file, place),
             ManifestItem::Fault(fault) => {
@@ -75,7 +75,7 @@ struct ManifestRun<'a> {
     default_namespace: &'a str,
     by_kind: &'a TargetsByKind,
     intake: Intake,
-    summary: Summary,
+    summary: ManifestSummary,
     seen: HashMap<[u8; 16], Seen>,
 }
 
@@ -84,7 +84,7 @@ impl ManifestRun<'_> {
         let at = || InputPlace { file: file.clone(), line: place.line };
         let header = match ManifestHeader::read(json) {
             Ok(header) => header,
-            Err(why) => return self.summary.strange.add(Strange { place: at(), why }),
+            Err(why) => return self.summary.strange.add(NonObject { place: at(), why }),
         };
         let Some(targets) = self.by_kind.of(&header) else {
             self.summary.unwanted += 1;
@@ -134,7 +134,7 @@ impl ManifestRun<'_> {
             self.intake.delete_uid(targets, &head.namespace, &before.uid);
         }
         let place = if head.namespace.is_empty() { String::new() } else { format!("{}/", head.namespace) };
-        self.summary.repeated.add(Repeated {
+        self.summary.repeated.add(RepeatedObject {
             object: format!("{} {place}{}", gvk.kind, head.name),
             place: at,
             earlier: InputPlace { file: before.file, line: before.line },
@@ -180,7 +180,7 @@ impl TargetsByKind {
     }
 
     /// An unreadable manifest may hold any object; an object that failed has a namespace.
-    fn mark_unread_lost(&self, summary: &Summary, store: &Store) {
+    fn mark_unread_lost(&self, summary: &ManifestSummary, store: &Store) {
         if summary.faults.count > 0 {
             let reason: Arc<str> = "not all manifests could be read".into();
             self.all().for_each(|targets| targets.mark_lost(&Reach::Cluster, &reason, false, store));

@@ -3,40 +3,40 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Things of one sort that are named; more are only counted.
+/// Items per list; more are only counted.
 const NAMED: usize = 1_000;
 
 /// What was in the manifests.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct ManifestSummary {
     /// Objects of kinds that a target collects.
     pub objects: u64,
     /// Objects of other kinds.
     pub unwanted: u64,
-    /// Things that are no Kubernetes objects.
-    pub strange: Named<Strange>,
+    /// Parts that are not Kubernetes objects.
+    pub strange: CappedList<NonObject>,
     /// Objects that came more than once; the last one counts.
-    pub repeated: Named<Repeated>,
+    pub repeated: CappedList<RepeatedObject>,
     /// Files, documents and namespaces that cannot be read.
-    pub faults: Named<BadInput>,
+    pub faults: CappedList<BadInput>,
 }
 
-/// Things of one sort.
+/// A list that keeps the first items and counts all.
 #[derive(Clone, Debug)]
-pub struct Named<T> {
+pub struct CappedList<T> {
     /// How many there are.
     pub count: u64,
     /// The first thousand.
     pub named: Vec<T>,
 }
 
-impl<T> Default for Named<T> {
+impl<T> Default for CappedList<T> {
     fn default() -> Self {
         Self { count: 0, named: Vec::new() }
     }
 }
 
-impl<T> Named<T> {
+impl<T> CappedList<T> {
     pub(super) fn add(&mut self, one: T) {
         self.count += 1;
         if self.named.len() < NAMED {
@@ -68,24 +68,24 @@ impl fmt::Display for InputPlace {
     }
 }
 
-/// Something that is no Kubernetes object.
+/// A part that is not a Kubernetes object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strange {
+pub struct NonObject {
     /// Where.
     pub place: InputPlace,
     /// Why it is none.
-    pub why: NoObject,
+    pub why: NonObjectReason,
 }
 
-impl fmt::Display for Strange {
+impl fmt::Display for NonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.why)
     }
 }
 
-/// Why something is no Kubernetes object.
+/// Why a part is not a Kubernetes object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoObject {
+pub enum NonObjectReason {
     /// A text, a number, a list in a list.
     NoMap,
     /// `kind` is missing or no text.
@@ -94,7 +94,7 @@ pub enum NoObject {
     NoApiVersion,
 }
 
-impl fmt::Display for NoObject {
+impl fmt::Display for NonObjectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoMap => "not a map",
@@ -104,9 +104,9 @@ impl fmt::Display for NoObject {
     }
 }
 
-/// An object that came before.
+/// An object that is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repeated {
+pub struct RepeatedObject {
     /// Kind, namespace and name.
     pub object: String,
     /// Where the object that counts is.
@@ -115,7 +115,7 @@ pub struct Repeated {
     pub earlier: InputPlace,
 }
 
-impl fmt::Display for Repeated {
+impl fmt::Display for RepeatedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} stands already in {}; the last one counts", self.place, self.object, self.earlier)
     }

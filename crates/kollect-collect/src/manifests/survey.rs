@@ -2,9 +2,9 @@
 
 use super::cluster_kinds::built_in;
 use super::error::ManifestError;
-use super::input::{Inputs, Item};
+use super::input::{Inputs, ManifestItem};
 use super::object::{ManifestHeader, identity_of};
-use super::summary::{BadInput, Named};
+use super::summary::{BadInput, CappedList};
 use crate::identity::derived_uid;
 use crate::namespaces::facts::{NamespaceFacts, NamespaceMeta};
 use crate::object_head::ObjectHead;
@@ -27,7 +27,7 @@ pub struct Survey {
     /// Uids that several objects of one kind have.
     shared: HashSet<Uid>,
     /// Namespaces with labels that cannot be read.
-    pub(super) faults: Named<BadInput>,
+    pub(super) faults: CappedList<BadInput>,
 }
 
 impl Survey {
@@ -71,14 +71,14 @@ struct SurveyFindings {
     /// The object that first had each uid.
     owners: HashMap<Uid, [u8; 16]>,
     shared: HashSet<Uid>,
-    faults: Named<BadInput>,
+    faults: CappedList<BadInput>,
 }
 
 /// Reads all manifests once. `home` is the namespace of objects that name none.
 pub fn survey(inputs: &Inputs, default_namespace: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
     let mut found = SurveyFindings::default();
     inputs.each(&mut |item| {
-        if let Item { file, found: ManifestItem::Object { json, place } } = item
+        if let ManifestItem { file, found: ManifestItem::Object { json, place } } = item
             && let Ok(header) = ManifestHeader::read(json)
         {
             found.take(&header, json, default_namespace, (file, place));

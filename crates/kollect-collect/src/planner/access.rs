@@ -2,7 +2,7 @@
 //!
 //! A denial is reviewed again, so that it ends when the permission is granted; a failed review is neither yes nor no.
 
-use crate::plan::{Access, Reach, WatchId};
+use crate::plan::{Reach, WatchAccess, WatchId};
 use crate::watch::retry::RetryDelay;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
@@ -32,7 +32,7 @@ pub(crate) enum AccessAnswer {
 
 #[derive(Debug)]
 struct AccessRecord {
-    access: Access,
+    access: WatchAccess,
     asking: bool,
     /// Why it is denied, or why the review failed.
     message: String,
@@ -49,8 +49,8 @@ pub(crate) struct AccessCache {
 }
 
 impl AccessCache {
-    pub(crate) fn access(&self, id: &WatchId) -> Access {
-        self.records.get(id).map_or(Access::Unknown, |record| record.access)
+    pub(crate) fn access(&self, id: &WatchId) -> WatchAccess {
+        self.records.get(id).map_or(WatchAccess::Unknown, |record| record.access)
     }
 
     /// Why access is denied.
@@ -89,12 +89,12 @@ impl AccessCache {
         record.failed = false;
         match answer {
             AccessAnswer::Allowed => {
-                record.access = Access::Allowed;
+                record.access = WatchAccess::Allowed;
                 record.since = now;
                 record.message.clear();
             }
             AccessAnswer::Denied(message) => {
-                record.access = Access::Denied;
+                record.access = WatchAccess::Denied;
                 record.message = message;
                 record.ask_at = now + record.backoff.next_below(ceiling);
             }
@@ -110,10 +110,10 @@ impl AccessCache {
     pub(crate) fn refused(&mut self, id: &WatchId, message: String, now: Instant) {
         let ceiling = self.ceiling();
         let record = self.records.entry(id.clone()).or_insert_with(|| AccessRecord::new(now));
-        if record.access == Access::Allowed && now.saturating_duration_since(record.since) > SETTLED {
+        if record.access == WatchAccess::Allowed && now.saturating_duration_since(record.since) > SETTLED {
             record.backoff.reset();
         }
-        record.access = Access::Denied;
+        record.access = WatchAccess::Denied;
         record.message = message;
         record.ask_at = now + record.backoff.next_below(ceiling);
         if matches!(id.reach, Reach::Namespace(_)) {
@@ -135,11 +135,11 @@ impl AccessCache {
 
     /// The denied ones among these.
     pub(crate) fn denied<'a>(&self, ids: &'a BTreeSet<WatchId>) -> impl Iterator<Item = &'a WatchId> {
-        ids.iter().filter(|id| self.access(id) == Access::Denied)
+        ids.iter().filter(|id| self.access(id) == WatchAccess::Denied)
     }
 
     fn ceiling(&self) -> Duration {
-        let denied = self.records.values().filter(|record| record.access == Access::Denied).count();
+        let denied = self.records.values().filter(|record| record.access == WatchAccess::Denied).count();
         DENIED_CEILING * u32::try_from(1 + denied / MANY_DENIALS).unwrap_or(10).min(10)
     }
 }
@@ -147,7 +147,7 @@ impl AccessCache {
 impl AccessRecord {
     fn new(now: Instant) -> Self {
         Self {
-            access: Access::Unknown,
+            access: WatchAccess::Unknown,
             asking: false,
             message: String::new(),
             failed: false,
@@ -210,13 +210,13 @@ mod tests {
         assert_eq!(cache.start_due([&a].into_iter(), start).len(), 1);
         assert!(cache.start_due([&a].into_iter(), start).is_empty(), "a question is not asked twice at a time");
         cache.apply_answer(&a, AccessAnswer::Denied("no".into()), start);
-        assert_eq!((cache.access(&a), cache.message(&a)), (Access::Denied, "no".into()));
+        assert_eq!((cache.access(&a), cache.message(&a)), (WatchAccess::Denied, "no".into()));
         assert!(cache.start_due([&a].into_iter(), start).is_empty());
         let due = cache.next_due([&a].into_iter()).unwrap();
         assert!(due > start && due <= start + Duration::from_secs(2));
         assert_eq!(cache.start_due([&a].into_iter(), due).len(), 1);
         cache.apply_answer(&a, AccessAnswer::Allowed, due);
-        assert_eq!(cache.access(&a), Access::Allowed);
+        assert_eq!(cache.access(&a), WatchAccess::Allowed);
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         let (mut cache, a, now) = (AccessCache::default(), id("a"), Instant::now());
         cache.start_due([&a].into_iter(), now);
         cache.apply_answer(&a, AccessAnswer::Failed("timeout".into()), now);
-        assert_eq!(cache.access(&a), Access::Unknown);
+        assert_eq!(cache.access(&a), WatchAccess::Unknown);
         assert_eq!(cache.failure(&a), Some(("timeout", false)));
         for _ in 0..2 {
             cache.apply_answer(&a, AccessAnswer::Failed("timeout".into()), now);
@@ -239,6 +239,6 @@ mod tests {
         cache.start_due([&cluster].into_iter(), now);
         cache.apply_answer(&cluster, AccessAnswer::Allowed, now);
         cache.refused(&a, "403".into(), now);
-        assert_eq!((cache.access(&a), cache.access(&cluster)), (Access::Denied, Access::Unknown));
+        assert_eq!((cache.access(&a), cache.access(&cluster)), (WatchAccess::Denied, WatchAccess::Unknown));
     }
 }

@@ -6,7 +6,7 @@ use self::access::{AccessAnswer, AccessCache};
 use self::discovery::{ApiCatalog, ServedKind};
 use self::watch_context::WatchContext;
 use crate::desired::Desired;
-use crate::plan::{Plan, ResourceKey, WatchId, plan};
+use crate::plan::{ResourceKey, WatchId, WatchPlan, plan};
 use crate::targets::resource_targets::ResourceTargets;
 use crate::targets::watch_progress::WatchProgress;
 use crate::watch::list_watch::{WatchEnd, WatchPosition};
@@ -100,7 +100,7 @@ pub(crate) struct Planner {
     crd_watches: BTreeMap<WatchId, RunningWatch>,
     /// Denied watches whose parts are already marked as lost, by table epoch.
     marked_denied: HashMap<WatchId, u64>,
-    plan: Plan,
+    plan: WatchPlan,
     tasks: JoinSet<TaskResult>,
     purposes: HashMap<Id, TaskPurpose>,
     questions: Arc<Semaphore>,
@@ -126,7 +126,7 @@ impl Planner {
             restart_delays: HashMap::new(),
             crd_watches: BTreeMap::new(),
             marked_denied: HashMap::new(),
-            plan: Plan::default(),
+            plan: WatchPlan::default(),
             tasks: JoinSet::new(),
             purposes: HashMap::new(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),

@@ -2,7 +2,7 @@
 
 use super::{Planner, not_served};
 use crate::desired::{PlannerStatus, PublishedStatus};
-use crate::plan::{Access, Reach};
+use crate::plan::{Reach, WatchAccess};
 use crate::targets::spec::{TargetSpec, WantedNamespaces};
 use kollect_model::Gvk;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl Planner {
         }
         for reach in reaches {
             let id = resource.watch(reach);
-            if self.plan.denied.contains(&id) && self.access.access(&id) == Access::Denied {
+            if self.plan.denied.contains(&id) && self.access.access(&id) == WatchAccess::Denied {
                 let namespace = match &id.reach {
                     Reach::Cluster => Arc::default(),
                     Reach::Namespace(namespace) => namespace.clone(),

@@ -5,7 +5,7 @@ use super::crd_watch::crd_watches;
 use super::discovery::{ApiCatalog, fetch};
 use super::{Planner, TaskResult, not_served};
 use crate::observe::CollectErrorClass;
-use crate::plan::{Access, Reach, WatchId};
+use crate::plan::{Reach, WatchAccess, WatchId};
 use crate::watch::request_error::RequestError;
 use kollect_model::TargetKey;
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ impl Planner {
         let relevant: BTreeSet<WatchId> =
             self.plan.questions.iter().chain(&self.plan.denied).chain(&crd_watch_plan.questions).cloned().collect();
         for id in &relevant {
-            self.shared.observer.access(self.access.access(id) != Access::Unknown);
+            self.shared.observer.access(self.access.access(id) != WatchAccess::Unknown);
         }
         for id in self.access.start_due(relevant.iter(), now) {
             let (client, questions) = (self.client.clone(), self.questions.clone());
@@ -78,7 +78,7 @@ impl Planner {
                 self.shared.observer.error(&key, CollectErrorClass::Transient);
             }
         }
-        let newly_denied = matches!(answer, AccessAnswer::Denied(_)) && self.access.access(id) != Access::Denied;
+        let newly_denied = matches!(answer, AccessAnswer::Denied(_)) && self.access.access(id) != WatchAccess::Denied;
         self.access.apply_answer(id, answer, now);
         if newly_denied {
             self.report_denied(id);

@@ -5,7 +5,7 @@
 use super::crd_watch::{DiscoveryTrigger, crd_watches};
 use super::watch_handler::{TargetRelists, WatchHandler};
 use super::{Planner, RunningWatch, SavedWatch, TaskPurpose, TaskResult};
-use crate::plan::{Gvr, Plan, Reach, ResourceKey, WatchId, diff, plan};
+use crate::plan::{Gvr, Reach, ResourceKey, WatchId, WatchPlan, diff, plan};
 use crate::watch::event_handler::NoRelists;
 use crate::watch::list_watch::{ListWatch, WatchEnd};
 use crate::watch::request::Collection;
@@ -69,9 +69,9 @@ impl Planner {
     }
 
     /// The watches of API definitions that should run: only while a target waits for its kind.
-    pub(super) fn crd_watch_plan(&self) -> Plan {
+    pub(super) fn crd_watch_plan(&self) -> WatchPlan {
         if self.waiting.is_empty() || self.tenant || self.discovery.catalog.is_none() {
-            return Plan::default();
+            return WatchPlan::default();
         }
         plan(&crd_watches(), false, &|id| self.access.access(id))
     }

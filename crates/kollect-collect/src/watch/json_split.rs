@@ -76,7 +76,7 @@ pub(crate) struct ListMeta {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct ListEnvelope {
     #[serde(default)]
     metadata: ListMeta,
 }
@@ -208,7 +208,7 @@ impl ListItemSplitter {
         if self.depth != 0 || self.text != StringState::Outside || self.envelope.is_empty() {
             return Err(SplitError::Truncated);
         }
-        let envelope: Result<Envelope, _> = serde_json::from_slice(&self.envelope);
+        let envelope: Result<ListEnvelope, _> = serde_json::from_slice(&self.envelope);
         // Only the position: the error text could quote the response.
         envelope
             .map(|envelope| envelope.metadata)
