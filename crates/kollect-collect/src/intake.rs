@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    fn ground(specs: &[TargetSpec]) -> (ResourceTargets, Arc<Store>, Intake) {
+    fn fixture(specs: &[TargetSpec]) -> (ResourceTargets, Arc<Store>, Intake) {
         let targets = ResourceTargets::new(Gvr::new("", "v1", "configmaps"), Gvk::new("", "v1", "ConfigMap"), true);
         let store = Arc::new(Store::new());
         targets.set(specs, &store, &|_| BTreeSet::new(), &HashMap::new());
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn every_target_of_the_namespace_gets_its_own_row() {
         let by_name = Matching { names: BTreeSet::from(["other".into()]), ..Matching::default() };
-        let (targets, store, mut intake) = ground(&[
+        let (targets, store, mut intake) = fixture(&[
             target("data", &["a"], "$.data.k", Matching::default()),
             target("kind", &["a", "b"], "$.kind", Matching::default()),
             target("elsewhere", &["b"], "$.data.k", Matching::default()),
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_object_whose_metadata_cannot_be_read_fails_by_name_and_keeps_its_row() {
-        let (targets, store, mut intake) = ground(&[
+        let (targets, store, mut intake) = fixture(&[
             target("here", &["a"], "$.data.k", Matching::default()),
             target("elsewhere", &["b"], "$.data.k", Matching::default()),
         ]);
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn objects_without_a_uid_are_distinguished_by_their_names() {
-        let (targets, store, mut intake) = ground(&[target("here", &["a"], "$.data.k", Matching::default())]);
+        let (targets, store, mut intake) = fixture(&[target("here", &["a"], "$.data.k", Matching::default())]);
         let bare =
             |name: &str| object("a", "", "1").replace("\"cm\"", &format!("\"{name}\"")).replace("\"u1\"", "null");
         intake.upsert(&targets, &bare("one"));
@@ -396,7 +396,7 @@ mod tests {
         let rules = Matching::of(&serde_json::from_value(rule).unwrap()).unwrap();
         let hostile = target("hostile", &["a"], "$.data.k", rules);
         let plain = target("plain", &["a"], "$.data.k", Matching::default());
-        let (targets, store, intake) = ground(&[hostile, plain]);
+        let (targets, store, intake) = fixture(&[hostile, plain]);
         let mut intake = intake.with_max_row_bytes(1000);
         let failed = |name: &str| {
             let table = targets.table();
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn an_object_that_cannot_be_extracted_loses_its_row_and_is_remembered_until_it_can() {
         let only = target("one", &["a"], "cel:object.data.k.size() > 1 ? 'long' : object.missing", Matching::default());
-        let (targets, store, mut intake) = ground(std::slice::from_ref(&only));
+        let (targets, store, mut intake) = fixture(std::slice::from_ref(&only));
         let failures = || targets.table().entries()[0].failures.report();
         intake.upsert(&targets, &object("a", "", "ab"));
         assert_eq!((row(&store, "one", "u1").is_some(), failures()), (true, (0, None)));

@@ -114,7 +114,7 @@ pub struct WatchDemand {
     pub gvr: Gvr,
     /// The priority of the targets.
     pub priority: Priority,
-    /// Whether it lives in namespaces.
+    /// Whether the resource is namespaced.
     pub namespaced: bool,
     /// Union of the namespaces of its targets.
     pub namespaces: BTreeSet<Arc<str>>,

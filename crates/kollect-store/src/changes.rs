@@ -17,7 +17,7 @@ pub struct ChangesQuery<'a> {
     pub old: &'a View,
     /// The version up to which it has delivered that view.
     pub since: Version,
-    /// The view that it wants to reach.
+    /// The view to reach.
     pub new: &'a View,
     /// The cut when the first page was requested: deletions in joined parts matter from here on. Equal to `since` when the
     /// reader has just compared.

@@ -1,4 +1,4 @@
-//! Workers that end, panic and go on.
+//! Workers that end, panic and continue.
 
 use super::*;
 use crate::namespaces::facts::FactsCell;

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Collects from all manifests into the store. `home` is the namespace of objects that name none.
+/// Collects from all manifests into the store. `default_namespace` is that of objects that name none.
 pub fn collect(
     inputs: &Inputs,
     survey: &Survey,

@@ -31,7 +31,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether objects of the kind live in namespaces.
+    /// Whether the kind is namespaced.
     pub fn is_namespaced(&self, gvk: &Gvk) -> bool {
         let group: &str = if &*gvk.group == "core" { "" } else { &gvk.group };
         built_in(group, &gvk.kind)
@@ -74,7 +74,7 @@ struct SurveyFindings {
     faults: CappedList<BadInput>,
 }
 
-/// Reads all manifests once. `home` is the namespace of objects that name none.
+/// Reads all manifests once. `default_namespace` is that of objects that name none.
 pub fn survey(inputs: &Inputs, default_namespace: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
     let mut found = SurveyFindings::default();
     inputs.each(&mut |item| {

@@ -1,4 +1,4 @@
-//! Known answers to "may this be listed and watched", and the review that asks for one.
+//! Cached answers of access reviews for list and watch, and the review itself.
 //!
 //! A denial is reviewed again, so that it ends when the permission is granted; a failed review is neither yes nor no.
 

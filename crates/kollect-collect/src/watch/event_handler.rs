@@ -1,4 +1,4 @@
-//! What a `ListWatch` reports, and what may ask it for further lists.
+//! What a `ListWatch` reports, and what may request further lists.
 //!
 //! Handlers see these types and nothing of the list and watch protocol.
 
@@ -41,7 +41,7 @@ pub(crate) enum RelistNeed {
     Everything,
 }
 
-/// Asks for lists beside the initial one, because more targets or namespaces want the objects of the watch.
+/// Requests lists beside the initial one, because more targets or namespaces want the objects of the watch.
 pub(crate) trait RelistRequests: Send {
     /// What to list.
     fn needed(&mut self) -> RelistNeed;

@@ -36,14 +36,14 @@ impl CollectObserver for Counting {
     }
 }
 
-pub(crate) struct Ground {
+pub(crate) struct TestCluster {
     pub(crate) admin: Client,
     pub(crate) store: Arc<Store>,
     pub(crate) collector: Arc<Collector>,
     counting: Arc<Counting>,
 }
 
-impl Ground {
+impl TestCluster {
     /// A collector with the rights of `token`, or all rights.
     pub(crate) async fn new(server: &ApiServer, token: Option<&str>) -> anyhow::Result<Self> {
         match token {

@@ -1,6 +1,6 @@
 //! Rights that are missing and come later, and kinds that are not served yet.
 
-use crate::cluster::{Ground, PATIENCE, config_map, config_maps, key, target};
+use crate::cluster::{PATIENCE, TestCluster, config_map, config_maps, key, target};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kollect_model::Gvk;
 use kollect_store::PartState;
@@ -27,26 +27,26 @@ fn role(namespace: &str) -> [Value; 2] {
 async fn a_denied_namespace_stays_lost_until_the_right_is_granted_and_disturbs_no_other() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let token = server.service_account_token(SYSTEM, "kollect").await?;
-    let ground = Ground::new(&server, Some(&token)).await?;
-    ground.namespaces(&["open", "closed"]).await?;
+    let cluster = TestCluster::new(&server, Some(&token)).await?;
+    cluster.namespaces(&["open", "closed"]).await?;
     for object in role("open") {
-        ground.apply(object).await?;
+        cluster.apply(object).await?;
     }
-    ground.apply(config_map("open", "one", "1")).await?;
-    ground.apply(config_map("closed", "two", "2")).await?;
-    ground.collector.set_targets(vec![config_maps("cm", &["open", "closed"])?], vec![]);
-    ground.expect_rows("cm", &[r#"open/one {"v":"1"}"#]).await?;
-    ground.expect_state("cm", "closed", |state| matches!(state, PartState::Lost(_))).await?;
+    cluster.apply(config_map("open", "one", "1")).await?;
+    cluster.apply(config_map("closed", "two", "2")).await?;
+    cluster.collector.set_targets(vec![config_maps("cm", &["open", "closed"])?], vec![]);
+    cluster.expect_rows("cm", &[r#"open/one {"v":"1"}"#]).await?;
+    cluster.expect_state("cm", "closed", |state| matches!(state, PartState::Lost(_))).await?;
     wait_for("the denial in the status", PATIENCE, async || {
-        let status = ground.collector.status(&key("cm")).unwrap_or_default();
+        let status = cluster.collector.status(&key("cm")).unwrap_or_default();
         Ok(status.forbidden.iter().map(|(namespace, _)| &**namespace).collect::<Vec<_>>() == ["closed"])
     })
     .await?;
     for object in role("closed") {
-        ground.apply(object).await?;
+        cluster.apply(object).await?;
     }
-    ground.expect_rows("cm", &[r#"closed/two {"v":"2"}"#, r#"open/one {"v":"1"}"#]).await?;
-    assert_eq!(ground.collector.status(&key("cm")).map(|status| status.forbidden), Some(vec![]));
+    cluster.expect_rows("cm", &[r#"closed/two {"v":"2"}"#, r#"open/one {"v":"1"}"#]).await?;
+    assert_eq!(cluster.collector.status(&key("cm")).map(|status| status.forbidden), Some(vec![]));
     Ok(())
 }
 
@@ -73,27 +73,27 @@ async fn a_right_that_was_taken_away_and_given_back_resumes_the_watch_without_an
     let server = ApiServer::start(ApiServerOptions::default()).await?;
     let token = server.service_account_token(SYSTEM, "kollect").await?;
     let proxy = HttpProxy::start(&server).await?;
-    let ground = Ground::with(&server, &proxy.kubeconfig(&token)).await?;
-    ground.namespaces(&["a"]).await?;
+    let cluster = TestCluster::with(&server, &proxy.kubeconfig(&token)).await?;
+    cluster.namespaces(&["a"]).await?;
     let [role, binding] = role("a");
-    ground.apply(role).await?;
-    ground.apply(binding.clone()).await?;
+    cluster.apply(role).await?;
+    cluster.apply(binding.clone()).await?;
     for name in ["one", "two"] {
-        ground.apply(config_map("a", name, "1")).await?;
+        cluster.apply(config_map("a", name, "1")).await?;
     }
-    ground.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
-    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
-    assert_eq!(ground.lists(), 1);
+    cluster.collector.set_targets(vec![config_maps("cm", &["a"])?], vec![]);
+    cluster.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+    assert_eq!(cluster.lists(), 1);
 
-    ground.delete(binding.clone()).await?;
+    cluster.delete(binding.clone()).await?;
     cut_when_denied(&proxy, &token, "a").await?;
-    ground.expect_state("cm", "a", |state| matches!(state, PartState::Lost(_))).await?;
-    assert_eq!(ground.rows("cm").len(), 2, "rows of a lost part stay");
-    ground.delete(config_map("a", "two", "")).await?;
-    ground.apply(binding).await?;
-    ground.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
-    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
-    assert_eq!(ground.lists(), 1, "it resumes where it was");
+    cluster.expect_state("cm", "a", |state| matches!(state, PartState::Lost(_))).await?;
+    assert_eq!(cluster.rows("cm").len(), 2, "rows of a lost part stay");
+    cluster.delete(config_map("a", "two", "")).await?;
+    cluster.apply(binding).await?;
+    cluster.expect_state("cm", "a", |state| *state == PartState::Synced).await?;
+    cluster.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
+    assert_eq!(cluster.lists(), 1, "it resumes where it was");
     Ok(())
 }
 
@@ -110,25 +110,25 @@ fn definition() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_is_not_served_blocks_no_other_and_is_collected_once_it_is() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
-    let ground = Ground::new(&server, None).await?;
-    ground.namespaces(&["a"]).await?;
-    ground.apply(config_map("a", "one", "1")).await?;
+    let cluster = TestCluster::new(&server, None).await?;
+    cluster.namespaces(&["a"]).await?;
+    cluster.apply(config_map("a", "one", "1")).await?;
     let ox = target("ox", &Gvk::new("zoo.example", "v1", "Ox"), &["a"], "$.spec.name", 1)?;
-    ground.collector.set_targets(vec![ox, config_maps("cm", &["a"])?], vec![]);
-    ground.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
-    ground.expect_state("ox", "a", |state| matches!(state, PartState::Lost(_))).await?;
-    let status = ground.collector.status(&key("ox")).unwrap_or_default();
+    cluster.collector.set_targets(vec![ox, config_maps("cm", &["a"])?], vec![]);
+    cluster.expect_rows("cm", &[r#"a/one {"v":"1"}"#]).await?;
+    cluster.expect_state("ox", "a", |state| matches!(state, PartState::Lost(_))).await?;
+    let status = cluster.collector.status(&key("ox")).unwrap_or_default();
     assert!(status.not_served.is_some_and(|why| why.contains("zoo.example/v1/Ox")));
 
-    ground.apply(definition()).await?;
-    ground.expect_state("ox", "a", |state| *state == PartState::Synced).await?;
+    cluster.apply(definition()).await?;
+    cluster.expect_state("ox", "a", |state| *state == PartState::Synced).await?;
     // The plural is irregular, so the object is made by its path.
     let object =
         json!({"apiVersion": "zoo.example/v1", "kind": "Ox", "metadata": {"name": "bo"}, "spec": {"name": "Bo"}});
     let request = http::Request::post("/apis/zoo.example/v1/namespaces/a/oxen")
         .header("content-type", "application/json")
         .body(object.to_string().into_bytes())?;
-    ground.admin.request_text(request).await?;
-    ground.expect_rows("ox", &[r#"a/bo {"v":"Bo"}"#]).await?;
+    cluster.admin.request_text(request).await?;
+    cluster.expect_rows("ox", &[r#"a/bo {"v":"Bo"}"#]).await?;
     Ok(())
 }

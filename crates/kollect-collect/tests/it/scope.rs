@@ -1,6 +1,6 @@
 //! Kinds whose scope is not known, or changes.
 
-use crate::cluster::{Ground, PATIENCE, key, target};
+use crate::cluster::{PATIENCE, TestCluster, key, target};
 use kollect_model::{Gvk, ObjectKey, Row, RowId, Uid};
 use kollect_store::{HeldRowState, PartState, View};
 use kollect_testkit::servers::{ApiServer, ApiServerOptions, wait_for};
@@ -38,61 +38,61 @@ fn widgets() -> anyhow::Result<kollect_collect::TargetSpec> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_of_a_kind_that_was_not_served_since_the_start_are_unproven_whatever_its_scope() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
-    let ground = Ground::new(&server, None).await?;
-    ground.collector.set_targets(vec![widgets()?], vec![]);
-    ground.expect_state("widgets", "", |state| matches!(state, PartState::Lost(_))).await?;
+    let cluster = TestCluster::new(&server, None).await?;
+    cluster.collector.set_targets(vec![widgets()?], vec![]);
+    cluster.expect_state("widgets", "", |state| matches!(state, PartState::Lost(_))).await?;
     let (view, held) = (View::of(vec![key("widgets")]), RowId { target: key("widgets"), uid: Uid::parse("u1") });
     for namespace in ["", "default", "elsewhere"] {
-        assert_eq!(ground.store.held_row_state(&view, &held, namespace), HeldRowState::Unproven, "{namespace:?}");
+        assert_eq!(cluster.store.held_row_state(&view, &held, namespace), HeldRowState::Unproven, "{namespace:?}");
     }
 
     // Once it is served, a complete list proves the absence.
-    ground.apply(definition("Cluster")).await?;
-    ground.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
-    assert!(matches!(ground.store.held_row_state(&view, &held, ""), HeldRowState::Gone(_)));
+    cluster.apply(definition("Cluster")).await?;
+    cluster.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
+    assert!(matches!(cluster.store.held_row_state(&view, &held, ""), HeldRowState::Gone(_)));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_comes_back_with_another_scope_is_collected_again() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
-    let ground = Ground::new(&server, None).await?;
-    ground.apply(definition("Cluster")).await?;
-    ground.collector.set_targets(vec![widgets()?], vec![]);
-    ground.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
-    ground.apply(widget(None, "one")).await?;
-    ground.expect_rows("widgets", &[r#"/one {"v":1}"#]).await?;
-    ground.delete(widget(None, "one")).await?;
-    ground.delete(definition("Cluster")).await?;
+    let cluster = TestCluster::new(&server, None).await?;
+    cluster.apply(definition("Cluster")).await?;
+    cluster.collector.set_targets(vec![widgets()?], vec![]);
+    cluster.expect_state("widgets", "", |state| *state == PartState::Synced).await?;
+    cluster.apply(widget(None, "one")).await?;
+    cluster.expect_rows("widgets", &[r#"/one {"v":1}"#]).await?;
+    cluster.delete(widget(None, "one")).await?;
+    cluster.delete(definition("Cluster")).await?;
     wait_for("the definition is gone", PATIENCE, async || {
-        let status = ground.collector.status(&key("widgets"));
+        let status = cluster.collector.status(&key("widgets"));
         Ok(status.is_some_and(|status| status.not_served.is_some()))
     })
     .await?;
-    ground.apply(definition("Namespaced")).await?;
-    ground.expect_state("widgets", "default", |state| *state == PartState::Synced).await?;
-    ground.apply(widget(Some("default"), "two")).await?;
-    ground.expect_rows("widgets", &[r#"default/two {"v":1}"#]).await
+    cluster.apply(definition("Namespaced")).await?;
+    cluster.expect_state("widgets", "default", |state| *state == PartState::Synced).await?;
+    cluster.apply(widget(Some("default"), "two")).await?;
+    cluster.expect_rows("widgets", &[r#"default/two {"v":1}"#]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_of_a_cluster_scoped_kind_stay_when_the_collector_restarts_without_the_kind() -> anyhow::Result<()> {
     let server = ApiServer::start(ApiServerOptions::default()).await?;
-    let ground = Ground::new(&server, None).await?;
+    let cluster = TestCluster::new(&server, None).await?;
     // A row as a planner that ended had left it.
     let gvk = Arc::new(Gvk::new(KIND.0, KIND.1, KIND.2));
-    ground.store.ensure_target(&key("widgets"));
-    ground.store.set_wanted(&key("widgets"), kollect_store::WantedParts::ClusterScoped);
+    cluster.store.ensure_target(&key("widgets"));
+    cluster.store.set_wanted(&key("widgets"), kollect_store::WantedParts::ClusterScoped);
     let id = RowId { target: key("widgets"), uid: Uid::parse("u1") };
     let object = ObjectKey { gvk, namespace: Arc::default(), name: "one".into() };
     let attributes = serde_json::value::RawValue::from_string(r#"{"v":1}"#.to_owned())?;
-    assert!(ground.store.upsert(Row::new(id, object, attributes)));
-    ground.collector.set_targets(vec![widgets()?], vec![]);
+    assert!(cluster.store.upsert(Row::new(id, object, attributes)));
+    cluster.collector.set_targets(vec![widgets()?], vec![]);
     wait_for("discovery reports that the kind is not served", PATIENCE, async || {
-        let status = ground.collector.status(&key("widgets"));
+        let status = cluster.collector.status(&key("widgets"));
         Ok(status.is_some_and(|status| status.not_served.is_some()))
     })
     .await?;
-    assert_eq!(ground.store.target_rows(&key("widgets")), 1);
+    assert_eq!(cluster.store.target_rows(&key("widgets")), 1);
     Ok(())
 }

@@ -9,6 +9,7 @@ mod edits;
 mod flags;
 mod flow;
 mod key;
+mod key_words;
 mod line;
 mod literals;
 mod packed;

@@ -6,7 +6,7 @@ use memchr::memmem;
 /// No known token is shorter.
 const MIN_TOKEN: usize = 12;
 const PRIVATE: &[u8] = b"PRIVATE KEY";
-/// base64 of `-----BEGIN `, and how it goes on where nothing secret follows: `CERTIFICATE`, `PUBLIC`, `TRUSTED`.
+/// base64 of `-----BEGIN `, and the continuations after which nothing secret follows: `CERTIFICATE`, `PUBLIC`, `TRUSTED`.
 const BASE64_PEM: &[u8] = b"LS0tLS1CRUdJTi";
 const BASE64_PUBLIC: [&[u8]; 4] = [b"BDRVJUSUZJQ0FU", b"BQVUJMSUMg", b"BUUlVTVEVE", b"BYNTA5"];
 
