@@ -209,7 +209,7 @@ impl<'m> Visitor<'_> for KeySeed<'m> {
                 seed: RedactingSeed { node, context },
             }));
         }
-        if redact::is_common(key) {
+        if redact::is_plain_key(key) {
             return Ok(Some(KeptKey {
                 name: key.to_owned(),
                 found: None,

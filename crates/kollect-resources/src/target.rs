@@ -7,7 +7,7 @@ use crate::profile::{CompiledProfile, join_violations};
 use crate::scopes::Scopes;
 use kollect_api::names::finalizer;
 use kollect_api::{KollectClusterTarget, KollectTarget, KollectTargetSpec};
-use kollect_collect::{Held, Matching, NamespaceFacts, TargetSpec, WantedNamespaces};
+use kollect_collect::{Matching, NamespaceFacts, PausedTarget, TargetSpec, WantedNamespaces};
 use kollect_model::{Gvk, Reason, TargetKey};
 use kollect_rules::{Ceiling, Confinement, NamespaceIntent, SecretExtractionPolicy, Violation};
 use kube::api::ObjectMeta;
@@ -96,11 +96,11 @@ pub struct ResolvedTarget {
 
 impl ResolvedTarget {
     /// The keys of a target whose rows stay in the sinks although it is not collected at the moment.
-    pub fn paused(&self) -> impl Iterator<Item = Held> {
+    pub fn paused(&self) -> impl Iterator<Item = PausedTarget> {
         let paused = self.in_view && self.specs.is_empty();
         let why: Arc<str> = self.stop.as_ref().map_or("stopped", |stop| stop.reason.as_str()).into();
         let keys = self.keys.values().filter(move |_| paused);
-        keys.map(move |key| Held { key: key.clone(), why: why.clone() })
+        keys.map(move |key| PausedTarget { key: key.clone(), why: why.clone() })
     }
 
     /// Whether the collector and the inventories need not learn of `self` after `other`.

@@ -7,7 +7,7 @@ use super::error::ManifestError;
 use super::exclude::{Exclude, IGNORE_FILE};
 use super::input_file::{Input, InputSource, cannot_read, copy, folder};
 use super::summary::{BadInput, CappedList};
-use kollect_manifest::{Fault, Format, ManifestItem, LineColumn, ReadError, read_objects};
+use kollect_manifest::{LineColumn, ManifestFault, ManifestFormat, ManifestItem, ReadError, read_objects};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Inputs up to this size are read once.
 const KEPT: u64 = 8 << 20;
 
-/// FaultKind is read, and how.
+/// What is read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct InputOptions {
     /// Patterns of files in folders that are not read, as in `.gitignore`.
@@ -26,15 +26,15 @@ pub struct InputOptions {
     pub strict: bool,
 }
 
-/// FaultKind was found, and in which file.
-pub(super) struct ManifestItem<'a> {
+/// What was found, and in which file.
+pub(super) struct InputItem<'a> {
     pub(super) file: &'a Arc<str>,
     pub(super) found: ManifestItem<'a>,
 }
 
-type Each<'a> = dyn FnMut(ManifestItem<'_>) -> bool + 'a;
+type Each<'a> = dyn FnMut(InputItem<'_>) -> bool + 'a;
 
-/// FaultKind a file held.
+/// What a file held.
 enum Kept {
     Object(Box<str>, LineColumn),
     Fault(ManifestFault),
@@ -72,7 +72,11 @@ impl Inputs {
         for path in paths {
             if path.as_os_str() == "-" {
                 let file = copy(standard_input).map_err(|error| cannot_read(path, error))?;
-                all.push(Input { name: "-".into(), format: Format::Unknown, source: InputSource::Temporary(file) });
+                all.push(Input {
+                    name: "-".into(),
+                    format: ManifestFormat::Unknown,
+                    source: InputSource::Temporary(file),
+                });
             } else if fs::metadata(path).map_err(|error| cannot_read(path, error))?.is_dir() {
                 let before = all.len();
                 let exclude = match fs::read_to_string(path.join(IGNORE_FILE)) {
@@ -133,7 +137,7 @@ impl Inputs {
                 Kept::Object(json, place) => ManifestItem::Object { json, place: *place },
                 Kept::Fault(fault) => ManifestItem::Fault(fault.clone()),
             };
-            if !each(ManifestItem { file, found }) {
+            if !each(InputItem { file, found }) {
                 return Err(ManifestError::Stopped);
             }
         }
@@ -193,7 +197,7 @@ impl Inputs {
                     first_fault = Some(bad(name, fault));
                     return false;
                 }
-                each(ManifestItem { file: name, found })
+                each(InputItem { file: name, found })
             })
         });
         let wrong = match read {

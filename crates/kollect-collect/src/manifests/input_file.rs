@@ -2,7 +2,7 @@
 
 use super::error::ManifestError;
 use super::exclude::Exclude;
-use kollect_manifest::{Encoding, Format, ReadError, transcode};
+use kollect_manifest::{Encoding, ManifestFormat, ReadError, transcode};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) enum InputSource {
 
 pub(super) struct Input {
     pub(super) name: Arc<str>,
-    pub(super) format: Format,
+    pub(super) format: ManifestFormat,
     pub(super) source: InputSource,
 }
 
@@ -33,7 +33,7 @@ impl Input {
     }
 
     pub(super) fn of_path(path: PathBuf) -> Self {
-        let format = Format::of_extension(&extension_of(&path));
+        let format = ManifestFormat::of_extension(&extension_of(&path));
         Self { name: path.display().to_string().into(), format, source: InputSource::Path(path) }
     }
 
@@ -76,7 +76,7 @@ pub(super) fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<
         Ok(entries) => entries,
         Err(error) => {
             let (name, source) = (path.display().to_string().into(), InputSource::Unreadable(error.to_string()));
-            return all.push(Input { name, format: Format::Unknown, source });
+            return all.push(Input { name, format: ManifestFormat::Unknown, source });
         }
     };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -91,7 +91,7 @@ pub(super) fn folder(path: &Path, below: &str, exclude: &Exclude, all: &mut Vec<
             if !exclude.leaves_out(&relative, true) {
                 folder(&path, &format!("{relative}/"), exclude, all);
             }
-        } else if Format::of_extension(&extension_of(&path)) != Format::Unknown
+        } else if ManifestFormat::of_extension(&extension_of(&path)) != ManifestFormat::Unknown
             && !path.is_dir()
             && !exclude.leaves_out(&relative, false)
         {

@@ -4,7 +4,7 @@
 //! an object that failed, and every part while any manifest cannot be read, proves no absence.
 
 use super::error::ManifestError;
-use super::input::{Inputs, ManifestItem};
+use super::input::{InputItem, Inputs};
 use super::object::{ManifestHeader, complete_object, identity_of};
 use super::summary::{BadInput, InputPlace, ManifestSummary, NonObject, RepeatedObject};
 use super::survey::Survey;
@@ -16,7 +16,7 @@ use crate::observe::CollectObserver;
 use crate::plan::{Gvr, Reach};
 use crate::targets::resource_targets::ResourceTargets;
 use crate::targets::spec::TargetSpec;
-use kollect_manifest::{ManifestItem, LineColumn};
+use kollect_manifest::{LineColumn, ManifestItem};
 use kollect_model::{Gvk, Uid};
 use kollect_store::Store;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -45,7 +45,7 @@ pub fn collect(
         summary: ManifestSummary::default(),
         seen: HashMap::new(),
     };
-    inputs.each(&mut |ManifestItem { file, found }| {
+    inputs.each(&mut |InputItem { file, found }| {
         match found {
             ManifestItem::Object { json, place } => run.object(json, file, place),
             ManifestItem::Fault(fault) => {

@@ -2,7 +2,7 @@
 
 use super::cluster_kinds::built_in;
 use super::error::ManifestError;
-use super::input::{Inputs, ManifestItem};
+use super::input::{InputItem, Inputs};
 use super::object::{ManifestHeader, identity_of};
 use super::summary::{BadInput, CappedList};
 use crate::identity::derived_uid;
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// FaultKind a first reading found out.
+/// What a first reading found out.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Every namespace that has a manifest or is named by an object.
@@ -78,7 +78,7 @@ struct SurveyFindings {
 pub fn survey(inputs: &Inputs, default_namespace: &str, cancel: &CancellationToken) -> Result<Survey, ManifestError> {
     let mut found = SurveyFindings::default();
     inputs.each(&mut |item| {
-        if let ManifestItem { file, found: ManifestItem::Object { json, place } } = item
+        if let InputItem { file, found: ManifestItem::Object { json, place } } = item
             && let Ok(header) = ManifestHeader::read(json)
         {
             found.take(&header, json, default_namespace, (file, place));

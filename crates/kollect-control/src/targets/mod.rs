@@ -15,7 +15,7 @@ use crate::shared::report::Report;
 use decide::TargetFacts;
 use failing_lists::{FailingLists, Listing};
 use kollect_api::{KollectClusterTarget, KollectTarget};
-use kollect_collect::{Held, TargetSpec, TargetStatus};
+use kollect_collect::{PausedTarget, TargetSpec, TargetStatus};
 use kollect_resources::kinds::{Kind, NamespacedName, ObjectRef};
 use kollect_resources::target::{ResolvedTarget, TargetObject};
 use kube::api::ObjectMeta;
@@ -73,7 +73,7 @@ impl TargetController {
     }
 
     /// Targets whose rows stay in the sinks although they are not collected.
-    pub fn paused(&self) -> impl Iterator<Item = Held> {
+    pub fn paused(&self) -> impl Iterator<Item = PausedTarget> {
         self.targets.values().flat_map(|state| state.resolved.paused())
     }
 

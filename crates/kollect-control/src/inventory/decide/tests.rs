@@ -1,6 +1,7 @@
 //! Every row of the condition model of inventories.
 
 use super::*;
+use crate::inventory::facts::BindingReport;
 use kollect_export::Class;
 use std::time::Duration;
 
