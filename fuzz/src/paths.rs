@@ -5,7 +5,7 @@ use kollect_export::InventoryKey;
 use kollect_export::encode::{Content, Format};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
-    LostFiles, Mode, Partitioning, PathFacts, PathTemplate,
+    RetainedPaths, Mode, Partitioning, PathFacts, PathTemplate,
 };
 use kollect_model::{Digest, Gvk, ObjectKey, RowId, TargetKey, Uid};
 use std::collections::HashMap;
@@ -104,7 +104,7 @@ pub fn prepare() -> impl FnMut(&[u8]) -> Answer {
             let path = path.unwrap_or_else(|error| panic!("{object:?} has no path: {error}"));
             check_inside(&path);
             for part in [None, Some(namespace)] {
-                let lost = LostFiles::new(spec, [(&target, part)]);
+                let lost = RetainedPaths::new(spec, [(&target, part)]);
                 assert!(!lost.may_delete(&path), "{path} is not seen as one of the part {part:?}");
             }
             let group = if at == 1 { group } else { "" };

@@ -6,7 +6,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_mins(5);
 
 /// Wait after the `failures`-th failure in a row: doubling from 1 s to 5 min, ± 20 % by `jitter` in 0..=1.
-/// The backend's own wish is respected up to the same ceiling.
+/// A longer delay that the backend asked for is used, up to the same ceiling.
 pub fn backoff(failures: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let plain = FIRST.saturating_mul(1 << doublings).min(MOST);
@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wish_of_the_backend_is_respected_up_to_the_ceiling() {
+    fn a_delay_that_the_backend_asked_for_is_used_up_to_the_ceiling() {
         assert_eq!(backoff(1, 0.5, Some(Duration::from_secs(30))), Duration::from_secs(30));
         assert_eq!(backoff(1, 0.5, Some(Duration::from_hours(1))), Duration::from_mins(5));
     }

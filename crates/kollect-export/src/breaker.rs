@@ -2,7 +2,9 @@
 //!
 //! Pure: time comes in as a value.
 
-use crate::{Class, Landed, Moment, SinkError};
+use crate::clock::Moment;
+
+use crate::contract::error::{Class, Landed, SinkError};
 use std::time::Duration;
 
 /// Transient failures in a row that open the breaker.
@@ -20,9 +22,9 @@ pub enum Breaker {
     },
     /// Attempts fail at once.
     Open {
-        /// When one attempt may try again.
+        /// When the next attempt may start.
         until: Moment,
-        /// An attempt is out; if it never reports back, the next may try at this moment.
+        /// An attempt was admitted; if its result is never recorded, the next may start at `until`.
         probing: bool,
         /// The latest failure of the backend: what a refused binding reports as its cause.
         cause: Box<SinkError>,
@@ -36,7 +38,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Whether an attempt may go now. Of an open breaker one attempt gets through when the time is over.
+    /// Whether an attempt may start now. An open breaker admits one attempt per period.
     pub fn admit(&mut self, now: Moment) -> Result<(), SinkError> {
         match self {
             Self::Closed { .. } => Ok(()),
@@ -58,18 +60,18 @@ impl Breaker {
         }
     }
 
-    /// Takes the result of an attempt. `true` when this closed an open breaker, so that refused bindings may try again.
+    /// Records the result of an attempt. `true` when it closed an open breaker, so that refused bindings may retry.
     pub fn record(&mut self, error: Option<&SinkError>, now: Moment) -> bool {
         match error {
             Some(error) if error.local => self.release(now),
             Some(error) if matches!(error.class, Class::Transient { .. }) => self.failed(error, now),
-            // A definite answer: success, or a refusal that retrying does not change.
+            // A definite result: success, or a refusal that a retry does not change.
             _ => return matches!(std::mem::take(self), Self::Open { .. }),
         }
         false
     }
 
-    /// An attempt failed in a way that may go away by itself.
+    /// An attempt failed with a transient error.
     fn failed(&mut self, error: &SinkError, now: Moment) {
         let cause = Box::new(error.clone());
         *self = match self {

@@ -1,43 +1,39 @@
 //! When a binding may export.
 //!
-//! After a quiet time a change goes out at once, with a short gathering; within the least interval it waits.
-//! Pure: time comes in as a value.
+//! Outside the least interval a change is due at once; within it the change waits. There is no pause to gather changes:
+//! those that arrive during a cycle are the next batch. Pure: time is a value.
 
-use crate::{ExportSettings, Moment};
+use crate::clock::Moment;
 use std::time::Duration;
+
+/// Least time between two attempts to start a cycle that is not ready. Rows that arrive during a first list would
+/// otherwise cause one attempt each.
+const NOT_READY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The schedule of one binding.
 #[derive(Clone, Debug)]
 pub struct Cadence {
     interval: Duration,
-    gather_quiet: Duration,
-    gather_most: Duration,
     last_export: Option<Moment>,
-    /// First and latest change that waits.
-    waiting: Option<(Moment, Moment)>,
+    /// The first change that waits.
+    waiting: Option<Moment>,
     ignore_interval: bool,
+    not_ready_until: Moment,
 }
 
 impl Cadence {
-    /// A schedule with nothing to do yet.
-    pub fn new(interval: Duration, settings: &ExportSettings) -> Self {
-        Self {
-            interval,
-            gather_quiet: settings.gather_quiet,
-            gather_most: settings.gather_most,
-            last_export: None,
-            waiting: None,
-            ignore_interval: false,
-        }
+    /// A schedule without changes.
+    pub fn new(interval: Duration) -> Self {
+        let not_ready_until = Moment::ZERO;
+        Self { interval, last_export: None, waiting: None, ignore_interval: false, not_ready_until }
     }
 
-    /// Something changed.
+    /// Rows of the view changed.
     pub fn changed(&mut self, now: Moment) {
-        let first = self.waiting.map_or(now, |(first, _)| first);
-        self.waiting = Some((first, now));
+        self.waiting.get_or_insert(now);
     }
 
-    /// The spec changed: exports at once, whatever the interval says.
+    /// The spec changed: the next export ignores the interval.
     pub fn spec_changed(&mut self, interval: Duration, now: Moment) {
         self.interval = interval;
         self.ignore_interval = true;
@@ -46,18 +42,21 @@ impl Cadence {
 
     /// When to export; `None` while nothing waits.
     pub fn due(&self) -> Option<Moment> {
-        let (first, latest) = self.waiting?;
-        let gathered = (latest + self.gather_quiet).min(first + self.gather_most);
         let spaced = match self.last_export {
             Some(last) if !self.ignore_interval => last + self.interval,
             _ => Moment::ZERO,
         };
-        Some(gathered.max(spaced))
+        Some(self.waiting?.max(spaced).max(self.not_ready_until))
     }
 
     /// A cycle takes everything that waits. Changes from now on are for the next one.
     pub fn begin(&mut self) {
         self.waiting = None;
+    }
+
+    /// The cycle could not start, because parts are not listed yet: the next change is due after a pause.
+    pub fn not_ready(&mut self, now: Moment) {
+        self.not_ready_until = now + NOT_READY_PAUSE;
     }
 
     /// The cycle exported something.
@@ -81,19 +80,19 @@ mod tests {
     }
 
     fn minute() -> Cadence {
-        Cadence::new(Duration::from_mins(1), &ExportSettings::default())
+        Cadence::new(Duration::from_mins(1))
     }
 
     #[test]
-    fn after_a_quiet_time_a_change_goes_out_after_a_short_gathering() {
+    fn outside_the_interval_a_change_is_due_at_once() {
         let mut cadence = minute();
         assert_eq!(cadence.due(), None);
         cadence.changed(at(0));
-        assert_eq!(cadence.due(), Some(at(10)));
+        assert_eq!(cadence.due(), Some(at(0)));
         for change in 1..=30 {
             cadence.changed(at(change * 8));
         }
-        assert_eq!(cadence.due(), Some(at(100)), "gathering ends even if changes do not");
+        assert_eq!(cadence.due(), Some(at(0)), "later changes do not postpone it");
     }
 
     #[test]
@@ -108,17 +107,17 @@ mod tests {
         cadence.begin();
         cadence.exported(at(60_030));
         cadence.changed(at(200_000));
-        assert_eq!(cadence.due(), Some(at(200_010)));
+        assert_eq!(cadence.due(), Some(at(200_000)));
     }
 
     #[test]
     fn zero_means_no_spacing() {
-        let mut cadence = Cadence::new(Duration::ZERO, &ExportSettings::default());
+        let mut cadence = Cadence::new(Duration::ZERO);
         cadence.changed(at(0));
         cadence.begin();
         cadence.exported(at(50));
         cadence.changed(at(51));
-        assert_eq!(cadence.due(), Some(at(61)));
+        assert_eq!(cadence.due(), Some(at(51)));
     }
 
     #[test]
@@ -128,7 +127,7 @@ mod tests {
         cadence.begin();
         cadence.exported(at(20));
         cadence.spec_changed(Duration::from_mins(2), at(30_000));
-        assert_eq!(cadence.due(), Some(at(30_010)));
+        assert_eq!(cadence.due(), Some(at(30_000)));
         cadence.begin();
         cadence.exported(at(30_020));
         cadence.changed(at(40_000));
@@ -141,6 +140,20 @@ mod tests {
         cadence.changed(at(0));
         cadence.begin();
         cadence.failed(at(500));
-        assert_eq!(cadence.due(), Some(at(510)));
+        assert_eq!(cadence.due(), Some(at(500)));
+    }
+
+    #[test]
+    fn a_cycle_that_is_not_ready_is_attempted_once_per_pause() {
+        let mut cadence = minute();
+        cadence.changed(at(0));
+        cadence.begin();
+        cadence.not_ready(at(1));
+        assert_eq!(cadence.due(), None);
+        cadence.changed(at(2));
+        assert_eq!(cadence.due(), Some(at(101)));
+        cadence.begin();
+        cadence.changed(at(300));
+        assert_eq!(cadence.due(), Some(at(300)));
     }
 }

@@ -1,53 +1,39 @@
 //! The export engine: when a binding exports, what it sends, and how it fails.
 //!
-//! Separate so that sinks depend on a contract and not on each other, and so that everything that decides is pure and
-//! can be simulated. It must not know Kubernetes or the name of any sink.
+//! It must not know Kubernetes or the name of any sink. Everything that decides is pure, so that it can be simulated.
 #![warn(missing_docs)]
 
 mod backoff;
 mod binding;
-mod binding_carry;
-mod binding_compare;
-mod binding_files;
-mod binding_rows;
 mod breaker;
 mod cadence;
 mod clock;
 mod contract;
 pub mod encode;
-mod exporter;
-mod exporter_slot;
-pub mod faulty;
-mod kill;
-mod lane;
+mod engine;
+mod kill_point;
 pub mod layout;
-pub mod memory;
-mod memory_files;
-mod once;
-mod removal;
-mod round;
-mod runner;
-mod runner_files;
-mod runner_rows;
-mod runner_watch;
 mod settings;
-mod sink_error;
-mod status;
+pub mod testing;
 
 pub use backoff::backoff;
-pub use binding::{Binding, Ending, NotReady, Verdict};
-pub use binding_compare::Part;
-pub use binding_files::{FileCycle, FileStep, LeftOutChange};
-pub use binding_rows::{Cursor, Route, RowCycle, RowStep};
+pub use binding::Binding;
+pub use binding::compare::Part;
+pub use binding::cursor::{Cursor, PagedDelta};
+pub use binding::ending::{Ending, NotReady, Verdict};
+pub use binding::file_cycle::{FileCycle, FileStep, LeftOutChange};
+pub use binding::row_cycle::{RowCycle, RowStep};
 pub use breaker::Breaker;
 pub use cadence::Cadence;
 pub use clock::{Clock, Moment};
 pub use contract::*;
-pub use exporter::Exporter;
-pub use kill::kill_point;
-pub use once::export_once;
-pub use removal::{Shared, shared};
-pub(crate) use round::Round;
+pub use engine::Exporter;
+pub use engine::binding_spec::BindingSpec;
+pub use engine::cycle_hooks::{CycleError, CycleHooks};
+pub use engine::file_driver::{FileDriver, acknowledge, write_lane};
+pub use engine::one_shot::export_once;
+pub use engine::removal::{DataOverlap, Removal, data_overlap};
+pub use engine::row_driver::RowDriver;
+pub use engine::status::{BindingState, BindingStatus, Outcome, OutcomeResult, Reporter};
+pub use kill_point::kill_point;
 pub use settings::ExportSettings;
-pub use sink_error::{Class, DependsOn, Landed, SinkError};
-pub use status::{BindingSpec, BindingState, BindingStatus, Outcome, OutcomeResult, Removal, Reporter};

@@ -7,10 +7,6 @@ use std::time::Duration;
 pub struct ExportSettings {
     /// A cycle is given up after this long without progress.
     pub export_timeout: Duration,
-    /// Quiet time after a change before it goes out, so that changes that belong together go together.
-    pub gather_quiet: Duration,
-    /// Longest time that gathering may take.
-    pub gather_most: Duration,
     /// A wait longer than this is reported as debounced.
     pub debounced_after: Duration,
     /// Most changes in one batch.
@@ -23,8 +19,6 @@ impl Default for ExportSettings {
     fn default() -> Self {
         Self {
             export_timeout: Duration::from_mins(2),
-            gather_quiet: Duration::from_millis(10),
-            gather_most: Duration::from_millis(100),
             debounced_after: Duration::from_secs(10),
             batch_rows: 5_000,
             batch_bytes: 8 << 20,

@@ -8,7 +8,7 @@ const SIZE_LIMIT: usize = 400;
 const HEADER_LIMIT: usize = 8;
 
 /// Folders and files that have no clock, no network and no `await`: everything comes in as a value.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "crates/kollect-manifest/src/",
     "crates/kollect-model/src/",
     "crates/kollect-extract/src/",
@@ -20,7 +20,8 @@ const PURE: [&str; 14] = [
     "crates/kollect-export/src/cadence",
     "crates/kollect-export/src/breaker",
     "crates/kollect-export/src/binding",
-    "crates/kollect-export/src/lane",
+    "crates/kollect-export/src/engine/lane",
+    "crates/kollect-export/src/engine/breaker_round",
     "crates/kollect-export/src/layout",
     "crates/kollect-export/src/encode",
 ];
@@ -154,13 +155,13 @@ mod tests {
     #[test]
     fn clocks_and_awaits_are_found_in_pure_modules_only() {
         let text = "//! A.\n// .await is not code here\nlet x = f().await;\n#[cfg(test)]\nmod tests { tokio::x }\n";
-        let found = purity(&source("crates/kollect-export/src/lane/state.rs", text));
+        let found = purity(&source("crates/kollect-export/src/engine/lane/state.rs", text));
         assert_eq!(
             found.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["crates/kollect-export/src/lane/state.rs:3: `.await` in a pure module"]
+            ["crates/kollect-export/src/engine/lane/state.rs:3: `.await` in a pure module"]
         );
-        assert!(purity(&source("crates/kollect-export/src/runner.rs", text)).is_empty());
-        assert!(purity(&source("crates/kollect-export/src/lanes.rs", text)).is_empty());
+        assert!(purity(&source("crates/kollect-export/src/engine/lane_task.rs", text)).is_empty());
+        assert!(purity(&source("crates/kollect-export/src/engine/lanes.rs", text)).is_empty());
         assert_eq!(wall_clock(&source("crates/kollect/src/a.rs", "SystemTime::now()")).len(), 1);
         assert!(wall_clock(&source("crates/kollect/src/clock.rs", "SystemTime::now()")).is_empty());
     }

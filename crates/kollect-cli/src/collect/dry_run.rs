@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use kollect_export::{
-    Cycle, FileBatch, FileChange, FileSink, HeldFile, HeldRow, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
+    Cycle, FileBatch, FileChange, FileSink, HeldFile, HeldRow, Probe, ReadBack, Receipt, RowBatch, RowSink, SinkError,
 };
 use kollect_model::{Change, RowId};
 use parking_lot::Mutex;
@@ -73,7 +73,7 @@ impl FileSink for DryFiles {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         let mut noted = |file: HeldFile| {
             self.notes.lock().held.insert(file.path.clone());
             each(file);
@@ -124,13 +124,13 @@ impl DryRows {
 
 #[async_trait]
 impl RowSink for DryRows {
-    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<ReadBack, SinkError> {
         let mut noted = |row: HeldRow| {
             self.notes.lock().held.insert(row.id.clone());
             each(row);
         };
         match self.inner.held(cycle, &mut noted).await {
-            Err(error) if error.absent && self.creates => Ok(Knowledge::Complete),
+            Err(error) if error.absent && self.creates => Ok(ReadBack::Complete),
             held => held,
         }
     }

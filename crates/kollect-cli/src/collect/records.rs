@@ -109,7 +109,7 @@ impl RecordWriter {
             Self::Yaml => {
                 let text = std::str::from_utf8(record).map_err(io::Error::other)?;
                 let mut bytes = b"---\n".to_vec();
-                yaml::write_json(text, yaml::Place::Root, &mut bytes)?;
+                yaml::write_json(text, yaml::YamlPosition::Root, &mut bytes)?;
                 out.write_all(&bytes)
             }
             Self::Json(array) => {

@@ -1,6 +1,6 @@
 //! How one binding ends: whether its data goes with it, how long that may wait, and how often it is tried.
 
-use kollect_export::{BindingSpec, Class, Exporter, Receipt, Removal, Shared, SinkError, shared};
+use kollect_export::{BindingSpec, Class, DataOverlap, Exporter, Receipt, Removal, SinkError, data_overlap};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,7 +43,11 @@ impl Postponed {
 
 /// What the end of a binding does with its rows: a binding of the same inventory that stays may own them as well.
 pub(super) fn removal(ends: &BindingSpec, stay: &[BindingSpec]) -> Removal {
-    if stay.iter().any(|other| shared(ends, other) == Shared::Rows) { Removal::Leave } else { Removal::Forget }
+    if stay.iter().any(|other| data_overlap(ends, other) == DataOverlap::Rows) {
+        Removal::Leave
+    } else {
+        Removal::Forget
+    }
 }
 
 /// Removes a binding with or without its data. The first attempt begins before this returns.
@@ -85,7 +89,7 @@ fn begin_removal(
 mod tests {
     use super::*;
     use kollect_export::Sink;
-    use kollect_export::memory::MemoryRows;
+    use kollect_export::testing::MemoryRows;
     use kollect_export::{BindingId, Family, InventoryKey, SinkKey};
     use kollect_store::View;
 

@@ -1,27 +1,26 @@
-//! Files back to items: the reverse of what this folder writes.
+//! Reads items back from files, for rows of parts that cannot be listed: the file is then their only source.
 //!
-//! Separate because it is needed only for rows that nobody can list at the moment: the file is then the last that is known
-//! of them. Items are handed out one by one, and words about errors never quote the file.
+//! Items are passed on one by one, and error messages never quote the file.
 
-use super::Format;
+use crate::encode::Format;
 use kollect_model::{Item, SCHEMA_VERSION};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A file that does not say what it holds.
+/// A file that cannot be read as items.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);
 
 impl Format {
-    /// The format that a path's extension speaks of.
+    /// The format of a path's extension.
     pub fn of_path(path: &str) -> Option<Self> {
         [Self::Json, Self::Yaml, Self::Ndjson].into_iter().find(|format| path.ends_with(format.extension()))
     }
 }
 
-/// Hands every item of a document, of a part of one, or of the file of a single row to `each`.
+/// Passes every item of a document, of a part of one, or of the file of a single row to `each`.
 pub fn read_items(bytes: &[u8], format: Format, each: &mut dyn FnMut(Item)) -> Result<(), Unreadable> {
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable("it is not UTF-8".to_owned()))?;
     match format {

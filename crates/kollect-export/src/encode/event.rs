@@ -1,13 +1,13 @@
 //! One export as one message: what event sinks publish with `spec.events: Snapshot`.
 //!
-//! Separate because Kafka and NATS share it, and its bytes are part of the contract. It must not know a client.
+//! Kafka and NATS share it, and its bytes are part of the data contract. It must not know a client.
 
-use crate::Body;
+use crate::contract::files::Body;
 use kollect_model::{HashWriter, SCHEMA_VERSION, write_string};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// A document in the words of a message.
+/// A document as a message.
 pub struct EventBody {
     /// When it was made: RFC 3339 UTC.
     pub timestamp: String,

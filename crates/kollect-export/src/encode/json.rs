@@ -1,6 +1,6 @@
 //! Indented JSON, made from compact JSON without parsing it.
 //!
-//! Separate because it only looks at brackets and quotes: what is between them comes out byte for byte.
+//! Only brackets and quotes are interpreted: everything between them is copied byte for byte.
 
 /// Appends compact JSON with two spaces per level and a final line feed. Strings and numbers stay byte for byte.
 pub fn write_indented(compact: &[u8], out: &mut Vec<u8>) {

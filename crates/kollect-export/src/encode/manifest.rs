@@ -1,7 +1,4 @@
 //! The copy of a whole object that a row holds, as a manifest of its own.
-//!
-//! Separate because it is the only encoding that looks into attributes: which of them is the copy, and what a copy needs
-//! to be a manifest again.
 
 use kollect_model::{Row, write_value};
 use serde::Deserialize;
@@ -10,7 +7,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Where a copy is looked for when no attribute, or more than one, looks like it: the usual `export.as`.
+/// The attribute that is taken when none, or more than one, has the form of a copy: the usual `export.as`.
 const USUAL_KEY: &str = "resource";
 
 /// A row without a copy of its object.
@@ -45,8 +42,8 @@ pub fn has_manifest(row: &Row) -> bool {
     copy_of(row).is_some() || usual(row).is_some()
 }
 
-/// Appends the copy as canonical JSON. Name and namespace, which a copy usually leaves out because the row has them, are
-/// put back, so that the manifest can be applied.
+/// Appends the copy as canonical JSON. Name and namespace, which a copy usually leaves out because the row has them,
+/// are put back, so that the manifest can be applied.
 pub fn write_manifest(row: &Row, out: &mut Vec<u8>) -> Result<(), NoCopy> {
     let mut manifest = match copy_of(row) {
         Some((_, text)) => serde_json::from_str(text.get()).map_err(|_| NoCopy)?,

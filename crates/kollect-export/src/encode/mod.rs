@@ -1,7 +1,7 @@
 //! Rows as bytes: JSON, YAML and NDJSON.
 //!
-//! Separate from `layout`, which decides the paths. It must not know paths, sinks or bindings. The JSON of a row was made
-//! once, when the row was made; everything here copies or re-arranges it.
+//! It must not know paths, sinks or bindings. The JSON of a row is made once, with the row; encoders copy or re-arrange
+//! it.
 
 pub mod decode;
 pub mod event;
@@ -10,7 +10,7 @@ pub mod manifest;
 pub mod ndjson;
 pub mod yaml;
 
-use crate::Body;
+use crate::contract::files::Body;
 use kollect_model::{Envelope, Row};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -54,11 +54,11 @@ pub enum Content {
 /// Appends the file of one row.
 pub fn write_row(row: &Row, content: Content, format: Format, out: &mut Vec<u8>) -> io::Result<()> {
     match (format, content) {
-        (Format::Yaml, Content::Item) => yaml::write_item(row, yaml::Place::Root, out),
-        (Format::Yaml, Content::Attributes) => yaml::write_json(row.attributes.get(), yaml::Place::Root, out),
+        (Format::Yaml, Content::Item) => yaml::write_item(row, yaml::YamlPosition::Root, out),
+        (Format::Yaml, Content::Attributes) => yaml::write_json(row.attributes.get(), yaml::YamlPosition::Root, out),
         (Format::Yaml, Content::Manifest) => {
             let json = String::from_utf8(json_of(row, content)?).map_err(io::Error::other)?;
-            yaml::write_json(&json, yaml::Place::Root, out)
+            yaml::write_json(&json, yaml::YamlPosition::Root, out)
         }
         (Format::Json, _) => {
             json::write_indented(&json_of(row, content)?, out);
@@ -102,7 +102,7 @@ impl Body for RowBody {
     }
 }
 
-/// The words around the rows of a document. YAML and NDJSON documents have none.
+/// The envelope of a document. YAML and NDJSON documents have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentHead {
     /// Fingerprint of the items.
@@ -142,7 +142,7 @@ pub struct DocumentBody {
     pub range: Range<usize>,
     /// How.
     pub format: Format,
-    /// Words around the rows.
+    /// The envelope.
     pub head: DocumentHead,
 }
 
@@ -174,7 +174,7 @@ pub fn write_member(row: &Row, format: Format, out: &mut Vec<u8>) -> io::Result<
         }
         Format::Yaml => {
             out.extend_from_slice(b"- ");
-            yaml::write_item(row, yaml::Place::Dash(0), out)
+            yaml::write_item(row, yaml::YamlPosition::Dash(0), out)
         }
         Format::Ndjson => {
             kollect_model::write_item(row, out);

@@ -31,7 +31,7 @@ fn yaml(value: &Value) -> String {
     let mut json = Vec::new();
     write_value(value, &mut json).unwrap();
     let mut out = Vec::new();
-    yaml::write_json(std::str::from_utf8(&json).unwrap(), yaml::Place::Root, &mut out).unwrap();
+    yaml::write_json(std::str::from_utf8(&json).unwrap(), yaml::YamlPosition::Root, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -278,7 +278,7 @@ fn what_was_written_is_read_back_and_written_again_byte_for_byte() {
 }
 
 #[test]
-fn what_somebody_edited_is_read_as_long_as_it_is_whole() {
+fn an_edited_file_is_read_as_long_as_it_is_whole() {
     let commented = format!("# mine\n\n{}", document(&hostile_rows(), Format::Yaml));
     assert_eq!(
         items_of(commented.as_bytes(), Format::Yaml).unwrap_err().to_string(),

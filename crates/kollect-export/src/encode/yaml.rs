@@ -1,12 +1,13 @@
 //! YAML block style: sorted keys, two spaces, sequences level with their key, quotes only where a plain scalar would be
 //! read as something else.
 //!
-//! An own writer, because the style is part of the contract: files are compared and reviewed as text. It streams from
-//! canonical JSON, whose keys are sorted already, and builds no tree.
+//! Not a library, because the style is part of the data contract: files are compared and reviewed as text. The writer
+//! streams from canonical JSON, whose keys are sorted, and builds no tree.
 
 mod scalar;
 
 use kollect_model::Row;
+use scalar::indent;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -18,9 +19,9 @@ const DEEPEST_BLOCK: usize = 96;
 /// A longer key cannot be recognised as a key by its colon (YAML allows 1,024 characters).
 const LONGEST_SIMPLE_KEY: usize = 1000;
 
-/// What stands before a node on its line. The number is the column of its key or dash.
+/// What precedes a node on its line. The number is the column of its key or dash.
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
+pub enum YamlPosition {
     /// Nothing: the node is the whole file.
     Root,
     /// A key and its colon.
@@ -29,7 +30,7 @@ pub enum Place {
     Dash(usize),
 }
 
-impl Place {
+impl YamlPosition {
     /// Opens a block collection and returns its column. The first line needs no indentation unless it follows a key.
     fn open(self, sequence: bool, out: &mut Vec<u8>) -> usize {
         match self {
@@ -59,15 +60,11 @@ impl Place {
     }
 }
 
-fn indent(column: usize, out: &mut Vec<u8>) {
-    out.resize(out.len() + column, b' ');
-}
-
 /// Appends the Item of a row as a mapping with sorted keys.
-pub fn write_item(row: &Row, place: Place, out: &mut Vec<u8>) -> io::Result<()> {
+pub fn write_item(row: &Row, place: YamlPosition, out: &mut Vec<u8>) -> io::Result<()> {
     let column = place.open(false, out);
     out.extend_from_slice(b"attributes:");
-    write_json(row.attributes.get(), Place::Key(column), out)?;
+    write_json(row.attributes.get(), YamlPosition::Key(column), out)?;
     let uid = row.id.uid.to_string();
     let fields: [(&str, &str); 8] = [
         ("group", &row.object.gvk.group),
@@ -86,20 +83,20 @@ pub fn write_item(row: &Row, place: Place, out: &mut Vec<u8>) -> io::Result<()> 
         indent(column, out);
         out.extend_from_slice(key.as_bytes());
         out.push(b':');
-        write_text(value, Place::Key(column), out);
+        write_text(value, YamlPosition::Key(column), out);
     }
     Ok(())
 }
 
 /// Appends one canonical JSON value.
-pub fn write_json(json: &str, place: Place, out: &mut Vec<u8>) -> io::Result<()> {
+pub fn write_json(json: &str, place: YamlPosition, out: &mut Vec<u8>) -> io::Result<()> {
     let mut reader = serde_json::Deserializer::from_str(json);
     Node { out, place, depth: 0 }
         .deserialize(&mut reader)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("attributes are not JSON: {:?}", e.classify())))
 }
 
-fn write_text(text: &str, place: Place, out: &mut Vec<u8>) {
+fn write_text(text: &str, place: YamlPosition, out: &mut Vec<u8>) {
     place.before_scalar(out);
     scalar::write_value(text, place.text_column(), out);
     out.push(b'\n');
@@ -107,7 +104,7 @@ fn write_text(text: &str, place: Place, out: &mut Vec<u8>) {
 
 struct Node<'w> {
     out: &'w mut Vec<u8>,
-    place: Place,
+    place: YamlPosition,
     depth: usize,
 }
 
@@ -181,7 +178,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         let column = place.open(true, out);
         out.extend_from_slice(b"- ");
         let mut empty = true;
-        while items.next_element_seed(Node { out: &mut *out, place: Place::Dash(column), depth: depth + 1 })?.is_some()
+        while items
+            .next_element_seed(Node { out: &mut *out, place: YamlPosition::Dash(column), depth: depth + 1 })?
+            .is_some()
         {
             empty = false;
             indent(column, out);
@@ -209,7 +208,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 column
             };
             write_key(&key, column, out);
-            entries.next_value_seed(Node { out: &mut *out, place: Place::Key(column), depth: depth + 1 })?;
+            entries.next_value_seed(Node { out: &mut *out, place: YamlPosition::Key(column), depth: depth + 1 })?;
         }
         if opened.is_none() {
             Node { out, place, depth }.plain("{}");

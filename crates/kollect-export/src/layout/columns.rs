@@ -1,12 +1,9 @@
-//! Names in columnar files: their path in the Hive form that query engines find partitions by, and the columns of
-//! promoted attributes.
-//!
-//! Separate because both are contracts with queries that users have written.
+//! Names of columnar files and of their promoted columns. Both are part of the data contract: users query by them.
 
-use crate::InventoryKey;
+use crate::contract::ids::InventoryKey;
 
-/// Path of the file of one generation: `inventory/cluster=<c>/ns=<ns>/name=<n>/generation=<g>.parquet`. Whatever is not a
-/// letter, digit, `.`, `_` or `-` becomes `_`, so that a value stays in its segment.
+/// Path of the file of one generation: `inventory/cluster=<c>/ns=<ns>/name=<n>/generation=<g>.parquet`. Whatever is not
+/// a letter, digit, `.`, `_` or `-` becomes `_`, so that a value stays in its segment.
 pub fn hive_path(cluster: &str, inventory: &InventoryKey, generation: i64) -> String {
     let clean = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
@@ -20,8 +17,8 @@ pub fn hive_path(cluster: &str, inventory: &InventoryKey, generation: i64) -> St
     )
 }
 
-/// Column of a promoted attribute: `attr_` and the name in lower case, with `-`, `_` and `.` as `_`, and other characters
-/// that are no letters or digits left out.
+/// Column of a promoted attribute: `attr_` and the name in lower case, with `-`, `_` and `.` as `_`, and other
+/// characters that are no letters or digits left out.
 pub fn promoted_column(attribute: &str) -> String {
     let name: String = attribute
         .chars()

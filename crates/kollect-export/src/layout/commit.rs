@@ -1,6 +1,6 @@
-//! Words of a commit: subject, body and trailers from templates.
+//! Commit messages: subject, body and trailers from templates.
 //!
-//! Placeholders are replaced in one pass, so a value that looks like a placeholder stays as it is. Unknown placeholders
+//! Placeholders are replaced in one pass, so a value in the form of a placeholder is not replaced. Unknown placeholders
 //! stay literal.
 
 /// Default subject.
@@ -38,7 +38,7 @@ impl Default for Author {
     }
 }
 
-/// What the placeholders stand for.
+/// Values of the placeholders.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CommitFacts<'a> {
     /// `{cluster}`; empty renders as `default`.
@@ -59,7 +59,7 @@ pub struct CommitFacts<'a> {
     pub sink: &'a str,
     /// `{path}` of the document.
     pub path: &'a str,
-    /// `{cycle}`: id of the export cycle, which also stands in the log.
+    /// `{cycle}`: id of the export cycle, as in the log.
     pub cycle: &'a str,
 }
 
@@ -72,7 +72,7 @@ impl CommitTemplates {
             subject => subject.to_owned(),
         };
         let body = self.body.as_deref().map(|body| fill(body, facts));
-        // Git reads trailers only from the last paragraph, so they must not be apart.
+        // Git reads trailers only from the last paragraph.
         let trailers: Vec<_> = self.trailers.iter().map(|line| fill(line, facts).trim().to_owned()).collect();
         let trailers = trailers.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
         let mut message = subject;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_render_as_the_contract_says() {
+    fn templates_render_by_the_data_contract() {
         let cases = [
             (DEFAULT_SUBJECT, "chore(eu/shop/daily): export 2 items @ 31abfdabddba"),
             (
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_looks_like_a_placeholder_is_not_replaced() {
+    fn a_value_in_the_form_of_a_placeholder_is_not_replaced() {
         assert_eq!(fill("{sink}", &CommitFacts { sink: "{name}", ..facts() }), "{name}");
     }
 }

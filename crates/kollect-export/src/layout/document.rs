@@ -2,8 +2,12 @@
 //!
 //! Parts are consecutive runs of the canonical order, so reading them one after the other gives the whole document.
 
-use super::{DocumentSpec, FilePlan, LayoutError, Partitioning, PathIndex, PlannedFile, row_name, segments};
 use crate::encode::{DocumentBody, DocumentHead, Format, write_member};
+use crate::layout::error::{LayoutError, row_name};
+use crate::layout::path_index::PathIndex;
+use crate::layout::plan::{FilePlan, PlannedFile};
+use crate::layout::segments;
+use crate::layout::spec::{DocumentSpec, Partitioning};
 use kollect_model::{Digest, ENCODER_EPOCH, Row, fingerprint_items, hex, write_item};
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
@@ -37,7 +41,7 @@ pub(super) fn plan(spec: &DocumentSpec, rows: &[Arc<Row>], exported_at: &str) ->
             body: Arc::new(DocumentBody { rows: all.clone(), range, format: spec.format, head }),
         });
     }
-    let index = PathIndex::of_documents(&files);
+    let index = PathIndex::of_files(files.iter().map(PlannedFile::as_held));
     let (rows, checksum, bytes) = (rows.len() as u64, Some(checksum), Some(bytes));
     Ok(FilePlan { files, rows, checksum, bytes, index, ..FilePlan::default() })
 }
@@ -84,7 +88,7 @@ struct Sizing {
 }
 
 impl Sizing {
-    /// `markers`: the part number and the number of parts to reckon with; 0 for a whole document.
+    /// `markers`: the assumed part number and number of parts; 0 for a whole document.
     fn new(spec: &DocumentSpec, exported_at: &str, markers: u32) -> Self {
         let head = DocumentHead {
             checksum: "0".repeat(64),
@@ -141,7 +145,7 @@ fn ranges(
     }
 }
 
-/// There are at most as many parts as rows; reckoning with the widest marker keeps the split a single pass.
+/// There are at most as many parts as rows; sizing with the widest marker keeps the split a single pass.
 fn worst_marker(rows: usize) -> u32 {
     u32::try_from(rows).unwrap_or(u32::MAX)
 }
@@ -163,7 +167,7 @@ fn split(sizing: &Sizing, rows: &[Arc<Row>], sizes: &[u64], limit: u64) -> Resul
     }
     ranges.push(start..rows.len());
     if rows.is_empty() {
-        // Only the words around the rows are over the limit.
+        // The envelope alone is over the limit.
         let advice = "raise the limit";
         return Err(LayoutError::PayloadTooLarge {
             what: "an empty document".into(),

@@ -1,7 +1,7 @@
 //! Paths that are folders of other paths: no tree can hold both.
 //!
-//! Where all paths have the same number of segments there is none, so nothing is kept for such trees. Others appear where
-//! a value is empty and its segment goes, as the namespace of a cluster-scoped object.
+//! Where all paths have the same number of segments there is none, so nothing is kept for such trees. Numbers differ
+//! where a value is empty and its segment is dropped, as the namespace of a cluster-scoped object.
 
 use std::collections::HashSet;
 
@@ -24,8 +24,8 @@ impl Folders {
         self.depths.count_ones() > 1
     }
 
-    /// Notes how many segments a path has. `true` when it is the first with another number: folders are kept from here on,
-    /// and those of all paths before must be added.
+    /// Notes how many segments a path has. `true` when it is the first with another number: folders are kept from here
+    /// on, and those of all paths before must be added.
     pub(super) fn begin(&mut self, depth: u64) -> bool {
         let kept = self.are_kept();
         self.depths |= depth;

@@ -1,14 +1,14 @@
 //! Path templates: `inventory/{namespace}/{name}{extension}` and the like, parsed once and rendered per file.
 //!
-//! Rendered paths become Git tree entries and object keys, so a value can never add a segment, climb out of the
-//! destination, or reach Git's own or our own bookkeeping.
+//! Rendered paths become Git tree entries and object keys, so a value can never add a segment, leave the destination,
+//! or reach the files of Git or the ownership records.
 
 mod facts;
 
 pub use facts::{FilenameOptions, GroupInPath, PathFacts};
 
-use super::lost::{MAYBE, WILD};
-use super::segments::{Limits, PathError, join_segments, sanitise};
+use crate::layout::pattern::{ANY_TEXT, OPTIONAL_TEXT};
+use crate::layout::segments::{Limits, PathError, join_segments, sanitise};
 use kollect_model::{ObjectKey, RowId, TargetKey};
 use std::borrow::Cow;
 
@@ -144,8 +144,9 @@ impl PathTemplate {
         self.render(facts, Some((id, object)))
     }
 
-    /// The template with [`WILD`] or [`MAYBE`] for everything that may differ between the rows of a part, or between any rows when no
-    /// part is given. Generation and extension are wild too: the file may be from before the last edit.
+    /// The template with [`ANY_TEXT`] or [`OPTIONAL_TEXT`] for every value that may differ between the rows of a part,
+    /// or between any rows without a part. Generation and extension differ too: the file may be older than the last
+    /// edit.
     pub(super) fn pattern(&self, facts: &PathFacts<'_>, part: Option<(&TargetKey, Option<&str>)>) -> String {
         let mut path = String::with_capacity(96);
         for piece in &self.pieces {
@@ -163,7 +164,7 @@ impl PathTemplate {
                 (Field::SourceNamespace, Some((_, Some(namespace)))) => Cow::Borrowed(namespace),
                 _ => {
                     let may_be_empty = matches!(field, Field::Group | Field::SourceNamespace);
-                    path.push(if may_be_empty { MAYBE } else { WILD });
+                    path.push(if may_be_empty { OPTIONAL_TEXT } else { ANY_TEXT });
                     continue;
                 }
             };
@@ -173,12 +174,12 @@ impl PathTemplate {
     }
 
     fn limits(&self, field: Field, facts: &PathFacts<'_>) -> Limits {
-        // Names of inventories may be longer than a segment of a row's path; cutting them would join two documents.
+        // Names of inventories may be longer than a segment; cutting them would give two documents one path.
         let longest = match self.grammar {
             Grammar::Document => usize::MAX,
             Grammar::Row => facts.filename.max_segment_length.max(1),
         };
-        // Kinds have capitals by custom, and the other fields are the same for every row.
+        // Kinds contain capitals, and the other fields are equal for every row.
         let one_case = matches!(
             field,
             Field::TargetNamespace
@@ -238,19 +239,19 @@ fn pieces(text: &str, grammar: Grammar) -> Result<Vec<Piece>, TemplateError> {
     Ok(pieces)
 }
 
-/// The field of a placeholder; `None` for text in braces that is no placeholder and stays as it is.
+/// The field of a placeholder; `None` for text in braces that is no placeholder and stays literal.
 fn field(name: &str, grammar: Grammar) -> Result<Option<Field>, TemplateError> {
     let of_rows: &[_] = if grammar == Grammar::Row { &ROW_FIELDS } else { &[] };
     let known = || DOCUMENT_FIELDS.iter().chain(of_rows);
     if let Some((_, field)) = known().find(|(word, _)| *word == name) {
         return Ok(Some(*field));
     }
-    let looks_meant = !name.is_empty()
+    let is_meant = !name.is_empty()
         && match grammar {
             Grammar::Document => name.bytes().all(|c| c.is_ascii_lowercase()),
             Grammar::Row => name.bytes().all(|c| c.is_ascii_alphabetic()),
         };
-    if looks_meant {
+    if is_meant {
         let known = known().map(|(word, _)| format!("{{{word}}}")).collect::<Vec<_>>().join(" ");
         return Err(TemplateError::UnknownPlaceholder { name: name.to_owned(), known });
     }

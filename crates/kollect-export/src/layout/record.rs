@@ -13,12 +13,12 @@ use std::sync::Arc;
 const SHARDS: usize = 256;
 /// More paths than this make a record sharded …
 const SHARD_ABOVE: usize = 1_000;
-/// … and fewer than this make it one file again. Apart, so that a few rows more or less do not move everything.
+/// … and fewer than this make it one file again. The distance keeps a few rows more or less from rewriting everything.
 const JOIN_BELOW: usize = 500;
 
-/// What is remembered of a path.
+/// The recorded state of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct RecordEntry {
     /// What the file was made from.
     pub digest: Digest,
     /// The backend's name for the content (blob id, ETag).
@@ -32,8 +32,8 @@ pub enum RecordChange {
     Put {
         /// Path below the destination's root.
         path: Arc<str>,
-        /// What is remembered.
-        entry: Entry,
+        /// The recorded state.
+        entry: RecordEntry,
     },
     /// The path is deleted.
     Delete {
@@ -77,7 +77,7 @@ struct Line<'a> {
 /// The paths a binding owns.
 #[derive(Clone, Debug)]
 pub struct Record {
-    shards: Vec<BTreeMap<Arc<str>, Entry>>,
+    shards: Vec<BTreeMap<Arc<str>, RecordEntry>>,
     len: usize,
     sharded: bool,
 }
@@ -119,7 +119,7 @@ impl Record {
             let bad = || RecordError { suffix: suffix.to_owned(), line: at + 1 };
             let line: Line<'_> = serde_json::from_slice(text).map_err(|_| bad())?;
             let digest = Digest::parse(&line.digest).ok_or_else(bad)?;
-            self.insert(line.path.as_ref().into(), Entry { digest, tag: line.tag.into() });
+            self.insert(line.path.as_ref().into(), RecordEntry { digest, tag: line.tag.into() });
         }
         Ok(())
     }
@@ -134,23 +134,23 @@ impl Record {
         self.len == 0
     }
 
-    /// What is remembered of a path.
-    pub fn get(&self, path: &str) -> Option<&Entry> {
+    /// The recorded state of a path.
+    pub fn get(&self, path: &str) -> Option<&RecordEntry> {
         self.shards[shard_of(path)].get(path)
     }
 
     /// Every path, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &RecordEntry)> {
         self.shards.iter().flatten()
     }
 
-    fn insert(&mut self, path: Arc<str>, entry: Entry) -> usize {
+    fn insert(&mut self, path: Arc<str>, entry: RecordEntry) -> usize {
         let shard = shard_of(&path);
         self.len += usize::from(self.shards[shard].insert(path, entry).is_none());
         shard
     }
 
-    /// Changes the record and says which of its files that changes.
+    /// Changes the record. Returns which of its files change.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = RecordChange>) -> RecordFiles {
         let before = self.suffixes();
         let was_sharded = self.sharded;
@@ -213,7 +213,7 @@ impl Record {
     }
 }
 
-fn lines<'a>(entries: impl Iterator<Item = (&'a Arc<str>, &'a Entry)>) -> Vec<u8> {
+fn lines<'a>(entries: impl Iterator<Item = (&'a Arc<str>, &'a RecordEntry)>) -> Vec<u8> {
     let mut out = Vec::new();
     for (path, entry) in entries {
         out.extend_from_slice(b"{\"path\":");
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     fn put(path: &str, content: &str) -> RecordChange {
-        let entry = Entry { digest: Digest::of(content.as_bytes()), tag: "t\"1".into() };
+        let entry = RecordEntry { digest: Digest::of(content.as_bytes()), tag: "t\"1".into() };
         RecordChange::Put { path: path.into(), entry }
     }
 

@@ -1,4 +1,4 @@
-//! Segments of paths: what a value may bring into one, which are refused, and where a part's number goes.
+//! Segments of paths: sanitising of values, refused segments, part numbers.
 
 use kollect_model::Digest;
 use std::borrow::Cow;
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// Folder of the ownership records; no layout may write into it.
 pub(super) const RECORD_FOLDER: &str = ".kollect";
 
-/// A values-to-path failure, without values.
+/// Why a path cannot be rendered, without values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// No segment is left.
@@ -20,7 +20,7 @@ pub enum PathError {
     Reserved,
 }
 
-/// What a value may keep of itself in a segment.
+/// Limits of a value in a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Longest value in bytes.
@@ -39,8 +39,8 @@ const DEVICES: [&str; 7] = ["con", "prn", "aux", "nul", "clock$", "conin$", "con
 /// Hex digits of the hash in an altered value.
 const HASH_DIGITS: usize = 8;
 
-/// A value as part of one segment. An ordinary value stays as it is; one that has to be cut or altered ends in `-` and
-/// the hash of the full value, so that different values do not become one.
+/// A value as part of one segment. An ordinary value is unchanged; a value that is cut or altered ends in `-` and the
+/// hash of the full value, so that different values stay different.
 pub(super) fn sanitise(value: &str, limits: Limits) -> Cow<'_, str> {
     if value.is_empty() || is_ordinary(value, limits) {
         return Cow::Borrowed(value);
@@ -56,7 +56,7 @@ pub(super) fn sanitise(value: &str, limits: Limits) -> Cow<'_, str> {
 
 fn is_ordinary(value: &str, limits: Limits) -> bool {
     let ends = |c: char| c.is_whitespace() || matches!(c, '.' | '-');
-    // Other alphabets have more than one spelling of a letter, which some file systems take for one.
+    // Unicode has several encodings of a letter, which some file systems treat as one name.
     let other_case = |c: char| c.is_ascii_uppercase() || !c.is_ascii();
     value.len() <= limits.longest
         && !value.starts_with(ends)
@@ -67,7 +67,7 @@ fn is_ordinary(value: &str, limits: Limits) -> bool {
         && !(limits.one_case && value.contains(other_case))
 }
 
-/// Separators of paths, and what Windows or Git on Windows gives a meaning.
+/// Separators of paths, and characters with a meaning on Windows or in Git on Windows.
 fn separates(c: char) -> bool {
     matches!(c, '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*' | '~') || c.is_control()
 }
@@ -105,7 +105,7 @@ fn trim_ends(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | '-'))
 }
 
-/// The form in which two paths are compared: file systems that do not distinguish case must be able to hold both.
+/// The form in which two paths are compared, for file systems that do not distinguish case.
 pub(super) fn folded(path: &str) -> Cow<'_, str> {
     if path.contains(char::is_uppercase) { Cow::Owned(path.to_lowercase()) } else { Cow::Borrowed(path) }
 }

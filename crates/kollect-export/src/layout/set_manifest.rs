@@ -1,9 +1,9 @@
-//! The manifest of a tree that was exported in several parts, as earlier releases wrote it: which files belong together.
+//! The manifest of a tree that was exported in several parts: which files belong together.
 //!
-//! Separate because Kollect itself writes trees file by file and needs none. Whoever reads a tree of an earlier release
-//! can tell by it whether the tree is whole.
+//! Kollect writes trees file by file and needs none in Git. Readers of a tree in an object store, or of an earlier
+//! release, verify with it that the tree is complete.
 
-use crate::InventoryKey;
+use crate::contract::ids::InventoryKey;
 use kollect_model::SCHEMA_VERSION;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 const KIND: &str = "KollectExportSetManifest";
 const ENDING: &str = ".manifest.json";
 
-/// What belongs to one export.
+/// The files of one export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetManifest {
@@ -39,24 +39,24 @@ pub struct SetManifest {
     pub paths: Vec<String>,
 }
 
-/// Why a tree is not the one that its manifest speaks of.
+/// How a tree differs from its manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A file is not there.
+pub enum SetFault {
+    /// A file is missing.
     Missing(String),
-    /// A file is there that the manifest does not name.
+    /// A file is not in the manifest.
     Stale(String),
-    /// The manifest is of another generation of the inventory.
+    /// The manifest belongs to another generation of the inventory.
     Generation {
         /// The generation that was expected.
         expected: i64,
-        /// The one that the manifest is of.
+        /// The generation of the manifest.
         found: i64,
     },
 }
 
 impl SetManifest {
-    /// Reads a manifest; nothing when the text is something else.
+    /// Parses a manifest; `None` when the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let manifest: Self = serde_json::from_str(text).ok()?;
         (manifest.kind == KIND && manifest.schema_version == SCHEMA_VERSION).then_some(manifest)
@@ -64,30 +64,30 @@ impl SetManifest {
 
     /// Its text: indented JSON and a line feed.
     pub fn text(&self) -> String {
-        // Texts and numbers always can be written.
+        // Strings and numbers always serialise.
         let json = serde_json::to_string_pretty(self).unwrap_or_default();
         format!("{json}\n")
     }
 
-    /// Where the manifest of an inventory is.
+    /// Path of the manifest of an inventory.
     pub fn path(inventory: &InventoryKey) -> String {
         format!("inventory/{}/{}{ENDING}", inventory.namespace, inventory.name)
     }
 
-    /// What is wrong with a tree of these files; nothing when it is whole.
-    pub fn verify(&self, files: &BTreeSet<String>, expected: Option<i64>) -> Vec<Fault> {
-        let missing = missing(&self.paths, files).cloned().map(Fault::Missing);
+    /// How a tree of these files differs; empty when it is complete.
+    pub fn verify(&self, files: &BTreeSet<String>, expected: Option<i64>) -> Vec<SetFault> {
+        let missing = missing(&self.paths, files).cloned().map(SetFault::Missing);
         let named: BTreeSet<&String> = self.paths.iter().collect();
         let is_stale = |path: &&String| !named.contains(path) && !path.ends_with(ENDING);
-        let stale = files.iter().filter(is_stale).cloned().map(Fault::Stale);
+        let stale = files.iter().filter(is_stale).cloned().map(SetFault::Stale);
         let generation = expected
             .filter(|expected| *expected != self.generation)
-            .map(|expected| Fault::Generation { expected, found: self.generation });
+            .map(|expected| SetFault::Generation { expected, found: self.generation });
         missing.chain(stale).chain(generation).collect()
     }
 }
 
-/// The paths that no file has.
+/// The paths without a file.
 pub fn missing<'p>(paths: &'p [String], files: &BTreeSet<String>) -> impl Iterator<Item = &'p String> {
     paths.iter().filter(|path| !files.contains(*path))
 }
@@ -140,8 +140,8 @@ mod tests {
         };
         assert_eq!(verdict(&[&a, &b, &c, of], Some(4)), []);
         assert_eq!(verdict(&[&a, &b, &c], None), []);
-        assert_eq!(verdict(&[&a, &c], Some(4)), [Fault::Missing(b.clone())]);
-        assert_eq!(verdict(&[&a, &b, &c, "old/x.yaml"], Some(4)), [Fault::Stale("old/x.yaml".to_owned())]);
-        assert_eq!(verdict(&[&a, &b, &c], Some(5)), [Fault::Generation { expected: 5, found: 4 }]);
+        assert_eq!(verdict(&[&a, &c], Some(4)), [SetFault::Missing(b.clone())]);
+        assert_eq!(verdict(&[&a, &b, &c, "old/x.yaml"], Some(4)), [SetFault::Stale("old/x.yaml".to_owned())]);
+        assert_eq!(verdict(&[&a, &b, &c], Some(5)), [SetFault::Generation { expected: 5, found: 4 }]);
     }
 }

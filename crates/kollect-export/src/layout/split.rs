@@ -1,10 +1,14 @@
 //! One file per row, and an index of them.
 //!
-//! The index says everything about all files, so every change plans all rows; written are only the files that changed.
+//! The index lists all files, so every change plans all rows; only the files that changed are written.
 
-use super::{DocumentSpec, FilePlan, LayoutError, PathIndex, PlannedFile, tree};
+use crate::contract::files::{Body, HeldFile};
 use crate::encode::{Format, json, ndjson, yaml};
-use crate::{Body, HeldFile};
+use crate::layout::error::LayoutError;
+use crate::layout::path_index::PathIndex;
+use crate::layout::plan::{FilePlan, PlannedFile};
+use crate::layout::spec::DocumentSpec;
+use crate::layout::tree;
 use kollect_model::{Digest, ENCODER_EPOCH, Row, SCHEMA_VERSION, fingerprint_items};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -35,7 +39,7 @@ pub(super) fn plan(
         paths,
     };
     plan.files.insert(0, PlannedFile { path: path.into(), digest: index.digest(), body: Arc::new(index) });
-    plan.index = PathIndex::of_files(&plan.files, kept);
+    plan.index = PathIndex::of_files(plan.files.iter().map(PlannedFile::as_held).chain(kept));
     Ok(plan)
 }
 
@@ -50,7 +54,7 @@ fn whole_seconds(timestamp: &str) -> String {
     timestamp.split_once('.').map_or_else(|| timestamp.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
-/// The index, written when it is needed.
+/// The index, rendered on demand.
 #[derive(Debug)]
 struct Index {
     format: Format,
@@ -81,7 +85,7 @@ impl Body for Index {
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut text = Vec::new();
         match self.format {
-            // Sorted keys, as everywhere in YAML.
+            // Sorted keys, as in all YAML files.
             Format::Yaml => {
                 let sorted = serde_json::to_string(&Sorted {
                     checksum: &self.checksum,
@@ -91,7 +95,7 @@ impl Body for Index {
                     paths: &self.paths,
                     schema_version: SCHEMA_VERSION,
                 })?;
-                yaml::write_json(&sorted, yaml::Place::Root, &mut text)?;
+                yaml::write_json(&sorted, yaml::YamlPosition::Root, &mut text)?;
             }
             Format::Json => json::write_indented(&self.compact()?, &mut text),
             Format::Ndjson => ndjson::write_line(&self.compact()?, &mut text),

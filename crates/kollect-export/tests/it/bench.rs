@@ -108,7 +108,7 @@ impl Bench {
     }
 }
 
-/// Target `a` with namespaces `one` and `two`, of which nobody may list `one`.
+/// Target `a` with namespaces `one` and `two`, of which `one` cannot be listed.
 pub(crate) fn lost() -> Arc<Store> {
     let store = Arc::new(Store::new());
     store.ensure_target(&key("a"));

@@ -4,7 +4,7 @@ use crate::bench::{Bench, key, lost, row, wanted};
 use crate::files::{record, spec};
 use kollect_export::encode::Format;
 use kollect_export::layout::Mode;
-use kollect_export::memory::{MemoryFiles, StoredFiles};
+use kollect_export::testing::{MemoryFiles, StoredFiles};
 use kollect_export::{
     AlwaysWrite, BindingSpec, Class, ExportSettings, LARGEST_READ, OutcomeResult, SinkError, export_once,
 };

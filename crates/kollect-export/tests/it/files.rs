@@ -2,12 +2,12 @@
 
 use crate::bench::{Bench, id, key, lost, row, store};
 use kollect_export::encode::{Content, Format};
-use kollect_export::faulty::{Fault, Faulty};
 use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DEFAULT_ROW_TEMPLATE, DocumentSpec, FilenameOptions, Grammar,
     Mode, Partitioning, PathTemplate,
 };
-use kollect_export::memory::MemoryFiles;
+use kollect_export::testing::MemoryFiles;
+use kollect_export::testing::{Faulty, SinkFault};
 use kollect_export::{BindingSpec, Family, FileSink, OutcomeResult, Removal, Sink};
 use kollect_model::{Cause, Row, Uid};
 use kollect_store::View;
@@ -183,7 +183,7 @@ async fn bindings_of_a_lane_fail_alone() {
     let mut bench = Bench::new(store(2));
     let memory = Arc::new(MemoryFiles::new("lane"));
     let faulty = Arc::new(Faulty::new(memory.clone()));
-    faulty.faults.plan(&[Fault::Terminal]);
+    faulty.faults.plan(&[SinkFault::Terminal]);
     bench.exporter.set_binding(spec("one", Mode::Document, faulty.clone()));
     bench.failed().await;
     bench.exporter.set_binding(spec("two", Mode::Document, faulty.clone()));

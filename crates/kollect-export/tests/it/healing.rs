@@ -3,12 +3,12 @@
 use crate::bench::{Bench, id, key, row, rows_to, store};
 use crate::files::{record, spec};
 use async_trait::async_trait;
-use kollect_export::faulty::{Fault, Faulty};
 use kollect_export::layout::{DocumentSpec, Mode, Partitioning};
-use kollect_export::memory::{MemoryFiles, MemoryRows};
+use kollect_export::testing::{Faulty, SinkFault};
+use kollect_export::testing::{MemoryFiles, MemoryRows};
 use kollect_export::{
     BindingId, BindingSpec, BindingState, Cycle, DependsOn, ExportSettings, Exporter, Family, FileBatch, FileSink,
-    HeldFile, Knowledge, Outcome, Probe, Receipt, Removal, Reporter, Sink, SinkError, WriteRight,
+    HeldFile, Outcome, Probe, ReadBack, Receipt, Removal, Reporter, Sink, SinkError, WriteRight,
 };
 use kollect_model::Reason;
 use kollect_model::{Cause, Uid};
@@ -71,7 +71,7 @@ async fn a_target_that_leaves_the_view_ends_a_failure_that_its_rows_caused() {
 async fn a_passed_probe_ends_a_failure_of_the_backend() {
     let mut bench = Bench::new(store(2));
     let files = Arc::new(Faulty::new(Arc::new(MemoryFiles::new("lane"))));
-    files.faults.plan(&[Fault::Terminal]);
+    files.faults.plan(&[SinkFault::Terminal]);
     let one = spec("one", Mode::Document, files);
     bench.exporter.set_binding(one.clone());
     assert_eq!(bench.failed().await.depends_on, DependsOn::Backend);
@@ -85,7 +85,7 @@ async fn a_passed_probe_ends_a_failure_of_the_backend() {
 async fn one_failed_push_of_many_inventories_does_not_open_the_breaker() {
     let mut bench = Bench::new(store(2));
     let files = Arc::new(Faulty::new(Arc::new(MemoryFiles::new("lane"))));
-    files.faults.plan(&[Fault::Before; 6]);
+    files.faults.plan(&[SinkFault::Before; 6]);
     let gated = Gate::closed(files);
     let bindings: Vec<_> =
         (0..6).map(|at| to_one_sink(spec(&format!("i{at}"), Mode::Document, gated.clone()))).collect();
@@ -203,7 +203,7 @@ async fn a_binding_whose_rows_could_not_be_removed_is_gone_from_the_exporter() {
     let one = rows_to("one", Sink::Rows(faulty.clone()), Duration::ZERO);
     bench.exporter.set_binding(one.clone());
     bench.exported().await;
-    faulty.faults.plan(&[Fault::Terminal]);
+    faulty.faults.plan(&[SinkFault::Terminal]);
     bench.exporter.remove_binding(&one.id, Removal::Forget).await.unwrap_err();
     assert!(bench.exporter.status(&one.id).is_none());
 }
@@ -282,7 +282,7 @@ impl FileSink for Gate {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         self.inner.held(cycle, record, each).await
     }
     async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {

@@ -1,15 +1,20 @@
 //! Row bindings.
 
 use crate::bench::{Bench, id, key, row, rows_to, store, wanted};
-use kollect_export::faulty::{Fault, Faulty};
-use kollect_export::memory::{MemoryRows, StoredRows};
+use async_trait::async_trait;
+use kollect_export::testing::{Faulty, SinkFault};
+use kollect_export::testing::{MemoryRows, StoredRows};
 use kollect_export::{
-    AlwaysWrite, BindingState, Class, ExportSettings, Family, OutcomeResult, Removal, RowSink, Sink, export_once,
+    AlwaysWrite, BindingState, Class, Cycle, ExportSettings, Exporter, Family, HeldRow, Outcome, OutcomeResult, Probe,
+    ReadBack, Receipt, Removal, Reporter, RowBatch, RowSink, Sink, SinkError, WriteRight, export_once,
 };
 use kollect_model::{Cause, Uid};
 use kollect_store::{Coverage, Store, View};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 fn sink<S: RowSink>(sink: &Arc<S>) -> Sink {
     Sink::Rows(sink.clone())
@@ -121,7 +126,7 @@ async fn a_lost_answer_leads_to_a_comparison_and_nothing_is_lost_or_doubled() {
     let mut bench = Bench::new(store(5));
     let memory = Arc::new(MemoryRows::default());
     let faulty = Arc::new(Faulty::new(memory.clone()));
-    faulty.faults.plan(&[Fault::LostAck, Fault::Before, Fault::Panic]);
+    faulty.faults.plan(&[SinkFault::LostAck, SinkFault::Before, SinkFault::Panic]);
     bench.exporter.set_binding(rows_to("inv", sink(&faulty), Duration::ZERO));
     assert_eq!(bench.failed().await.stage, "write");
     assert!(matches!(
@@ -143,7 +148,7 @@ async fn a_terminal_failure_stops_the_binding_until_its_configuration_changes() 
     let mut bench = Bench::new(store(5));
     let memory = Arc::new(MemoryRows::default());
     let faulty = Arc::new(Faulty::new(memory.clone()));
-    faulty.faults.plan(&[Fault::Terminal]);
+    faulty.faults.plan(&[SinkFault::Terminal]);
     let mut spec = rows_to("inv", sink(&faulty), Duration::ZERO);
     bench.exporter.set_binding(spec.clone());
     assert_eq!(bench.failed().await.class, Class::Terminal);
@@ -160,7 +165,7 @@ async fn a_terminal_failure_stops_the_binding_until_its_configuration_changes() 
 }
 
 #[tokio::test]
-async fn within_the_interval_changes_wait_and_the_status_says_so() {
+async fn within_the_interval_changes_wait_and_the_status_is_debounced() {
     let mut bench = Bench::new(store(5));
     let memory = Arc::new(MemoryRows::default());
     let mut spec = rows_to("inv", sink(&memory), Duration::from_mins(1));
@@ -200,7 +205,7 @@ async fn a_stuck_sink_is_given_up_and_its_neighbour_goes_on() {
     let mut bench = Bench::with(store(5), settings);
     let (stuck, well) = (Arc::new(MemoryRows::default()), Arc::new(MemoryRows::default()));
     let faulty = Arc::new(Faulty::new(stuck.clone()));
-    faulty.faults.plan(&[Fault::Stall]);
+    faulty.faults.plan(&[SinkFault::Stall]);
     bench.exporter.set_binding(rows_to("stuck", sink(&faulty), Duration::ZERO));
     bench.exporter.set_binding(rows_to("well", sink(&well), Duration::ZERO));
     assert_eq!(&*bench.exported().await.binding.inventory.name, "well");
@@ -219,7 +224,7 @@ async fn a_removed_binding_forgets_its_rows_or_leaves_them() {
     bench.exported().await;
     bench.exported().await;
     let (first, second) = (id("one", Family::Database), id("two", Family::Database));
-    faulty.faults.plan(&[Fault::Before]);
+    faulty.faults.plan(&[SinkFault::Before]);
     bench.exporter.remove_binding(&first, Removal::Forget).await.unwrap_err();
     bench.store.upsert(row("a", "one", "u0", 9));
     bench.exported().await;
@@ -242,4 +247,92 @@ async fn the_command_line_exports_once_and_a_second_time_nothing() {
         assert_eq!(receipt.rows, rows);
     }
     assert_equal(&memory, &store);
+}
+
+/// Holds every write back until it is released.
+struct HeldWrites {
+    memory: MemoryRows,
+    entered: Semaphore,
+    released: Semaphore,
+}
+
+#[async_trait]
+impl RowSink for HeldWrites {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<ReadBack, SinkError> {
+        self.memory.held(cycle, each).await
+    }
+    async fn apply(&self, cycle: &Cycle<'_>, batch: RowBatch) -> Result<Receipt, SinkError> {
+        self.entered.add_permits(1);
+        self.released.acquire().await.unwrap().forget();
+        self.memory.apply(cycle, batch).await
+    }
+    async fn forget(&self, cycle: &Cycle<'_>) -> Result<Receipt, SinkError> {
+        self.memory.forget(cycle).await
+    }
+    async fn probe(&self, cancel: &CancellationToken) -> Result<Probe, SinkError> {
+        self.memory.probe(cancel).await
+    }
+}
+
+#[tokio::test]
+async fn changes_that_arrive_during_a_cycle_are_the_next_batch() {
+    let mut bench = Bench::new(store(1));
+    let slow = HeldWrites { memory: MemoryRows::default(), entered: Semaphore::new(0), released: Semaphore::new(0) };
+    let slow = Arc::new(slow);
+    bench.exporter.set_binding(rows_to("inv", sink(&slow), Duration::ZERO));
+    slow.entered.acquire().await.unwrap().forget();
+    for value in 0..3 {
+        for at in 0..1_000 {
+            bench.store.upsert(row("a", "one", &format!("v{at}"), value));
+        }
+    }
+    slow.released.add_permits(10);
+    assert_eq!(bench.exported().await.rows, 1);
+    assert_eq!(bench.exported().await.rows, 1_000);
+    assert_equal(&slow.memory, &bench.store);
+    assert_eq!(slow.memory.counts(), (1_001, 0, 2));
+}
+
+/// Counts the attempts to start a cycle.
+#[derive(Default)]
+struct CountedRight(AtomicU64);
+
+impl WriteRight for CountedRight {
+    fn may_write(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+    fn fence(&self) -> u64 {
+        0
+    }
+}
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn outcome(&self, _: &Outcome) {}
+}
+
+#[tokio::test]
+async fn rows_of_a_first_list_do_not_cause_an_attempt_each() {
+    let store = Arc::new(Store::new());
+    store.ensure_target(&key("a"));
+    store.set_wanted(&key("a"), wanted(&["one"]));
+    let right = Arc::new(CountedRight::default());
+    let exporter = Exporter::new(store.clone(), right.clone(), ExportSettings::default(), Arc::new(Silent));
+    exporter.start();
+    let memory = Arc::new(MemoryRows::default());
+    let started = Instant::now();
+    exporter.set_binding(rows_to("inv", sink(&memory), Duration::ZERO));
+    for at in 0..1_000 {
+        store.upsert(row("a", "one", &format!("u{at}"), 0));
+        tokio::task::yield_now().await;
+    }
+    let attempts = u128::from(right.0.load(Ordering::SeqCst));
+    assert!(attempts <= 2 + started.elapsed().as_millis() / 100, "{attempts} attempts");
+    store.complete_list(&key("a"), None, &|_| true);
+    while memory.counts().2 == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(memory.counts(), (1_000, 0, 1));
 }

@@ -3,7 +3,7 @@
 //! Separate from the export engine on purpose: the suite must not pass because both make the same mistake.
 
 use kollect_export::{
-    AlwaysWrite, BindingId, Cycle, Family, HeldRow, InventoryKey, Knowledge, Progress, Receipt, RowBatch, RowSink,
+    AlwaysWrite, BindingId, Cycle, Family, HeldRow, InventoryKey, Progress, ReadBack, Receipt, RowBatch, RowSink,
     SinkError, SinkKey, SnapshotBracket, WriteRight,
 };
 use kollect_model::{Cause, Change, Deleted, Digest, Row, RowId};
@@ -123,7 +123,7 @@ impl Wanted {
         let upserts = self.rows.values().filter(missing).map(|row| Change::Upsert(row.clone()));
         let changes: Vec<Change> = deletes.chain(upserts).collect();
         let size = changes.len();
-        let bracket = (knowledge == Knowledge::Unknown).then(|| SnapshotBracket {
+        let bracket = (knowledge == ReadBack::Unknown).then(|| SnapshotBracket {
             id: format!("snapshot-{}", self.number),
             begin: true,
             end: true,

@@ -1,7 +1,7 @@
 //! The simulated cluster and its collector.
 //!
-//! Objects exist whatever the process knows. The collector tells the store what it sees, late and with gaps. Beside the
-//! store is kept what the evidence says, over all processes: a row may leave a sink only after evidence.
+//! Objects exist independently of the process. The collector passes events to the store, late and with gaps. The
+//! evidence of all processes is kept beside the store: a row may be deleted from a sink only after evidence.
 
 use fastrand::Rng;
 use kollect_model::{Cause, Gvk, ObjectKey, Row, RowId, TargetKey, Uid};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub(super) const TARGETS: usize = 4;
-/// The last one stands for objects without a namespace.
+/// The last one is for objects without a namespace.
 pub(super) const NAMESPACES: [&str; 4] = ["one", "two", "three", ""];
 /// The target whose kind is cluster-scoped, and the namespace of its objects.
 const CLUSTER: usize = 3;
@@ -44,7 +44,7 @@ struct Watch {
     events: VecDeque<(u64, Option<u64>)>,
 }
 
-/// A target as its spec says.
+/// A target as in its spec.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) key: Arc<TargetKey>,
@@ -68,7 +68,7 @@ enum Stop {
 pub(super) struct Cluster {
     pub(super) objects: BTreeMap<u64, Object>,
     pub(super) targets: Vec<Target>,
-    /// By UID: its namespace, and for which targets the latest evidence says that the row exists.
+    /// By UID: its namespace, and the targets for which the row exists by the latest evidence.
     pub(super) evidence: BTreeMap<u64, (usize, [bool; TARGETS])>,
     watches: Vec<Watch>,
     namespaces: Vec<Arc<str>>,
@@ -106,7 +106,7 @@ impl Cluster {
         }
     }
 
-    /// Tells the store what the planner makes of a target.
+    /// Passes the plan of a target to the store.
     fn place(&self, store: &Store, at: usize) {
         let key = &self.targets[at].key;
         store.set_wanted(key, self.wanted(at));
@@ -205,7 +205,7 @@ impl Cluster {
         self.watches[target * NAMESPACES.len() + namespace] = Watch { link: Link::Live, ..new_watch() };
     }
 
-    /// A first list during which workers end: some objects make no row. `complete`: the barrier says that all did.
+    /// A first list during which workers end: some objects make no row. `complete`: the list counts as complete.
     pub(super) fn list_with_dead_workers(&mut self, store: &Store, target: usize, namespace: usize, complete: bool) {
         let at = target * NAMESPACES.len() + namespace;
         if !self.is_collected(target, namespace) || self.watches[at].link != Link::Pending {

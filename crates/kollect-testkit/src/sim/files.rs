@@ -1,6 +1,8 @@
-//! Drives one file binding against files in memory, one step at a time, with faults.
+//! A file binding against files in memory, one request per step, with faults.
 
-use super::drive::{Check, Drive, SETTINGS, Step};
+use super::hooks::SimHooks;
+use super::simulated_binding::{DeleteCheck, SETTINGS, SimStep, SimulatedBinding};
+use super::sinks::{FaultySink, SimFault, at_once};
 use fastrand::Rng;
 use futures_util::FutureExt as _;
 use kollect_export::encode::{Content, Format};
@@ -8,29 +10,30 @@ use kollect_export::layout::{
     Author, CommitTemplates, DEFAULT_DOCUMENT_TEMPLATE, DocumentSpec, FilenameOptions, Grammar, Mode, Partitioning,
     PathTemplate, TemplateError,
 };
-use kollect_export::memory::MemoryFiles;
+use kollect_export::testing::MemoryFiles;
 use kollect_export::{
-    AlwaysWrite, Binding, BindingId, Breaker, Cycle, DependsOn, Ending, Family, FileBatch, FileCycle, FileSink as _,
-    FileStep, InventoryKey, Moment, Progress, SinkError, SinkKey, Verdict,
+    AlwaysWrite, Binding, BindingId, Breaker, Cycle, CycleError, DependsOn, Ending, Family, FileCycle, FileDriver,
+    InventoryKey, Moment, Progress, SinkKey, Verdict, acknowledge, write_lane,
 };
 use kollect_model::{Digest, Item, Row, RowId, TargetKey};
 use kollect_store::{Store, View};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Not where a whole unknown target would be taken for one without a namespace.
+/// Not at the path of an unknown target without a namespace.
 const TREE: &str = "{cluster}/{sourceNamespace}/{targetName}/{sourceName}{extension}";
 /// Some views fit into a document of this size and some do not.
 const MOST_BYTES: u64 = 1_600;
 
-/// A file binding, its sink, and the cycle it is in.
-pub(super) struct FileDriver {
+/// A file binding, its sink, and its running cycle.
+pub(super) struct SimulatedFiles {
     binding: Binding,
-    sink: MemoryFiles,
+    sink: FaultySink<MemoryFiles>,
+    cancel: CancellationToken,
     id: BindingId,
     spec: Arc<DocumentSpec>,
     breaker: Breaker,
@@ -43,7 +46,7 @@ pub(super) struct FileDriver {
     exported_at: u64,
 }
 
-impl FileDriver {
+impl SimulatedFiles {
     pub(super) fn new(store: &Store, view: &View, mode: Mode) -> Result<Self, TemplateError> {
         let inventory = InventoryKey { namespace: "sim".into(), name: "files".into() };
         let sink = SinkKey { family: Family::Snapshot, namespace: "sim".into(), name: "memory".into() };
@@ -68,7 +71,8 @@ impl FileDriver {
         };
         Ok(Self {
             binding: binding(store, view, Duration::ZERO),
-            sink: MemoryFiles::new("sim"),
+            sink: FaultySink::new(MemoryFiles::new("sim"), false),
+            cancel: CancellationToken::new(),
             id: BindingId { inventory, sink },
             spec: Arc::new(spec),
             breaker: Breaker::default(),
@@ -89,55 +93,26 @@ impl FileDriver {
         self.failed = !matches!(verdict, Verdict::Done);
         self.binding.end_files(store, cycle, Ending { verdict, now, jitter: random.f64() });
     }
+}
 
-    /// What a step asks of the sink.
-    fn perform(
-        &mut self,
-        cycle: &mut FileCycle,
-        step: FileStep,
-        store: &Store,
-        fault: Option<u8>,
-    ) -> Result<(), SinkError> {
-        let (cancel, progress) = (CancellationToken::new(), Progress::default());
-        let on = Cycle { of: &self.id, number: 1, fence: 0, cancel: &cancel, progress: &progress, right: &AlwaysWrite };
-        let record = cycle.record();
-        match step {
-            FileStep::Done => {}
-            FileStep::ReadHeld | FileStep::ReadFile(_) if fault == Some(0) => return Err(down()),
-            FileStep::ReadHeld => {
-                self.counts.1 += 1;
-                self.tampered = false;
-                let knowledge = at_once(self.sink.held(&on, &record, &mut |file| cycle.held(file)))?;
-                cycle.held_all(knowledge);
-            }
-            FileStep::ReadFile(path) => {
-                let content = at_once(self.sink.read(&on, &record, &path))?;
-                cycle.content(content);
-            }
-            FileStep::Apply(batch) => {
-                self.apply(on, batch, fault)?;
-                cycle.acked(store);
-            }
+impl SimulatedFiles {
+    fn begin_due(&mut self, store: &Store, now: Moment) {
+        if self.binding.due().is_some_and(|due| due <= now) {
+            self.exported_at += 1;
+            let at = format!("2026-01-01T00:00:00.{}Z", self.exported_at);
+            let begun = self.binding.begin_files(store, "sim", &self.spec, at);
+            self.cycle = begun.ok().map(|cycle| (cycle, false));
         }
-        Ok(())
     }
 
-    fn apply(&self, on: Cycle<'_>, batch: FileBatch, fault: Option<u8>) -> Result<(), SinkError> {
-        match fault {
-            Some(0) => return Err(down()),
-            Some(3) => return Err(SinkError::terminal("write", "simulated refusal")),
-            _ => {}
-        }
-        let results = self.sink.apply(vec![(on, batch)]).now_or_never().unwrap_or_default();
-        for result in results {
-            result?;
-        }
-        // The answer was lost.
-        if fault.is_some() { Err(down().maybe_landed()) } else { Ok(()) }
+    /// Checks every row that the last write removed from the files.
+    fn check_rows(&mut self, check: DeleteCheck<'_>) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.rows, rows_in(&self.sink.memory, self.spec.mode));
+        before.keys().filter(|id| !self.rows.contains_key(id)).try_for_each(check)
     }
 }
 
-impl Drive for FileDriver {
+impl SimulatedBinding for SimulatedFiles {
     fn binding(&mut self) -> &mut Binding {
         &mut self.binding
     }
@@ -150,7 +125,7 @@ impl Drive for FileDriver {
     }
 
     fn set_view(&mut self, view: View, now: Moment) {
-        // As a changed selection does: the spec of the binding is the same, and only its view is not.
+        // As after a changed selection: only the view of the binding changes.
         self.binding.view_changed(view, now);
     }
 
@@ -166,44 +141,44 @@ impl Drive for FileDriver {
         self.cycle.is_some() || self.failed
     }
 
-    fn step(&mut self, Step { store, now, random, faults }: Step<'_>, check: Check<'_>) -> Result<(), String> {
+    fn step(&mut self, step: SimStep<'_>, check: DeleteCheck<'_>) -> Result<(), String> {
+        let SimStep { store, now, random, faults } = step;
         let Some((mut cycle, admitted)) = self.cycle.take() else {
-            if self.binding.due().is_some_and(|due| due <= now) {
-                self.exported_at += 1;
-                let at = format!("2026-01-01T00:00:00.{}Z", self.exported_at);
-                let begun = self.binding.begin_files(store, "sim", &self.spec, at);
-                self.cycle = begun.ok().map(|cycle| (cycle, false));
-            }
+            self.begin_due(store, now);
             return Ok(());
         };
-        let step = match cycle.step(store) {
-            Ok(step) => step,
-            Err(error) => {
-                self.end(store, cycle, Verdict::Failed(&error), now, random);
-                return Ok(());
+        *self.sink.fault.lock() = if faults { SimFault::draw(random) } else { None };
+        let (breaker, comparisons) = (&mut self.breaker, &mut self.counts.1);
+        let mut hooks = SimHooks { breaker, admitted, now, comparisons, is_held: &|_| false, check, violation: None };
+        let (cancel, progress) = (&self.cancel, &Progress::default());
+        let on = Cycle { of: &self.id, number: 1, fence: 0, cancel, progress, right: &AlwaysWrite };
+        let before = *hooks.comparisons;
+        let mut driver = FileDriver { sink: &self.sink, cycle: on, hooks: &mut hooks };
+        let stepped = cycle.step(store).map_err(CycleError::Failed);
+        let stepped = stepped.and_then(|step| at_once(driver.request(step, &mut cycle)));
+        self.tampered &= *hooks.comparisons == before;
+        let (admitted, check) = (hooks.admitted, hooks.check);
+        let written = match stepped {
+            Ok(ControlFlow::Continue(())) => Ok(false),
+            Ok(ControlFlow::Break(None)) => Ok(true),
+            Ok(ControlFlow::Break(Some(batch))) => {
+                let results = write_lane(&self.sink, vec![(on, batch)]).now_or_never().unwrap_or_default();
+                self.check_rows(check)?;
+                let written = results.into_iter().collect::<Result<Vec<_>, _>>().map_err(CycleError::Failed);
+                written.map(|_| {
+                    acknowledge(store, &mut cycle);
+                    false
+                })
             }
+            Err(error) => Err(error),
         };
-        if matches!(step, FileStep::Done) {
-            self.counts.0 += 1;
-            self.end(store, cycle, Verdict::Done, now, random);
-            return Ok(());
-        }
-        if !admitted && self.breaker.admit(now).is_err() {
-            self.end(store, cycle, Verdict::Refused(Duration::from_secs(30)), now, random);
-            return Ok(());
-        }
-        let fault = if faults && random.u8(..6) == 0 { Some(random.u8(..4)) } else { None };
-        let writes = matches!(step, FileStep::Apply(_));
-        let result = self.perform(&mut cycle, step, store, fault);
-        if writes {
-            let before = std::mem::replace(&mut self.rows, rows_in(&self.sink, self.spec.mode));
-            for id in before.keys().filter(|id| !self.rows.contains_key(id)) {
-                check(id)?;
+        match written {
+            Ok(false) => self.cycle = Some((cycle, admitted)),
+            Ok(true) => {
+                self.counts.0 += 1;
+                self.end(store, cycle, Verdict::Done, now, random);
             }
-        }
-        match result {
-            Ok(()) => self.cycle = Some((cycle, true)),
-            Err(error) => self.end(store, cycle, Verdict::Failed(&error), now, random),
+            Err(error) => self.end(store, cycle, error.verdict(), now, random),
         }
         Ok(())
     }
@@ -216,7 +191,7 @@ impl Drive for FileDriver {
 
     fn tamper(&mut self, kind: u8, at: u64, _: &Row) {
         self.tampered = true;
-        self.sink.tamper(|tree| {
+        self.sink.memory.tamper(|tree| {
             if kind == 0 {
                 tree.clear();
                 return;
@@ -226,24 +201,24 @@ impl Drive for FileDriver {
                 tree.remove(&path);
             }
         });
-        self.rows = rows_in(&self.sink, self.spec.mode);
+        self.rows = rows_in(&self.sink.memory, self.spec.mode);
     }
 
     fn is_intact(&self) -> bool {
         !self.tampered
     }
 
-    fn may_stand_still(&mut self, store: &Store) -> bool {
+    fn may_be_stopped(&mut self, store: &Store) -> bool {
         if self.binding.stop() != Some(DependsOn::Rows) {
             return false;
         }
-        // Another binding with the same rows and a sink of its own is refused as well.
+        // A new binding with the same rows and another sink is refused as well.
         let fresh = Self::new(store, self.binding.view(), self.spec.mode);
         let Ok(mut fresh) = fresh else { return false };
         let (mut random, mut now) = (Rng::with_seed(0), Duration::from_secs(1));
         while !fresh.is_idle() {
             now += Duration::from_secs(1);
-            let step = Step { store, now, random: &mut random, faults: false };
+            let step = SimStep { store, now, random: &mut random, faults: false };
             if fresh.step(step, &mut |_| Ok(())).is_err() {
                 return false;
             }
@@ -284,13 +259,4 @@ fn rows_in(sink: &MemoryFiles, mode: Mode) -> BTreeMap<RowId, Digest> {
 
 fn binding(store: &Store, view: &View, now: Moment) -> Binding {
     Binding::new(view.clone(), store.register_reader(), Duration::ZERO, SETTINGS, now)
-}
-
-/// The result of a sink in memory, which never waits.
-fn at_once<T>(work: impl Future<Output = Result<T, SinkError>>) -> Result<T, SinkError> {
-    work.now_or_never().unwrap_or_else(|| Err(down()))
-}
-
-fn down() -> SinkError {
-    SinkError::transient("write", "simulated failure")
 }

@@ -4,83 +4,39 @@
 //! expected rows come from a model of the cluster that shares no code with the store.
 
 mod cluster;
-mod drive;
-mod driver;
 mod files;
+mod hooks;
 mod references;
-mod world;
+mod report;
+mod rows;
+mod selection;
+mod simulated_binding;
+mod simulation;
+mod sinks;
 
 pub use references::run_references;
+pub use report::{Planted, SimFailure, SimReport};
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A mistake that the driver makes on purpose, to prove that the simulation finds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planted {
-    /// None.
-    #[default]
-    Nothing,
-    /// The cursor moves before the sink has acknowledged.
-    CursorBeforeAck,
-    /// A list whose workers ended before they made all rows counts as complete.
-    BarrierThatLies,
-}
-
-/// What a run did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Seeds that held.
-    pub seeds: u64,
-    /// Cycles that came to their end.
-    pub cycles: u64,
-    /// Comparisons with what a sink held.
-    pub comparisons: u64,
-    /// Rows deleted from sinks.
-    pub deletes: u64,
-    /// Bindings whose rows could not be exported at the end, as a binding that knew nothing found too.
-    pub refused: u64,
-    /// Processes that crashed.
-    pub crashes: u64,
-}
-
-/// A promise that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Repeats it.
-    pub seed: u64,
-    /// Number of the step.
-    pub step: u64,
-    /// What happened.
-    pub what: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {} step {}: {}", self.seed, self.step, self.what)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// Runs every seed; the failure with the smallest seed wins.
-pub fn run(seeds: Range<u64>) -> Result<Report, Failure> {
+/// Runs every seed. Returns the failure with the smallest seed.
+pub fn run(seeds: Range<u64>) -> Result<SimReport, SimFailure> {
     run_with(seeds, Planted::Nothing)
 }
 
-/// Like [`run`], with a planted mistake.
-pub fn run_with(seeds: Range<u64>, planted: Planted) -> Result<Report, Failure> {
+/// Like [`run`], with a planted bug.
+pub fn run_with(seeds: Range<u64>, planted: Planted) -> Result<SimReport, SimFailure> {
     let next = AtomicU64::new(seeds.start);
-    let total = Mutex::new((Report::default(), None::<Failure>));
+    let total = Mutex::new((SimReport::default(), None::<SimFailure>));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed >= seeds.end || !record(&total, world::play(seed, planted)) {
+                    if seed >= seeds.end || !record(&total, simulation::play(seed, planted)) {
                         return;
                     }
                 }
@@ -92,7 +48,7 @@ pub fn run_with(seeds: Range<u64>, planted: Planted) -> Result<Report, Failure> 
 }
 
 /// `false` when a failure ends the run.
-fn record(total: &Mutex<(Report, Option<Failure>)>, result: Result<Report, Failure>) -> bool {
+fn record(total: &Mutex<(SimReport, Option<SimFailure>)>, result: Result<SimReport, SimFailure>) -> bool {
     let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match result {
         Ok(report) => {

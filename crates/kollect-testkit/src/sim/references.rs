@@ -1,15 +1,15 @@
-//! Simulation of references that come and go: the exporter itself, with bindings that are set, left and removed while
-//! their cycles and clean-ups are under way.
+//! Simulation of references that are added and removed: the exporter itself, with bindings that are set, left and
+//! removed while their cycles and removals run.
 //!
-//! One thread and no faults that need time, so a seed takes milliseconds. Two of the bindings belong to one inventory and
-//! write to one place; a caller may poll the future of a removal late, as a spawned task does.
+//! One thread and no faults that take time, so a seed takes milliseconds. Two of the bindings belong to one inventory
+//! and one destination; a caller may poll the future of a removal late, as a spawned task.
 
-use super::Failure;
 use super::cluster::Cluster;
+use super::report::SimFailure;
 use fastrand::Rng;
 use futures_util::future::BoxFuture;
-use kollect_export::faulty::{Fault, Faulty};
-use kollect_export::memory::MemoryRows;
+use kollect_export::testing::MemoryRows;
+use kollect_export::testing::{Faulty, SinkFault};
 use kollect_export::{
     AlwaysWrite, BindingId, BindingSpec, BindingState, ExportSettings, Exporter, Family, InventoryKey, Outcome,
     Receipt, Removal, Reporter, Sink, SinkError, SinkKey,
@@ -19,12 +19,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest time that a seed may take to come to rest, on a busy machine.
+/// Longest time until a seed is idle, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Silent;
+struct SilentReporter;
 
-impl Reporter for Silent {
+impl Reporter for SilentReporter {
     fn outcome(&self, _: &Outcome) {}
 }
 
@@ -37,7 +37,7 @@ struct Reference {
 
 type Removed = BoxFuture<'static, Result<Receipt, SinkError>>;
 
-struct World {
+struct ReferenceSimulation {
     random: Rng,
     store: Arc<Store>,
     cluster: Cluster,
@@ -49,10 +49,10 @@ struct World {
 }
 
 /// Plays every seed, each in a run time of its own.
-pub fn run_references(seeds: Range<u64>) -> Result<u64, Failure> {
+pub fn run_references(seeds: Range<u64>) -> Result<u64, SimFailure> {
     let count = seeds.end - seeds.start;
     for seed in seeds {
-        let failure = |what: String| Failure { seed, step: 0, what };
+        let failure = |what: String| SimFailure { seed, step: 0, what };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| failure(error.to_string()))?;
         runtime.block_on(play(seed)).map_err(failure)?;
@@ -61,14 +61,14 @@ pub fn run_references(seeds: Range<u64>) -> Result<u64, Failure> {
 }
 
 async fn play(seed: u64) -> Result<(), String> {
-    let mut world = World::new(seed);
-    for _ in 0..world.random.usize(10..60) {
-        world.act();
-        for _ in 0..world.random.usize(..6) {
+    let mut simulation = ReferenceSimulation::new(seed);
+    for _ in 0..simulation.random.usize(10..60) {
+        simulation.act();
+        for _ in 0..simulation.random.usize(..6) {
             tokio::task::yield_now().await;
         }
     }
-    world.settle().await
+    simulation.settle().await
 }
 
 fn reference(
@@ -95,7 +95,7 @@ fn reference(
     Reference { spec, rows, is_bound: false }
 }
 
-impl World {
+impl ReferenceSimulation {
     fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let (store, mut cluster) = (Arc::new(Store::new()), Cluster::new());
@@ -105,12 +105,11 @@ impl World {
         cluster.boot(&store);
         cluster.catch_up(&store);
         let view = View::of(cluster.targets.iter().map(|target| target.key.clone()).collect());
-        let quick = Duration::ZERO;
-        let settings = ExportSettings { gather_quiet: quick, gather_most: quick, ..ExportSettings::default() };
-        let exporter = Exporter::new(store.clone(), Arc::new(AlwaysWrite), settings, Arc::new(Silent));
+        let settings = ExportSettings::default();
+        let exporter = Exporter::new(store.clone(), Arc::new(AlwaysWrite), settings, Arc::new(SilentReporter));
         exporter.start();
         let shared = Arc::new(MemoryRows::default());
-        // Each reference has a client of its own to the one place.
+        // Each reference has its own client of the same destination.
         let faults: Vec<_> = (0..3).map(|_| Arc::new(Faulty::new(shared.clone()))).collect();
         let named = [("one", "a"), ("one", "b"), ("other", "a")].into_iter().zip(&faults);
         let references =
@@ -126,7 +125,7 @@ impl World {
                 self.cluster.catch_up(&self.store);
             }
             3..5 => self.bind(at),
-            // The Secret of the sink is being read again: the binding rests for a moment.
+            // The Secret of the sink is read again: the binding is suspended for a moment.
             5..7 if self.references[at].is_bound => {
                 let left = self.exporter.remove_binding(&self.references[at].spec.id, Removal::Leave);
                 self.late.push((at, Box::pin(left)));
@@ -137,7 +136,7 @@ impl World {
                 }
             }
             7 if self.references[at].is_bound => self.forget(at),
-            8 => self.faults[at].faults.plan(&[Fault::Terminal]),
+            8 => self.faults[at].faults.plan(&[SinkFault::Terminal]),
             _ => self.late.clear(),
         }
     }
@@ -156,10 +155,10 @@ impl World {
         self.late.push((at, Box::pin(removed)));
     }
 
-    /// Every removal ends, no fault is left, and a failed sink is repaired: places with a binding equal the view.
+    /// Every removal ends, no fault is left, and a failed sink is repaired: destinations with a binding equal the view.
     async fn settle(&mut self) -> Result<(), String> {
         for (_, removed) in std::mem::take(&mut self.late) {
-            // A failed one is tried again below.
+            // A failed removal is repeated below.
             let _ = tokio::time::timeout(PATIENCE, removed).await;
         }
         for sink in &self.faults {

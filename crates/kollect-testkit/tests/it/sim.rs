@@ -33,5 +33,5 @@ fn a_cursor_that_moves_before_the_acknowledgement_is_found() {
 
 #[test]
 fn a_list_that_counts_as_complete_although_its_workers_ended_is_found() {
-    is_found(Planted::BarrierThatLies);
+    is_found(Planted::IncompleteListCounts);
 }

@@ -4,7 +4,7 @@
 use crate::error::{Trouble, local};
 use crate::snapshot::{Found, Snapshot};
 use git2::Oid;
-use kollect_export::layout::{Entry, Record, RecordChange, RecordFiles};
+use kollect_export::layout::{Record, RecordChange, RecordEntry, RecordFiles};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// What is remembered of a path.
-    pub(crate) fn get(&mut self, snapshot: &mut Snapshot<'_>, path: &str) -> Result<Option<Entry>, Trouble> {
+    pub(crate) fn get(&mut self, snapshot: &mut Snapshot<'_>, path: &str) -> Result<Option<RecordEntry>, Trouble> {
         match &mut self.form {
             Form::Whole(record) => Ok(record.get(path).cloned()),
             Form::Apart(apart) => Ok(apart.shard(snapshot, &self.path, shard_of(path))?.get(path).cloned()),
@@ -198,7 +198,7 @@ mod tests {
     fn paths_are_put_into_the_shards_where_the_record_keeps_them() {
         let put = |n: usize| RecordChange::Put {
             path: format!("inventory/{n}.yaml").into(),
-            entry: Entry { digest: Digest::of(b"x"), tag: "t".into() },
+            entry: RecordEntry { digest: Digest::of(b"x"), tag: "t".into() },
         };
         let mut record = Record::default();
         record.apply((0..2000).map(put));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn put(path: &str, content: &[u8]) -> RecordChange {
-        RecordChange::Put { path: path.into(), entry: Entry { digest: Digest::of(content), tag: "t".into() } }
+        RecordChange::Put { path: path.into(), entry: RecordEntry { digest: Digest::of(content), tag: "t".into() } }
     }
 
     /// Writes the record's files into a repository as they are.

@@ -13,7 +13,7 @@ use crate::remote_url::Scheme;
 use crate::transport::{self, Endpoint, HttpEndpoint, OpenLine};
 use crate::tree::Item;
 use kollect_export::{
-    AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileSink, HeldFile, InventoryKey, Knowledge, Probe, Progress,
+    AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileSink, HeldFile, InventoryKey, Probe, Progress, ReadBack,
     Receipt, SinkError, SinkKey,
 };
 use kollect_net::http::{Client, ClientConfig};
@@ -168,12 +168,12 @@ impl FileSink for GitSink {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         let record = record.to_owned();
         let files = self.at_place(&[*cycle], move |writer| writer.held(&record)).await;
         let files = files.and_then(|files| files).map_err(|trouble| trouble.into_sink_error("fetch", false))?;
         files.into_iter().for_each(each);
-        Ok(Knowledge::Complete)
+        Ok(ReadBack::Complete)
     }
 
     async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::snapshot::{Found, Snapshot};
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Oid, Repository, Signature};
-use kollect_export::layout::{Entry, RecordChange};
+use kollect_export::layout::{RecordChange, RecordEntry};
 use kollect_export::{FileBatch, FileChange, kill_point};
 use std::collections::HashSet;
 
@@ -133,7 +133,7 @@ impl Edit<'_> {
         blobs::write(self.repo, self.pulse, &bodies, |path, digest, blob, length| {
             self.bytes += length;
             update.upsert(&**path, blob, FileMode::Blob);
-            let entry = Entry { digest, tag: blob.to_string().into() };
+            let entry = RecordEntry { digest, tag: blob.to_string().into() };
             self.changes.push(RecordChange::Put { path: path.clone(), entry });
         })?;
         self.update(update)

@@ -5,7 +5,7 @@
 use crate::place::Place;
 use crate::write::Writing;
 use async_trait::async_trait;
-use kollect_export::{Cycle, FileBatch, FileSink, HeldFile, Knowledge, LARGEST_READ, Probe, Receipt, SinkError};
+use kollect_export::{Cycle, FileBatch, FileSink, HeldFile, LARGEST_READ, Probe, ReadBack, Receipt, SinkError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,7 +88,7 @@ impl FileSink for LocalSink {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         let (place, record, cancel) = (self.place.clone(), record.to_owned(), cycle.cancel.clone());
         let look = move || {
             let record = place.record(&record)?;
@@ -106,7 +106,7 @@ impl FileSink for LocalSink {
             each(file);
         }
         cycle.progress.tick();
-        Ok(Knowledge::Complete)
+        Ok(ReadBack::Complete)
     }
 
     async fn read(&self, _: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {

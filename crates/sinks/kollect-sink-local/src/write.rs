@@ -7,7 +7,7 @@
 use crate::error::failed;
 use crate::folder::{Folder, Trouble, split};
 use crate::place::{Place, RECORDS, UNFINISHED, check_path, tag_of};
-use kollect_export::layout::{Entry, Record, RecordChange};
+use kollect_export::layout::{Record, RecordChange, RecordEntry};
 use kollect_export::{FileBatch, FileChange, Receipt, SinkError, kill_point};
 use rustix::fs::FileType;
 use std::fs::{self, File, TryLockError};
@@ -35,7 +35,7 @@ struct Prepared {
     path: Arc<str>,
     /// Its name in the folder of unfinished files.
     unfinished: String,
-    entry: Entry,
+    entry: RecordEntry,
     bytes: u64,
 }
 
@@ -120,7 +120,7 @@ impl Writing {
                         .map_err(|error| SinkError::terminal("render", format!("cannot write {path}: {error}")))?;
                     let written = taken.unfinished.new_file(&unfinished).and_then(|mut f| Ok(f.write_all(&bytes)?));
                     written.map_err(|why| self.place.failed("write", "writing", path, why))?;
-                    let entry = Entry { digest: *digest, tag: tag_of(&bytes).into() };
+                    let entry = RecordEntry { digest: *digest, tag: tag_of(&bytes).into() };
                     prepared.push(Prepared { path: path.clone(), unfinished, entry, bytes: bytes.len() as u64 });
                 }
             }

@@ -9,9 +9,7 @@ use crate::rows::Sorted;
 use crate::schema::{self, Shape};
 use crate::statements::Statements;
 use crate::write::{Way, Writing, outranked};
-use kollect_export::{
-    BindingId, Cycle, HeldRow, InventoryKey, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
-};
+use kollect_export::{BindingId, Cycle, HeldRow, InventoryKey, Probe, ReadBack, Receipt, RowBatch, RowSink, SinkError};
 use kollect_net::Insecure;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -250,13 +248,13 @@ impl PostgresSink {
 
 #[async_trait::async_trait]
 impl RowSink for PostgresSink {
-    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<ReadBack, SinkError> {
         let step = self.step(cycle);
         let mut lease = self.lease(cycle).await?;
         match self.compare(&mut lease, &step, each).await {
             Ok(()) => {
                 lease.give_back();
-                Ok(Knowledge::Complete)
+                Ok(ReadBack::Complete)
             }
             Err(failure) => {
                 self.undo(lease, &step).await;

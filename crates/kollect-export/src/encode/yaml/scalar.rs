@@ -11,6 +11,10 @@ enum Style {
     Literal,
 }
 
+pub(super) fn indent(column: usize, out: &mut Vec<u8>) {
+    out.resize(out.len() + column, b' ');
+}
+
 /// Appends a string as a value. `column` is where the lines of a literal block start. No final line end.
 pub(super) fn write_value(text: &str, column: usize, out: &mut Vec<u8>) {
     match style(text) {
@@ -243,7 +247,7 @@ fn literal(text: &str, column: usize, out: &mut Vec<u8>) {
     for line in body.unwrap_or(text).split('\n') {
         out.push(b'\n');
         if !line.is_empty() {
-            super::indent(column, out);
+            indent(column, out);
             out.extend_from_slice(line.as_bytes());
         }
     }

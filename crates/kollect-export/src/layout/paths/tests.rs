@@ -1,7 +1,7 @@
 //! Tables of templates and the paths they render.
 
-use super::super::segments::{Limits, part_path};
 use super::*;
+use crate::layout::segments::{Limits, part_path};
 use kollect_model::{Gvk, TargetKey, Uid};
 use std::sync::Arc;
 
@@ -196,7 +196,7 @@ fn different_values_have_different_segments_without_regard_to_case_and_after_cut
 }
 
 #[test]
-fn the_part_marker_stands_before_the_extension() {
+fn the_part_marker_is_put_before_the_extension() {
     assert_eq!(part_path("inventory/shop/daily.json", 2, 3), "inventory/shop/daily.part-0002-of-0003.json");
     assert_eq!(part_path("inventory/cluster/all.json", 2, 3), "inventory/cluster/all.part-0002-of-0003.json");
     assert_eq!(part_path("snap", 2, 3), "snap.part-0002-of-0003");

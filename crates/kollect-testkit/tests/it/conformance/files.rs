@@ -2,8 +2,8 @@
 
 use super::{Door, unchecked};
 use async_trait::async_trait;
-use kollect_export::memory::MemoryFiles;
-use kollect_export::{Cycle, FileBatch, FileChange, FileSink, HeldFile, Knowledge, Probe, Receipt, SinkError};
+use kollect_export::testing::MemoryFiles;
+use kollect_export::{Cycle, FileBatch, FileChange, FileSink, HeldFile, Probe, ReadBack, Receipt, SinkError};
 use kollect_testkit::conformance::{FileBackend, files};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -90,12 +90,12 @@ impl FileSink for Wrapped {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         self.enter()?;
         let believed = self.believed.lock().get(record).cloned();
         if let Some(believed) = believed.filter(|_| self.memory.fault == Fault::BlindToWipes) {
             believed.into_iter().for_each(each);
-            return Ok(Knowledge::Complete);
+            return Ok(ReadBack::Complete);
         }
         self.memory.files.held(cycle, record, each).await
     }

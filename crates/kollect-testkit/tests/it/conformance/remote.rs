@@ -5,7 +5,7 @@ use super::{files, rows};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use kollect_export::{
-    Cycle, Family, FileBatch, FileSink, HeldFile, HeldRow, Knowledge, Probe, Receipt, RowBatch, RowSink, SinkError,
+    Cycle, Family, FileBatch, FileSink, HeldFile, HeldRow, Probe, ReadBack, Receipt, RowBatch, RowSink, SinkError,
 };
 use kollect_testkit::conformance::{
     CycleParts, FileBackend, ProxiedFiles, ProxiedRows, RowBackend, StoredRow, cycle_parts, file_faults, row_faults,
@@ -36,7 +36,7 @@ struct RemoteRows {
 
 #[async_trait]
 impl RowSink for RemoteRows {
-    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<ReadBack, SinkError> {
         let (sink, parts) = (self.sink.clone(), there(cycle, Family::Database));
         let held = async move {
             let mut held = Vec::new();
@@ -44,7 +44,7 @@ impl RowSink for RemoteRows {
             Ok(held)
         };
         self.line.ask(cycle, 300, held).await?.into_iter().for_each(each);
-        Ok(Knowledge::Complete)
+        Ok(ReadBack::Complete)
     }
 
     async fn apply(&self, cycle: &Cycle<'_>, batch: RowBatch) -> Result<Receipt, SinkError> {
@@ -79,7 +79,7 @@ impl FileSink for RemoteFiles {
         cycle: &Cycle<'_>,
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
-    ) -> Result<Knowledge, SinkError> {
+    ) -> Result<ReadBack, SinkError> {
         let (sink, parts, record) = (self.sink.clone(), there(cycle, Family::Snapshot), record.to_owned());
         let held = async move {
             let mut held = Vec::new();
@@ -87,7 +87,7 @@ impl FileSink for RemoteFiles {
             Ok(held)
         };
         self.line.ask(cycle, 300, held).await?.into_iter().for_each(each);
-        Ok(Knowledge::Complete)
+        Ok(ReadBack::Complete)
     }
 
     async fn read(&self, cycle: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {

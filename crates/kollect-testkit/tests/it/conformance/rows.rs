@@ -2,8 +2,8 @@
 
 use super::{Door, unchecked};
 use async_trait::async_trait;
-use kollect_export::memory::MemoryRows;
-use kollect_export::{Cycle, HeldRow, Knowledge, Probe, Receipt, Rejected, RowBatch, RowSink, SinkError};
+use kollect_export::testing::MemoryRows;
+use kollect_export::{Cycle, HeldRow, Probe, ReadBack, Receipt, Rejected, RowBatch, RowSink, SinkError};
 use kollect_model::{Change, Row};
 use kollect_testkit::conformance::{RowBackend, StoredRow, rows};
 use serde_json::value::RawValue;
@@ -81,7 +81,7 @@ fn mangle(change: &mut Change) {
 
 #[async_trait]
 impl RowSink for Wrapped {
-    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<Knowledge, SinkError> {
+    async fn held(&self, cycle: &Cycle<'_>, each: &mut (dyn FnMut(HeldRow) + Send)) -> Result<ReadBack, SinkError> {
         self.enter()?;
         if self.memory.fault == Fault::ReportsOthers {
             for of in self.memory.rows.inventories().keys() {

@@ -1,8 +1,8 @@
 //! A repository on a real server, a sink for it, and short words for batches.
 
 use kollect_export::{
-    AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileChange, FileSink as _, HeldFile, InventoryKey, Knowledge,
-    Progress, Receipt, SinkError, SinkKey, WriteRight,
+    AlwaysWrite, BindingId, Cycle, Family, FileBatch, FileChange, FileSink as _, HeldFile, InventoryKey, Progress,
+    ReadBack, Receipt, SinkError, SinkKey, WriteRight,
 };
 use kollect_model::Digest;
 use kollect_net::{Guard, TlsSpec};
@@ -155,7 +155,7 @@ pub(crate) async fn held(sink: &GitSink, name: &str) -> Result<BTreeMap<String, 
         files.insert(file.path.to_string(), file.digest);
     };
     let knowledge = sink.held(&turn.cycle(), &record(name), &mut each).await?;
-    assert_eq!(knowledge, Knowledge::Complete);
+    assert_eq!(knowledge, ReadBack::Complete);
     Ok(files)
 }
 

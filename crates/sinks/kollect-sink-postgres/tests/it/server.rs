@@ -1,7 +1,7 @@
 //! One server for all tests of this binary, a database per test, and short words for rows and cycles.
 
 use kollect_export::{
-    AlwaysWrite, BindingId, Cycle, Family, HeldRow, InventoryKey, Knowledge, Progress, Receipt, RowBatch, RowSink,
+    AlwaysWrite, BindingId, Cycle, Family, HeldRow, InventoryKey, Progress, ReadBack, Receipt, RowBatch, RowSink,
     SinkError, SinkKey, WriteRight,
 };
 use kollect_model::{Cause, Change, Deleted, Gvk, ObjectKey, Row, RowId, TargetKey, TargetScope, Uid};
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         let progress = Progress::default();
         let mut held = Vec::new();
         let knowledge = self.sink.held(&self.cycle(&progress), &mut |row| held.push(row)).await?;
-        assert_eq!(knowledge, Knowledge::Complete);
+        assert_eq!(knowledge, ReadBack::Complete);
         held.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(held)
     }
