@@ -54,6 +54,8 @@ pub(super) struct Target {
     pub(super) wants: [bool; NAMESPACES.len()],
     /// Why nothing of it can be collected.
     stop: Option<Stop>,
+    /// What its spec wants since it was stopped.
+    edited: Option<[bool; NAMESPACES.len()]>,
 }
 
 /// Why nothing of a target can be collected.
@@ -83,6 +85,7 @@ impl Cluster {
             exists: true,
             wants: std::array::from_fn(|namespace| fits(at, namespace)),
             stop: None,
+            edited: None,
         };
         Self {
             objects: BTreeMap::new(),
@@ -125,6 +128,9 @@ impl Cluster {
         let stop = if guess && target == CLUSTER { Stop::GuessedNamespaces } else { Stop::Unknowable };
         let before = self.targets[target].stop;
         self.targets[target].stop = if before.is_some() { None } else { Some(stop) };
+        if let Some(wants) = self.targets[target].edited.take() {
+            self.want(store, target, wants);
+        }
         for namespace in 0..NAMESPACES.len() {
             self.watches[target * NAMESPACES.len() + namespace] = new_watch();
         }
@@ -243,6 +249,11 @@ impl Cluster {
             return;
         }
         let wants = std::array::from_fn(|namespace| fits(target, namespace) && (target == CLUSTER || wants[namespace]));
+        if self.targets[target].stop == Some(Stop::Unknowable) {
+            // What a target that cannot be collected has stays as it is; the edit applies when it can be collected again.
+            self.targets[target].edited = Some(wants);
+            return;
+        }
         self.targets[target].wants = wants;
         for namespace in (0..NAMESPACES.len()).filter(|namespace| !wants[*namespace]) {
             self.forget_part(target, namespace);
