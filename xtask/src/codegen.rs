@@ -1,6 +1,4 @@
 //! `codegen`: one file per CRD below deploy/crds, written by the program that owns the types.
-//!
-//! Separate so that a check can fail a change that forgot it. It formats nothing itself.
 
 use crate::shell::{cargo, output, root};
 use anyhow::Context as _;

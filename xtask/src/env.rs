@@ -1,6 +1,6 @@
 //! `env`: the real servers that the tests need, each obtained once.
 //!
-//! Separate because it is the only task that changes the machine. What it may not install it names, with the command
+//! It is the only task that changes the machine. What it may not install it names, with the command
 //! to run; it never fails a machine that already has everything, and needs no network there.
 
 use crate::shell::{self, command, output, root};
@@ -26,7 +26,7 @@ pub(crate) fn prepare() -> anyhow::Result<TestEnv> {
     Ok(TestEnv { assets })
 }
 
-/// The task: obtains what is missing and says what it did.
+/// The task: obtains what is missing and reports what it did.
 pub(crate) fn run(print: bool) -> anyhow::Result<()> {
     let env = prepare()?;
     if print {

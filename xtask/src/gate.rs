@@ -1,6 +1,6 @@
 //! `test`: every check, in the order in which failures are cheapest, and the totals of all tests at the end.
 //!
-//! Separate because it decides what belongs to which tier. It knows no test by name.
+//! It decides what belongs to which tier. It knows no test by name.
 
 use crate::shell::{cargo, describe, root, run};
 use crate::{codegen, env, tidy};

@@ -35,7 +35,7 @@ enum Task {
     Tidy,
     /// Write the generated files below deploy/
     Codegen {
-        /// Only say whether they are up to date
+        /// Only check whether they are up to date
         #[arg(long)]
         check: bool,
     },

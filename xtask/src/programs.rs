@@ -1,6 +1,6 @@
 //! `demo` and `bench`: prepare the servers, build the operator and the program of the test kit, and run it.
 //!
-//! Separate because these are thin starters; what is shown and measured is in the test kit.
+//! Thin starters; what is shown and measured is in the test kit.
 
 use crate::env;
 use crate::shell::{cargo, run};

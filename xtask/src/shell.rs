@@ -1,6 +1,6 @@
 //! Running other programs, with a clear error when one is missing or fails.
 //!
-//! Separate because every task does it. It never goes through a shell.
+//! It never goes through a shell.
 
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
@@ -24,7 +24,7 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<It
 /// `cargo` as it runs this program, so that a chosen toolchain stays chosen.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut cargo = command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args);
-    // What cargo says of this program is not about what it builds: some build scripts would run again because of it, and
+    // What cargo sets in the environment of this program is not about what it builds: some build scripts would run again because of it, and
     // half of the dependencies after them.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {

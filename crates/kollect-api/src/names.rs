@@ -4,11 +4,11 @@
 pub mod finalizer {
     /// On targets: stop collecting and drop the rows.
     pub const TARGET: &str = "kollect.dev/target-cleanup";
-    /// On inventories: clean up what was exported, as `deletionPolicy` says.
+    /// On inventories: removes what was exported, by `deletionPolicy`.
     pub const INVENTORY: &str = "kollect.dev/inventory-cleanup";
     /// On cluster targets: stop collecting and drop the rows.
     pub const CLUSTER_TARGET: &str = "kollect.dev/cluster-target-cleanup";
-    /// On cluster inventories: clean up what was exported, as `deletionPolicy` says.
+    /// On cluster inventories: removes what was exported, by `deletionPolicy`.
     pub const CLUSTER_INVENTORY: &str = "kollect.dev/cluster-inventory-cleanup";
 }
 

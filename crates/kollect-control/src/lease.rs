@@ -1,6 +1,6 @@
 //! Leader election on one Lease, and the right to write that follows from it.
 //!
-//! Separate because safety hangs on it: the right ends by the boot-time clock, measured from when the last good renewal
+//! Safety depends on it: the right ends by the boot-time clock, measured from when the last good renewal
 //! was *sent*, and every write carries when the leadership began as a fence. It must not know what is written.
 
 use crate::clock::{boot_time, fence_of, precise_timestamp, time_of};
@@ -32,7 +32,7 @@ pub struct LeaseSettings {
     pub lease_duration: Duration,
     /// How long the leader may write after its last good renewal.
     pub renew_deadline: Duration,
-    /// Pause after a failed renewal, and between looks of a standby.
+    /// Pause after a failed renewal, and between two reads of a standby.
     pub retry_period: Duration,
 }
 
@@ -83,7 +83,7 @@ impl Observed {
     }
 }
 
-/// What tells one leadership from another.
+/// Identifies one leadership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Leadership {
     /// When it began; later than every one before it. Backends refuse writers of an earlier one than they have seen. The
@@ -167,7 +167,7 @@ impl Election {
                         next = Instant::now();
                     }
                     Some(Ok(_)) => {}
-                    // Without the right to watch, looking every retry period still works.
+                    // Without the right to watch, a read every retry period still works.
                     Some(Err(_)) => watch_again = Instant::now() + self.settings.retry_period,
                     None => watching = false,
                 },
@@ -184,7 +184,7 @@ impl Election {
         self.observed.free_at(&self.settings.identity, self.settings.lease_duration)
     }
 
-    /// The watch may lag behind our own writes: what it shows of another holder counts only if a read says so too.
+    /// The watch may lag behind our own writes: another holder counts only if a read confirms it.
     async fn check_against(&mut self, seen: &Lease) -> Result<(), LeaseError> {
         let holder = seen.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
         if holder == self.settings.identity {
@@ -209,7 +209,7 @@ impl Election {
         }
     }
 
-    /// Takes the lease if it is free; returns when to look again.
+    /// Acquires the lease if it is free; returns when to try again.
     async fn try_acquire(&mut self) -> Instant {
         let free_at = self.when_to_try();
         if free_at > Instant::now() {

@@ -1,7 +1,8 @@
 //! Items and envelopes: the JSON that document sinks write, byte for byte.
 
 use crate::hex::hex;
-use crate::{Row, write_string};
+use crate::row::{Row, write_item};
+use crate::write_string;
 use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -11,27 +12,6 @@ pub const SCHEMA_VERSION: &str = "kollect.dev/v1alpha1";
 
 /// SHA-256 of the empty item list `[]`.
 pub const EMPTY_ITEMS_FINGERPRINT: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
-
-/// Appends the Item of a row: nine keys in fixed order, `group` only when not empty.
-pub fn write_item(row: &Row, out: &mut Vec<u8>) {
-    let mut field = |key: &str, value: &str| {
-        out.extend_from_slice(key.as_bytes());
-        write_string(value, out);
-    };
-    field("{\"targetNamespace\":", &row.id.target.namespace);
-    field(",\"targetName\":", &row.id.target.name);
-    field(",\"namespace\":", &row.object.namespace);
-    field(",\"name\":", &row.object.name);
-    if !row.object.gvk.group.is_empty() {
-        field(",\"group\":", &row.object.gvk.group);
-    }
-    field(",\"version\":", &row.object.gvk.version);
-    field(",\"kind\":", &row.object.gvk.kind);
-    field(",\"uid\":", &row.id.uid.to_string());
-    out.extend_from_slice(b",\"attributes\":");
-    out.extend_from_slice(row.attributes.get().as_bytes());
-    out.push(b'}');
-}
 
 /// The Item of a row as its own buffer.
 pub fn item_bytes(row: &Row) -> Vec<u8> {

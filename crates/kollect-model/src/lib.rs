@@ -20,7 +20,6 @@ pub use backoff::{Backoff, jittered};
 pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
     EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, item_bytes,
-    write_item,
 };
 pub use guard::{Cidr, Denied, Guard, NotACidr};
 pub use gvk::Gvk;
@@ -29,4 +28,4 @@ pub use intern::Interner;
 pub use item::{Item, NotAnObject};
 pub use keys::{ObjectKey, RowId, TargetKey, TargetScope, Uid};
 pub use reason::Reason;
-pub use row::{Cause, Change, Deleted, Digest, ENCODER_EPOCH, Row, Version};
+pub use row::{Cause, Change, Deleted, Digest, ENCODER_EPOCH, Row, Version, write_item};

@@ -1,6 +1,6 @@
 //! Rows and their changes.
 
-use crate::{ObjectKey, RowId, write_item};
+use crate::{ObjectKey, RowId, write_string};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -83,6 +83,27 @@ impl Row {
         row.digest = Digest::of(&bytes);
         row
     }
+}
+
+/// Appends the Item of a row: nine keys in fixed order, `group` only when not empty.
+pub fn write_item(row: &Row, out: &mut Vec<u8>) {
+    let mut field = |key: &str, value: &str| {
+        out.extend_from_slice(key.as_bytes());
+        write_string(value, out);
+    };
+    field("{\"targetNamespace\":", &row.id.target.namespace);
+    field(",\"targetName\":", &row.id.target.name);
+    field(",\"namespace\":", &row.object.namespace);
+    field(",\"name\":", &row.object.name);
+    if !row.object.gvk.group.is_empty() {
+        field(",\"group\":", &row.object.gvk.group);
+    }
+    field(",\"version\":", &row.object.gvk.version);
+    field(",\"kind\":", &row.object.gvk.kind);
+    field(",\"uid\":", &row.id.uid.to_string());
+    out.extend_from_slice(b",\"attributes\":");
+    out.extend_from_slice(row.attributes.get().as_bytes());
+    out.push(b'}');
 }
 
 /// Why a row was deleted.

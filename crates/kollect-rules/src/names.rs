@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_from_labels() {
+    fn names_differ_from_labels() {
         for (text, label, subdomain) in [
             ("team-a", true, true),
             ("a.b", false, true),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn requirements_hold_as_kubernetes_says() {
+    fn requirements_hold_as_in_kubernetes() {
         let (a, ops, none) = (json!({"team": "a", "x": "1"}), json!({"team": "ops"}), json!({}));
         for (selector, on_a, on_ops, on_none) in [
             (json!({}), true, true, true),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_is_not_valid_matches_nothing_and_says_why() {
+    fn an_invalid_selector_matches_nothing_and_has_a_cause() {
         for selector in [
             expression("In", &[]),
             expression("NotIn", &[]),

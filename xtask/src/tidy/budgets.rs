@@ -1,6 +1,6 @@
 //! Budgets of size: no long function, and most files and functions short.
 
-use super::Finding;
+use super::finding::Finding;
 use super::source::Source;
 
 /// Longest function, as clippy's `too_many_lines` counts.

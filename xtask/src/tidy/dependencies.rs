@@ -1,8 +1,8 @@
 //! Checks of the dependency graph: which crate may know which, one TLS provider, a fixed toolchain.
 //!
-//! Separate from the checks of source text. Only normal dependencies count; tests may use anything.
+//! Only normal dependencies count; tests may use anything.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::shell::{cargo, output};
 use serde_json::Value;
 use std::path::Path;

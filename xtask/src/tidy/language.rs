@@ -1,6 +1,6 @@
 //! The language of comments, documents and test names: the field's words, and the mechanism named.
 
-use super::Finding;
+use super::finding::Finding;
 use super::source::Source;
 
 /// Words for people where code is meant, and metaphors. Text that needs one is better with the name of the mechanism.
@@ -118,7 +118,7 @@ mod tests {
     fn words_for_people_are_found_in_comments_and_test_names() {
         for (line, bad) in [
             ("/// The server says how long.", 1),
-            ("let x = 1; // nobody reads it", 1),
+            (concat!("let x = 1; /", "/ nobody reads it"), 1),
             ("//! Separate because it is pure.", 1),
             ("    fn a_sink_says_what_it_holds() {", 1),
             ("/// Looks up a name with lookup().", 1),

@@ -5,31 +5,13 @@
 mod budgets;
 mod circles;
 mod dependencies;
+mod finding;
 mod language;
 mod names;
 mod source;
 mod sources;
 
 use crate::shell::root;
-use std::fmt;
-
-/// Something that must change.
-pub(crate) struct Finding {
-    place: String,
-    what: String,
-}
-
-impl Finding {
-    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into() }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
-    }
-}
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let files = source::read(&root())?;

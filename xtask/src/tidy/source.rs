@@ -1,6 +1,6 @@
 //! A Rust file of the repository, as the checks read it: lines, not syntax.
 
-use super::Finding;
+use super::finding::Finding;
 use anyhow::Context as _;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Checks that read one source file: size, header, purity, clocks, references that mean nothing to a reader.
 
-use super::Finding;
+use super::finding::Finding;
 use super::source::Source;
 
 const SIZE_WARNING: usize = 300;

@@ -44,13 +44,13 @@ async fn message(reviewer: &Reviewer) -> String {
 }
 
 #[tokio::test]
-async fn facts_that_do_not_come_in_time_refuse_the_object_and_say_so() {
+async fn facts_that_do_not_come_in_time_refuse_the_object_with_that_cause() {
     let text = message(&reviewer(true)).await;
     assert_eq!(text, "could not read KollectProfile team/maps within 200ms; try again");
 }
 
 #[tokio::test]
-async fn facts_that_cannot_be_read_refuse_the_object_and_say_why() {
+async fn facts_that_cannot_be_read_refuse_the_object_with_the_cause() {
     assert_eq!(message(&reviewer(false)).await, "could not read KollectProfile team/maps: on purpose");
 }
 

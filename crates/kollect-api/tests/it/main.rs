@@ -112,7 +112,7 @@ fn sink_references_have_no_type_and_every_kind_has_a_status() {
 }
 
 #[test]
-fn no_field_may_be_null_and_every_rule_says_what_to_do() {
+fn no_field_may_be_null_and_every_rule_names_its_remedy() {
     for crd in all_crds() {
         visit("", &schema(&crd), &mut |at, node| {
             let place = format!("{} {at}", crd.spec.names.kind);

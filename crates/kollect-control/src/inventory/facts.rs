@@ -16,7 +16,7 @@ pub struct BindingReport {
 /// The newest outcome of a binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindingOutcome {
-    /// No outcome yet; the text says what it waits for.
+    /// No outcome yet; the text names what it waits for.
     Waiting(String),
     /// The sink holds what the inventory has.
     InSync,

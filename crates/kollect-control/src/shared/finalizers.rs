@@ -79,7 +79,7 @@ impl FinalizerWrites {
         }
     }
 
-    /// Takes note of the end of a change; says when the object must be reconciled again.
+    /// Records the end of a change; returns when the object must be reconciled again.
     fn ended(&self, object: &ObjectRef, succeeded: bool, jitter: f64, now: Instant) -> Instant {
         let mut all = self.0.lock();
         if succeeded {

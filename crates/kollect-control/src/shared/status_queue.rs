@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_write_to_the_old_object_says_nothing_about_the_new_one() {
+    fn the_end_of_a_write_to_the_old_object_does_not_count_for_the_new_one() {
         let (mut queue, now) = (StatusQueue::default(), Instant::now());
         let old = submitted(&mut queue, "1", wanted("Compiled"), &Value::Null, now);
         let new = submitted(&mut queue, "2", wanted("Compiled"), &Value::Null, now);
@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_is_not_written_and_a_null_is_nothing() {
+    fn an_equal_status_is_not_written_and_a_null_is_absent() {
         let (mut queue, now) = (StatusQueue::default(), Instant::now());
         let desired = StatusUpdate { status: json!({"reason": "Compiled", "error": null}), health: String::new() };
         assert!(submitted(&mut queue, "1", desired, &json!({"reason": "Compiled"}), now).is_empty());
     }
 
     #[test]
-    fn a_wish_that_returns_to_what_stood_while_another_is_being_written_is_written_after_it() {
+    fn an_update_that_returns_to_the_present_status_while_another_is_written_is_written_after_it() {
         let (mut queue, now) = (StatusQueue::default(), Instant::now());
         let present = json!({"reason": "Compiled"});
         let broken = submitted(&mut queue, "1", wanted("InvalidPath"), &present, now);

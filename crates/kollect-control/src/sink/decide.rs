@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_not_safe_says_why() {
+    fn a_connection_that_is_not_safe_has_a_condition_with_the_cause() {
         let insecure = Some((Reason::PlaintextCredentials, "use https"));
         let facts = SinkFacts { fault: None, waiting: false, probed: LastProbe::Never, probes: false, insecure };
         let said = conditions(&facts).into_iter().find(|c| c.kind == "TLSInsecure").unwrap();

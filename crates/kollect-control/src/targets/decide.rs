@@ -64,7 +64,7 @@ pub fn conditions(facts: &TargetFacts) -> Vec<ConditionUpdate> {
     all
 }
 
-/// A namespace in messages; the empty one stands for all.
+/// A namespace in messages; the empty one means all.
 pub fn namespace_name(namespace: &str) -> String {
     if namespace.is_empty() { "the whole cluster".to_owned() } else { namespace.to_owned() }
 }

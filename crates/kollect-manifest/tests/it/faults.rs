@@ -7,7 +7,7 @@ const A: &str = r#"{"kind":"A","metadata":{"name":"a"}}"#;
 const B: &str = r#"{"kind":"B","metadata":{"name":"b"}}"#;
 
 #[test]
-fn faults_of_yaml_are_located_and_say_what_to_do() {
+fn faults_of_yaml_are_located_and_name_the_remedy() {
     for (text, line, expected) in [
         ("a: 1\nb: [1, 2\nc: 3\n", 0, "bracket"),
         ("a: 'x\nb: 1\n", 0, "quote"),

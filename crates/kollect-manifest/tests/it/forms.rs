@@ -41,7 +41,7 @@ fn every_way_to_write_several_objects_is_read() {
 }
 
 #[test]
-fn texts_that_say_nothing_have_no_objects() {
+fn empty_texts_have_no_objects() {
     for text in ["", " \n", "# only\n", "---\n---\n", "null", "---\nnull\n...\n", "%YAML 1.2\n---\n"] {
         assert_eq!(yaml(text).objects, [], "{text:?}");
         assert_eq!(yaml(text).faults, [""; 0], "{text:?}");

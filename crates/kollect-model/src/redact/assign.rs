@@ -4,9 +4,11 @@
 //! Linear: hidden text is skipped, and text that is scanned twice is at most `MAX_READ_TWICE` bytes.
 
 use super::assigned_key::{Key, key_before, starts_line};
-use super::edits::Edits;
+use super::edits::{Edits, skipped};
 use super::flow;
 use super::key::{Sensitivity, may_be_sensitive, sensitivity};
+use super::packed::is_copy;
+use super::pairs::{is_naming, is_paired_value};
 use super::value::has_harmless_form;
 use super::value_span::{MAX_BLANKS, ValueForm, ValueSpan, quote_at, quote_before, quoted};
 use memchr::memmem;
@@ -27,7 +29,7 @@ pub(super) fn find(text: &str, skip: &[(usize, usize)], queries: bool, edits: &m
     let mut at = 0;
     while let Some(found) = memchr::memchr3(b'=', b':', b'>', &bytes[at..]) {
         let sign = at + found;
-        at = super::skipped(skip, sign).unwrap_or_else(|| scan.sign(sign)).max(sign + 1);
+        at = skipped(skip, sign).unwrap_or_else(|| scan.sign(sign)).max(sign + 1);
     }
 }
 
@@ -93,7 +95,7 @@ impl Scan<'_, '_> {
         if self.of_secret && matches!(name, "data" | "stringData") {
             return Some(Sensitivity::Secret);
         }
-        let copy = name.len() > 12 && super::is_copy(name);
+        let copy = name.len() > 12 && is_copy(name);
         if copy || name == "tls" { Some(Sensitivity::Secret) } else { sensitivity(name) }
     }
 
@@ -261,8 +263,8 @@ enum Role {
 fn role(name: &str) -> Role {
     match name.as_bytes().last().map(u8::to_ascii_lowercase) {
         Some(b'd') if name == "kind" => Role::Kind,
-        Some(_) if super::is_naming(name) => Role::Names,
-        Some(_) if super::is_paired_value(name) => Role::Value,
+        Some(_) if is_naming(name) => Role::Names,
+        Some(_) if is_paired_value(name) => Role::Value,
         _ => Role::Other,
     }
 }

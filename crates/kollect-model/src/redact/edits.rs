@@ -35,6 +35,12 @@ impl Edits {
     }
 }
 
+/// The end of the place that `at` lies in.
+pub(super) fn skipped(skip: &[(usize, usize)], at: usize) -> Option<usize> {
+    let next = skip.partition_point(|(_, end)| *end <= at);
+    skip.get(next).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! `--password x` and what some commands take as short flags.
 
 use super::assigned_key::is_key_byte;
-use super::edits::Edits;
+use super::edits::{Edits, skipped};
 use super::key::{Sensitivity, sensitivity};
 use super::value::has_harmless_form;
 use super::value_span::{quote_at, quoted};
@@ -49,7 +49,7 @@ pub(super) fn find(text: &str, skip: &[(usize, usize)], edits: &mut Edits) {
         if name.starts_with('-')
             || bytes.get(at) == Some(&b'=')
             || !follows_boundary(bytes, start - 2)
-            || super::skipped(skip, start).is_some()
+            || skipped(skip, start).is_some()
         {
             continue;
         }

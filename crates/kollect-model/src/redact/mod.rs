@@ -13,6 +13,7 @@ mod key_words;
 mod line;
 mod literals;
 mod packed;
+mod pairs;
 mod plain_keys;
 mod settings;
 mod token;
@@ -25,6 +26,7 @@ pub use edits::REDACTED;
 pub use key::{Sensitivity, is_description, may_be_sensitive, sensitivity};
 pub use line::line;
 pub use packed::is_copy;
+pub use pairs::{is_naming, is_paired_value};
 pub use plain_keys::is_plain_key;
 pub use value::{has_harmless_form, is_reference_key, is_reference_value, is_schema_key};
 
@@ -34,44 +36,6 @@ use std::borrow::Cow;
 
 /// Shorter texts cannot contain a secret together with a marker of it.
 const MIN_TEXT: usize = 6;
-
-/// Keys whose text describes the value beside them: `{name: DB_PASSWORD, value: …}`.
-const NAMING: &[&str] = &[
-    "name",
-    "key",
-    "header",
-    "headerName",
-    "field",
-    "variable",
-    "property",
-    "parameter",
-    "parameterKey",
-    "envVar",
-    "keyword",
-    "id",
-    "env",
-];
-
-/// Whether the text under this key describes the value beside it.
-#[inline]
-pub fn is_naming(key: &str) -> bool {
-    matches!(key.len(), 2..=12) && NAMING.iter().any(|known| key.eq_ignore_ascii_case(known))
-}
-
-/// Whether this key holds the value that the name beside it describes.
-#[inline]
-pub fn is_paired_value(key: &str) -> bool {
-    let ends = |end: &str| {
-        key.len() >= end.len() && key.as_bytes()[key.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
-    };
-    match key.as_bytes().last() {
-        Some(b'e' | b'E') => ends("value"),
-        Some(b's' | b'S') => ends("values"),
-        Some(b't' | b'T') => key.eq_ignore_ascii_case("default"),
-        Some(b'l' | b'L') => key.eq_ignore_ascii_case("val"),
-        _ => false,
-    }
-}
 
 /// The text without its secrets; `None` when it holds none. A text that is a secret as a whole becomes [`REDACTED`].
 #[inline]
@@ -115,12 +79,6 @@ fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
         (Some(clean), _) | (None, Cow::Owned(clean)) => Some(Cow::Owned(clean)),
         (None, Cow::Borrowed(_)) => None,
     }
-}
-
-/// The end of the place that `at` lies in.
-fn skipped(skip: &[(usize, usize)], at: usize) -> Option<usize> {
-    let next = skip.partition_point(|(_, end)| *end <= at);
-    skip.get(next).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
 }
 
 /// The characters of interest that a text contains, so that most texts cost one pass over their bytes.

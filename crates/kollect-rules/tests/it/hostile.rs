@@ -211,7 +211,7 @@ fn random_objects_never_break_a_review() {
 }
 
 #[test]
-fn no_message_holds_what_looks_like_a_credential() {
+fn no_message_holds_what_resembles_a_credential() {
     for (kind, spec) in [
         ("KollectSnapshotSink", json!({"type": "git", "options": {"apiToken": SECRET, "password": SECRET}})),
         ("KollectSnapshotSink", json!({"type": "git", "password": SECRET, "token": {"secret": SECRET}})),

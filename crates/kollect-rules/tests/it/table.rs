@@ -22,7 +22,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_committed_page_says_what_the_rules_are() {
+fn the_committed_page_lists_the_rules() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/rules.md");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
