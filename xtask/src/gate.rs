@@ -39,6 +39,9 @@ pub(crate) fn run_all(tier: Tier) -> anyhow::Result<()> {
     run(&mut cargo(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
     step("lints");
     run(&mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+    // The programs behind `demo` and `bench`, which `--workspace` leaves out.
+    let tools = ["clippy", "-p", "kollect-testkit", "--features", "tools", "--all-targets", "--quiet", "--"];
+    run(&mut cargo(tools.into_iter().chain(["-D", "warnings"])))?;
     step("tidy");
     tidy::run()?;
     step("generated files");
@@ -68,7 +71,10 @@ fn commands(tier: Tier) -> Vec<Command> {
     let base = ["test", "--workspace", "--no-fail-fast", "--quiet"];
     match tier {
         Tier::Default => vec![cargo(base.into_iter().chain(["--tests"]))],
-        Tier::Soak => vec![cargo(base.into_iter().chain(["--tests", "--", "--include-ignored"]))],
+        Tier::Soak => {
+            let tools = ["test", "--quiet", "-p", "kollect-testkit", "--features", "tools", "--bins"];
+            vec![cargo(base.into_iter().chain(["--tests", "--", "--include-ignored"])), cargo(tools)]
+        }
         Tier::Fast => {
             let mut integration = cargo(["test", "--no-fail-fast", "--quiet", "--test", "*"]);
             for name in PURE_CRATES.into_iter().filter(|name| has_integration_tests(name)) {

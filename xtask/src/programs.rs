@@ -8,14 +8,36 @@ use std::path::PathBuf;
 
 pub(crate) fn demo(args: &[String]) -> anyhow::Result<()> {
     let assets = env::prepare()?.assets;
-    run(&mut cargo(["build", "--quiet", "--package", "kollect", "--package", "kollect-testkit", "--bins"]))?;
-    let mut demo = cargo(["run", "--quiet", "--package", "kollect-testkit", "--bin", "demo", "--"]);
+    run(&mut cargo([
+        "build",
+        "--quiet",
+        "--package",
+        "kollect",
+        "--package",
+        "kollect-testkit",
+        "--features",
+        "kollect-testkit/tools",
+        "--bins",
+    ]))?;
+    let mut demo =
+        cargo(["run", "--quiet", "--package", "kollect-testkit", "--features", "tools", "--bin", "demo", "--"]);
     run(demo.args(args).env("KUBEBUILDER_ASSETS", assets).env("KOLLECT_BIN", target_dir().join("debug/kollect")))
 }
 
 pub(crate) fn bench(args: &[String]) -> anyhow::Result<()> {
-    let mut bench =
-        cargo(["run", "--quiet", "--profile", "fast", "--package", "kollect-testkit", "--bin", "bench", "--"]);
+    let mut bench = cargo([
+        "run",
+        "--quiet",
+        "--profile",
+        "fast",
+        "--package",
+        "kollect-testkit",
+        "--features",
+        "tools",
+        "--bin",
+        "bench",
+        "--",
+    ]);
     bench.args(args);
     if args.first().is_some_and(|first| first != "extract") {
         if args[0] != "collect" {

@@ -1,6 +1,5 @@
 //! What a hostile tenant would apply: expressions and rows without end, Secrets of others, a Git server with a bomb.
 
-use crate::bench_live::CLUSTER;
 use crate::scene;
 use crate::servers::repos::git;
 use crate::servers::{BareRepos, GitHttp, GitHttpOptions};
@@ -96,7 +95,7 @@ pub fn objects(bomb: &GitBomb) -> Vec<Value> {
         let others: &[&str] = if kind == "Secret" { &["kollect-system", "bench-000"] } else { &[NAMESPACE] };
         all.push(scene::target(NAMESPACE, name, name, others));
     }
-    all.push(scene::git_sink(NAMESPACE, "bomb", &bomb.server.url(REPOSITORY), CLUSTER, None));
+    all.push(scene::git_sink(NAMESPACE, "bomb", &bomb.server.url(REPOSITORY), "hostile", None));
     all.push(scene::inventory(NAMESPACE, "bomb", Some("bomb"), None, "0s"));
     all
 }

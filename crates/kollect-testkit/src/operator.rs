@@ -1,6 +1,6 @@
 //! The operator as a process, under its own ServiceAccount's rights.
 //!
-//! Separate from the servers because it is what is tested. It installs what `deploy/` says and nothing more: tests
+//! It installs what `deploy/` has and nothing more: tests
 //! that collect a kind grant it by [`grant_read`].
 
 use crate::servers::{ApiServer, ServerProcess, StopSignal, free_port, wait_for};

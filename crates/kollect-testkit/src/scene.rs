@@ -1,6 +1,6 @@
 //! Kollect objects as users write them: profile, target, inventory and sinks of one namespace.
 //!
-//! Separate so that tests, bench and demo read alike. Plain JSON on purpose: the operator must take what a user types,
+//! Plain JSON on purpose: the operator must take what a user types,
 //! not what our own types print.
 
 use crate::servers::Postgres;

@@ -1,6 +1,6 @@
 //! The operator of one team: installed with `deploy/tenant-role.yaml`, without any cluster-wide right.
 //!
-//! Separate from the operator for all namespaces so that a test cannot mix up their rights.
+//! Its rights are not those of the operator for all namespaces.
 
 use crate::operator::{SERVICE_ACCOUNT, apply_yaml, install_crds};
 use crate::servers::ApiServer;
@@ -15,7 +15,7 @@ pub fn user(team: &str) -> String {
     format!("system:serviceaccount:{team}:{}", SERVICE_ACCOUNT.1)
 }
 
-/// `deploy/tenant-role.yaml` for the namespace `team`, as `deploy/README.md` says.
+/// `deploy/tenant-role.yaml` for the namespace `team`, by `deploy/README.md`.
 pub fn role(team: &str) -> anyhow::Result<String> {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
     let text = std::fs::read_to_string(deploy.join("tenant-role.yaml")).context("reading deploy/tenant-role.yaml")?;

@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn a_literal_of_a_reason_is_found_outside_of_the_list() {
-        let letters = ('A'..='Y').map(|letter| format!("    {letter}eason,\n")).collect::<String>();
-        let list = source(REASONS, &letters);
+        let letters: Vec<String> = ('A'..='Y').map(|letter| format!("    {letter}eason,")).collect();
+        let list = source(REASONS, &letters.join("\n"));
         let user = source("crates/a/src/a.rs", "let x = \"Aeason\";\n// \"Beason\"\nlet y = \"Zeason\";\n");
         let found = reason_literals(&[list, user]).unwrap();
         assert_eq!(

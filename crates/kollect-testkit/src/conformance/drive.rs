@@ -1,6 +1,6 @@
 //! The smallest driver of a sink: ask what it holds, send the difference.
 //!
-//! Separate from the export engine on purpose: the suite must not pass because both make the same mistake.
+//! It shares no code with the export engine: the suite must not pass because both make the same mistake.
 
 use kollect_export::{
     AlwaysWrite, BindingId, Cycle, Family, HeldRow, InventoryKey, Progress, ReadBack, Receipt, RowBatch, RowSink,

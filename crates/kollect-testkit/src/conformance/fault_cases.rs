@@ -1,7 +1,6 @@
-//! What every sink promises behind a bad network: an error that says the truth about what landed, and convergence.
+//! What every sink promises behind a bad network: an error that is true about what landed, and convergence.
 //!
-//! Separate from the other cases because it needs a sink that connects through the fault proxy. Where the network breaks
-//! is decided in `fault_walk`.
+//! The sink connects through the fault proxy. Where the network breaks is decided in `fault_walk`.
 
 use super::drive::{CycleParts, Wanted};
 use super::fault_walk::{FIRST, Walked, walk};

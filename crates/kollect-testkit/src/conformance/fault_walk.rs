@@ -1,6 +1,6 @@
 //! The walk over the faults of a network, alike for rows and files.
 //!
-//! Separate from the cases because it decides where a network breaks. A healthy export is measured first, so that the
+//! It decides where the network breaks. A healthy export is measured first, so that the
 //! faults hit every part of it, whatever the transport: the handshake, each exchange, and the answer to the last one.
 
 use super::drive::CycleParts;

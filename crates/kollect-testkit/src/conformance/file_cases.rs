@@ -1,6 +1,6 @@
 //! What every file sink promises.
 //!
-//! Separate from the row cases because files have paths, owners and neighbours in a lane.
+//! Files have paths, owners and neighbours in a lane, which rows have not.
 
 use super::drive::{CycleParts, NeverWrite, cycle_parts};
 use super::row_cases::transient;
@@ -23,7 +23,7 @@ pub trait FileBackend: Send + Sync {
     async fn read_back(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>>;
     /// Name of the newest state (commit), where the backend has one.
     async fn revision(&self) -> anyhow::Result<Option<String>>;
-    /// Writes a file as somebody else.
+    /// Writes a file as another writer.
     async fn plant(&self, path: &str, content: &str) -> anyhow::Result<()>;
     /// Removes all content behind the sink's back.
     async fn wipe(&self) -> anyhow::Result<()>;

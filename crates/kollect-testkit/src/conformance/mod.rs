@@ -1,8 +1,8 @@
 //! The promises that every sink keeps, as one suite.
 //!
-//! Separate from the sinks, so that all are measured alike: a sink's test implements [`RowBackend`] or [`FileBackend`]
+//! All sinks are measured alike: a sink's test implements [`RowBackend`] or [`FileBackend`]
 //! and calls [`rows`] or [`files`]; with [`ProxiedRows`] or [`ProxiedFiles`] also the walk over faults, [`row_faults`] or
-//! [`file_faults`]. It uses the contract only and never looks into a sink.
+//! [`file_faults`]. It uses the contract only and never the inside of a sink.
 
 mod drive;
 mod fault_cases;

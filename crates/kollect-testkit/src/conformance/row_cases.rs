@@ -1,6 +1,6 @@
 //! What every row sink promises.
 //!
-//! Separate from the file cases because rows have no paths and no owners. Each case uses an inventory of its own, so
+//! Each case uses an inventory of its own, so
 //! cases do not disturb each other.
 
 use super::drive::{NeverWrite, Wanted};

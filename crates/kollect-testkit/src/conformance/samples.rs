@@ -1,6 +1,6 @@
 //! Rows with ordinary and with hostile content.
 //!
-//! Separate because sinks' own tests use them too. Everything is deterministic.
+//! Sinks' own tests use them too. Everything is deterministic.
 
 use kollect_model::{Gvk, ObjectKey, Row, RowId, TargetKey, Uid, write_value};
 use serde_json::value::RawValue;

@@ -1,6 +1,6 @@
 //! A reverse proxy before the API server that can pick single requests and open watches.
 //!
-//! Separate from the TCP proxy because it must see paths, so it ends TLS with its own certificate. It counts every
+//! It must see paths, so it ends TLS with its own certificate. It counts every
 //! request and changes none that no rule names.
 
 use super::RequestRecord;
@@ -252,7 +252,7 @@ async fn forward(shared: &Shared, request: Request) -> anyhow::Result<http::Resp
     Ok(sender.send_request(Request::from_parts(parts, body)).await?)
 }
 
-/// The body of an answer, held back or cut as the rules of the moment say.
+/// The body of an answer, held back or cut by the present rules.
 fn watched(shared: Arc<Shared>, method: String, uri: String, body: Incoming) -> Body {
     let rules = shared.rules.subscribe();
     let state = (body, rules, shared, method, uri);

@@ -1,7 +1,7 @@
 //! Proxies that make the network fail on demand.
 //!
-//! Separate because every remote part is tested behind them. [`TcpProxy`] knows bytes only and fits any backend;
-//! [`HttpProxy`] stands before the API server and can pick single requests and watches.
+//! Every remote part is tested behind them. [`TcpProxy`] knows bytes only and fits any backend;
+//! [`HttpProxy`] is placed before the API server and can pick single requests and watches.
 
 mod http;
 mod request;

@@ -1,6 +1,6 @@
 //! What a request to the API server asks for, read from its method and path.
 //!
-//! Separate because it is pure. It follows the API server's own words: verb and resource.
+//! Pure. It follows the API server's own words: verb and resource.
 
 /// One request that went through the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]

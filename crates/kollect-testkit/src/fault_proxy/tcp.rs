@@ -1,6 +1,6 @@
 //! A TCP proxy with faults that can be changed while connections are open.
 //!
-//! Separate from the HTTP proxy because it must not understand what it carries. A stall holds bytes back and loses
+//! It must not understand what it carries. A stall holds bytes back and loses
 //! none; a reset and a dropped answer end the connection, as a network does.
 
 use parking_lot::Mutex;

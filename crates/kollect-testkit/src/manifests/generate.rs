@@ -54,7 +54,7 @@ impl Object {
             fields.push(("kind".to_owned(), Tree::text(self.kind)));
             fields.push(("apiVersion".to_owned(), Tree::text(self.api_version)));
         }
-        // An anchor must stand before its aliases, which are in the spec.
+        // An anchor must precede its aliases, which are in the spec.
         random.shuffle(&mut fields);
         fields
     }

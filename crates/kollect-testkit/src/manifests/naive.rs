@@ -51,7 +51,7 @@ impl Expected {
     }
 
     fn document(&mut self, lines: &[&str]) {
-        // What is broken on purpose says so in a comment, so that this reader need not find every fault.
+        // What is broken on purpose is marked in a comment, so that this reader need not find every fault.
         if lines.contains(&"# broken") {
             self.broken += 1;
             return;
@@ -140,7 +140,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Indentation and text of the next line that says something.
+    /// Indentation and text of the next line with content.
     fn current(&mut self) -> Option<(usize, &'a str)> {
         loop {
             let line = *self.lines.get(self.at)?;

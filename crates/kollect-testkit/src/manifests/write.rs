@@ -16,7 +16,7 @@ pub(super) enum Tree {
     Anchor(&'static str, Box<Tree>),
     /// The same value again.
     Alias(&'static str, Box<Tree>),
-    /// A merge key with what it stands for.
+    /// A merge key with what it expands to.
     Merge(&'static str, Vec<(String, Tree)>),
 }
 
@@ -62,7 +62,7 @@ fn fields_of(fields: &[(String, Tree)]) -> Map<String, Value> {
     map
 }
 
-/// Writes a map in block style; its first key stands where the text ends.
+/// Writes a map in block style; its first key begins where the text ends.
 pub(super) fn block_map(fields: &[(String, Tree)], indent: usize, out: &mut String, random: &mut Rng) {
     for (at, (name, value)) in fields.iter().enumerate() {
         if at > 0 {

@@ -1,6 +1,6 @@
 //! A real kube-apiserver on a real etcd, with RBAC.
 //!
-//! Separate because it is the ground that every end-to-end test stands on. It has no controllers: a deleted namespace
+//! Every end-to-end test runs on it. It has no controllers: a deleted namespace
 //! stays `Terminating` (use a fresh name per test), and aggregated cluster roles have no rules.
 
 use super::{Certs, ServerProcess, StopSignal, client_from_kubeconfig, free_port, kube_assets, kubeconfig, wait_for};

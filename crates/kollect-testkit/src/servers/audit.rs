@@ -1,6 +1,6 @@
 //! Reading the API server's audit log: what one user asked for.
 //!
-//! Separate because tests and the bench count requests with it. It reads a file; it starts nothing.
+//! Tests and the bench count requests with it.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

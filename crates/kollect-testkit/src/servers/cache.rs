@@ -1,6 +1,6 @@
 //! Where `cargo xtask env` put the servers.
 //!
-//! Separate because the rule (variables first, then the cache of the user) must be the same for every server.
+//! Variables first, then the cache of the user, for every server.
 
 use anyhow::Context as _;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A certificate authority of our own, with a server certificate for loopback and client certificates on demand.
 //!
-//! Separate because every TLS server of the tests shares it. Keys never leave the state directory of a test.
+//! Every TLS server of the tests shares it. Keys never leave the state directory of a test.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -28,7 +28,7 @@ pub struct Certs {
 }
 
 impl Certs {
-    /// Makes a new authority; nothing trusts it unless told to.
+    /// Makes a new authority; nothing trusts it by itself.
     pub fn new() -> anyhow::Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name = name("kollect-test-ca", None);

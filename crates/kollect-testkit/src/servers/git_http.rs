@@ -1,6 +1,6 @@
 //! Git over http or https: axum in front of the real `git http-backend`.
 //!
-//! Separate because the backend is a CGI program and this file is the CGI part. It must not understand Git's protocol.
+//! The backend is a CGI program and this file is the CGI part. It must not understand Git's protocol.
 
 use super::{BareRepos, Certs, TlsListener};
 use anyhow::Context as _;
@@ -25,7 +25,7 @@ pub struct GitHttpOptions {
     /// Serve https with the server certificate of this private authority; `None` serves plain http. The caller may
     /// keep it, so that a server that comes back is still trusted.
     pub certs: Option<Arc<Certs>>,
-    /// User and password to ask for (basic auth); `None` lets everybody in. A token is the password of any user.
+    /// User and password to ask for (basic auth); `None` lets every client in. A token is the password of any user.
     pub credentials: Option<(String, String)>,
     /// Repositories to serve; `None` makes an empty directory.
     pub repos: Option<BareRepos>,

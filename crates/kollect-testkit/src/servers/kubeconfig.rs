@@ -1,6 +1,6 @@
 //! Kubeconfig files for the test API server.
 //!
-//! Separate because the operator under test, the fault proxy and the tests each need one of their own.
+//! The operator under test, the fault proxy and the tests each need one of their own.
 
 use anyhow::Context as _;
 use base64::Engine as _;

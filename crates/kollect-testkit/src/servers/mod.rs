@@ -1,6 +1,6 @@
 //! Real servers for tests: each starts on a free loopback port with its own state directory and is killed on drop.
 //!
-//! Separate because every crate's tests share them. Nothing here knows Kollect's rows or sinks. A server that is not
+//! Every crate's tests share them. Nothing here knows Kollect's rows or sinks. A server that is not
 //! installed is an error that names `cargo xtask env`, never a skipped test.
 
 mod api_server;

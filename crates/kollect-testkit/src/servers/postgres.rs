@@ -1,6 +1,6 @@
 //! A real PostgreSQL with TLS, password and certificate roles.
 //!
-//! Separate because the sink's tests, the operator's tests, the bench and the demo share it. The initialised data
+//! The initialised data
 //! directory is made once, kept in the environment cache, and copied per server.
 
 use super::process::{ServerProcess, StopSignal, free_port};

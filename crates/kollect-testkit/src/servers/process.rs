@@ -1,6 +1,6 @@
 //! A child process in its own process group that never outlives the test.
 //!
-//! Separate because every server needs it. A small shell waits on a pipe from this process and kills the group when the
+//! A small shell waits on a pipe from this process and kills the group when the
 //! pipe closes, so that servers in statics, or of a test that was itself killed, go as well.
 
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How a server is told to go.
+/// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
     /// SIGKILL to the whole group.

@@ -1,12 +1,12 @@
 //! Waiting for something to become true, with a deadline and a reason when it does not.
 //!
-//! Separate because tests and servers share it. It polls; it must never be used to "give something time".
+//! It polls; it must never be used to "give something time".
 
 use super::process::ServerEnded;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Calls `probe` until it says `true`. Errors of the probe count as "not yet", and the last one is part of the failure;
+/// Calls `probe` until it returns `true`. Errors of the probe count as "not yet", and the last one is part of the failure;
 /// only [`ServerEnded`] fails at once.
 pub async fn wait_for(
     what: &str,

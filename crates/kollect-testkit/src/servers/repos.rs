@@ -1,6 +1,6 @@
 //! Bare Git repositories below one directory, as a forge would keep them.
 //!
-//! Separate because the http and the ssh server serve the same repositories. It runs the `git` program, so that it
+//! The http and the ssh server serve the same repositories. It runs the `git` program, so that it
 //! shares no code with the sink under test.
 
 use anyhow::Context as _;
@@ -79,7 +79,7 @@ impl BareRepos {
         git(&self.path(name), args)
     }
 
-    /// Commits `files` on top of `branch` as somebody else, without a work tree.
+    /// Commits `files` on top of `branch` as another author, without a work tree.
     pub fn commit_behind(&self, name: &str, branch: &str, files: &[(&str, &str)]) -> anyhow::Result<String> {
         let clone = tempfile::tempdir()?;
         let dir = clone.path();

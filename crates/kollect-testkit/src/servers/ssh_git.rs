@@ -1,6 +1,6 @@
 //! Git over ssh: a real sshd that lets one key run the two Git verbs.
 //!
-//! Separate because sshd has its own keys and files. It never touches the user's ssh configuration.
+//! sshd has its own keys and files. It never touches the user's ssh configuration.
 
 use super::{BareRepos, ServerProcess, StopSignal, free_port, wait_for};
 use anyhow::Context as _;
@@ -77,7 +77,7 @@ impl SshGit {
         self.known_hosts_of("host_key.pub")
     }
 
-    /// A `known_hosts` line with somebody else's key, as an impostor's victim would have it.
+    /// A `known_hosts` line with another server's key, as an impostor's victim would have it.
     pub fn wrong_known_hosts(&self) -> anyhow::Result<String> {
         self.known_hosts_of("other_key.pub")
     }

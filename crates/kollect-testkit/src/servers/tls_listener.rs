@@ -1,6 +1,6 @@
 //! A TLS listener for axum.
 //!
-//! Separate because the Git server and the fault proxy serve https the same way. Handshakes run in their own tasks, so
+//! The Git server and the fault proxy serve https the same way. Handshakes run in their own tasks, so
 //! that one client that never finishes its handshake does not keep others out.
 
 use super::KeyPairPem;
@@ -51,7 +51,7 @@ impl TlsListener {
                 tokio::spawn(async move {
                     let handshake = tokio::time::timeout(Duration::from_secs(10), acceptor.accept(stream));
                     if let Ok(Ok(stream)) = handshake.await {
-                        // Nobody receives any more once the server has stopped.
+                        // There is no receiver once the server has stopped.
                         let _ = send.send((stream, peer)).await;
                     }
                 });

@@ -1,6 +1,4 @@
 //! Comparing expected with stored rows.
-//!
-//! Separate because every backend is compared the same way.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +74,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn each_sort_of_difference_is_told_apart() {
+    fn each_sort_of_difference_is_distinguished() {
         let key = |uid: &str| RowKey { inventory: "a/i".into(), target: "a/t".into(), uid: uid.into() };
         let expected = ["same", "missing", "stale", "doubled"].map(|uid| (key(uid), json!({"n": 1}))).into();
         let stored = [("same", 1), ("stale", 2), ("doubled", 1), ("doubled", 1), ("extra", 1)];

@@ -1,6 +1,6 @@
 //! Expected rows: list everything, evaluate each attribute by hand-written code, build the Item.
 //!
-//! Separate from comparing. Slow and simple on purpose.
+//! Slow and simple on purpose.
 
 use super::RowKey;
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Computes one attribute of an object; `None` is "not there".
 pub type Extract = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
 
-/// Says whether a target takes an object.
+/// Whether a target takes an object.
 pub type Filter = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
 /// One attribute of a profile.

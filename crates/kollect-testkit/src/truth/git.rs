@@ -1,6 +1,6 @@
 //! Every commit of a branch, read with the `git` program.
 //!
-//! Separate because history has its own checks. It shares no code with the sink, which uses libgit2.
+//! It shares no code with the sink, which uses libgit2.
 
 use crate::servers::BareRepos;
 use anyhow::{Context as _, ensure};

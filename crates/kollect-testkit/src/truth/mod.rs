@@ -1,6 +1,6 @@
 //! The oracle: what should be in the sinks, computed from the API server in the most naive way.
 //!
-//! Separate from the operator's code and sharing none of its extraction, matching or encoding, so that both cannot be
+//! It shares none of the operator's extraction, matching or encoding, so that both cannot be
 //! wrong in the same way. It reads; it never writes.
 
 mod compare;

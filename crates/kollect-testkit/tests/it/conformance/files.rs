@@ -37,7 +37,7 @@ struct Memory {
 struct Wrapped {
     memory: Arc<Memory>,
     credentials: bool,
-    /// What a sink believes to be there that does not look again.
+    /// What a sink that does not read again believes to exist.
     believed: Mutex<BTreeMap<String, Vec<HeldFile>>>,
 }
 

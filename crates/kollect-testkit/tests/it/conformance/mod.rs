@@ -8,7 +8,7 @@ mod wire;
 use kollect_export::{AlwaysWrite, Cycle, SinkError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Who may come in, and whether anybody is there.
+/// Which clients may connect, and whether the server runs.
 struct Door {
     open: AtomicBool,
 }

@@ -1,7 +1,7 @@
 //! A backend behind a socket.
 //!
 //! The wire carries as many bytes as a real protocol would. What is asked waits beside it and is done when its last byte
-//! has arrived, so that a broken connection means what it means for a database: not done, or done and not told.
+//! has arrived, so that a broken connection means what it means for a database: not done, or done and not acknowledged.
 
 use kollect_export::{Cycle, SinkError};
 use parking_lot::Mutex;

@@ -1,9 +1,7 @@
 //! What happens to the demo's cluster after the first export.
-//!
-//! Separate so that a reader sees the whole story in one place.
 
-use super::objects;
-use crate::operator;
+use crate::objects;
+use kollect_testkit::operator;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};

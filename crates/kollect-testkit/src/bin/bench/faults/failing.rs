@@ -1,26 +1,25 @@
 //! A missing kind, an unreachable sink and a sink that refuses its credentials.
 
-use super::inventory_becomes;
-use crate::bench_live::{CLUSTER, INVENTORY, Stage};
-use crate::operator;
-use crate::scene;
-use crate::servers::{Postgres, free_port};
+use crate::bench_cluster::{BenchCluster, CLUSTER, INVENTORY};
 use anyhow::Context as _;
+use kollect_testkit::operator;
+use kollect_testkit::scene;
+use kollect_testkit::servers::{Postgres, free_port};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// Parts that fail, in one namespace with a healthy pipeline and, for the sinks, in its own inventory.
 pub(super) struct Failing<'a> {
-    stage: &'a Stage,
+    cluster: &'a BenchCluster,
     client: &'a kube::Client,
     namespace: &'a str,
     objects: Vec<Value>,
 }
 
 impl<'a> Failing<'a> {
-    pub(super) fn new(stage: &'a Stage) -> anyhow::Result<Self> {
-        let namespace = stage.loaded.namespaces.first().context("a namespace")?.as_str();
-        let (server, database) = (&stage.postgres, Postgres::DATABASE);
+    pub(super) fn new(cluster: &'a BenchCluster) -> anyhow::Result<Self> {
+        let namespace = cluster.loaded.namespaces.first().context("a namespace")?.as_str();
+        let (server, database) = (&cluster.postgres, Postgres::DATABASE);
         let mut objects =
             scene::postgres_sink_at(server, "localhost", free_port()?, namespace, "dead", database, CLUSTER);
         let mut broken = scene::postgres_sink(server, namespace, "broken", database, CLUSTER);
@@ -30,7 +29,7 @@ impl<'a> Failing<'a> {
         objects.extend(broken);
         objects.push(scene::profile(namespace, "gadgets", "example.org/v1", "Gadget", &[("size", "$.spec.size")]));
         objects.push(scene::target(namespace, "gadgets", "gadgets", &[namespace]));
-        Ok(Self { stage, client: &stage.client, namespace, objects })
+        Ok(Self { cluster, client: &cluster.client, namespace, objects })
     }
 
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
@@ -38,7 +37,7 @@ impl<'a> Failing<'a> {
             operator::apply(self.client, object.clone()).await?;
         }
         self.refer(&["postgres", "dead", "broken"]).await?;
-        inventory_becomes(self.stage, "PartiallySynced").await
+        self.cluster.inventory_becomes("PartiallySynced").await
     }
 
     pub(super) async fn end(&self) -> anyhow::Result<()> {
@@ -47,7 +46,7 @@ impl<'a> Failing<'a> {
             let name = object["metadata"]["name"].as_str().context("an object without a name")?;
             operator::api_of(self.client, object).delete(name, &DeleteParams::default()).await?;
         }
-        inventory_becomes(self.stage, "Exported").await
+        self.cluster.inventory_becomes("Exported").await
     }
 
     async fn refer(&self, sinks: &[&str]) -> anyhow::Result<()> {

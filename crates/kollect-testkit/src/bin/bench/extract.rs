@@ -1,6 +1,6 @@
 //! How long one object takes from its JSON to its attributes, and how many allocations.
 //!
-//! Separate because it is the only bench that needs no store and no sink. It compares the compiled profile with one
+//! It needs no store and no sink, and compares the compiled profile with one
 //! that is compiled for every object.
 
 use crate::counting_alloc::allocations;
@@ -39,7 +39,7 @@ const HELM: &[&str] = &[
 ];
 
 /// Measures, prints a table, and writes the figures as JSON when a path is given.
-pub fn run(json: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(json: Option<&Path>) -> anyhow::Result<()> {
     let raw: Vec<String> = (0..OBJECTS).map(|i| deployment(i).to_string()).collect();
     let mean_size = raw.iter().map(String::len).sum::<usize>() / raw.len();
     let set1 = measure(&profile("Deployment", SET_1, &Value::Null), &raw)?;

@@ -1,10 +1,8 @@
-//! Filling the API server with ConfigMaps.
-//!
-//! Separate because it happens before anything is measured.
+//! Fills the API server with ConfigMaps, before anything is measured.
 
-use crate::{operator, scene};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kollect_testkit::{operator, scene};
 use kube::api::{Api, PostParams};
 
 const PARALLEL: usize = 16;
@@ -18,12 +16,12 @@ pub(crate) struct Loaded {
 
 /// One ConfigMap.
 pub(crate) struct Object {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
 }
 
-pub(super) async fn create(client: &kube::Client, objects: u32, namespaces: u32) -> anyhow::Result<Loaded> {
+pub(crate) async fn create(client: &kube::Client, objects: u32, namespaces: u32) -> anyhow::Result<Loaded> {
     let names: Vec<String> = (0..namespaces).map(|n| format!("bench-{n:03}")).collect();
     for name in &names {
         operator::apply(client, scene::namespace(name)).await?;

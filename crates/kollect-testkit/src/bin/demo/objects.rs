@@ -1,6 +1,6 @@
 //! The objects of the demo's cluster.
 //!
-//! Separate because they are only data. Deterministic, so that every run shows the same.
+//! Deterministic, so that every run shows the same.
 
 use anyhow::Context as _;
 use kube::api::{Api, DynamicObject, ListParams};

@@ -1,22 +1,14 @@
-//! Tables as `kubectl get` shows them, made by the API server itself.
-//!
-//! Separate so that the demo needs no kubectl.
+//! Tables as `kubectl get` shows them, made by the API server itself, so that the demo needs no kubectl.
 
-use super::screen::Screen;
 use serde_json::Value;
 
 const ACCEPT: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
-/// Prints the objects of a Kollect kind in a namespace.
-pub(super) async fn print(screen: &Screen, client: &kube::Client, plural: &str, namespace: &str) -> anyhow::Result<()> {
+/// The lines of `kubectl get` for a Kollect kind in a namespace.
+pub async fn of(client: &kube::Client, plural: &str, namespace: &str) -> anyhow::Result<Vec<String>> {
     let path = format!("/apis/kollect.dev/v1alpha1/namespaces/{namespace}/{plural}");
     let request = http::Request::get(path).header("accept", ACCEPT).body(Vec::new())?;
-    let table: Value = client.request(request).await?;
-    screen.headline(&format!("kubectl get {plural} -n {namespace}  (statuses follow within 10 s)"));
-    for line in lines(&table) {
-        Screen::line(&format!("           {line}"));
-    }
-    Ok(())
+    Ok(lines(&client.request(request).await?))
 }
 
 /// The columns that `kubectl get` shows without `-o wide`, aligned.

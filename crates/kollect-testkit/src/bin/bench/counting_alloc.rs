@@ -1,6 +1,6 @@
 //! An allocator that counts, for benches that assert or report allocations.
 //!
-//! Separate because implementing an allocator is unsafe. Only a bench binary may install it.
+//! Implementing an allocator is unsafe, so only a bench binary may install it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator, counting every allocation and reallocation.
 #[derive(Debug)]
-pub struct CountingAllocator;
+pub(crate) struct CountingAllocator;
 
 /// Allocations of this process so far; 0 for ever when the allocator is not installed.
-pub fn allocations() -> u64 {
+pub(crate) fn allocations() -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed)
 }
 

@@ -1,7 +1,7 @@
 //! Whether the operator lives: its health probe and its lease, asked without a pause while something else is measured.
 
-use crate::operator::{Operator, SERVICE_ACCOUNT};
 use k8s_openapi::api::coordination::v1::Lease;
+use kollect_testkit::operator::{Operator, SERVICE_ACCOUNT};
 use kube::api::{Api, ListParams};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;

@@ -1,9 +1,9 @@
 //! `kollect collect` from manifests: how long a run takes, and how much memory.
 //!
-//! Separate because it measures a whole process, start and end included, as people and pipelines have it.
+//! It measures a whole process, start and end included, as users and pipelines have it.
 
-use crate::operator::{binary, usage};
 use anyhow::{Context as _, ensure};
+use kollect_testkit::operator::{binary, usage};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The program has to be quick for small inputs: nobody waits for a table.
+/// The program has to be quick for small inputs: a table appears at once.
 const SMALL_LIMIT: Duration = Duration::from_millis(50);
 const SMALL_RUNS: usize = 21;
 
 /// Measures `kollect collect` without a cluster: the examples, and one large list as `kubectl get -o json` writes it
 #[derive(clap::Args, Debug)]
-pub struct CollectArgs {
+pub(crate) struct CollectArgs {
     /// Objects of the large list
     #[arg(long, default_value_t = 100_000)]
     objects: usize,
@@ -40,7 +40,7 @@ struct Run {
 }
 
 /// Measures, prints, and fails when a limit is broken.
-pub fn run(args: &CollectArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &CollectArgs) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (config, manifests) = (root.join("examples/collect"), root.join("examples/manifests"));
     let mut small = Vec::with_capacity(SMALL_RUNS);

@@ -6,13 +6,13 @@ mod failing;
 mod hostile;
 mod vital_signs;
 
-use crate::bench_live::{INVENTORY, Latency, Stage, latency, say};
-use crate::operator::{self, Operator, OperatorOptions};
-use crate::scene;
-use crate::servers::wait_for;
+use crate::bench_cluster::{BenchCluster, progress};
+use crate::live::measure::latency;
 use anyhow::Context as _;
 use failing::Failing;
 use hostile::Hostile;
+use kollect_testkit::latency::Latency;
+use kollect_testkit::operator::{self, Operator, OperatorOptions};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_mins(1);
 
 /// What the healthy parts have beside them
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Beside {
+pub(crate) enum Beside {
     /// A missing kind, an unreachable sink, a sink that refuses its credentials
     Failing,
     /// Tenants that attack: expressions without end, rows without end, Secrets of others, a Git server with a bomb
@@ -31,47 +31,47 @@ pub enum Beside {
 
 /// Compares the latency of healthy parts with and without failing or hostile ones beside them
 #[derive(clap::Args, Clone, Debug)]
-pub struct FaultArgs {
+pub(crate) struct FaultArgs {
     /// What they have beside them
     #[arg(long, value_enum, default_value_t = Beside::Failing)]
-    pub beside: Beside,
+    pub(crate) beside: Beside,
     /// ConfigMaps of about 1 KB
     #[arg(long, default_value_t = 1_000)]
-    pub objects: u32,
+    pub(crate) objects: u32,
     /// Namespaces; the first one gets the failing parts
     #[arg(long, default_value_t = 4)]
-    pub namespaces: u32,
+    pub(crate) namespaces: u32,
     /// Phases with and without
     #[arg(long, default_value_t = 5)]
-    pub rounds: u32,
+    pub(crate) rounds: u32,
     /// Single changes in each phase
     #[arg(long, default_value_t = 400)]
-    pub changes: u32,
+    pub(crate) changes: u32,
     /// Write the numbers to this file
     #[arg(long)]
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// Runs the comparison and prints the numbers.
-pub async fn run(args: &FaultArgs) -> anyhow::Result<()> {
-    let stage = Stage::prepare(args.objects, args.namespaces).await?;
-    stage.apply_pipelines().await?;
-    operator::grant_read(&stage.client, &[("", "configmaps"), ("example.org", "gadgets")]).await?;
-    let mut troubles = Troubles::new(args.beside, &stage).await?;
+pub(crate) async fn run(args: &FaultArgs) -> anyhow::Result<()> {
+    let cluster = BenchCluster::prepare(args.objects, args.namespaces).await?;
+    cluster.apply_pipelines().await?;
+    operator::grant_read(&cluster.client, &[("", "configmaps"), ("example.org", "gadgets")]).await?;
+    let mut fault_load = FaultLoad::new(args.beside, &cluster).await?;
     // The limit of `deploy/operator.yaml`, as the operator would find it in its container.
     let options = OperatorOptions { args: vec!["--max-store-bytes=358Mi".to_owned()], ..OperatorOptions::default() };
-    let mut operator = Operator::start(&stage.kubeconfig, &options)?;
+    let mut operator = Operator::start(&cluster.kubeconfig, &options)?;
     operator.wait_ready(SOON).await?;
-    inventory_becomes(&stage, "Exported").await?;
+    cluster.inventory_becomes("Exported").await?;
     let (mut without, mut with) = (Vec::new(), Vec::new());
     // The first changes find cold caches and new connections.
-    measure(&stage, "warm", args.changes).await?;
-    let signs = vital_signs::watch(&operator, &stage.client);
+    measure(&cluster, "warm", args.changes).await?;
+    let signs = vital_signs::watch(&operator, &cluster.client);
     for round in 0..args.rounds {
-        without.extend(measure(&stage, &format!("without-{round}"), args.changes).await?);
-        troubles.begin().await?;
-        with.extend(measure(&stage, &format!("with-{round}"), args.changes).await?);
-        troubles.end().await?;
+        without.extend(measure(&cluster, &format!("without-{round}"), args.changes).await?);
+        fault_load.begin().await?;
+        with.extend(measure(&cluster, &format!("with-{round}"), args.changes).await?);
+        fault_load.end().await?;
     }
     let signs = signs.end().await?;
     anyhow::ensure!(operator.exited()?.is_none(), "the operator has ended");
@@ -92,16 +92,16 @@ pub async fn run(args: &FaultArgs) -> anyhow::Result<()> {
 }
 
 /// What begins and ends beside the healthy parts.
-enum Troubles<'a> {
+enum FaultLoad<'a> {
     Failing(Failing<'a>),
     Hostile(Box<Hostile>),
 }
 
-impl<'a> Troubles<'a> {
-    async fn new(beside: Beside, stage: &'a Stage) -> anyhow::Result<Self> {
+impl<'a> FaultLoad<'a> {
+    async fn new(beside: Beside, cluster: &'a BenchCluster) -> anyhow::Result<Self> {
         Ok(match beside {
-            Beside::Failing => Self::Failing(Failing::new(stage)?),
-            Beside::Hostile => Self::Hostile(Box::new(Hostile::new(stage).await?)),
+            Beside::Failing => Self::Failing(Failing::new(cluster)?),
+            Beside::Hostile => Self::Hostile(Box::new(Hostile::new(cluster).await?)),
         })
     }
 
@@ -120,21 +120,9 @@ impl<'a> Troubles<'a> {
     }
 }
 
-async fn measure(stage: &Stage, phase: &str, changes: u32) -> anyhow::Result<Vec<f64>> {
-    let times = latency(&stage.client, &stage.postgres, &stage.loaded, phase, changes).await?;
+async fn measure(cluster: &BenchCluster, phase: &str, changes: u32) -> anyhow::Result<Vec<f64>> {
+    let times = latency(&cluster.client, &cluster.postgres, &cluster.loaded, phase, changes).await?;
     let of = Latency::of(times.clone()).unwrap_or_default();
-    say(&format!("{phase}: p50 {:.1} ms, p99 {:.1} ms", of.p50, of.p99));
+    progress(&format!("{phase}: p50 {:.1} ms, p99 {:.1} ms", of.p50, of.p99));
     Ok(times)
-}
-
-/// Waits for a reason of the inventory in the first namespace.
-async fn inventory_becomes(stage: &Stage, reason: &str) -> anyhow::Result<()> {
-    let namespace = stage.loaded.namespaces.first().context("a namespace")?;
-    let inventories = operator::api_of(&stage.client, &scene::inventory(namespace, INVENTORY, None, None, "0s"));
-    wait_for(&format!("the inventory is {reason}"), SOON, async || {
-        let object = inventories.get(INVENTORY).await?;
-        let conditions = object.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
-        Ok(conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["reason"] == reason)))
-    })
-    .await
 }

@@ -1,6 +1,6 @@
 //! What the demo writes on the terminal.
 //!
-//! Separate so that colours and clocks are in one place. Plain lines, so that a recording or a log reads as well.
+//! Plain lines, so that a recording or a log can be read as well.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
@@ -25,7 +25,7 @@ impl Screen {
         self.stamped(&self.paint("1;36", &format!("» {text}")));
     }
 
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn line_with_time(&self, text: &str) {
         self.stamped(text);
     }
 

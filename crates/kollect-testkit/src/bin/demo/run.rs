@@ -1,42 +1,36 @@
-//! `demo`: the operator at work against real servers on this machine, told on the terminal.
-//!
-//! Separate from tests: it shows, it does not prove. What it applies is `examples/demo`, as a user would.
+//! The demo: the operator at work against real servers on this machine, shown on the terminal. What it applies is
+//! `examples/demo`, as a user would.
 
-mod objects;
-mod screen;
-mod sinks;
-mod story;
-mod table;
-
-use crate::operator::{self, Operator, OperatorOptions};
-use crate::scene;
-use crate::servers::{ApiServer, ApiServerOptions, GitHttp, GitHttpOptions, Postgres, PostgresOptions};
+use crate::screen::Screen;
+use crate::sinks::{REPO, Sinks};
+use crate::{objects, story};
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use screen::Screen;
+use kollect_testkit::operator::{self, Operator, OperatorOptions};
+use kollect_testkit::scene;
+use kollect_testkit::servers::{ApiServer, ApiServerOptions, GitHttp, GitHttpOptions, Postgres, PostgresOptions};
+use kollect_testkit::table;
 use serde_json::Value;
-use sinks::Sinks;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const REPO: &str = "inventory.git";
 const TEAM: &str = "platform";
 const KINDS: [(&str, &str); 4] = [("apps", "deployments"), ("", "services"), ("", "configmaps"), ("batch", "cronjobs")];
 
 /// Shows Kollect at work: a cluster with about 300 objects, kept in Git and in Postgres
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "cargo xtask demo")]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// How long to show changes
     #[arg(long, default_value_t = 60)]
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Leave everything running until Ctrl-C
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
 }
 
 /// Runs the demo.
-pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let screen = Screen::new();
     screen.title("Kollect demo: one cluster, kept equal in Git and in Postgres");
     let (api, git, postgres) = start(&screen).await?;
@@ -44,26 +38,30 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let token = operator::install(&api).await?;
     operator::grant_read(&client, &KINDS).await?;
     let loaded = load(&client, objects::first()).await?;
-    screen.say(&format!("created {loaded} objects in {} namespaces", objects::NAMESPACES.len()));
+    screen.line_with_time(&format!("created {loaded} objects in {} namespaces", objects::NAMESPACES.len()));
     apply_examples(&client, &git, postgres.as_ref()).await?;
-    screen.say("applied examples/demo: profiles, targets, sinks and one inventory");
+    screen.line_with_time("applied examples/demo: profiles, targets, sinks and one inventory");
 
     let begun = Instant::now();
     let mut operator = Operator::start(&api.kubeconfig_for_token(&token), &OperatorOptions::default())?;
-    screen.say("started the operator under its own ServiceAccount");
+    screen.line_with_time("started the operator under its own ServiceAccount");
     let mut sinks = Sinks::new(&git, postgres.as_ref()).await?;
-    let told = tell(&screen, &client, &mut operator, &mut sinks, begun, Duration::from_secs(args.seconds)).await;
-    if let Err(error) = told {
+    let shown = show(&screen, &client, &mut operator, &mut sinks, begun, Duration::from_secs(args.seconds)).await;
+    if let Err(error) = shown {
         let logs = operator.logs();
-        screen.say(&format!("the operator's log ends with:\n{}", last_lines(&logs, 15)));
+        screen.line_with_time(&format!("the operator's log ends with:\n{}", last_lines(&logs, 15)));
         return Err(error);
     }
-    table::print(&screen, &client, "kollectinventories", TEAM).await?;
-    table::print(&screen, &client, "kollecttargets", TEAM).await?;
+    for plural in ["kollectinventories", "kollecttargets"] {
+        screen.headline(&format!("kubectl get {plural} -n {TEAM}  (statuses follow within 10 s)"));
+        for line in table::of(&client, plural, TEAM).await? {
+            Screen::line(&format!("           {line}"));
+        }
+    }
     let equal = sinks.summary(&screen, objects::count(&client, &KINDS).await?).await?;
     let kept = tempfile::Builder::new().prefix("kollect-demo-").tempdir()?.keep();
     sinks.keep_repository(&kept)?;
-    screen.say(&format!("look at the history:  git -C {} log --stat", kept.join(REPO).display()));
+    screen.line_with_time(&format!("inspect the history:  git -C {} log --stat", kept.join(REPO).display()));
     if args.keep {
         leave_running(&screen, &api, &git, postgres.as_ref(), &kept).await?;
     }
@@ -80,14 +78,14 @@ async fn start(screen: &Screen) -> anyhow::Result<(ApiServer, GitHttp, Option<Po
     );
     let (api, git) = (api?, git?);
     git.repos.create(REPO)?;
-    screen.say(&format!("API server at {}, Git at {}", api.url(), git.url(REPO)));
+    screen.line_with_time(&format!("API server at {}, Git at {}", api.url(), git.url(REPO)));
     match postgres {
         Ok(postgres) => {
-            screen.say(&format!("PostgreSQL at localhost:{}", postgres.port()));
+            screen.line_with_time(&format!("PostgreSQL at localhost:{}", postgres.port()));
             Ok((api, git, Some(postgres)))
         }
         Err(error) => {
-            screen.say(&format!("going on with Git alone: no PostgreSQL here ({error:#})"));
+            screen.line_with_time(&format!("going on with Git alone: no PostgreSQL here ({error:#})"));
             Ok((api, git, None))
         }
     }
@@ -131,7 +129,7 @@ async fn apply_examples(client: &kube::Client, git: &GitHttp, postgres: Option<&
 }
 
 /// Waits for the first export, then changes the cluster step by step and shows what arrives.
-async fn tell(
+async fn show(
     screen: &Screen,
     client: &kube::Client,
     operator: &mut Operator,
@@ -147,7 +145,7 @@ async fn tell(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let taken = begun.elapsed().as_secs_f64();
-    screen.say(&format!("everything is in place, {taken:.1} s after the operator started"));
+    screen.line_with_time(&format!("everything is in place, {taken:.1} s after the operator started"));
     sinks.show_sample(screen).await?;
     let (from, steps) = (Instant::now(), story::steps());
     let pause = time.saturating_sub(begun.elapsed()) / u32::try_from(steps.len() + 1)?;
@@ -179,11 +177,11 @@ async fn leave_running(
     let kubeconfig = dir.join("admin.kubeconfig");
     std::fs::write(&kubeconfig, api.admin_kubeconfig())?;
     screen.headline("still running; end with Ctrl-C");
-    screen.say(&format!("cluster:   kubectl --kubeconfig {} get kollect -A", kubeconfig.display()));
-    screen.say(&format!("Git:       git clone {}", git.url(REPO)));
+    screen.line_with_time(&format!("cluster:   kubectl --kubeconfig {} get kollect -A", kubeconfig.display()));
+    screen.line_with_time(&format!("Git:       git clone {}", git.url(REPO)));
     if let Some(postgres) = postgres {
         let url = postgres.url(Postgres::DATABASE).replace("verify-full", "require");
-        screen.say(&format!("Postgres:  psql '{url}' -c 'SELECT * FROM inventory_items LIMIT 5'"));
+        screen.line_with_time(&format!("Postgres:  psql '{url}' -c 'SELECT * FROM inventory_items LIMIT 5'"));
     }
     Ok(tokio::signal::ctrl_c().await?)
 }

@@ -1,8 +1,15 @@
 //! The measuring program behind `cargo xtask bench`.
 
+mod bench_cluster;
+mod collect;
+mod counting_alloc;
+mod extract;
+mod faults;
+mod live;
+mod load;
+
 use clap::{Parser, Subcommand};
-use kollect_testkit::counting_alloc::CountingAllocator;
-use kollect_testkit::{bench_collect, bench_extract, bench_faults, bench_live};
+use counting_alloc::CountingAllocator;
 use std::path::PathBuf;
 
 #[global_allocator]
@@ -24,17 +31,17 @@ enum What {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    Collect(bench_collect::CollectArgs),
-    Live(bench_live::LiveArgs),
-    Faults(bench_faults::FaultArgs),
+    Collect(collect::CollectArgs),
+    Live(live::LiveArgs),
+    Faults(faults::FaultArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
-        What::Extract { json } => bench_extract::run(json.as_deref()),
-        What::Collect(args) => bench_collect::run(&args),
-        What::Live(args) => runtime()?.block_on(bench_live::run(&args)),
-        What::Faults(args) => runtime()?.block_on(bench_faults::run(&args)),
+        What::Extract { json } => extract::run(json.as_deref()),
+        What::Collect(args) => collect::run(&args),
+        What::Live(args) => runtime()?.block_on(live::run(&args)),
+        What::Faults(args) => runtime()?.block_on(faults::run(&args)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Tenants that attack, at work: their objects change all the time.
 
-use crate::bench_live::Stage;
-use crate::hostile::{self, GitBomb};
-use crate::operator;
-use crate::servers::wait_for;
+use crate::bench_cluster::BenchCluster;
+use kollect_testkit::hostile::{self, GitBomb};
+use kollect_testkit::operator;
+use kollect_testkit::servers::wait_for;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub(super) struct Hostile {
 }
 
 impl Hostile {
-    pub(super) async fn new(stage: &Stage) -> anyhow::Result<Self> {
-        let (client, bomb, stop) = (stage.client.clone(), GitBomb::start().await?, CancellationToken::new());
+    pub(super) async fn new(cluster: &BenchCluster) -> anyhow::Result<Self> {
+        let (client, bomb, stop) = (cluster.client.clone(), GitBomb::start().await?, CancellationToken::new());
         let is_collected = |object: &Value| matches!(object["kind"].as_str(), Some("Namespace" | "ConfigMap"));
         let (collected, attack): (Vec<Value>, _) = hostile::objects(&bomb).into_iter().partition(is_collected);
         for object in &collected {

@@ -1,15 +1,15 @@
 //! The measurements themselves.
 //!
-//! Separate from the order in which they are taken. Everything is seen from outside the operator.
+//! Everything is read from outside the operator.
 
-use super::load::{Loaded, Object};
-use super::{CLUSTER, INVENTORY, TARGET};
-use crate::operator::{self, Operator};
-use crate::scene::TABLE;
-use crate::servers::{ApiServer, Postgres, count_by_verb, read_audit_log};
+use crate::bench_cluster::{CLUSTER, INVENTORY, TARGET};
+use crate::load::{Loaded, Object};
 use anyhow::ensure;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kollect_testkit::operator::{self, Operator};
+use kollect_testkit::scene::TABLE;
+use kollect_testkit::servers::{ApiServer, Postgres, count_by_verb, read_audit_log};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,13 +1,14 @@
-//! Watching what arrives in Git and in Postgres.
-//!
-//! Separate from the story. It reads both as any user would: `git log` and SQL.
+//! Watches what arrives in Git and in Postgres, read as any user would: by `git log` and SQL.
 
-use super::{REPO, screen::Screen};
-use crate::scene::TABLE;
-use crate::servers::{BareRepos, GitHttp, Postgres};
+use crate::screen::Screen;
 use anyhow::Context as _;
+use kollect_testkit::scene::TABLE;
+use kollect_testkit::servers::{BareRepos, GitHttp, Postgres};
 use std::path::Path;
 use std::process::Command;
+
+/// The repository of the demo.
+pub(super) const REPO: &str = "inventory.git";
 
 /// The two sinks and how much of them was shown.
 pub(super) struct Sinks {
@@ -29,7 +30,7 @@ impl Sinks {
         Ok(Self { repos: git.repos.clone(), database, commit: None, commits: 0, files: 0, rows: 0, newest: None })
     }
 
-    /// Whether both had `wanted` objects at the last look.
+    /// Whether both had `wanted` objects when they were last read.
     pub(super) fn complete(&self, wanted: usize) -> bool {
         self.files == wanted && (self.database.is_none() || self.rows == wanted)
     }
@@ -109,13 +110,13 @@ impl Sinks {
     pub(super) async fn summary(&mut self, screen: &Screen, objects: usize) -> anyhow::Result<bool> {
         self.show_arrivals(screen).await?;
         screen.headline("summary");
-        screen.say(&format!("cluster:   {objects} objects"));
-        screen.say(&format!("Git:       {} files in {} commits", self.files, self.commits));
+        screen.line_with_time(&format!("cluster:   {objects} objects"));
+        screen.line_with_time(&format!("Git:       {} files in {} commits", self.files, self.commits));
         if self.database.is_some() {
-            screen.say(&format!("Postgres:  {} rows", self.rows));
+            screen.line_with_time(&format!("Postgres:  {} rows", self.rows));
         }
         let equal = self.complete(objects);
-        screen.say(if equal { "all equal" } else { "NOT equal: see the inventory's conditions above" });
+        screen.line_with_time(if equal { "all equal" } else { "NOT equal: see the inventory's conditions above" });
         Ok(equal)
     }
 

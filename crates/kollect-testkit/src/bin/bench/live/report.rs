@@ -1,9 +1,8 @@
-//! The numbers, with the names that scripts read.
-//!
-//! Separate because the names are a promise.
+//! The numbers of `bench live`, with the names that scripts read.
 
-use crate::operator::Usage;
-use crate::truth::Difference;
+use kollect_testkit::latency::Latency;
+use kollect_testkit::operator::Usage;
+use kollect_testkit::truth::Difference;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -48,7 +47,7 @@ impl Memory {
     }
 }
 
-/// Rows that differ from the API server, over all looks of the oracle.
+/// Rows that differ from the API server, over all comparisons of the oracle.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Truth {
     missing: usize,
@@ -63,22 +62,6 @@ impl Truth {
         self.extra += difference.extra.len();
         self.stale += difference.stale.len();
         self.doubled += difference.doubled.len();
-    }
-}
-
-/// Percentiles in milliseconds.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-}
-
-impl Latency {
-    pub(crate) fn of(mut times: Vec<f64>) -> Option<Self> {
-        times.sort_by(f64::total_cmp);
-        // The smallest value that at least this share of all values does not exceed.
-        let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();
-        Some(Self { p50: at(50)?, p99: at(99)? })
     }
 }
 
@@ -108,13 +91,6 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let latency = Latency::of((1..=1000).rev().map(f64::from).collect()).unwrap();
-        assert!((latency.p50 - 500.0).abs() < f64::EPSILON && (latency.p99 - 990.0).abs() < f64::EPSILON);
-        assert!(Latency::of(Vec::new()).is_none());
-    }
 
     #[test]
     fn the_names_are_the_promised_ones() {

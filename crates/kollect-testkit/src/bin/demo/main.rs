@@ -1,10 +1,15 @@
 //! The program behind `cargo xtask demo`.
 
+mod objects;
+mod run;
+mod screen;
+mod sinks;
+mod story;
+
 use clap::Parser as _;
-use kollect_testkit::demo;
 
 fn main() -> anyhow::Result<()> {
-    let args = demo::DemoArgs::parse();
+    let args = run::DemoArgs::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(demo::run(&args))
+    runtime.block_on(run::run(&args))
 }
