@@ -167,4 +167,20 @@ mod tests {
         assert_eq!(names.len(), Reason::ALL.len());
         assert_eq!(Reason::Exported.meaning(), "The sink holds what the inventory has.");
     }
+
+    /// `UPDATE_SNAPSHOTS=1` writes the page.
+    #[test]
+    fn the_committed_page_lists_the_reasons() {
+        let mut page = "# Reasons\n\nReasons of conditions and events. The names never change.\n\n\
+            | Reason | Meaning |\n| --- | --- |\n"
+            .to_owned();
+        for reason in Reason::ALL {
+            page = format!("{page}| `{reason}` | {} |\n", reason.meaning());
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/reasons.md");
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page, "run the test with UPDATE_SNAPSHOTS=1");
+    }
 }

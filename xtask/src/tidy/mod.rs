@@ -5,6 +5,7 @@
 mod budgets;
 mod circles;
 mod dependencies;
+mod documents;
 mod finding;
 mod language;
 mod names;
@@ -31,6 +32,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     for document in &documents {
         findings.extend(language::document(document));
+        findings.extend(documents::paths_exist(&root(), document));
     }
     findings.extend(names::shared_type_names(&files));
     findings.extend(names::reason_literals(&files)?);
