@@ -4,10 +4,6 @@
 //! reads the state of the others in `observe` and changes only its own.
 
 use crate::context::Context;
-use kollect_api::{
-    KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectDatabaseSink,
-    KollectEventSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget,
-};
 use kollect_resources::kinds::{Kind, ObjectRef};
 
 /// How objects of a kind are reconciled, and what is kept of them.
@@ -55,7 +51,7 @@ macro_rules! define_controllers {
         pub struct Controllers {
             $(
                 #[doc = concat!("Of `", stringify!($object), "`.")]
-                pub(crate) $field: <$object as Reconciled>::Controller,
+                pub(crate) $field: <kollect_api::$object as Reconciled>::Controller,
             )+
         }
 

@@ -1,10 +1,7 @@
 //! The Kollect objects as the API server last reported them. Small: one entry per Kollect object, none per row.
 
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
-use kollect_api::{
-    KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectDatabaseSink,
-    KollectEventSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget, SinkFamily,
-};
+use kollect_api::{KollectClusterInventory, KollectClusterTarget, KollectTarget, SinkFamily};
 use kube::Api;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,13 +30,13 @@ macro_rules! define_cache {
         pub struct ResourceCache {
             $(
                 #[doc = concat!("Every `", stringify!($object), "`.")]
-                pub $field: Objects<$object>,
+                pub $field: Objects<kollect_api::$object>,
             )+
             /// Kinds that the API server refuses to list, so that nothing is known of them.
             pub unreadable: BTreeSet<Kind>,
         }
 
-        $(impl Cached for $object {
+        $(impl Cached for kollect_api::$object {
             const KIND: Kind = Kind::$kind;
             fn objects(cache: &ResourceCache) -> &Objects<Self> {
                 &cache.$field

@@ -4,10 +4,6 @@ use crate::cache::{Cached, ResourceCache};
 use crate::kinds::{Kind, NamespacedName, ObjectRef, Presence, Scope};
 use crate::supervise;
 use futures_util::StreamExt;
-use kollect_api::{
-    KollectClusterInventory, KollectClusterScope, KollectClusterTarget, KollectConnectionTest, KollectDatabaseSink,
-    KollectEventSink, KollectInventory, KollectProfile, KollectScope, KollectSnapshotSink, KollectTarget,
-};
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
@@ -57,7 +53,7 @@ impl CacheWatches {
         let watches = Self { client, cache, observer, unsynced: Arc::default(), synced: Arc::default(), stop };
         macro_rules! watch_all {
             ($($kind:ident $object:ident $field:ident $controller:literal $plural:literal $scope:ident $presence:ident;)+) => {
-                $(watches.watch::<$object>(namespaces, tenant_mode);)+
+                $(watches.watch::<kollect_api::$object>(namespaces, tenant_mode);)+
             };
         }
         crate::for_each_kind!(watch_all);

@@ -1,5 +1,6 @@
 //! `kollect collect` as people and pipelines run it.
 
+mod agreement;
 mod clusters;
 mod codes;
 mod directory;
