@@ -6,6 +6,7 @@
 mod backoff;
 mod canonical;
 mod envelope;
+mod glob;
 mod guard;
 mod gvk;
 mod hex;
@@ -21,6 +22,7 @@ pub use canonical::{NotFinite, write_string, write_value};
 pub use envelope::{
     EMPTY_ITEMS_FINGERPRINT, Envelope, HashWriter, SCHEMA_VERSION, canonical_cmp, fingerprint_items, item_bytes,
 };
+pub use glob::{Glob, matches_sequence};
 pub use guard::{Cidr, Denied, Guard, NotACidr};
 pub use gvk::Gvk;
 pub use hex::hex;

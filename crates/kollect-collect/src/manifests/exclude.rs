@@ -1,6 +1,7 @@
 //! Patterns of files to leave out, from `--exclude` and `.kollectignore`, in the syntax of `.gitignore`.
 
 use super::error::ManifestError;
+use kollect_model::{Glob, matches_sequence};
 
 /// The file of patterns in a folder that is read.
 pub(super) const IGNORE_FILE: &str = ".kollectignore";
@@ -11,12 +12,20 @@ pub(super) struct Exclude(Vec<Pattern>);
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    /// Segments of the path; `**` matches any number of them.
-    segments: Vec<Vec<char>>,
+    segments: Vec<Segments>,
     /// Only folders.
     folders: bool,
     /// What fits is read all the same.
     keep: bool,
+}
+
+/// A part of a pattern between slashes.
+#[derive(Clone, Debug)]
+enum Segments {
+    /// `**`: any number of segments.
+    Any,
+    /// One segment.
+    One(Glob),
 }
 
 impl Exclude {
@@ -37,8 +46,8 @@ impl Exclude {
 
     /// Whether a path below the folder, with `/` between its segments, is left out.
     pub(super) fn leaves_out(&self, path: &str, is_folder: bool) -> bool {
-        let path: Vec<Vec<char>> = path.split('/').map(|segment| segment.chars().collect()).collect();
-        let fits = |pattern: &&Pattern| (is_folder || !pattern.folders) && matches(&pattern.segments, &path);
+        let path: Vec<&str> = path.split('/').collect();
+        let fits = |pattern: &&Pattern| (is_folder || !pattern.folders) && pattern.matches(&path);
         self.0.iter().rev().find(fits).is_some_and(|pattern| !pattern.keep)
     }
 }
@@ -52,49 +61,16 @@ impl Pattern {
         if text.is_empty() {
             return None;
         }
-        let any = (!anchored).then(|| vec!['*', '*']);
-        let segments = any.into_iter().chain(text.split('/').map(|segment| segment.chars().collect())).collect();
+        let any = (!anchored).then_some("**");
+        let segment = |text| if text == "**" { Segments::Any } else { Segments::One(Glob::new(text)) };
+        let segments = any.into_iter().chain(text.split('/')).map(segment).collect();
         Some(Self { segments, folders, keep })
     }
-}
 
-/// O(pattern × path).
-fn matches(pattern: &[Vec<char>], path: &[Vec<char>]) -> bool {
-    // Which prefixes of the path the pattern so far matches.
-    let mut fits = vec![false; path.len() + 1];
-    fits[0] = true;
-    for segment in pattern {
-        let mut next = vec![false; path.len() + 1];
-        if segment == &['*', '*'] {
-            let first = fits.iter().position(|fits| *fits).unwrap_or(path.len() + 1);
-            next.iter_mut().skip(first).for_each(|fits| *fits = true);
-        } else {
-            for at in (0..path.len()).filter(|at| fits[*at]) {
-                next[at + 1] = fits_segment(segment, &path[at]);
-            }
-        }
-        fits = next;
+    fn matches(&self, path: &[&str]) -> bool {
+        let fits = |segment: &Segments, text: &&str| matches!(segment, Segments::One(glob) if glob.matches(text));
+        matches_sequence(&self.segments, path, |segment| matches!(segment, Segments::Any), fits)
     }
-    fits[path.len()]
-}
-
-/// `*` and `?` within one segment.
-fn fits_segment(pattern: &[char], text: &[char]) -> bool {
-    let mut fits = vec![false; text.len() + 1];
-    fits[0] = true;
-    for part in pattern {
-        let mut next = vec![false; text.len() + 1];
-        if *part == '*' {
-            let first = fits.iter().position(|fits| *fits).unwrap_or(text.len() + 1);
-            next.iter_mut().skip(first).for_each(|fits| *fits = true);
-        } else {
-            for at in (0..text.len()).filter(|at| fits[*at]) {
-                next[at + 1] = *part == '?' || *part == text[at];
-            }
-        }
-        fits = next;
-    }
-    fits[text.len()]
 }
 
 #[cfg(test)]
