@@ -1,6 +1,6 @@
-//! Who may read: the API server says it, for the caller's own token.
+//! Authorizes readers: a TokenReview and a SubjectAccessReview for the caller's own token.
 //!
-//! Separate so that tests bring their own answers. A token is never kept, only its hash; nothing here logs one.
+//! Tokens are neither kept nor logged; decisions are cached under a hash.
 
 use crate::callers::Callers;
 use async_trait::async_trait;
@@ -16,16 +16,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Time for both questions to the API server.
+/// Deadline of both reviews together.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Most answers that are remembered.
+/// Most decisions per cache.
 const REMEMBERED: usize = 1024;
 /// Longer ones are no tokens.
 const LONGEST_TOKEN: usize = 16 << 10;
 
-/// What somebody wants to do.
+/// The right that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct RequiredRight {
     /// `get` or `list`.
     pub verb: &'static str,
     /// `kollectinventories` or `kollecttargets`.
@@ -36,14 +36,14 @@ pub struct Ask {
     pub name: String,
 }
 
-/// Why somebody may not.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The token is not one that the API server knows.
     Unauthorized,
-    /// The API server says that they may not.
+    /// The SubjectAccessReview denies it.
     Forbidden,
-    /// The API server could not be asked.
+    /// A review failed.
     Failed,
     /// The caller's address brought too many tokens that the API server does not know.
     TooMany,
@@ -57,39 +57,39 @@ pub trait Access: Send + Sync + 'static {
         true
     }
 
-    /// Whether the holder of the token, who calls from this address, may do this.
-    async fn check(&self, caller: IpAddr, token: &str, ask: &Ask) -> Result<(), Refusal>;
+    /// Whether the holder of the token, calling from this address, has the right.
+    async fn check(&self, caller: IpAddr, token: &str, right: &RequiredRight) -> Result<(), Refusal>;
 }
 
-/// Everybody may read everything.
+/// Access without authorization.
 #[derive(Debug)]
-pub struct Open;
+pub struct OpenAccess;
 
 #[async_trait]
-impl Access for Open {
+impl Access for OpenAccess {
     fn needs_token(&self) -> bool {
         false
     }
 
-    async fn check(&self, _: IpAddr, _: &str, _: &Ask) -> Result<(), Refusal> {
+    async fn check(&self, _: IpAddr, _: &str, _: &RequiredRight) -> Result<(), Refusal> {
         Ok(())
     }
 }
 
-/// What was decided, and when.
+/// A decision and its time.
 type Answer = (Instant, Result<(), Refusal>);
 
-/// Asks the API server with a TokenReview and a SubjectAccessReview.
+/// Access by the RBAC of the cluster: a TokenReview, then a SubjectAccessReview.
 pub struct KubernetesAccess {
     client: Client,
-    /// How long an answer counts; zero for never again.
+    /// How long a decision is reused; zero disables the cache.
     remember: Duration,
     answers: Mutex<Answers>,
     callers: Mutex<Callers>,
 }
 
-/// Answers by the hash of token and question. Those of unknown tokens have a space of their own, so that they never
-/// displace those of callers with a right.
+/// Decisions by the hash of token and right. Unknown tokens have a cache of their own, so that they never evict the
+/// decisions of authenticated callers.
 #[derive(Default)]
 struct Answers {
     known: HashMap<[u8; 32], Answer>,
@@ -101,14 +101,14 @@ impl Answers {
         self.known.get(key).or_else(|| self.unknown.get(key))
     }
 
-    /// Keeps an answer; where there is no room, without the oldest ones.
+    /// Inserts a decision; a full cache first evicts expired ones, then the oldest eighth.
     fn insert(&mut self, key: [u8; 32], answer: Answer, remember: Duration) {
         let space = if answer.1 == Err(Refusal::Unauthorized) { &mut self.unknown } else { &mut self.known };
         if space.len() >= REMEMBERED {
             space.retain(|_, (at, _)| at.elapsed() < remember);
         }
         if space.len() >= REMEMBERED {
-            // An eighth at once, so that a full space is not sorted for every answer.
+            // An eighth at once, so that a full cache is not sorted for every decision.
             let mut times: Vec<Instant> = space.values().map(|(at, _)| *at).collect();
             times.sort_unstable();
             let limit = times[REMEMBERED / 8];
@@ -119,7 +119,7 @@ impl Answers {
 }
 
 impl KubernetesAccess {
-    /// Asks with `client`, which needs the right to create both reviews.
+    /// `client` needs the right to create both reviews.
     pub fn new(client: Client, remember: Duration) -> Self {
         Self { client, remember, answers: Mutex::default(), callers: Mutex::default() }
     }
@@ -131,21 +131,21 @@ impl KubernetesAccess {
     }
 
     fn remember(&self, key: [u8; 32], answer: Result<(), Refusal>) {
-        // A failure says nothing about the caller.
+        // A failed review is no decision about the caller.
         if self.remember.is_zero() || answer == Err(Refusal::Failed) {
             return;
         }
         self.answers.lock().insert(key, (Instant::now(), answer), self.remember);
     }
 
-    async fn ask(&self, token: &str, ask: &Ask) -> Result<(), Refusal> {
+    async fn review(&self, token: &str, right: &RequiredRight) -> Result<(), Refusal> {
         let user = self.user(token).await?;
         let attributes = ResourceAttributes {
             group: Some(GROUP.to_owned()),
-            resource: Some(ask.resource.to_owned()),
-            verb: Some(ask.verb.to_owned()),
-            namespace: Some(ask.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            name: Some(ask.name.clone()).filter(|name| !name.is_empty()),
+            resource: Some(right.resource.to_owned()),
+            verb: Some(right.verb.to_owned()),
+            namespace: Some(right.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            name: Some(right.name.clone()).filter(|name| !name.is_empty()),
             ..ResourceAttributes::default()
         };
         let spec = SubjectAccessReviewSpec {
@@ -187,18 +187,18 @@ impl KubernetesAccess {
 
 #[async_trait]
 impl Access for KubernetesAccess {
-    async fn check(&self, caller: IpAddr, token: &str, ask: &Ask) -> Result<(), Refusal> {
+    async fn check(&self, caller: IpAddr, token: &str, right: &RequiredRight) -> Result<(), Refusal> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::Unauthorized);
         }
-        let key = key_of(token, ask);
+        let key = key_of(token, right);
         if let Some(answer) = self.remembered(&key) {
             return answer;
         }
         if !self.callers.lock().may_ask(caller, Instant::now()) {
             return Err(Refusal::TooMany);
         }
-        let answer = timeout(ANSWER, self.ask(token, ask)).await.unwrap_or(Err(Refusal::Failed));
+        let answer = timeout(ANSWER, self.review(token, right)).await.unwrap_or(Err(Refusal::Failed));
         if answer == Err(Refusal::Unauthorized) {
             self.callers.lock().refused(caller, Instant::now());
         }
@@ -207,9 +207,9 @@ impl Access for KubernetesAccess {
     }
 }
 
-fn key_of(token: &str, ask: &Ask) -> [u8; 32] {
+fn key_of(token: &str, right: &RequiredRight) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [token, ask.verb, ask.resource, &ask.namespace, &ask.name] {
+    for part in [token, right.verb, right.resource, &right.namespace, &right.name] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -226,7 +226,12 @@ mod tests {
         let key = |n: usize| {
             key_of(
                 &n.to_string(),
-                &Ask { verb: "get", resource: "kollectinventories", namespace: String::new(), name: String::new() },
+                &RequiredRight {
+                    verb: "get",
+                    resource: "kollectinventories",
+                    namespace: String::new(),
+                    name: String::new(),
+                },
             )
         };
         let start = Instant::now();
@@ -248,7 +253,7 @@ mod tests {
 
     #[test]
     fn answers_are_remembered_for_the_same_question_only() {
-        let ask = |namespace: &str, name: &str| Ask {
+        let ask = |namespace: &str, name: &str| RequiredRight {
             verb: "get",
             resource: "kollectinventories",
             namespace: namespace.to_owned(),
@@ -259,8 +264,8 @@ mod tests {
             key_of("t", &ask("shopd", "aily")),
             key_of("t", &ask("shop", "")),
             key_of("u", &ask("shop", "daily")),
-            key_of("t", &Ask { verb: "list", ..ask("shop", "daily") }),
-            key_of("t", &Ask { resource: "kollecttargets", ..ask("shop", "daily") }),
+            key_of("t", &RequiredRight { verb: "list", ..ask("shop", "daily") }),
+            key_of("t", &RequiredRight { resource: "kollecttargets", ..ask("shop", "daily") }),
         ];
         let different: std::collections::HashSet<_> = all.into_iter().collect();
         assert_eq!(different.len(), all.len());

@@ -1,7 +1,7 @@
 //! Limits how many tokens that the API server does not know an address may bring, since each costs it a review.
 //!
-//! A token bucket per address; time comes in as a value. An address with many callers behind it delays only those whose
-//! tokens were not accepted lately.
+//! A token bucket per address; time comes in as a value. Callers behind a shared address are delayed only when their
+//! decision is not cached.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,9 +1,8 @@
-//! What the leader has in memory: rows, and the Kollect objects as last seen.
+//! The rows and objects that the leader serves to readers.
 //!
-//! Separate because it decides what a reader gets of it: the rows of targets that the request may see, and never a page
-//! that looks whole while something is still being listed.
+//! A request gets the rows of its targets only, and no page before all of them are listed.
 
-use crate::page::{Facts, Unknown};
+use crate::page::{PageFacts, UnlistedPart};
 use crate::query::Query;
 use crate::statuses;
 use kollect_api::{KollectInventory, KollectTarget};
@@ -16,21 +15,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The rows and objects of a leader.
-pub struct Held {
+/// The rows and the Kollect objects in the memory of a leader.
+pub struct DataSource {
     store: Arc<Store>,
     cache: Arc<RwLock<ResourceCache>>,
-    /// Whether the cache was read once.
+    /// Whether the cache is filled.
     started: Arc<AtomicBool>,
 }
 
 /// Why there is no page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoPage {
-    /// Too early.
+    /// The cache is not filled.
     #[error("reading the Kollect objects; try again in a moment")]
     Starting,
-    /// Rows would be missing that are there in a moment.
+    /// A target is still being listed, so rows would be missing.
     #[error(
         "target {target} is still being listed; try again in a moment, or ask for other targets with target=<name>"
     )]
@@ -48,19 +47,19 @@ pub(crate) enum NoPage {
     },
 }
 
-impl Held {
-    /// What `store` and `cache` hold, once `started`.
+impl DataSource {
+    /// Reads from `store` and `cache`, once `started`.
     pub fn new(store: Arc<Store>, cache: Arc<RwLock<ResourceCache>>, started: Arc<AtomicBool>) -> Self {
         Self { store, cache, started }
     }
 
-    /// Moves with every change of a row.
+    /// Increases with every change of a row.
     pub(crate) fn version(&self) -> Version {
         self.store.cut()
     }
 
-    /// The rows that the request means, in canonical order, and what is to be said with them.
-    pub(crate) fn rows(&self, query: &Query) -> Result<(Vec<Arc<Row>>, Facts), NoPage> {
+    /// The rows of a query in canonical order, and the other members of its page.
+    pub(crate) fn rows(&self, query: &Query) -> Result<(Vec<Arc<Row>>, PageFacts), NoPage> {
         self.is_started()?;
         let (targets, exports) = {
             let cache = self.cache.read();
@@ -75,16 +74,16 @@ impl Held {
             let reason = match state {
                 PartState::Synced | PartState::Outside => continue,
                 PartState::Lost(why) => why.to_string(),
-                // A target that cannot be collected is listed when somebody mends it, not in a moment.
+                // A target with a failed `Ready` condition stays pending until it is fixed, so a retry would not help.
                 PartState::Pending => match targets.get(&key) {
                     Some(Some(fault)) => fault.clone(),
                     _ => return Err(NoPage::Listing { target }),
                 },
             };
-            unknown.push(Unknown { target, namespace: namespace.unwrap_or_default(), reason });
+            unknown.push(UnlistedPart { target, namespace: namespace.unwrap_or_default(), reason });
         }
         let rows = self.store.snapshot(&view);
-        Ok((rows, Facts { now: String::new(), exports, unknown }))
+        Ok((rows, PageFacts { now: String::new(), exports, unknown }))
     }
 
     /// All inventories of a namespace, or of all namespaces, as JSON.
@@ -120,8 +119,8 @@ fn inventory_of<'c>(cache: &'c ResourceCache, query: &Query) -> Result<Option<&'
     found.map(Some).ok_or_else(missing)
 }
 
-/// The targets whose rows are meant, each with the reason why it is not collected. Cluster targets belong to nobody who
-/// may only read a namespace.
+/// The targets of a query, each with the reason why it is not collected. Cluster targets are left out: the right to
+/// read one namespace does not cover them.
 fn targets_of(
     cache: &ResourceCache,
     query: &Query,
@@ -168,7 +167,7 @@ mod tests {
         Arc::new(serde_json::from_value(object).unwrap())
     }
 
-    fn held() -> Held {
+    fn source() -> DataSource {
         let mut cache = ResourceCache::default();
         for (namespace, name, team) in [("shop", "apps", "web"), ("shop", "config", "ops"), ("pay", "apps", "web")] {
             let key = NamespacedName::new(namespace, name);
@@ -192,49 +191,49 @@ mod tests {
             store.upsert(Row::new(id, object, RawValue::from_string("{}".into()).unwrap()));
             store.set_coverage(&key, "", Coverage::Synced);
         }
-        Held::new(store, Arc::new(RwLock::new(cache)), Arc::new(AtomicBool::new(true)))
+        DataSource::new(store, Arc::new(RwLock::new(cache)), Arc::new(AtomicBool::new(true)))
     }
 
-    fn seen(held: &Held, query: &str) -> Vec<String> {
-        let (rows, _) = held.rows(&Query::parse(query)).unwrap();
+    fn seen(source: &DataSource, query: &str) -> Vec<String> {
+        let (rows, _) = source.rows(&Query::parse(query)).unwrap();
         rows.iter().map(|row| row.id.target.to_string()).collect()
     }
 
     #[test]
     fn a_namespace_sees_its_own_targets_and_an_inventory_those_it_exports() {
-        let held = held();
-        assert_eq!(seen(&held, ""), ["pay/apps", "shop/apps", "shop/config"]);
-        assert_eq!(seen(&held, "namespace=shop"), ["shop/apps", "shop/config"]);
-        assert_eq!(seen(&held, "namespace=shop&inventory=daily"), ["shop/apps"]);
-        assert_eq!(seen(&held, "namespace=shop&inventory=named"), ["shop/config"]);
-        assert_eq!(seen(&held, "namespace=nobody"), [""; 0]);
-        let missing = held.rows(&Query::parse("namespace=shop&inventory=other")).unwrap_err();
+        let source = source();
+        assert_eq!(seen(&source, ""), ["pay/apps", "shop/apps", "shop/config"]);
+        assert_eq!(seen(&source, "namespace=shop"), ["shop/apps", "shop/config"]);
+        assert_eq!(seen(&source, "namespace=shop&inventory=daily"), ["shop/apps"]);
+        assert_eq!(seen(&source, "namespace=shop&inventory=named"), ["shop/config"]);
+        assert_eq!(seen(&source, "namespace=absent"), [""; 0]);
+        let missing = source.rows(&Query::parse("namespace=shop&inventory=other")).unwrap_err();
         assert!(matches!(missing, NoPage::NotFound { .. }));
-        let (_, facts) = held.rows(&Query::parse("namespace=shop&inventory=daily")).unwrap();
+        let (_, facts) = source.rows(&Query::parse("namespace=shop&inventory=daily")).unwrap();
         assert_eq!(facts.exports.len(), 1);
     }
 
     #[test]
     fn nothing_is_answered_while_it_is_still_being_listed() {
-        let held = held();
+        let source = source();
         let config = TargetKey::namespaced("shop", "config");
-        held.store.set_coverage(&config, "", Coverage::Pending);
+        source.store.set_coverage(&config, "", Coverage::Pending);
         let wait = NoPage::Listing { target: "shop/config".into() };
-        assert_eq!(held.rows(&Query::parse("namespace=shop")).unwrap_err(), wait);
-        assert_eq!(seen(&held, "namespace=shop&target=apps"), ["shop/apps"]);
-        assert_eq!(seen(&held, "namespace=shop&inventory=daily"), ["shop/apps"]);
+        assert_eq!(source.rows(&Query::parse("namespace=shop")).unwrap_err(), wait);
+        assert_eq!(seen(&source, "namespace=shop&target=apps"), ["shop/apps"]);
+        assert_eq!(seen(&source, "namespace=shop&inventory=daily"), ["shop/apps"]);
 
         let failed = json!([{"type": "Ready", "status": "False", "reason": "ProfileInvalid", "message": "no such profile",
                              "lastTransitionTime": "2026-03-02T08:15:30Z"}]);
         let faulty = target("shop", "config", &json!({}), &failed);
-        held.cache.write().targets.insert(NamespacedName::new("shop", "config"), faulty);
-        let (rows, facts) = held.rows(&Query::parse("namespace=shop")).unwrap();
+        source.cache.write().targets.insert(NamespacedName::new("shop", "config"), faulty);
+        let (rows, facts) = source.rows(&Query::parse("namespace=shop")).unwrap();
         assert_eq!((rows.len(), &*facts.unknown[0].reason), (2, "ProfileInvalid: no such profile"));
 
-        held.store.set_coverage(&config, "", Coverage::Lost("Forbidden".into()));
-        let (_, facts) = held.rows(&Query::parse("namespace=shop")).unwrap();
+        source.store.set_coverage(&config, "", Coverage::Lost("Forbidden".into()));
+        let (_, facts) = source.rows(&Query::parse("namespace=shop")).unwrap();
         assert_eq!(&*facts.unknown[0].reason, "Forbidden");
-        held.started.store(false, Ordering::Release);
-        assert_eq!(held.rows(&Query::parse("")).unwrap_err(), NoPage::Starting);
+        source.started.store(false, Ordering::Release);
+        assert_eq!(source.rows(&Query::parse("")).unwrap_err(), NoPage::Starting);
     }
 }

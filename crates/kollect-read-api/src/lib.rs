@@ -1,18 +1,18 @@
-//! The inventory read API: pages of the rows in memory, and how the exports stand, over HTTP.
+//! The inventory read API: pages of the rows in memory and the states of exports, over HTTP.
 //!
-//! Separate because it is off by default and only reads: it must not change a row, a status or what is exported. `query`
-//! and `page` are pure, `held` looks things up, `access` asks the API server who may read, `server` speaks HTTP.
+//! Off by default. It must not change a row, a status or an export.
 #![warn(missing_docs)]
 
 mod access;
 mod callers;
-mod held;
+mod data_source;
+mod json;
 mod page;
 mod query;
 mod routes;
 mod server;
 mod statuses;
 
-pub use access::{Access, Ask, KubernetesAccess, Open, Refusal};
-pub use held::Held;
-pub use server::{Settings, serve};
+pub use access::{Access, KubernetesAccess, OpenAccess, Refusal, RequiredRight};
+pub use data_source::DataSource;
+pub use server::{ReadServerSettings, serve};

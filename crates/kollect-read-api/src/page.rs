@@ -1,19 +1,18 @@
-//! A page of rows as JSON, byte for byte as clients of the reference know it.
-//!
-//! Separate and pure: rows and facts in, bytes out.
+//! Writes a page of rows as JSON, byte for byte as the reference does. Pure.
 
+use crate::json::append_json;
 use crate::query::Query;
 use crate::statuses::ExportStatus;
 use kollect_model::{Row, SCHEMA_VERSION, fingerprint_items, write_item, write_string};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Parts that are named as not known; more would hide the first ones.
+/// Most parts under `incomplete`; more would hide the first ones.
 const MOST_UNKNOWN: usize = 20;
 
-/// A part of what was asked for that cannot be listed now.
+/// A part of the requested view that cannot be listed now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Unknown {
+pub(crate) struct UnlistedPart {
     /// `namespace/name` of the target.
     pub(crate) target: String,
     /// The namespace of the objects; empty for all, or for objects outside of namespaces.
@@ -23,19 +22,19 @@ pub(crate) struct Unknown {
     pub(crate) reason: String,
 }
 
-/// What a page says beside its rows.
+/// The members of a page beside its rows.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct PageFacts {
     /// RFC 3339, whole seconds.
     pub(crate) now: String,
-    /// Exports of the inventory; nothing when no inventory was asked for.
+    /// Exports of the inventory; empty without one in the query.
     pub(crate) exports: Vec<ExportStatus>,
-    /// What is missing. An addition to the reference: without it a page with holes looks whole.
-    pub(crate) unknown: Vec<Unknown>,
+    /// Parts without rows. An addition to the reference, which does not mark an incomplete page.
+    pub(crate) unknown: Vec<UnlistedPart>,
 }
 
 /// Writes the page of `rows`, which are in canonical order.
-pub(crate) fn page(query: &Query, rows: &[Arc<Row>], facts: &Facts) -> Vec<u8> {
+pub(crate) fn page(query: &Query, rows: &[Arc<Row>], facts: &PageFacts) -> Vec<u8> {
     let mut total = 0;
     let mut items: Vec<&Row> = Vec::new();
     for row in rows.iter().filter(|row| query.matches(row)) {
@@ -84,11 +83,11 @@ pub(crate) fn page(query: &Query, rows: &[Arc<Row>], facts: &Facts) -> Vec<u8> {
     }
     if !facts.exports.is_empty() {
         key("exportStatus", &mut out);
-        json(&facts.exports, &mut out);
+        append_json(&facts.exports, &mut out);
     }
     if !facts.unknown.is_empty() {
         key("incomplete", &mut out);
-        json(&facts.unknown[..facts.unknown.len().min(MOST_UNKNOWN)], &mut out);
+        append_json(&facts.unknown[..facts.unknown.len().min(MOST_UNKNOWN)], &mut out);
     }
     key("checksum", &mut out);
     write_string(&fingerprint_items(items), &mut out);
@@ -98,13 +97,6 @@ pub(crate) fn page(query: &Query, rows: &[Arc<Row>], facts: &Facts) -> Vec<u8> {
 
 fn number(n: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(n.to_string().as_bytes());
-}
-
-/// Texts and lists of texts, which always can be written.
-pub(crate) fn json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    if serde_json::to_writer(&mut *out, value).is_err() {
-        out.extend_from_slice(b"null");
-    }
 }
 
 #[cfg(test)]
@@ -127,13 +119,13 @@ mod tests {
         ]
     }
 
-    fn text(query: &str, facts: &Facts) -> String {
+    fn text(query: &str, facts: &PageFacts) -> String {
         let query = Query::parse(query).of_inventory("shop", "daily");
         String::from_utf8(page(&query, &rows(), facts)).unwrap()
     }
 
     #[test]
-    fn a_page_is_written_byte_for_byte_as_the_contract_says() {
+    fn a_page_is_written_byte_for_byte_as_in_the_contract() {
         let export = ExportStatus {
             sink_name: "audit".into(),
             sink_namespace: "shop".into(),
@@ -141,7 +133,7 @@ mod tests {
             last_export_time: Some("2026-03-02T08:15:30Z".into()),
             message: None,
         };
-        let facts = Facts { now: "2026-03-02T08:15:31Z".into(), exports: vec![export], unknown: Vec::new() };
+        let facts = PageFacts { now: "2026-03-02T08:15:31Z".into(), exports: vec![export], unknown: Vec::new() };
         let checksum = fingerprint_items([&*rows()[0]]);
         assert_eq!(checksum.len(), 64);
         let wanted = r#"{"schemaVersion":"kollect.dev/v1alpha1","itemCount":1,"namespace":"shop","inventory":"daily","items":[{"targetNamespace":"shop","targetName":"config","namespace":"shop","name":"flags","version":"v1","kind":"ConfigMap","uid":"0d1f-09","attributes":{"mode":null}}],"updatedAt":"2026-03-02T08:15:31Z","pagination":{"limit":1,"offset":0,"total":2,"hasMore":true},"exportStatus":[{"sinkName":"audit","sinkNamespace":"shop","status":"debounced","lastExportTime":"2026-03-02T08:15:30Z"}],"checksum":"…"}"#;
@@ -150,7 +142,7 @@ mod tests {
 
     #[test]
     fn pages_together_are_all_rows_and_filters_count_before_paging() {
-        let get = |query: &str| -> Value { serde_json::from_str(&text(query, &Facts::default())).unwrap() };
+        let get = |query: &str| -> Value { serde_json::from_str(&text(query, &PageFacts::default())).unwrap() };
         let second = get("limit=1&offset=1");
         assert_eq!((&second["items"][0]["name"], &second["pagination"]["hasMore"]), (&"cart".into(), &false.into()));
         let beyond = get("offset=9");
@@ -171,8 +163,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_listed_is_named_but_not_endlessly() {
-        let unknown = Unknown { target: "shop/config".into(), namespace: "pay".into(), reason: "Forbidden".into() };
-        let facts = Facts { unknown: vec![unknown; 30], ..Facts::default() };
+        let unknown =
+            UnlistedPart { target: "shop/config".into(), namespace: "pay".into(), reason: "Forbidden".into() };
+        let facts = PageFacts { unknown: vec![unknown; 30], ..PageFacts::default() };
         let page: Value = serde_json::from_str(&text("", &facts)).unwrap();
         assert_eq!(page["incomplete"].as_array().unwrap().len(), MOST_UNKNOWN);
         assert_eq!(page["incomplete"][0]["reason"], "Forbidden");

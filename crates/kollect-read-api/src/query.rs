@@ -1,11 +1,8 @@
-//! What a request asks for.
-//!
-//! Separate and pure, so that every parameter is a table in a test. A parameter that cannot be read counts as not given,
-//! as clients of the reference expect.
+//! The query parameters of a request. One that cannot be parsed counts as absent, as in the reference.
 
 use kollect_model::Row;
 
-/// Rows of a page when the request does not say.
+/// Rows of a page without `limit`.
 const USUAL_LIMIT: usize = 500;
 /// Most rows of a page.
 const MOST: usize = 5000;
@@ -15,7 +12,7 @@ const MOST: usize = 5000;
 pub(crate) struct Query {
     /// Namespace of the targets.
     pub(crate) namespace: String,
-    /// Inventory whose exports are told of, and whose targets are meant.
+    /// Inventory whose targets are listed and whose exports are reported.
     pub(crate) inventory: String,
     pub(crate) target: String,
     group: String,
@@ -50,7 +47,7 @@ impl Query {
         Self { namespace: namespace.to_owned(), inventory: name.to_owned(), ..self }
     }
 
-    /// Whether a row is asked for, as far as the row itself can tell.
+    /// Whether the fields of a row match; its namespace and inventory are not compared.
     pub(crate) fn matches(&self, row: &Row) -> bool {
         let is = |wanted: &str, value: &str| wanted.is_empty() || wanted == value;
         let gvk = &row.object.gvk;

@@ -1,33 +1,31 @@
-//! Paths: which one means what, and which right it takes.
-//!
-//! Separate and pure, so that no path can be served without a right that belongs to it.
+//! Maps paths to answers, each with the right that it needs. Pure.
 
-use crate::access::Ask;
+use crate::access::RequiredRight;
 use crate::query::Query;
 
-/// What a path asks for.
+/// The answer that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Endpoint {
     /// A page of rows.
     Rows(Query),
     /// A page of rows now, and again after each change.
     Watch(Query),
-    /// How inventories stand; an empty namespace means all.
+    /// States of inventories; an empty namespace means all.
     Inventories {
         /// Namespace.
         namespace: String,
     },
-    /// How targets stand; an empty namespace means all.
+    /// States of targets; an empty namespace means all.
     Targets {
         /// Namespace.
         namespace: String,
     },
 }
 
-/// What a request asks for.
+/// A parsed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
-    pub(crate) wanted: Wanted,
+    pub(crate) endpoint: Endpoint,
     /// The path is an old name of another one.
     pub(crate) deprecated: bool,
 }
@@ -41,40 +39,40 @@ impl Route {
             None => (path.strip_prefix('/')?, true),
         };
         let parts: Vec<&str> = below.split('/').collect();
-        let wanted = match parts.as_slice() {
-            ["inventory"] => Wanted::Rows(rows()),
-            ["inventory", "watch"] => Wanted::Watch(rows()),
+        let endpoint = match parts.as_slice() {
+            ["inventory"] => Endpoint::Rows(rows()),
+            ["inventory", "watch"] => Endpoint::Watch(rows()),
             ["inventory", namespace, name] if !deprecated && !namespace.is_empty() && !name.is_empty() => {
-                Wanted::Rows(rows().of_inventory(namespace, name))
+                Endpoint::Rows(rows().of_inventory(namespace, name))
             }
-            ["status", "inventories"] if !deprecated => Wanted::Inventories { namespace: rows().namespace },
-            ["status", "targets"] if !deprecated => Wanted::Targets { namespace: rows().namespace },
+            ["status", "inventories"] if !deprecated => Endpoint::Inventories { namespace: rows().namespace },
+            ["status", "targets"] if !deprecated => Endpoint::Targets { namespace: rows().namespace },
             _ => return None,
         };
-        Some(Self { wanted, deprecated })
+        Some(Self { endpoint, deprecated })
     }
 
-    /// The right that it takes.
-    pub(crate) fn ask(&self) -> Ask {
-        let list = |resource, namespace: &str| Ask {
+    /// The right that it needs.
+    pub(crate) fn right(&self) -> RequiredRight {
+        let list = |resource, namespace: &str| RequiredRight {
             verb: "list",
             resource,
             namespace: namespace.to_owned(),
             name: String::new(),
         };
-        match &self.wanted {
-            Wanted::Rows(query) | Wanted::Watch(query) if query.inventory.is_empty() => {
+        match &self.endpoint {
+            Endpoint::Rows(query) | Endpoint::Watch(query) if query.inventory.is_empty() => {
                 list("kollectinventories", &query.namespace)
             }
-            Wanted::Rows(query) | Wanted::Watch(query) => Ask {
+            Endpoint::Rows(query) | Endpoint::Watch(query) => RequiredRight {
                 verb: "get",
                 resource: "kollectinventories",
                 namespace: query.namespace.clone(),
                 // Without a namespace the name restricts nothing, so the right must not be restricted to it either.
                 name: if query.namespace.is_empty() { String::new() } else { query.inventory.clone() },
             },
-            Wanted::Inventories { namespace } => list("kollectinventories", namespace),
-            Wanted::Targets { namespace } => list("kollecttargets", namespace),
+            Endpoint::Inventories { namespace } => list("kollectinventories", namespace),
+            Endpoint::Targets { namespace } => list("kollecttargets", namespace),
         }
     }
 }
@@ -84,8 +82,8 @@ mod tests {
     use super::*;
 
     fn right(path: &str, query: &str) -> Option<String> {
-        let ask = Route::of(path, query)?.ask();
-        Some([ask.verb, ask.resource, &ask.namespace, &ask.name].join(" "))
+        let needed = Route::of(path, query)?.right();
+        Some([needed.verb, needed.resource, &needed.namespace, &needed.name].join(" "))
     }
 
     #[test]

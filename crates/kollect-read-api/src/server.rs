@@ -1,13 +1,12 @@
-//! HTTP for readers: who asks, what they may, what they get.
+//! The HTTP server: authorizes each request, then answers with a page, a stream of pages or states.
 //!
-//! Separate so that nothing else knows sockets. Plain HTTP, as the reference has it: put TLS in front of it. Every
-//! connection, page and stream is bounded.
+//! Plain HTTP, as in the reference: TLS belongs in front of it. Connections, pages and streams are bounded.
 
 use crate::access::{Access, Refusal};
-use crate::held::{Held, NoPage};
+use crate::data_source::{DataSource, NoPage};
 use crate::page::page;
 use crate::query::Query;
-use crate::routes::{Route, Wanted};
+use crate::routes::{Endpoint, Route};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{self, HeaderValue};
@@ -30,17 +29,17 @@ use tokio_util::task::TaskTracker;
 
 /// A caller has to send its request within this time.
 const HEADERS: Duration = Duration::from_secs(5);
-/// Running answers may end after a stop was asked for.
+/// Running answers may take this long after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 256;
-/// Pages that are made at the same time; each looks at every row.
+/// Pages built at the same time; each reads every row.
 const PAGES: usize = 2;
 const BUFFER: usize = 16 << 10;
-/// How often a stream looks for changes.
-const LOOK: Duration = Duration::from_millis(500);
-/// A stream without changes says that it is there.
-const ALIVE: Duration = Duration::from_secs(20);
-/// A stream ends after this time; whoever opens it again is asked for its rights again.
+/// How often a stream compares the version of the rows.
+const POLL: Duration = Duration::from_millis(500);
+/// A stream without changes sends a comment after this time.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// A stream ends after this time, so that opening it again checks the rights again.
 const STREAM_LIFE: Duration = Duration::from_mins(10);
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -53,31 +52,31 @@ pub struct ServerError {
     source: std::io::Error,
 }
 
-/// What the server works with.
-pub struct Settings {
+/// Settings of the server.
+pub struct ReadServerSettings {
     /// Where it listens.
     pub address: SocketAddr,
     /// Who may read.
     pub access: Arc<dyn Access>,
-    /// What there is to read; nothing on a replica that does not lead.
-    pub held: watch::Receiver<Option<Arc<Held>>>,
-    /// Says the time of a page: RFC 3339, whole seconds.
+    /// The rows and objects; `None` on a replica that does not lead.
+    pub data_source: watch::Receiver<Option<Arc<DataSource>>>,
+    /// The time of a page: RFC 3339, whole seconds.
     pub clock: fn() -> String,
 }
 
 struct Server {
     access: Arc<dyn Access>,
-    held: watch::Receiver<Option<Arc<Held>>>,
+    data_source: watch::Receiver<Option<Arc<DataSource>>>,
     clock: fn() -> String,
     pages: Semaphore,
     stop: CancellationToken,
 }
 
 /// Serves until `stop`, then lets running answers end.
-pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), ServerError> {
-    let Settings { address, access, held, clock } = settings;
+pub async fn serve(settings: ReadServerSettings, stop: CancellationToken) -> Result<(), ServerError> {
+    let ReadServerSettings { address, access, data_source, clock } = settings;
     let listener = TcpListener::bind(address).await.map_err(|source| ServerError { address, source })?;
-    let server = Arc::new(Server { access, held, clock, pages: Semaphore::new(PAGES), stop: stop.clone() });
+    let server = Arc::new(Server { access, data_source, clock, pages: Semaphore::new(PAGES), stop: stop.clone() });
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
     loop {
@@ -147,10 +146,10 @@ impl Server {
         if let Err((status, why)) = self.admit(caller, &request, &route).await {
             return text(status, why);
         }
-        let Some(held) = self.held.borrow().clone() else {
-            return later("this replica stands by; the leader answers");
+        let Some(source) = self.data_source.borrow().clone() else {
+            return later("this replica is on standby; the leader answers");
         };
-        let mut response = self.give(held, route.wanted).await;
+        let mut response = self.give(source, route.endpoint).await;
         if route.deprecated {
             response.headers_mut().insert("deprecation", HeaderValue::from_static("true"));
         }
@@ -174,7 +173,7 @@ impl Server {
         let Some(token) = token else {
             return Err((StatusCode::UNAUTHORIZED, "send a token: Authorization: Bearer <token>"));
         };
-        self.access.check(caller, token, &route.ask()).await.map_err(|refusal| match refusal {
+        self.access.check(caller, token, &route.right()).await.map_err(|refusal| match refusal {
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             Refusal::TooMany => {
@@ -184,12 +183,12 @@ impl Server {
         })
     }
 
-    async fn give(self: Arc<Self>, held: Arc<Held>, wanted: Wanted) -> Response<Body> {
-        let given = match wanted {
-            Wanted::Watch(query) => return self.watch(held, query),
-            Wanted::Rows(query) => self.page(held, query).await,
-            Wanted::Inventories { namespace } => held.inventories(&namespace),
-            Wanted::Targets { namespace } => held.targets(&namespace),
+    async fn give(self: Arc<Self>, source: Arc<DataSource>, endpoint: Endpoint) -> Response<Body> {
+        let given = match endpoint {
+            Endpoint::Watch(query) => return self.watch(source, query),
+            Endpoint::Rows(query) => self.page(source, query).await,
+            Endpoint::Inventories { namespace } => source.inventories(&namespace),
+            Endpoint::Targets { namespace } => source.targets(&namespace),
         };
         match given {
             Ok(json) => response(StatusCode::OK, "application/json", full(json.into())),
@@ -198,22 +197,22 @@ impl Server {
         }
     }
 
-    /// Looking at every row takes too long for the thread that serves others.
-    async fn page(&self, held: Arc<Held>, query: Query) -> Result<Vec<u8>, NoPage> {
+    /// Builds a page on a blocking thread, since reading every row would delay other connections.
+    async fn page(&self, source: Arc<DataSource>, query: Query) -> Result<Vec<u8>, NoPage> {
         // The semaphore is never closed.
         let _turn = self.pages.acquire().await;
         let clock = self.clock;
         let made = tokio::task::spawn_blocking(move || {
-            let (rows, mut facts) = held.rows(&query)?;
+            let (rows, mut facts) = source.rows(&query)?;
             facts.now = clock();
             Ok(page(&query, &rows, &facts))
         });
-        // The run time ends, or the page panicked, which was logged.
+        // The runtime stops, or building the page panicked, which was logged.
         made.await.unwrap_or(Err(NoPage::Starting))
     }
 
-    fn watch(self: Arc<Self>, held: Arc<Held>, query: Query) -> Response<Body> {
-        let stream = Stream { server: self, held, query, sent: None, opened: Instant::now() };
+    fn watch(self: Arc<Self>, source: Arc<DataSource>, query: Query) -> Response<Body> {
+        let stream = PageStream { server: self, source, query, sent: None, opened: Instant::now() };
         let frames = stream::unfold(stream, async |mut stream| {
             let bytes = stream.next().await?;
             Some((Ok::<_, Infallible>(Frame::data(bytes)), stream))
@@ -224,29 +223,30 @@ impl Server {
     }
 }
 
-/// A caller that is told of changes.
-struct Stream {
+/// Server-sent events: the page, and again after each change.
+struct PageStream {
     server: Arc<Server>,
-    held: Arc<Held>,
+    source: Arc<DataSource>,
     query: Query,
     /// Version of the rows that were sent last.
     sent: Option<Version>,
     opened: Instant,
 }
 
-impl Stream {
+impl PageStream {
     /// The next bytes to send; nothing when the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
         let since = Instant::now();
         loop {
-            let leads = self.server.held.borrow().as_ref().is_some_and(|held| Arc::ptr_eq(held, &self.held));
+            let leads =
+                self.server.data_source.borrow().as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.source));
             if !leads || self.server.stop.is_cancelled() || self.opened.elapsed() > STREAM_LIFE {
                 return None;
             }
-            // Before the rows are looked at: a change meanwhile is sent again.
-            let version = self.held.version();
+            // Read before the rows, so that a change meanwhile is sent again.
+            let version = self.source.version();
             if self.sent != Some(version) {
-                match self.server.page(self.held.clone(), self.query.clone()).await {
+                match self.server.page(self.source.clone(), self.query.clone()).await {
                     Ok(page) => {
                         self.sent = Some(version);
                         return Some([b"event: inventory\ndata: ", page.as_slice(), b"\n"].concat().into());
@@ -255,12 +255,12 @@ impl Stream {
                     Err(NoPage::Starting | NoPage::Listing { .. }) => {}
                 }
             }
-            if since.elapsed() > ALIVE {
+            if since.elapsed() > KEEP_ALIVE {
                 return Some(Bytes::from_static(b": alive\n\n"));
             }
             tokio::select! {
                 () = self.server.stop.cancelled() => return None,
-                () = sleep(LOOK) => {}
+                () = sleep(POLL) => {}
             }
         }
     }

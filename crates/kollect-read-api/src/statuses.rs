@@ -1,7 +1,6 @@
-//! How inventories and targets stand, as their statuses say it.
-//!
-//! Separate and pure: objects in, what clients read out. It invents nothing: what a status does not say is `unknown`.
+//! The state of exports, inventories and targets, read from their `status`. Pure; without a condition it is `unknown`.
 
+use crate::json::append_json;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kollect_api::{KollectInventory, KollectTarget, SinkFamily};
 use kollect_model::{Reason, SCHEMA_VERSION};
@@ -9,7 +8,7 @@ use kube::api::ObjectMeta;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// How the export to one sink stands.
+/// The state of the export to one sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExportStatus {
@@ -118,12 +117,12 @@ impl ObjectStatus {
     }
 }
 
-/// The list of all of them as JSON.
+/// The states of inventories as JSON.
 pub(crate) fn inventories(all: &[Arc<KollectInventory>]) -> Vec<u8> {
     list(all.iter().map(|inventory| ObjectStatus::of_inventory(inventory)))
 }
 
-/// The list of all of them as JSON.
+/// The states of targets as JSON.
 pub(crate) fn targets(all: &[Arc<KollectTarget>]) -> Vec<u8> {
     list(all.iter().map(|target| ObjectStatus::of_target(target)))
 }
@@ -136,7 +135,7 @@ fn list(items: impl Iterator<Item = ObjectStatus>) -> Vec<u8> {
         items: Vec<ObjectStatus>,
     }
     let mut out = Vec::new();
-    crate::page::json(&List { schema_version: SCHEMA_VERSION, items: items.collect() }, &mut out);
+    append_json(&List { schema_version: SCHEMA_VERSION, items: items.collect() }, &mut out);
     out.push(b'\n');
     out
 }
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sink_is_told_of_by_its_own_entry_before_that_of_the_inventory() {
+    fn each_sink_reports_its_own_entry_before_that_of_the_inventory() {
         let status = json!({
             "conditions": [condition("False", "PartiallySynced", "1 of 3")],
             "sinkExports": [
@@ -171,22 +170,22 @@ mod tests {
                 {"name": "database/audit", "namespace": "other", "conditions": [condition("True", "Exported", "done")]},
             ],
         });
-        let told: Vec<Value> = exports(&inventory(&status)).iter().map(|e| serde_json::to_value(e).unwrap()).collect();
+        let shown: Vec<Value> = exports(&inventory(&status)).iter().map(|e| serde_json::to_value(e).unwrap()).collect();
         assert_eq!(
-            told[0],
+            shown[0],
             json!({"sinkName": "audit", "sinkNamespace": "shop", "status": "debounced",
                                    "lastExportTime": "2026-03-02T08:15:30Z"})
         );
-        assert_eq!(told[1], json!({"sinkName": "audit", "sinkNamespace": "other", "status": "ok"}));
+        assert_eq!(shown[1], json!({"sinkName": "audit", "sinkNamespace": "other", "status": "ok"}));
         assert_eq!(
-            told[2],
+            shown[2],
             json!({"sinkName": "warehouse", "sinkNamespace": "shop", "status": "degraded", "message": "1 of 3"})
         );
         assert!(exports(&inventory(&Value::Null)).iter().all(|export| export.status == "unknown"));
     }
 
     #[test]
-    fn lists_say_what_the_statuses_say() {
+    fn lists_repeat_the_statuses() {
         let status = json!({"observedGeneration": 3, "itemCount": 7, "lastExportTime": "2026-03-02T08:15:30Z"});
         let list: Value = serde_json::from_slice(&inventories(&[Arc::new(inventory(&status))])).unwrap();
         assert_eq!(

@@ -1,6 +1,4 @@
 //! The flags of `kollect operator`, with the names and defaults that existing manifests use.
-//!
-//! Separate from `settings`, which turns them into checked values. Nothing here decides anything.
 
 use clap::{ArgAction, Args};
 use kollect_admission::manifest;
@@ -38,7 +36,7 @@ pub(crate) struct OperatorArgs {
     /// Address of /healthz and /readyz; 0 turns it off
     #[arg(long, default_value = ":8081")]
     pub health_probe_bind_address: String,
-    /// Let one of several replicas lead; the others stand by
+    /// Let one of several replicas lead; the others wait as standbys
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub leader_elect: bool,
     /// How long standbys wait before they take over a lease that is not renewed
@@ -47,7 +45,7 @@ pub(crate) struct OperatorArgs {
     /// How long the leader goes on without reaching the API server
     #[arg(long, default_value = "40s", value_parser = duration)]
     pub leader_elect_renew_deadline: Duration,
-    /// Pause after a failed renewal and between looks of a standby
+    /// Pause after a failed renewal and between polls of a standby
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub leader_elect_retry_period: Duration,
     /// Namespace of the Lease; default: the pod's namespace, else kollect-system
@@ -82,17 +80,17 @@ pub(crate) struct OperatorArgs {
     #[arg(long, value_delimiter = ',')]
     pub allowed_secret_namespaces: Vec<String>,
     /// Where profiles with the annotation kollect.dev/allow-secret-extraction may collect the data of Secrets: never,
-    /// scoped (where the KollectScopes of the target's namespace, or the KollectClusterScopes, say secretExtraction:
-    /// Allow) or any (everywhere, unless a scope says Deny)
+    /// scoped (where the KollectScopes of the target's namespace, or the KollectClusterScopes, have secretExtraction:
+    /// Allow) or any (everywhere, unless a scope has Deny)
     #[arg(long, default_value = "scoped")]
     pub secret_extraction: kollect_rules::SecretExtractionPolicy,
-    /// Serve the inventory read API: the rows in memory and how exports stand, on the leader, without TLS
+    /// Serve the inventory read API: the rows in memory and the states of exports, on the leader, without TLS
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub inventory_http_enabled: bool,
     /// Port of the read API
     #[arg(long, default_value_t = 8082)]
     pub inventory_http_port: u16,
-    /// Who may use the read API: kubernetes (the API server decides by the caller's token) or disabled (everybody)
+    /// Who may use the read API: kubernetes (the API server decides by the caller's token) or disabled (every client)
     #[arg(long, default_value = "kubernetes")]
     pub inventory_auth_mode: String,
     /// How long the read API remembers what the API server decided; 0 = not at all
@@ -128,7 +126,7 @@ pub(crate) struct OperatorArgs {
     /// Serve profiles (not available yet: only false)
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = switch_parser!())]
     pub enable_pprof: bool,
-    /// Only look at these namespaces, comma-separated; empty = all
+    /// Only watch these namespaces, comma-separated; empty = all
     #[arg(long, value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
     /// Namespaces a target collects from when it names none
@@ -146,11 +144,11 @@ pub(crate) struct OperatorArgs {
     /// Objects that may wait for a worker
     #[arg(long, default_value_t = 512)]
     pub collect_dispatch_queue_size: i64,
-    /// Memory that all rows may take, e.g. 350Mi; beyond it the newest target is not collected, and its status says so.
+    /// Memory that all rows may take, e.g. 350Mi; beyond it the newest target is not collected, and its status reports it.
     /// 0 = no limit; default: 70 % of the container's memory limit
     #[arg(long, value_parser = crate::memory_limit::parse)]
     pub max_store_bytes: Option<u64>,
-    /// Largest row, e.g. 1Mi; an object whose attributes take more has no row, and the status of its target says so
+    /// Largest row, e.g. 1Mi; an object whose attributes take more has no row, and the status of its target reports it
     #[arg(long, default_value = "1Mi", value_parser = crate::memory_limit::parse)]
     pub max_row_bytes: u64,
     /// Accepted for compatibility and without effect; a full queue always blocks its reader
@@ -217,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_without_effect_says_so_in_its_help() {
+    fn the_help_of_a_flag_without_effect_states_that() {
         let command = OperatorArgs::augment_args(clap::Command::new("operator"));
         for flag in [
             "max-concurrent-reconciles-target",

@@ -1,7 +1,7 @@
-//! The client for the API server: kube's layers over our own connections.
+//! The client for the API server: kube's layers over connections with small buffers and TCP keep-alive.
 //!
-//! Separate because the stock client lets every watch keep read buffers of hundreds of KiB after its first list, and
-//! notices a connection that died without a word only when the watch should have ended.
+//! The stock client keeps read buffers of hundreds of KiB per watch after its first list, and detects a dead connection
+//! only at the time-out of the watch.
 
 use anyhow::Context as _;
 use hyper_timeout::TimeoutConnector;
@@ -39,17 +39,17 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<kube::C
         }
         None => kube::Config::infer().await.map_err(|error| nowhere(&error))?,
     };
-    // Every loop of ours retries with its own jitter and ceiling; retries below them would only hide how long it takes.
+    // Every caller retries with its own jitter and ceiling; retries below them would hide the delay.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     if config.proxy_url.is_some() {
-        // Says which proxies this build knows.
+        // Its error names the proxies that this build supports.
         return kube::Client::try_from(config).context("connecting to the API server");
     }
     build(&config).context("connecting to the API server")
 }
 
-/// There is neither a Pod around the process nor a kubeconfig that can be used.
+/// The process runs in no Pod, and the kubeconfig cannot be used.
 fn nowhere(error: &kube::config::InferConfigError) -> anyhow::Error {
     let kubeconfig = match error.source() {
         Some(source) => source.downcast_ref().map_or_else(|| chain(source), kubeconfig_fault),

@@ -29,8 +29,8 @@ fn registry() -> Registry {
     Registry {
         guard: Guard::open(),
         pools: kollect_sink_postgres::Pools::default(),
-        mirror_root: crate::operator::mirror_root(),
-        force_basic_auth: crate::operator::force_basic_auth(),
+        mirror_root: crate::part_settings::mirror_root(),
+        force_basic_auth: crate::part_settings::force_basic_auth(),
         max_document: kollect_export::LARGEST_READ,
     }
 }

@@ -11,11 +11,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging. Libraries speak from `warn` up, so that a debug level is about Kollect.
+/// Starts logging. Libraries log from `warn` up, so that a debug level is about Kollect.
 pub(crate) fn start(level: Level, format: LogFormat) {
     let ours = Targets::new()
         .with_default(LevelFilter::WARN)
-        // Says once more, and in its own words, what our watches already report.
+        // Repeats errors that the watches of Kollect report themselves.
         .with_target("kube_runtime", LevelFilter::ERROR)
         .with_target("kube_client", LevelFilter::ERROR)
         .with_target("kollect", level);

@@ -1,12 +1,12 @@
-//! How much memory rows may take: `--max-store-bytes`, or a part of what the container may use.
+//! The memory that rows may take: `--max-store-bytes`, or a part of the container's limit.
 
 use std::path::Path;
 
 /// Rows may take this many percent of the container's limit; the rest is for objects and documents under way.
 const PERCENT: u64 = 70;
-/// Where the kernel says what the container may use: cgroup v2, then v1.
+/// The files with the container's limit: cgroup v2, then v1.
 const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-/// The first version says "no limit" with a number near 2⁶³.
+/// Version 1 writes "no limit" as a number near 2⁶³.
 const NO_LIMIT: u64 = 1 << 60;
 
 /// Reads a number of bytes with an optional suffix: `350Mi`, `1G`, `4096`.

@@ -1,4 +1,4 @@
-//! What `/readyz` answers while a replica stands by, starts to lead, and leads.
+//! The answer of `/readyz` on a standby, a replica that starts to lead, and a leader.
 
 use kollect_admission::certs::Serving;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ pub(crate) enum Phase {
     Reading,
     /// It leads and lists what the targets collect for the first time.
     Listing,
-    /// Every list is complete, or its target says why not.
+    /// Every list is complete, or the status of its target has the reason.
     Leading,
 }
 
-/// The phase of this process, which many may ask.
+/// The phase of this process, shared by its tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct Phases(Arc<AtomicU8>);
 
@@ -36,7 +36,7 @@ impl Phases {
         const READING: u8 = Phase::Reading as u8;
         const LISTING: u8 = Phase::Listing as u8;
         match self.0.load(Ordering::Relaxed) {
-            STANDBY => Ok("standing by".to_owned()),
+            STANDBY => Ok("standby".to_owned()),
             READING => Err("reading the Kollect objects and the namespaces".to_owned()),
             LISTING => Err("listing what the targets collect for the first time".to_owned()),
             _ => Ok("leading".to_owned()),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing::Level;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// One JSON object per line.
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReadApiSettings {
     pub address: SocketAddr,
-    /// Whether everybody may read.
+    /// Whether requests need no token.
     pub open: bool,
     /// How long decisions of the API server are remembered.
     pub remember: Duration,
@@ -50,9 +50,9 @@ pub(crate) struct ReadApiSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookSettings {
     pub address: SocketAddr,
-    /// A certificate that somebody else provides.
+    /// A certificate from `--webhook-cert-path`.
     pub files: Option<CertificateFiles>,
-    /// By what names the API server calls.
+    /// Host names by which the API server calls the webhook.
     pub names: Vec<String>,
     pub secret: String,
     pub configuration: String,
@@ -74,7 +74,7 @@ impl Settings {
         refuse_what_is_not_there(args)?;
         let namespace = args.leader_elect_namespace.clone().or_else(pod_namespace);
         let namespace = namespace.unwrap_or_else(|| "kollect-system".to_owned());
-        // A team's operator may not tell the API server whom to trust, so it has to be asked.
+        // In tenant mode the operator may not write the ValidatingWebhookConfiguration, so the webhook is opt-in.
         let reviews = args.validating_webhooks_enabled.unwrap_or(!args.tenant_mode);
         let webhook = reviews.then(|| webhook(&args.webhook, &namespace)).transpose()?;
         Ok(Self {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_read_api_is_off_and_asks_the_api_server_unless_told_otherwise() {
+    fn the_read_api_is_off_and_asks_the_api_server_by_default() {
         assert_eq!(settings(&[]).unwrap().read_api, None);
         let read_api =
             |args: &[&str]| settings(&[&["--inventory-http-enabled"], args].concat()).unwrap().read_api.unwrap();

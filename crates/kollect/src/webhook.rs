@@ -1,6 +1,4 @@
-//! Puts the validating webhook together: its certificate, its facts and its address.
-//!
-//! Separate from the operator's life because it runs on every replica, whoever leads.
+//! Starts the validating webhook with its certificate, on every replica, leading or not.
 
 use crate::settings::WebhookSettings;
 use anyhow::Context as _;
@@ -13,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const POLL: Duration = Duration::from_secs(10);
-/// Looks at the Secret for each look at the caBundle.
+/// Polls of the Secret per poll of the caBundle.
 const TRUST_EVERY: u32 = 3;
 /// Generous for every API server and replica to notice a change.
 const SETTLE: Duration = Duration::from_mins(1);
