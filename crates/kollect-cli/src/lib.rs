@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod collect;
 pub mod config;
 pub mod diff;
+pub mod documents;
 pub mod eval;
 pub mod init;
 pub mod shell;

@@ -1,9 +1,7 @@
-//! `kollect collect`: gives the command the sinks of this release.
-//!
-//! Separate because only the program knows every sink.
+//! `kollect collect`: passes the sinks of this release to the command.
 
 use crate::sinks::Registry;
-use kollect_cli::collect::{CollectArgs, Hands, LogLevel};
+use kollect_cli::collect::{CollectArgs, LogLevel, SinkBuilders};
 use kollect_net::Guard;
 use kollect_sink_local::LocalSink;
 use std::path::Path;
@@ -21,10 +19,10 @@ pub(crate) fn run(args: &CollectArgs) -> u8 {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is already set");
     }
-    kollect_cli::collect::run(args, &Hands { registry: Arc::new(registry()), directory })
+    kollect_cli::collect::run(args, &SinkBuilders { registry: Arc::new(registry()), directory })
 }
 
-/// Whoever runs a command on a machine may reach what that machine can reach.
+/// Without address guard: a local user already reaches what the machine can reach.
 fn registry() -> Registry {
     Registry {
         guard: Guard::open(),

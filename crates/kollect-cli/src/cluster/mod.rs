@@ -1,21 +1,24 @@
-//! One cluster as commands ask it: by a context of the kubeconfig, a question at a time.
+//! A cluster, reached by a context of the kubeconfig, for commands that send single requests.
 //!
-//! Separate from collecting, which watches. It must not write to a cluster or keep anything of it.
+//! It must not write to a cluster, nor cache objects.
+
+mod catalog;
+
+pub use catalog::{Catalog, ServedKind, find_kind};
 
 use crate::terminal::chain;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kollect_model::Gvk;
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{DynamicObject, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::core::GroupVersionKind;
-use kube::discovery::{ApiCapabilities, Discovery, Scope};
+use kube::discovery::Discovery;
 use kube::{Api, Client, Config};
 use std::path::Path;
 use std::time::Duration;
 
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Time for one answer.
+/// Time for one response.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A cluster and how it was reached.
@@ -31,7 +34,7 @@ pub struct Cluster {
     pub namespace: String,
 }
 
-/// Why a cluster cannot be asked.
+/// Why there is no connection to a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The kubeconfig.
@@ -63,19 +66,19 @@ pub enum ConnectError {
     },
 }
 
-/// A question that got no answer.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("asking the API server {server} for {what}: {}", no_answer(error))]
 pub struct AskError {
     /// Which.
     pub server: String,
-    /// What was asked for.
+    /// What was requested.
     pub what: String,
-    /// Why there is no answer. Not a source: its own words repeat the layers of the client.
+    /// Why it failed. Not a source: its text repeats the layers of the client.
     pub error: kube::Error,
 }
 
-/// Why an API server did not answer, without the layers of the client.
+/// Why a request failed, without the layers of the client.
 pub fn no_answer(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
@@ -134,63 +137,20 @@ pub async fn connect(path: Option<&Path>, context: Option<&str>) -> Result<Clust
     Ok(Cluster { client, context: name, server, namespace })
 }
 
-/// A kind as a cluster serves it.
-#[derive(Clone, Debug)]
-pub struct Kind {
-    /// Its names.
-    pub resource: ApiResource,
-    /// Whether its objects are in namespaces.
-    pub namespaced: bool,
-    /// Whether its objects can be listed and watched.
-    pub collectable: bool,
-}
-
-impl From<(ApiResource, ApiCapabilities)> for Kind {
-    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
-        Self {
-            resource,
-            namespaced: capabilities.scope == Scope::Namespaced,
-            collectable: ["list", "watch"].iter().all(|verb| capabilities.supports_operation(verb)),
-        }
-    }
-}
-
-impl Kind {
-    /// Its group, version and kind.
-    pub fn gvk(&self) -> Gvk {
-        Gvk::new(&self.resource.group, &self.resource.version, &self.resource.kind)
-    }
-}
-
-/// Everything a cluster serves.
-pub struct Catalog(Discovery);
-
-impl Catalog {
-    /// The kind of a group and version, if it is served.
-    pub fn get(&self, gvk: &Gvk) -> Option<Kind> {
-        self.0.resolve_gvk(&GroupVersionKind::gvk(&gvk.group, &gvk.version, &gvk.kind)).map(Kind::from)
-    }
-
-    /// All kinds in their preferred versions.
-    pub fn kinds(&self) -> Vec<Kind> {
-        self.0.groups().flat_map(kube::discovery::ApiGroup::recommended_resources).map(Kind::from).collect()
-    }
-}
-
 impl Cluster {
     pub(crate) fn ask_error(&self, what: impl Into<String>) -> impl FnOnce(kube::Error) -> AskError {
         let (server, what) = (self.server.clone(), what.into());
         move |error| AskError { server, what, error }
     }
 
-    /// Asks what is served.
+    /// Reads the kinds that the cluster serves.
     pub async fn catalog(&self) -> Result<Catalog, AskError> {
         let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
-        Ok(Catalog(discovery.map_err(self.ask_error("the kinds it serves"))?))
+        Ok(Catalog::new(discovery.map_err(self.ask_error("the kinds it serves"))?))
     }
 
     /// The objects of a kind, in a namespace or in all.
-    pub fn objects(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub fn objects(&self, kind: &ServedKind, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace.filter(|_| kind.namespaced) {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
             None => Api::all_with(self.client.clone(), &kind.resource),
@@ -198,7 +158,7 @@ impl Cluster {
     }
 
     /// One object.
-    pub async fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<DynamicObject>, AskError> {
+    pub async fn get(&self, kind: &ServedKind, namespace: &str, name: &str) -> Result<Option<DynamicObject>, AskError> {
         let what = format!("{} {namespace}/{name}", kind.resource.kind);
         self.objects(kind, Some(namespace)).get_opt(name).await.map_err(self.ask_error(what))
     }
@@ -217,8 +177,8 @@ impl Cluster {
         }
     }
 
-    /// Whether whoever asks may do this; an empty namespace means all of them.
-    pub async fn may(&self, verb: &str, kind: &Kind, namespace: &str) -> Result<bool, AskError> {
+    /// Whether the user of the kubeconfig may do this; an empty namespace means all of them.
+    pub async fn may(&self, verb: &str, kind: &ServedKind, namespace: &str) -> Result<bool, AskError> {
         let attributes = ResourceAttributes {
             verb: Some(verb.to_owned()),
             group: Some(kind.resource.group.clone()),
@@ -235,7 +195,7 @@ impl Cluster {
     }
 }
 
-/// Runs what asks a cluster, on this thread.
+/// Runs requests to a cluster on this thread.
 pub fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }

@@ -66,7 +66,7 @@ pub enum LogLevel {
     Debug,
     /// What happens
     Info,
-    /// What deserves a look
+    /// Also warnings
     Warn,
     /// What failed
     Error,
@@ -85,7 +85,7 @@ What was skipped or failed is never written as if it were empty: its last good f
 Manifests (--from) are YAML and JSON as kubectl reads them: documents, lists, arrays, one JSON value after the other, in
 UTF-8 or UTF-16. A file or document that cannot be read is named with its line and column, the others are collected, and
 no row goes because of it; the exit status is 1. An object without a name, or with a label that is no text, fails by name.
-An object is told by kind, namespace and name where it has no uid or shares it; of one that comes twice the last counts.
+An object without a uid of its own is identified by kind, namespace and name; of one that comes twice the last counts.
 
 Exit status:
   0  everything was collected and written
@@ -149,7 +149,7 @@ pub struct CollectArgs {
     /// Format of the files in the output directory
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "yaml")]
     pub file_format: FileFormat,
-    /// Say what would be written, and write nothing
+    /// Show what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Give a cluster up after this long without progress
@@ -196,15 +196,15 @@ fn formats() -> String {
     names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the flags alone say that rows go.
+/// Where rows go by the flags alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted<'a> {
+pub(super) enum WantedOutput<'a> {
     /// Printed, in this format if one is named.
     Print(Option<PrintFormat>),
     /// Into this directory.
     Directory(&'a str),
     /// The configuration decides.
-    Unsaid,
+    Default,
 }
 
 impl CollectArgs {
@@ -217,14 +217,14 @@ impl CollectArgs {
         })
     }
 
-    /// What --output and --format say together. `-o json` is a format, as people know it from kubectl.
-    pub(super) fn wanted(&self) -> anyhow::Result<Wanted<'_>> {
+    /// --output and --format together. `-o json` is a format, as in kubectl.
+    pub(super) fn wanted(&self) -> anyhow::Result<WantedOutput<'_>> {
         let Some(output) = self.output.as_deref() else {
-            return Ok(if self.format.is_some() { Wanted::Print(self.format) } else { Wanted::Unsaid });
+            return Ok(if self.format.is_some() { WantedOutput::Print(self.format) } else { WantedOutput::Default });
         };
         anyhow::ensure!(!output.is_empty(), "--output: name a directory, or - to print");
         if output == "-" {
-            return Ok(Wanted::Print(self.format));
+            return Ok(WantedOutput::Print(self.format));
         }
         if let Ok(named) = PrintFormat::from_str(output, true) {
             anyhow::ensure!(
@@ -236,7 +236,7 @@ impl CollectArgs {
                 self.format.is_none_or(|format| format == named),
                 "--output {output} and --format name two formats: keep one, or write --output ./{output} for a directory"
             );
-            return Ok(Wanted::Print(Some(named)));
+            return Ok(WantedOutput::Print(Some(named)));
         }
         let foreign = FOREIGN.iter().any(|format| output.split('=').next() == Some(format));
         anyhow::ensure!(
@@ -248,18 +248,18 @@ impl CollectArgs {
             self.format.is_none(),
             "--format: only where rows are printed, as with --output -; files have --file-format"
         );
-        Ok(Wanted::Directory(output))
+        Ok(WantedOutput::Directory(output))
     }
 
     /// Refuses flags that contradict each other.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let wanted = self.wanted()?;
         anyhow::ensure!(
-            !(self.dry_run && matches!(wanted, Wanted::Print(_))),
+            !(self.dry_run && matches!(wanted, WantedOutput::Print(_))),
             "--dry-run: printing writes nothing anyway; remove it or name a directory"
         );
         anyhow::ensure!(
-            !self.csv_raw || wanted == Wanted::Print(Some(PrintFormat::Csv)),
+            !self.csv_raw || wanted == WantedOutput::Print(Some(PrintFormat::Csv)),
             "--csv-raw: only with --format csv"
         );
         let rows = self.content != FileContent::Item;
@@ -268,7 +268,7 @@ impl CollectArgs {
             || self.file_format != FileFormat::Yaml
             || rows;
         anyhow::ensure!(
-            matches!(wanted, Wanted::Directory(_)) || !files,
+            matches!(wanted, WantedOutput::Directory(_)) || !files,
             "--layout, --content, --path-template and --file-format need --output with a directory"
         );
         anyhow::ensure!(

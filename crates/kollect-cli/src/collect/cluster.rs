@@ -1,11 +1,11 @@
 //! Collects from one cluster: the operator's collector, until everything was listed once.
 //!
-//! Separate because it waits. A cluster that does not answer ends as an error of this source alone.
+//! A cluster that does not respond fails this source alone.
 
 use super::namespaces;
 use super::plan::{Planned, Skip, plan};
-use super::source::{Listener, Skipped, Source, settle, title_of};
-use crate::config::Config;
+use super::source::{CollectedSource, Listener, Skipped, settle, title_of};
+use crate::config::CollectConfig;
 use kollect_collect::{CollectSettings, Collector, TargetSpec, TargetStatus};
 use kollect_store::{PartState, Store, View};
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A look at how far it is, in case nothing was told.
-const LOOK: Duration = Duration::from_millis(50);
-/// With an error at hand, no progress for this long is enough.
+/// Longest wait for a notification before the progress is read again.
+const POLL: Duration = Duration::from_millis(50);
+/// Longest time without progress while a list or an access check fails.
 const GIVE_UP: Duration = Duration::from_secs(15);
 
 /// Collects from the cluster of `client`. The error is for people.
 pub(super) async fn collect(
     client: kube::Client,
     context: &str,
-    config: &Config,
+    config: &CollectConfig,
     patience: Duration,
     cancel: &CancellationToken,
-) -> Result<Source, String> {
-    let facts = Arc::new(namespaces::look(&client, config, patience).await?);
+) -> Result<CollectedSource, String> {
+    let facts = Arc::new(namespaces::read(&client, config, patience).await?);
     let planned = plan(config, &facts);
     let store = Arc::new(Store::new());
     let listener = Arc::new(Listener::default());
@@ -42,10 +42,10 @@ pub(super) async fn collect(
     let skipped = skipped(&store, &planned, &specs, &statuses);
     settle(&store, &planned, "it was not listed in time");
     let (failures, failure_count) = listener.failures(&|key| title_of(&planned, key));
-    Ok(Source { context: context.to_owned(), store, planned, skipped, failures, failure_count, counts: None })
+    Ok(CollectedSource { context: context.to_owned(), store, planned, skipped, failures, failure_count, counts: None })
 }
 
-/// Whether nothing more will become known of a target by waiting.
+/// Whether waiting longer lists nothing more of a target.
 fn is_known(status: Option<&TargetStatus>) -> bool {
     status.is_some_and(|status| status.not_served.is_some() || status.pending == 0)
 }
@@ -73,12 +73,12 @@ async fn wait(
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        let ill = statuses.iter().flatten().any(|status| status.list_error.is_some() || status.access_error.is_some());
-        if since.elapsed() > if ill { GIVE_UP.min(patience) } else { patience } {
+        let failing =
+            statuses.iter().flatten().any(|status| status.list_error.is_some() || status.access_error.is_some());
+        if since.elapsed() > if failing { GIVE_UP.min(patience) } else { patience } {
             return Ok(());
         }
-        // Told or not, it looks again.
-        let _ = timeout(LOOK, listener.woken.notified()).await;
+        let _ = timeout(POLL, listener.woken.notified()).await;
     }
 }
 
@@ -97,7 +97,7 @@ fn skipped(
             all.push(Skipped { target: target.clone(), namespace: namespace.to_owned(), skip });
         };
         let Some(status) = status else {
-            add("", "transient", "the API server did not say in time what it serves".to_owned());
+            add("", "transient", "the API server did not list in time what it serves".to_owned());
             continue;
         };
         if let Some(why) = &status.not_served {
@@ -120,7 +120,7 @@ fn skipped(
             }
         }
     }
-    // A kind that is not served says so once per target, not once per namespace of a cluster target.
+    // A kind that is not served is reported once per target, not once per namespace of a cluster target.
     all.dedup_by(|a, b| a.target == b.target && a.namespace == b.namespace && a.skip == b.skip);
     all
 }

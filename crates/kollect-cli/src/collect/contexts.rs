@@ -1,8 +1,9 @@
-//! Which clusters are meant: contexts of a kubeconfig by name or pattern, the current one, or the one around a Pod.
+//! Selects clusters: contexts of a kubeconfig by name or pattern, the current one, or the cluster of the Pod.
 //!
-//! Separate because it contacts nobody.
+//! It makes no network request.
 
 use crate::cluster::why;
+use kollect_model::Glob;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeSet;
@@ -66,7 +67,7 @@ pub(super) async fn find(
 }
 
 fn tuned(mut config: Config) -> Config {
-    // Whoever asks retries itself, and says so.
+    // The callers retry, and report it.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     config
@@ -92,7 +93,7 @@ fn select(known: &[&str], wanted: &[String]) -> Result<(Vec<String>, Vec<String>
     let mut names = BTreeSet::new();
     let mut unmatched = Vec::new();
     for name in wanted {
-        if !name.contains(['*', '?']) {
+        if !Glob::has_wild_card(name) {
             if !known.contains(&name.as_str()) {
                 return Err(ContextError::Unknown { name: name.clone(), known: list() });
             }
@@ -101,7 +102,8 @@ fn select(known: &[&str], wanted: &[String]) -> Result<(Vec<String>, Vec<String>
         }
         let before = names.len();
         let mut any = false;
-        for context in known.iter().filter(|context| matches(name, context)) {
+        let pattern = Glob::new(name);
+        for context in known.iter().filter(|context| pattern.matches(context)) {
             any = true;
             names.insert((*context).to_owned());
         }
@@ -113,32 +115,6 @@ fn select(known: &[&str], wanted: &[String]) -> Result<(Vec<String>, Vec<String>
         return Err(ContextError::None { patterns: wanted.join(", "), known: list() });
     }
     Ok((names.into_iter().collect(), unmatched))
-}
-
-/// `*` stands for any text, `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut at, mut next, mut star) = (0, 0, None);
-    while next < text.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, next));
-                at += 1;
-            }
-            Some(c) if *c == '?' || *c == text[next] => {
-                at += 1;
-                next += 1;
-            }
-            _ => {
-                // The last star takes one character more.
-                let Some((back, taken)) = star else { return false };
-                star = Some((back, taken + 1));
-                at = back + 1;
-                next = taken + 1;
-            }
-        }
-    }
-    pattern[at..].iter().all(|c| *c == '*')
 }
 
 #[cfg(test)]
@@ -154,20 +130,5 @@ mod tests {
         assert!(matches!(select(&["prod"]), Err(ContextError::Unknown { .. })));
         assert!(matches!(select(&["x*"]), Err(ContextError::None { .. })));
         assert!(select(&["dev"]).unwrap().1.is_empty());
-    }
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, text, wanted) in [
-            ("*", "", true),
-            ("a*c", "abbc", true),
-            ("a*c", "abcd", false),
-            ("?b", "ab", true),
-            ("?b", "b", false),
-            ("*-*-x", "a-b-c-x", true),
-            ("a", "a", true),
-        ] {
-            assert_eq!(matches(pattern, text), wanted, "{pattern} {text}");
-        }
     }
 }

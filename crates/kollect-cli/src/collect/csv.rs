@@ -4,14 +4,14 @@
 //! Such text begins with an apostrophe, which makes it text again. Numbers of the objects stay numbers.
 
 use super::plan::Planned;
-use super::source::Source;
+use super::source::CollectedSource;
 use super::tables::{attributes_of, rows_of, text_of};
 use crate::terminal::is_hostile;
 use serde_json::Value;
 use std::io::{self, Write};
 
 /// Writes the rows of a target with a header. `raw` keeps text as it is, for programs.
-pub(super) fn write(source: &Source, target: &Planned, raw: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(source: &CollectedSource, target: &Planned, raw: bool, out: &mut dyn Write) -> io::Result<()> {
     let text = |text: &str| if raw { text.to_owned() } else { defused(text) };
     let fixed = ["context", "targetNamespace", "targetName", "namespace", "name", "kind", "uid"];
     line(fixed.into_iter().map(str::to_owned).chain(target.attributes.iter().map(|name| text(name))), out)?;
@@ -77,8 +77,8 @@ fn defused(text: &str) -> String {
     safe
 }
 
-/// Whether the first sign begins a formula, as the plain or the full-width character. What a spreadsheet skips or takes
-/// for quotes may stand before it.
+/// Whether the text begins a formula, with a plain or a full-width sign. Characters that a spreadsheet skips or takes
+/// for quotes may precede the sign.
 fn begins_a_formula(text: &str) -> bool {
     let skipped = |c: char| {
         let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}');

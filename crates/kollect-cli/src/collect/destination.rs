@@ -1,11 +1,9 @@
-//! Where rows go: printed, into a directory, or to the sinks of the configuration.
-//!
-//! Separate because it is decided before anything is contacted.
+//! Decides where rows go, before any request: printed, into a directory, or to the sinks of the configuration.
 
-use super::Hands;
-use super::args::{CollectArgs, FileContent, FileFormat, FileLayout, PrintFormat, Wanted};
+use super::args::{CollectArgs, FileContent, FileFormat, FileLayout, PrintFormat, WantedOutput};
+use super::sink_builders::SinkBuilders;
 use super::units::Unit;
-use crate::config::Config;
+use crate::config::CollectConfig;
 use crate::terminal::is_shown;
 use kollect_api::SinkFamily;
 use kollect_export::FileSink;
@@ -17,9 +15,6 @@ use kollect_export::layout::{
 use kollect_resources::registry::SinkObject;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Opens a directory as a sink; with `true` it only checks what it is given.
-pub type OpenDirectory = fn(&Path, bool) -> Arc<dyn FileSink>;
 
 /// Name of the directory among sinks.
 const DIRECTORY: &str = "local";
@@ -44,19 +39,26 @@ pub(super) struct Directory {
     format: Format,
 }
 
-/// Decides where rows go, or says why that is not clear.
-pub(super) fn choose(args: &CollectArgs, config: &Config, hands: &Hands, several: bool) -> anyhow::Result<Destination> {
+/// Decides where rows go, or reports why the flags and the configuration contradict each other.
+pub(super) fn choose(
+    args: &CollectArgs,
+    config: &CollectConfig,
+    builders: &SinkBuilders,
+    several: bool,
+) -> anyhow::Result<Destination> {
     let wanted = args.wanted()?;
     anyhow::ensure!(
-        wanted == Wanted::Unsaid || config.sinks.is_empty(),
+        wanted == WantedOutput::Default || config.sinks.is_empty(),
         "the configuration has a sink, {}, and the flags name another destination: remove --output and --format, or \
          the sink",
         config.sinks.first().map(title_of).unwrap_or_default()
     );
     match wanted {
-        Wanted::Print(format) => return Ok(Destination::Print(format.unwrap_or_else(|| usual(PrintFormat::Ndjson)))),
-        Wanted::Directory(path) => return directory(args, path, hands, several).map(Destination::Directory),
-        Wanted::Unsaid if !names_sinks(config) => {
+        WantedOutput::Print(format) => {
+            return Ok(Destination::Print(format.unwrap_or_else(|| usual(PrintFormat::Ndjson))));
+        }
+        WantedOutput::Directory(path) => return directory(args, path, builders, several).map(Destination::Directory),
+        WantedOutput::Default if !names_sinks(config) => {
             anyhow::ensure!(
                 !args.dry_run,
                 "--dry-run: the configuration has no sink, so rows are printed and nothing is written; remove it or \
@@ -64,7 +66,7 @@ pub(super) fn choose(args: &CollectArgs, config: &Config, hands: &Hands, several
             );
             return Ok(Destination::Print(usual(PrintFormat::Jsonl)));
         }
-        Wanted::Unsaid => {}
+        WantedOutput::Default => {}
     }
     sinks(config)?;
     if several {
@@ -84,7 +86,7 @@ fn usual(piped: PrintFormat) -> PrintFormat {
 }
 
 /// Whether the configuration has a sink, or an inventory that names one.
-fn names_sinks(config: &Config) -> bool {
+fn names_sinks(config: &CollectConfig) -> bool {
     let refers = |family: &SinkFamily| config.inventories.iter().any(|i| !i.spec.sink_refs(*family).is_empty());
     !config.sinks.is_empty() || SinkFamily::ALL.iter().any(refers)
 }
@@ -101,14 +103,19 @@ pub(super) fn title_of(sink: &SinkObject) -> String {
 }
 
 /// Finds a sink that an inventory refers to.
-pub(super) fn find<'a>(config: &'a Config, family: SinkFamily, namespace: &str, name: &str) -> Option<&'a SinkObject> {
+pub(super) fn find<'a>(
+    config: &'a CollectConfig,
+    family: SinkFamily,
+    namespace: &str,
+    name: &str,
+) -> Option<&'a SinkObject> {
     let named =
         || config.sinks.iter().filter(|sink| sink.family() == family && sink.meta().name.as_deref() == Some(name));
     named().find(|sink| sink.meta().namespace.as_deref() == Some(namespace)).or_else(|| named().next())
 }
 
 /// Every inventory finds its sinks; without inventories there is exactly one sink.
-fn sinks(config: &Config) -> anyhow::Result<()> {
+fn sinks(config: &CollectConfig) -> anyhow::Result<()> {
     if config.inventories.is_empty() {
         let count = config.sinks.len();
         anyhow::ensure!(
@@ -138,7 +145,7 @@ fn sinks(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> anyhow::Result<Directory> {
+fn directory(args: &CollectArgs, path: &str, builders: &SinkBuilders, several: bool) -> anyhow::Result<Directory> {
     let mode = match args.layout {
         FileLayout::Document => Mode::Document,
         FileLayout::PerResource => Mode::PerResource,
@@ -168,11 +175,11 @@ fn directory(args: &CollectArgs, path: &str, hands: &Hands, several: bool) -> an
         FileContent::Attributes => Content::Attributes,
         FileContent::Manifest => Content::Manifest,
     };
-    let sink = (hands.directory)(Path::new(path), args.dry_run);
+    let sink = (builders.directory)(Path::new(path), args.dry_run);
     Ok(Directory { path: path.to_owned(), sink, whole, rows, mode, content, format })
 }
 
-/// Where documents are when nothing is said. Several clusters must not share a path.
+/// The default path of documents. Several clusters must not share a path.
 fn usual_path(several: bool) -> String {
     let by_cluster = if several { "{cluster}/" } else { "" };
     format!("{by_cluster}{DEFAULT_DOCUMENT_TEMPLATE}")

@@ -1,6 +1,4 @@
-//! Sinks that are asked what they hold and are told nothing.
-//!
-//! Separate so that a dry run compares exactly as a real one does. What would be written is noted, never sent.
+//! Sinks of a dry run: they read from the real sink, and record writes instead of sending them.
 
 use async_trait::async_trait;
 use kollect_export::{
@@ -31,17 +29,17 @@ impl<K> Default for Notes<K> {
     }
 }
 
-/// A file sink that keeps its files.
+/// A file sink that records writes.
 pub(super) struct DryFiles {
     inner: Arc<dyn FileSink>,
-    /// The sink itself knows that it is a dry run, and checks more than we can.
-    asks: bool,
+    /// The inner sink was opened for a dry run: `apply` validates without writing.
+    validates: bool,
     notes: Mutex<Notes<Arc<str>>>,
 }
 
 impl DryFiles {
-    pub(super) fn new(inner: Arc<dyn FileSink>, asks: bool) -> Self {
-        Self { inner, asks, notes: Mutex::default() }
+    pub(super) fn new(inner: Arc<dyn FileSink>, validates: bool) -> Self {
+        Self { inner, validates, notes: Mutex::default() }
     }
 
     pub(super) fn intent(&self) -> Intent {
@@ -89,7 +87,7 @@ impl FileSink for DryFiles {
         for (_, batch) in &lane {
             self.note(batch);
         }
-        if self.asks {
+        if self.validates {
             return self.inner.apply(lane).await;
         }
         lane.iter().map(|(_, batch)| Ok(Receipt { rows: batch.changes.len() as u64, ..Receipt::default() })).collect()
@@ -104,7 +102,7 @@ impl FileSink for DryFiles {
     }
 }
 
-/// A row sink that keeps its rows.
+/// A row sink that records writes.
 pub(super) struct DryRows {
     inner: Arc<dyn RowSink>,
     /// A real run would make the table, so that a missing one holds nothing.

@@ -1,14 +1,12 @@
-//! Writes the exports of one source, one after the other.
-//!
-//! Separate from deciding where they go. An export that fails does not keep the others from being written.
+//! Writes the exports of one source, one after the other. A failed export does not stop the others.
 
-use super::Hands;
 use super::destination::{Directory, cluster_of, find, title_of};
 use super::dry_run::{DryFiles, DryRows, Intent};
 use super::plan::scopes_of;
-use super::source::Source;
+use super::sink_builders::SinkBuilders;
+use super::source::CollectedSource;
 use super::units::Unit;
-use crate::config::Config;
+use crate::config::CollectConfig;
 use kollect_api::{SinkFamily, SinkRef};
 use kollect_export::layout::DocumentSpec;
 use kollect_export::{AlwaysWrite, BindingId, ExportSettings, Receipt, Sink, SinkError, SinkKey, export_once};
@@ -34,9 +32,9 @@ pub(super) struct Written {
 
 /// Writes exports of one source.
 pub(super) struct Exporter<'a> {
-    pub(super) config: &'a Config,
-    pub(super) source: &'a Source,
-    pub(super) hands: &'a Hands,
+    pub(super) config: &'a CollectConfig,
+    pub(super) source: &'a CollectedSource,
+    pub(super) builders: &'a SinkBuilders,
     /// `--cluster`.
     pub(super) cluster: Option<&'a str>,
     pub(super) dry_run: bool,
@@ -46,17 +44,17 @@ pub(super) struct Exporter<'a> {
 
 impl<'a> Exporter<'a> {
     pub(super) fn new(
-        config: &'a Config,
-        source: &'a Source,
-        hands: &'a Hands,
+        config: &'a CollectConfig,
+        source: &'a CollectedSource,
+        builders: &'a SinkBuilders,
         cluster: Option<&'a str>,
         dry_run: bool,
         cancel: &'a CancellationToken,
     ) -> Self {
-        Self { config, source, hands, cluster, dry_run, cancel, built: HashMap::new() }
+        Self { config, source, builders, cluster, dry_run, cancel, built: HashMap::new() }
     }
 
-    /// The name of the cluster where no sink says it.
+    /// The name of the cluster for sinks without `spec.cluster`.
     pub(super) fn cluster(&self) -> &'a str {
         self.cluster.unwrap_or(&self.source.context)
     }
@@ -182,7 +180,7 @@ impl<'a> Exporter<'a> {
             return built.clone();
         }
         let adapted = self.adapted(object);
-        let built = self.secrets(&adapted).and_then(|secrets| self.hands.registry.build(&adapted, &secrets));
+        let built = self.secrets(&adapted).and_then(|secrets| self.builders.registry.build(&adapted, &secrets));
         self.built.insert(key, built.clone());
         built
     }
@@ -190,7 +188,7 @@ impl<'a> Exporter<'a> {
     fn secrets(&self, object: &SinkObject) -> Result<SecretBundle, SinkError> {
         let own = object.meta().namespace.clone().unwrap_or_default();
         let mut bundle = SecretBundle::new();
-        for need in self.hands.registry.secrets(object) {
+        for need in self.builders.registry.secrets(object) {
             let namespace = need.namespace.clone().filter(|name| !name.trim().is_empty());
             let place = (namespace.clone().unwrap_or_else(|| own.clone()), need.name.clone());
             let by_name = || {
@@ -220,7 +218,7 @@ impl<'a> Exporter<'a> {
             partitioning: unit.partitioning(),
             object_store: self.sinks_of(unit).iter().any(|(_, sink)| matches!(sink.sink_type(), "s3" | "gcs")),
         };
-        fields.document(&*self.hands.registry, reference, object)
+        fields.document(&*self.builders.registry, reference, object)
     }
 
     async fn once(

@@ -1,11 +1,9 @@
-//! Collects from manifests.
-//!
-//! Separate from clusters because it needs no run time: it reads, and is done.
+//! Collects from manifests, on a blocking thread.
 
 use super::plan::plan;
-use super::source::{Listener, Source, settle, title_of};
-use crate::config::Config;
-use crate::terminal::progress::Progress;
+use super::source::{CollectedSource, Listener, settle, title_of};
+use crate::config::CollectConfig;
+use crate::terminal::progress::ProgressLine;
 use kollect_collect::TargetSpec;
 use kollect_collect::manifests::{self, InputOptions, Inputs, ManifestError};
 use kollect_store::Store;
@@ -17,19 +15,20 @@ use tokio_util::sync::CancellationToken;
 
 /// Namespace of objects that name none.
 const HOME: &str = "default";
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two updates of the progress bar.
+const REFRESH: Duration = Duration::from_millis(100);
 
-/// Reads everything, away from the run time's threads.
+/// Reads everything, off the threads of the runtime.
 pub(super) async fn collect(
     paths: &[PathBuf],
     options: InputOptions,
-    config: Arc<Config>,
+    config: Arc<CollectConfig>,
     namespace: Option<&str>,
     cancel: &CancellationToken,
-) -> anyhow::Result<Source> {
+) -> anyhow::Result<CollectedSource> {
     let (paths, home, cancel) = (paths.to_vec(), namespace.unwrap_or(HOME).to_owned(), cancel.clone());
     let inputs = tokio::task::spawn_blocking(move || Inputs::open(&paths, &mut io::stdin().lock(), &options)).await??;
-    // What a program in front of the pipe would have written is not known to be nothing.
+    // An empty pipe may mean that the program before it failed, which must not export empty inventories.
     anyhow::ensure!(
         inputs.progress().1 > 0,
         "--from: there is not one byte to read: if a program should have written it, that one failed"
@@ -38,16 +37,21 @@ pub(super) async fn collect(
     let reading = inputs.clone();
     let mut task = tokio::task::spawn_blocking(move || read(&reading, &config, &home, &cancel));
     // Everything is read twice.
-    let bar = Progress::new("reading manifests", inputs.progress().1.max(1) * 2);
+    let bar = ProgressLine::new("reading manifests", inputs.progress().1.max(1) * 2);
     loop {
-        match tokio::time::timeout(LOOK, &mut task).await {
+        match tokio::time::timeout(REFRESH, &mut task).await {
             Ok(ended) => return Ok(ended??),
             Err(_) => bar.set(inputs.progress().0),
         }
     }
 }
 
-fn read(inputs: &Inputs, config: &Config, home: &str, cancel: &CancellationToken) -> Result<Source, ManifestError> {
+fn read(
+    inputs: &Inputs,
+    config: &CollectConfig,
+    home: &str,
+    cancel: &CancellationToken,
+) -> Result<CollectedSource, ManifestError> {
     let store = Arc::new(Store::new());
     let listener = Arc::new(Listener::default());
     let survey = manifests::survey(inputs, home, cancel)?;
@@ -56,7 +60,7 @@ fn read(inputs: &Inputs, config: &Config, home: &str, cancel: &CancellationToken
     let counts = manifests::collect(inputs, &survey, home, &targets, &store, listener.clone(), cancel)?;
     settle(&store, &planned, "it was not read");
     let (failures, failure_count) = listener.failures(&|key| title_of(&planned, key));
-    Ok(Source {
+    Ok(CollectedSource {
         context: String::new(),
         store,
         planned,

@@ -1,6 +1,6 @@
-//! What the summary says of manifests: counts in its first line, then what cannot be read, and with `-v` all names.
+//! The summary of manifests: counts in its first line, then what cannot be read, and with `-v` all names.
 
-use super::outcome::{MOST_LINES, counted, list};
+use super::summary_lines::{MOST_LINES, counted, list};
 use crate::terminal::Screen;
 use kollect_collect::manifests::ManifestSummary;
 use std::collections::BTreeMap;
@@ -35,10 +35,10 @@ pub(super) fn details(summary: &ManifestSummary, screen: Screen, verbose: bool) 
     let most = if verbose { usize::MAX } else { MOST_LINES };
     list(most, texts(&summary.faults.named), |line| screen.alarm(&screen.line().text("  ").red("failed").text(line)));
     if verbose {
-        let skipped = |line: String| screen.say(&screen.line().text("  ").yellow("skipped").text(line));
+        let skipped = |line: String| screen.info(&screen.line().text("  ").yellow("skipped").text(line));
         list(most, texts(&summary.strange.named).map(|one| format!("{one}, so no Kubernetes object")), skipped);
         list(most, texts(&summary.repeated.named), |line| {
-            screen.say(&screen.line().text("  ").yellow("repeated").text(line));
+            screen.info(&screen.line().text("  ").yellow("repeated").text(line));
         });
     }
 }

@@ -1,10 +1,9 @@
-//! The namespaces of a cluster, looked at once.
+//! Reads the namespaces of a cluster once, and separates a refusal from an outage.
 //!
-//! Separate from the operator's watch of them: one answer is enough here, and a refusal must be told apart from an
-//! outage at once. Where every target names its namespaces, only those are read, so that no right to list is needed.
+//! Where every target names its namespaces, only those are read, so that no right to list is needed.
 
 use crate::cluster::no_answer;
-use crate::config::Config;
+use crate::config::CollectConfig;
 use k8s_openapi::api::core::v1::Namespace;
 use kollect_api::names::label::NAMESPACE_NAME;
 use kollect_collect::{NamespaceFacts, NamespaceMeta};
@@ -16,12 +15,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 const PAGE: u32 = 500;
 const ANSWER: Duration = Duration::from_secs(30);
-/// A failed question is asked again so often.
+/// Retries of a failed request.
 const RETRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What is known of the namespaces that targets may want. No question waits longer than `patience`, retries included.
-pub(super) async fn look(client: &kube::Client, config: &Config, patience: Duration) -> Result<NamespaceFacts, String> {
+/// The namespaces that targets may select. No request takes longer than `patience`, retries included.
+pub(super) async fn read(
+    client: &kube::Client,
+    config: &CollectConfig,
+    patience: Duration,
+) -> Result<NamespaceFacts, String> {
     let api: Api<Namespace> = Api::all(client.clone());
     match named(config) {
         Some(names) => {
@@ -38,7 +41,7 @@ pub(super) async fn look(client: &kube::Client, config: &Config, patience: Durat
 }
 
 /// The namespaces that targets name, if every one of them does.
-fn named(config: &Config) -> Option<BTreeSet<Arc<str>>> {
+fn named(config: &CollectConfig) -> Option<BTreeSet<Arc<str>>> {
     let mut names = BTreeSet::new();
     for target in config.targets.iter().filter(|target| !target.object.suspended()) {
         let selection = target.object.selection();
@@ -54,7 +57,7 @@ async fn all(api: &Api<Namespace>, patience: Duration) -> Result<NamespaceFacts,
     let mut facts = NamespaceFacts::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = asked("listing namespaces", patience, || api.list_metadata(&params)).await?;
+        let page = with_retries("listing namespaces", patience, || api.list_metadata(&params)).await?;
         let page = page.map_err(|refusal| {
             format!("listing namespaces is refused: {refusal}; grant it, or name includedNamespaces in every target")
         })?;
@@ -72,7 +75,7 @@ async fn all(api: &Api<Namespace>, patience: Duration) -> Result<NamespaceFacts,
 
 /// One namespace; `None` when it does not exist.
 async fn one(api: &Api<Namespace>, name: &str, patience: Duration) -> Result<Option<NamespaceMeta>, String> {
-    let answer = asked(&format!("reading namespace {name}"), patience, || api.get_metadata_opt(name)).await?;
+    let answer = with_retries(&format!("reading namespace {name}"), patience, || api.get_metadata_opt(name)).await?;
     let Ok(object) = answer else {
         // Refused: its name is known all the same.
         let labels = [(NAMESPACE_NAME.to_owned(), name.to_owned())].into();
@@ -90,8 +93,8 @@ fn meta_of(object: &PartialObjectMeta<Namespace>) -> NamespaceMeta {
     }
 }
 
-/// Asks until there is an answer, for a short while. `Ok(Err(…))` is a refusal.
-async fn asked<T, F>(what: &str, patience: Duration, ask: impl Fn() -> F) -> Result<Result<T, String>, String>
+/// Sends a request until it succeeds, at most `RETRIES` times more. `Ok(Err(…))` is a refusal.
+async fn with_retries<T, F>(what: &str, patience: Duration, ask: impl Fn() -> F) -> Result<Result<T, String>, String>
 where
     F: Future<Output = Result<T, kube::Error>>,
 {

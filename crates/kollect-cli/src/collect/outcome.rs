@@ -2,14 +2,12 @@
 
 use super::export::Written;
 use super::manifests;
-use super::source::Source;
+use super::source::CollectedSource;
+use super::summary_lines::{MOST_LINES, counted, list};
 use crate::terminal::Screen;
 
 /// Exit code when nothing is of use.
 pub(super) const FAILED: u8 = 2;
-/// Lines of one kind in the summary.
-pub(super) const MOST_LINES: usize = 20;
-
 /// What counts for the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
@@ -33,24 +31,24 @@ impl Verdict {
 }
 
 /// Shows what one source gave and what it did not.
-pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
+pub(super) fn summarise(source: &CollectedSource, screen: Screen, verbose: bool) {
     let targets = source.planned.iter().filter(|planned| !planned.suspended).count();
     let mut line =
         format!("{}: {} of {}", source.label(), counted(source.rows(), "row"), counted(targets as u64, "target"));
     if let Some(summary) = &source.counts {
         line = format!("{line}; {}", manifests::counts(summary));
     }
-    screen.say(&screen.line().text(line));
+    screen.info(&screen.line().text(line));
     if let Some(summary) = &source.counts {
         manifests::details(summary, screen, verbose);
     }
     if source.rows() == 0 && source.counts.as_ref().is_some_and(|counts| counts.objects + counts.unwanted > 0) {
         let why = " no object is one that a target collects: compare kinds, namespaces, labels and rules";
-        screen.say(&screen.line().text("  ").yellow("note").text(why));
+        screen.info(&screen.line().text("  ").yellow("note").text(why));
     }
     for planned in source.planned.iter().filter(|planned| planned.suspended) {
         let why = format!(" {}: spec.suspend is true", planned.title);
-        screen.say(&screen.line().text("  ").yellow("off").text(why));
+        screen.info(&screen.line().text("  ").yellow("off").text(why));
     }
     let stopped = source.planned.iter().filter_map(|planned| {
         let stop = planned.stop.as_ref()?;
@@ -74,21 +72,6 @@ pub(super) fn summarise(source: &Source, screen: Screen, verbose: bool) {
     }
 }
 
-/// Shows so many of the lines, and how many more there are.
-pub(super) fn list(most: usize, all: impl Iterator<Item = String>, show: impl Fn(String)) {
-    let mut more = 0_usize;
-    for (at, line) in all.enumerate() {
-        if at < most {
-            show(format!(" {line}"));
-        } else {
-            more += 1;
-        }
-    }
-    if more > 0 {
-        show(format!(" and {more} more; -v names all"));
-    }
-}
-
 /// Shows what was written.
 pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
     let (unit, destination) = (&written.unit, &written.destination);
@@ -97,13 +80,13 @@ pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
         (Err(error), _) => failed(format!(" {unit} to {destination}: {error}")),
         (Ok(_), Some(intent)) => {
             let (added, changed, removed) = (intent.added.len(), intent.changed.len(), intent.removed.len());
-            screen.say(&screen.line().text(format_args!(
+            screen.info(&screen.line().text(format_args!(
                 "  would write {unit} to {destination}: {added} added, {changed} changed, {removed} removed"
             )));
             let most = if verbose { usize::MAX } else { MOST_LINES };
             for (mark, entries) in [("+", &intent.added), ("~", &intent.changed), ("-", &intent.removed)] {
                 list(most, entries.iter().cloned(), |entry| {
-                    screen.say(&screen.line().text(format_args!("    {mark}{entry}")));
+                    screen.info(&screen.line().text(format_args!("    {mark}{entry}")));
                 });
             }
         }
@@ -114,7 +97,7 @@ pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
                 format!("{} written", counted(receipt.rows, "change"))
             };
             let line = screen.line().text("  ").green("done");
-            screen.say(&line.text(format_args!(" {unit} to {destination}: {what}")));
+            screen.info(&line.text(format_args!(" {unit} to {destination}: {what}")));
             for rejected in &receipt.rejected {
                 failed(format!(" row {}: {}", rejected.id, rejected.why));
             }
@@ -122,16 +105,12 @@ pub(super) fn report(written: &Written, screen: Screen, verbose: bool) {
     }
 }
 
-pub(super) fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_says_whether_all_a_part_or_nothing_was_exported() {
+    fn the_exit_code_separates_all_a_part_and_nothing() {
         for (exported, degraded, output_failed, code) in [
             (2, false, false, 0),
             (0, false, false, 0),

@@ -1,7 +1,7 @@
 //! What every target collects from one source, or why it collects nothing. Pure: facts about namespaces come in, and targets
 //! are resolved as by the operator.
 
-use crate::config::{Config, Target};
+use crate::config::{CollectConfig, ConfigTarget};
 use kollect_api::{ExportMode, KollectScope};
 use kollect_collect::{NamespaceFacts, TargetSpec};
 use kollect_model::{Gvk, TargetKey};
@@ -39,13 +39,13 @@ pub(super) struct Planned {
 }
 
 /// Plans all targets, in their order.
-pub(super) fn plan(config: &Config, facts: &NamespaceFacts) -> Vec<Planned> {
+pub(super) fn plan(config: &CollectConfig, facts: &NamespaceFacts) -> Vec<Planned> {
     // The person who runs this reads with rights of their own, so data of Secrets is denied only by a scope with `Deny`.
     let policy = CollectPolicy { secret_extraction: SecretExtractionPolicy::Any, ..CollectPolicy::default() };
     config.targets.iter().map(|target| plan_one(config, target, facts, &policy)).collect()
 }
 
-fn plan_one(config: &Config, target: &Target, facts: &NamespaceFacts, policy: &CollectPolicy) -> Planned {
+fn plan_one(config: &CollectConfig, target: &ConfigTarget, facts: &NamespaceFacts, policy: &CollectPolicy) -> Planned {
     let profile = config.profile(target);
     let scopes = scopes(config, target);
     let inputs = TargetInputs { profile, scopes: &scopes, unreadable: None, namespaces: Some(facts), policy };
@@ -61,7 +61,7 @@ fn plan_one(config: &Config, target: &Target, facts: &NamespaceFacts, policy: &C
     }
 }
 
-fn attributes(config: &Config, target: &Target) -> Vec<String> {
+fn attributes(config: &CollectConfig, target: &ConfigTarget) -> Vec<String> {
     let Some(profile) = config.profile(target) else { return Vec::new() };
     let spec = &profile.source.spec;
     let copy = spec.export.as_ref().filter(|export| export.mode == ExportMode::Resource);
@@ -72,7 +72,7 @@ fn attributes(config: &Config, target: &Target) -> Vec<String> {
 }
 
 /// The scopes of the target's namespace, or those of cluster targets.
-fn scopes(config: &Config, target: &Target) -> Scopes {
+fn scopes(config: &CollectConfig, target: &ConfigTarget) -> Scopes {
     match target.object {
         TargetObject::Cluster(_) => Scopes::Cluster(config.cluster_scopes.iter().cloned().map(Arc::new).collect()),
         TargetObject::Namespaced(_) => scopes_of(config, &target.namespace),
@@ -80,7 +80,7 @@ fn scopes(config: &Config, target: &Target) -> Scopes {
 }
 
 /// The scopes of a namespace.
-pub(super) fn scopes_of(config: &Config, namespace: &str) -> Scopes {
+pub(super) fn scopes_of(config: &CollectConfig, namespace: &str) -> Scopes {
     let of_namespace = |scope: &&KollectScope| scope.metadata.namespace.as_deref() == Some(namespace);
     Scopes::Namespace(config.scopes.iter().filter(of_namespace).cloned().map(Arc::new).collect())
 }

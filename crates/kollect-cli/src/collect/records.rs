@@ -3,7 +3,7 @@
 //! A record is an export with the place it came from.
 
 use super::plan::Planned;
-use super::source::Source;
+use super::source::CollectedSource;
 use super::units::Unit;
 use kollect_export::encode::json::Indenter;
 use kollect_export::encode::yaml;
@@ -11,7 +11,7 @@ use kollect_model::{Envelope, fingerprint_items, write_item, write_string};
 use kollect_store::View;
 use std::io::{self, Write};
 
-/// What a record says beside the rows.
+/// The members of a record beside the rows.
 pub(super) struct Head<'a> {
     pub(super) cluster: &'a str,
     pub(super) path: String,
@@ -19,7 +19,7 @@ pub(super) struct Head<'a> {
 }
 
 /// One record as compact JSON.
-pub(super) fn record(source: &Source, unit: &Unit<'_>, head: &Head<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn record(source: &CollectedSource, unit: &Unit<'_>, head: &Head<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     let fields = [
         ("{\"context\":", source.context.as_str()),
         (",\"targetNamespace\":", &unit.key.namespace),
@@ -42,7 +42,7 @@ pub(super) fn record(source: &Source, unit: &Unit<'_>, head: &Head<'_>, out: &mu
 
 /// The rows of a target, one JSON object per line. With a `cluster` it is the first member of each.
 pub(super) fn write_rows(
-    source: &Source,
+    source: &CollectedSource,
     target: &Planned,
     cluster: Option<&str>,
     out: &mut dyn Write,

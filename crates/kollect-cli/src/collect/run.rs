@@ -9,11 +9,12 @@ use super::export::Exporter;
 use super::outcome::{Verdict, report, summarise};
 use super::plan::Planned;
 use super::records::{Array, Head, RecordWriter, record, write_rows};
-use super::source::{Source, label};
+use super::sink_builders::SinkBuilders;
+use super::source::{CollectedSource, label};
 use super::units::{Unit, units};
-use super::{Hands, cluster, csv, files, tables};
-use crate::config::{self, Config};
-use crate::terminal::progress::Progress;
+use super::{cluster, csv, files, tables};
+use crate::config::{self, CollectConfig};
+use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Paper, Screen, Style, is_shown, print, print_json, width};
 use anyhow::Context as _;
 use kollect_collect::manifests::InputOptions;
@@ -28,9 +29,9 @@ use tokio_util::sync::CancellationToken;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A source, or why there is none.
-type Collected = (String, Result<Source, String>);
+type Collected = (String, Result<CollectedSource, String>);
 
-pub(super) fn run(args: &CollectArgs, hands: &Hands, screen: Screen) -> anyhow::Result<Verdict> {
+pub(super) fn run(args: &CollectArgs, builders: &SinkBuilders, screen: Screen) -> anyhow::Result<Verdict> {
     args.check()?;
     let mut config = config::load(&args.config, &|name| std::env::var(name).ok())?;
     for warning in &config.warnings {
@@ -42,7 +43,7 @@ pub(super) fn run(args: &CollectArgs, hands: &Hands, screen: Screen) -> anyhow::
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the run time")?;
     let outcome = runtime.block_on(async {
         let cancel = CancellationToken::new();
-        let work = work(args, Arc::new(config), hands, screen, &cancel);
+        let work = work(args, Arc::new(config), builders, screen, &cancel);
         let mut work = std::pin::pin!(work);
         tokio::select! {
             outcome = &mut work => outcome,
@@ -60,17 +61,17 @@ pub(super) fn run(args: &CollectArgs, hands: &Hands, screen: Screen) -> anyhow::
 
 async fn work(
     args: &CollectArgs,
-    config: Arc<Config>,
-    hands: &Hands,
+    config: Arc<CollectConfig>,
+    builders: &SinkBuilders,
     screen: Screen,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Verdict> {
     if !args.from.is_empty() {
-        let destination = choose(args, &config, hands, false)?;
+        let destination = choose(args, &config, builders, false)?;
         let options = InputOptions { exclude: args.exclude.clone(), strict: args.strict };
         let source = files::collect(&args.from, options, config.clone(), args.namespace.as_deref(), cancel).await?;
         let all = vec![(String::new(), Ok(source))];
-        return Finish { args, config: &config, hands, screen, cancel, several: false }.all(all, &destination).await;
+        return Finish { args, config: &config, builders, screen, cancel, several: false }.all(all, &destination).await;
     }
     let (contexts, unmatched) = contexts::find(args.kubeconfig.as_deref(), &args.context).await?;
     for pattern in unmatched {
@@ -81,18 +82,18 @@ async fn work(
         !several || args.cluster.is_none(),
         "--cluster: there are several contexts, and one name would mix them"
     );
-    let destination = choose(args, &config, hands, several)?;
+    let destination = choose(args, &config, builders, several)?;
     let all = collect(contexts, &config, args.timeout, cancel).await;
-    Finish { args, config: &config, hands, screen, cancel, several }.all(all, &destination).await
+    Finish { args, config: &config, builders, screen, cancel, several }.all(all, &destination).await
 }
 
 async fn connect_and_collect(
     access: Result<kube::Config, ContextError>,
     context: &str,
-    config: &Config,
+    config: &CollectConfig,
     patience: Duration,
     cancel: &CancellationToken,
-) -> Result<Source, String> {
+) -> Result<CollectedSource, String> {
     let access = access.map_err(|error| error.to_string())?;
     let server = access.cluster_url.to_string();
     let client = kube::Client::try_from(access).map_err(|error| format!("making a client for {server}: {error}"))?;
@@ -103,11 +104,11 @@ async fn connect_and_collect(
 /// Collects from all contexts at the same time. The result has their order.
 async fn collect(
     contexts: Vec<Context>,
-    config: &Arc<Config>,
+    config: &Arc<CollectConfig>,
     patience: Duration,
     cancel: &CancellationToken,
 ) -> Vec<Collected> {
-    let bar = Progress::new("collecting", contexts.len() as u64);
+    let bar = ProgressLine::new("collecting", contexts.len() as u64);
     let mut tasks = JoinSet::new();
     let mut all: Vec<Collected> = Vec::new();
     for (at, Context { name, config: access }) in contexts.into_iter().enumerate() {
@@ -129,8 +130,8 @@ async fn collect(
 /// Everything after collecting.
 struct Finish<'a> {
     args: &'a CollectArgs,
-    config: &'a Config,
-    hands: &'a Hands,
+    config: &'a CollectConfig,
+    builders: &'a SinkBuilders,
     screen: Screen,
     cancel: &'a CancellationToken,
     several: bool,
@@ -164,7 +165,7 @@ impl Finish<'_> {
     }
 
     /// The exports of a source of which something is known.
-    fn known<'c>(&'c self, source: &Source) -> Vec<Unit<'c>> {
+    fn known<'c>(&'c self, source: &CollectedSource) -> Vec<Unit<'c>> {
         let (units, left) = units(self.config, source);
         for target in left {
             tracing::warn!("no KollectInventory exports target {target}");
@@ -172,9 +173,9 @@ impl Finish<'_> {
         units.into_iter().filter(|unit| !unit.is_unknown(source)).collect()
     }
 
-    async fn write(&self, source: &Source, destination: &Destination, verdict: &mut Verdict) {
+    async fn write(&self, source: &CollectedSource, destination: &Destination, verdict: &mut Verdict) {
         let cluster = self.args.cluster.as_deref();
-        let mut exporter = Exporter::new(self.config, source, self.hands, cluster, self.args.dry_run, self.cancel);
+        let mut exporter = Exporter::new(self.config, source, self.builders, cluster, self.args.dry_run, self.cancel);
         let units = match destination {
             Destination::Print(_) => return,
             Destination::Directory(_) | Destination::Sinks => self.known(source),
@@ -199,7 +200,7 @@ impl Finish<'_> {
         }
     }
 
-    fn print(&self, sources: &[Source], format: PrintFormat, verdict: &mut Verdict) -> anyhow::Result<()> {
+    fn print(&self, sources: &[CollectedSource], format: PrintFormat, verdict: &mut Verdict) -> anyhow::Result<()> {
         match format {
             PrintFormat::Table => print(|out| self.tables(sources, verdict, out)),
             PrintFormat::Csv => print(|out| self.csv(sources, verdict, out)),
@@ -215,7 +216,7 @@ impl Finish<'_> {
 
     fn records(
         &self,
-        sources: &[Source],
+        sources: &[CollectedSource],
         mut writer: RecordWriter,
         verdict: &mut Verdict,
         out: &mut dyn Write,
@@ -236,7 +237,7 @@ impl Finish<'_> {
     }
 
     /// The targets of all exports, each once; what is known of each.
-    fn known_targets<'s>(&self, sources: &'s [Source]) -> Vec<(&'s Source, &'s Planned)> {
+    fn known_targets<'s>(&self, sources: &'s [CollectedSource]) -> Vec<(&'s CollectedSource, &'s Planned)> {
         let mut known = Vec::new();
         for source in sources {
             let mut shown: Vec<usize> = self.known(source).iter().flat_map(|unit| unit.targets.clone()).collect();
@@ -248,7 +249,7 @@ impl Finish<'_> {
         known
     }
 
-    fn tables(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+    fn tables(&self, sources: &[CollectedSource], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
         let mut paper = Paper::new(out, Style::of(self.args.color, is_shown()));
         for (source, target) in self.known_targets(sources) {
             if verdict.exported > 0 {
@@ -262,7 +263,7 @@ impl Finish<'_> {
         Ok(())
     }
 
-    fn csv(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+    fn csv(&self, sources: &[CollectedSource], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
         for (source, target) in self.known_targets(sources) {
             if verdict.exported > 0 {
                 out.write_all(b"\r\n")?;
@@ -273,7 +274,7 @@ impl Finish<'_> {
         Ok(())
     }
 
-    fn rows(&self, sources: &[Source], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
+    fn rows(&self, sources: &[CollectedSource], verdict: &mut Verdict, out: &mut dyn Write) -> io::Result<()> {
         for (source, target) in self.known_targets(sources) {
             verdict.exported += 1;
             let named = self.args.cluster.as_deref();
@@ -285,14 +286,14 @@ impl Finish<'_> {
 }
 
 /// Whether anything is known of a target.
-fn is_known(source: &Source, target: &Planned) -> bool {
+fn is_known(source: &CollectedSource, target: &Planned) -> bool {
     let parts = source.store.parts(&kollect_store::View::of(target.keys.clone()));
     parts.is_empty()
         || source.has_rows_of(&target.keys)
         || parts.iter().any(|(_, _, state)| *state == kollect_store::PartState::Synced)
 }
 
-fn is_degraded(source: &Source) -> bool {
+fn is_degraded(source: &CollectedSource) -> bool {
     !source.skipped.is_empty()
         || source.failure_count > 0
         || source.counts.as_ref().is_some_and(|summary| summary.faults.count > 0)

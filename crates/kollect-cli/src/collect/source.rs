@@ -1,6 +1,4 @@
-//! What came of one source: a store with rows, and what is not in it.
-//!
-//! Separate because clusters and files end alike: after this nobody asks where rows came from.
+//! One collected source: a store with rows, and what is not in it. The same for clusters and for manifests.
 
 use super::plan::{Planned, Skip};
 use kollect_collect::CollectObserver;
@@ -12,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Failing objects that are remembered by name.
-const REMEMBERED: usize = 1_000;
+/// Most failed objects with a name.
+const MOST_FAILURES: usize = 1_000;
 /// Longest reason that is shown, in bytes.
 const LONGEST_REASON: usize = 256;
 
@@ -36,21 +34,21 @@ pub(super) struct Failure {
 }
 
 /// One source after collecting.
-pub(super) struct Source {
+pub(super) struct CollectedSource {
     /// Name of the context; empty for files and inside a cluster.
     pub(super) context: String,
     pub(super) store: Arc<Store>,
     pub(super) planned: Vec<Planned>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) failures: Vec<Failure>,
-    /// Also those that are not remembered.
+    /// Also those beyond the named ones.
     pub(super) failure_count: u64,
     /// What was in manifests.
     pub(super) counts: Option<ManifestSummary>,
 }
 
-impl Source {
-    /// How people call it.
+impl CollectedSource {
+    /// Its name in the summary.
     pub(super) fn label(&self) -> &str {
         label(&self.context, self.counts.is_some())
     }
@@ -66,7 +64,7 @@ impl Source {
     }
 }
 
-/// How people call a source.
+/// The name of a source in the summary.
 pub(super) fn label(context: &str, manifests: bool) -> &str {
     match (context, manifests) {
         ("", true) => "manifests",
@@ -75,7 +73,7 @@ pub(super) fn label(context: &str, manifests: bool) -> &str {
     }
 }
 
-/// Tells the store which parts will not be known any more, so that what sinks hold of them stays.
+/// Marks parts that were not collected as lost or unknowable, so that sinks keep what they hold of them.
 pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
     for target in planned {
         for key in &target.keys {
@@ -98,7 +96,7 @@ pub(super) fn settle(store: &Store, planned: &[Planned], why: &str) {
     }
 }
 
-/// Hears from collecting what fails and that something happened.
+/// Records failed extractions, and wakes the waiting task on every change.
 #[derive(Default)]
 pub(super) struct Listener {
     pub(super) woken: Notify,
@@ -127,7 +125,7 @@ impl CollectObserver for Listener {
     fn extraction_failed(&self, key: &TargetKey, namespace: &str, name: &str, uid: &Uid, message: &str) {
         self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut failures = self.failures.lock();
-        if failures.len() >= REMEMBERED {
+        if failures.len() >= MOST_FAILURES {
             return;
         }
         let object = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };

@@ -1,7 +1,7 @@
 //! Rows on standard output for people: one table per target, an attribute per column.
 
 use super::plan::Planned;
-use super::source::Source;
+use super::source::CollectedSource;
 use crate::terminal::{Paper, table};
 use kollect_model::Row;
 use kollect_store::View;
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-pub(super) fn rows_of(source: &Source, target: &Planned) -> Vec<Arc<Row>> {
+pub(super) fn rows_of(source: &CollectedSource, target: &Planned) -> Vec<Arc<Row>> {
     source.store.snapshot(&View::of(target.keys.clone()))
 }
 
 pub(super) fn attributes_of(row: &Row) -> BTreeMap<String, Value> {
-    // The row was made from JSON of ours.
+    // Attributes of a row are valid JSON.
     serde_json::from_str(row.attributes.get()).unwrap_or_default()
 }
 
@@ -41,7 +41,7 @@ fn cell_of(value: Option<&Value>) -> String {
 
 /// A table for people.
 pub(super) fn table(
-    source: &Source,
+    source: &CollectedSource,
     target: &Planned,
     title: &str,
     width: Option<usize>,

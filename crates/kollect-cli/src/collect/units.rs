@@ -1,10 +1,10 @@
-//! What is exported as one: an inventory, or a target where the configuration has no inventories.
+//! What is exported as one: an inventory, or a target where the configuration has no inventories. Pure.
 //!
-//! Separate and pure. Here is decided what is not exported because nothing is known of it.
+//! An export without any known part is left out, since writing it would empty what its sink holds.
 
 use super::plan::Planned;
-use super::source::Source;
-use crate::config::Config;
+use super::source::CollectedSource;
+use crate::config::CollectConfig;
 use kollect_api::{KollectInventory, Partitioning};
 use kollect_export::InventoryKey;
 use kollect_resources::keys::CLUSTER;
@@ -40,7 +40,7 @@ impl Unit<'_> {
     }
 
     /// Whether nothing at all is known of it, so that it must not be exported as if it were empty.
-    pub(super) fn is_unknown(&self, source: &Source) -> bool {
+    pub(super) fn is_unknown(&self, source: &CollectedSource) -> bool {
         let parts = source.store.parts(&self.view);
         let rows = || self.targets.iter().any(|at| source.has_rows_of(&source.planned[*at].keys));
         !parts.is_empty()
@@ -50,7 +50,7 @@ impl Unit<'_> {
 }
 
 /// All exports of a source, and targets that belong to none.
-pub(super) fn units<'a>(config: &'a Config, source: &Source) -> (Vec<Unit<'a>>, Vec<String>) {
+pub(super) fn units<'a>(config: &'a CollectConfig, source: &CollectedSource) -> (Vec<Unit<'a>>, Vec<String>) {
     let mut units = Vec::new();
     let mut exported = vec![false; source.planned.len()];
     for inventory in config.inventories.iter().filter(|inventory| !inventory.spec.suspend) {
@@ -80,12 +80,12 @@ pub(super) fn units<'a>(config: &'a Config, source: &Source) -> (Vec<Unit<'a>>, 
     (units, left)
 }
 
-fn view_of(source: &Source, targets: &[usize]) -> View {
+fn view_of(source: &CollectedSource, targets: &[usize]) -> View {
     View::of(targets.iter().flat_map(|at| source.planned[*at].keys.clone()).collect())
 }
 
 /// Whether an inventory exports a target: of its namespace, by name and by label.
-fn selects(inventory: &KollectInventory, config: &Config, at: usize, planned: &Planned) -> bool {
+fn selects(inventory: &KollectInventory, config: &CollectConfig, at: usize, planned: &Planned) -> bool {
     let target = &config.targets[at];
     !target.is_cluster()
         && !planned.suspended

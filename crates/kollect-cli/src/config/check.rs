@@ -1,15 +1,13 @@
-//! The rules about Kollect objects, asked before anything is contacted.
-//!
-//! Separate because the rules themselves live elsewhere; this is the adapter.
+//! Applies the rules of admission to the objects of a configuration.
 
-use super::Config;
-use super::error::ConfigError;
+use super::error::{ConfigError, DocumentOrigin};
+use super::objects::CollectConfig;
 use kollect_resources::registry::SinkObject;
 use kollect_rules::{ReviewFacts, RuleSettings};
 use serde_json::Value;
 
 fn settings() -> RuleSettings {
-    // Whoever runs the command chooses the sinks, and may reach what they can reach.
+    // The user of the command chose the sinks, and reaches them with their own network access.
     RuleSettings { allow_private_sinks: true, allow_loopback_sinks: true, ..RuleSettings::default() }
 }
 
@@ -26,7 +24,7 @@ pub(super) fn object(value: &Value) -> Result<Vec<String>, Vec<String>> {
 }
 
 /// Rules about how objects go together, and whether sinks can be written to.
-pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
+pub(super) fn references(config: &CollectConfig) -> Result<(), ConfigError> {
     for target in &config.targets {
         let Some(profile) = config.profile(target) else {
             let (origin, profile) = (target.origin.clone(), target.object.selection().profile_ref.clone());
@@ -53,7 +51,7 @@ pub(super) fn references(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn refuse(
-    config: &Config,
+    config: &CollectConfig,
     kind: &str,
     meta: &kube::api::ObjectMeta,
     violations: &[kollect_rules::Violation],
@@ -63,6 +61,6 @@ fn refuse(
     }
     let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
     let origin = config.origin(kind, namespace, name).or_else(|| config.origin(kind, "", name));
-    let origin = origin.cloned().unwrap_or_else(|| super::Origin { file: "the directory".into(), document: 0 });
+    let origin = origin.cloned().unwrap_or_else(|| DocumentOrigin { file: "the directory".into(), document: 0 });
     Err(ConfigError::refused(&origin, kind, name, violations.iter().map(ToString::to_string).collect()))
 }

@@ -1,6 +1,4 @@
-//! What is wrong with a directory of Kollect objects, and where.
-//!
-//! Separate because every part of loading reports the same way. No message holds a value of a Secret.
+//! What is wrong with a directory of Kollect objects, and where. No message contains a value of a Secret.
 
 use std::fmt;
 use std::io;
@@ -8,14 +6,14 @@ use std::sync::Arc;
 
 /// A document of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct DocumentOrigin {
     /// The file.
     pub file: Arc<str>,
     /// 1-based; 0 when the file has only one.
     pub document: usize,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for DocumentOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.document == 0 {
             f.write_str(&self.file)
@@ -27,13 +25,13 @@ impl fmt::Display for Origin {
 
 /// An object that breaks rules.
 #[derive(Debug)]
-pub struct Refused {
-    origin: Origin,
+pub struct RefusedObject {
+    origin: DocumentOrigin,
     object: String,
     why: Vec<String>,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.origin, self.object, self.why.join("; "))
     }
@@ -62,7 +60,7 @@ pub enum ConfigError {
     #[error("{origin}: {what}: {why}")]
     Shape {
         /// Where.
-        origin: Origin,
+        origin: DocumentOrigin,
         /// Kind of the object.
         what: String,
         /// What is wrong.
@@ -70,7 +68,7 @@ pub enum ConfigError {
     },
     /// An object that breaks rules.
     #[error("{0}")]
-    Refused(Refused),
+    Refused(RefusedObject),
     /// Nothing to do.
     #[error("--config: {dir} has no {what}; `kollect init` writes a first one")]
     Missing {
@@ -85,7 +83,7 @@ pub enum ConfigError {
     )]
     NoProfile {
         /// Where the target is.
-        origin: Origin,
+        origin: DocumentOrigin,
         /// The target.
         target: String,
         /// The name it gives.
@@ -95,7 +93,7 @@ pub enum ConfigError {
     #[error("{origin}: Secret {secret}, key {key}: the environment variable {variable} is not set or empty; set it")]
     NoVariable {
         /// Where.
-        origin: Origin,
+        origin: DocumentOrigin,
         /// Name of the Secret.
         secret: String,
         /// Key in it.
@@ -107,7 +105,7 @@ pub enum ConfigError {
     #[error("{origin}: Secret {secret}, data key {key}: the value is not base64; use stringData for plain text")]
     NotBase64 {
         /// Where.
-        origin: Origin,
+        origin: DocumentOrigin,
         /// Name of the Secret.
         secret: String,
         /// Key in it.
@@ -116,7 +114,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn refused(origin: &Origin, kind: &str, name: &str, why: Vec<String>) -> Self {
-        Self::Refused(Refused { origin: origin.clone(), object: format!("{kind} {name}"), why })
+    pub(super) fn refused(origin: &DocumentOrigin, kind: &str, name: &str, why: Vec<String>) -> Self {
+        Self::Refused(RefusedObject { origin: origin.clone(), object: format!("{kind} {name}"), why })
     }
 }

@@ -1,8 +1,6 @@
 //! The documents of a directory, in the order of their files.
-//!
-//! Separate from what they mean.
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, DocumentOrigin};
 use kollect_manifest::{ManifestFault, ManifestFormat, decode, documents as manifest_documents, objects as objects_of};
 use serde_json::Value;
 use std::fs;
@@ -13,13 +11,13 @@ use std::sync::Arc;
 const FORMATS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// One object and where it was read.
-pub(super) struct Document {
-    pub(super) origin: Origin,
+pub(super) struct ConfigDocument {
+    pub(super) origin: DocumentOrigin,
     pub(super) value: Value,
 }
 
 /// All documents of a file, or of all files directly in a directory.
-pub(super) fn documents(dir: &Path) -> Result<Vec<Document>, ConfigError> {
+pub(super) fn documents(dir: &Path) -> Result<Vec<ConfigDocument>, ConfigError> {
     let failed = |place: &Path, source: io::Error| ConfigError::Read { place: place.display().to_string(), source };
     let mut files: Vec<PathBuf> = Vec::new();
     let single = dir.is_file();
@@ -45,7 +43,7 @@ pub(super) fn documents(dir: &Path) -> Result<Vec<Document>, ConfigError> {
 }
 
 /// The objects of a file; those of a list count one by one.
-fn read(file: &Path, bytes: &[u8], all: &mut Vec<Document>) -> Result<(), ConfigError> {
+fn read(file: &Path, bytes: &[u8], all: &mut Vec<ConfigDocument>) -> Result<(), ConfigError> {
     let name: Arc<str> = file.display().to_string().into();
     let syntax = |fault: ManifestFault| ConfigError::Syntax { file: name.clone(), fault };
     let extension = file.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
@@ -54,10 +52,10 @@ fn read(file: &Path, bytes: &[u8], all: &mut Vec<Document>) -> Result<(), Config
     let single = documents.len() == 1;
     for document in documents {
         let value = document.value.map_err(syntax)?;
-        let origin = Origin { file: name.clone(), document: if single { 0 } else { document.number } };
+        let origin = DocumentOrigin { file: name.clone(), document: if single { 0 } else { document.number } };
         let objects = if value.is_array() { value.as_array().cloned().unwrap_or_default() } else { vec![value] };
         let objects = objects.iter().flat_map(objects_of).filter(|value| !value.is_null());
-        all.extend(objects.map(|value| Document { origin: origin.clone(), value }));
+        all.extend(objects.map(|value| ConfigDocument { origin: origin.clone(), value }));
     }
     Ok(())
 }

@@ -1,8 +1,6 @@
-//! Secrets of the directory, with values from the environment.
-//!
-//! Separate so that it is plain where values go: into `SecretData`, which shows none of them.
+//! Secrets of the directory, with values from the environment. Values go into `SecretData` only, whose `Debug` omits them.
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, DocumentOrigin};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kollect_resources::secret_data::SecretData;
@@ -11,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Reads `data`, overlaid by `stringData`. A value that is exactly `${env:NAME}` is that variable's.
 pub(super) fn read(
-    origin: &Origin,
+    origin: &DocumentOrigin,
     secret: &str,
     object: &Value,
     env: &dyn Fn(&str) -> Option<String>,

@@ -5,7 +5,7 @@ use super::*;
 const PROFILE: &str = "apiVersion: kollect.dev/v1alpha1\nkind: KollectProfile\nmetadata: {name: maps}\nspec:\n  targetGVK: {version: v1, kind: ConfigMap}\n  attributes: [{name: v, path: $.data.v}]\n";
 const TARGET: &str = "apiVersion: kollect.dev/v1alpha1\nkind: KollectTarget\nmetadata: {name: all, namespace: shop}\nspec: {profileRef: maps}\n";
 
-fn load_files(files: &[(&str, &str)]) -> Result<Config, String> {
+fn load_files(files: &[(&str, &str)]) -> Result<CollectConfig, String> {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(dir.path().join(name), text).unwrap();
@@ -51,7 +51,7 @@ fn json_and_lists_are_read_too() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_file_and_document() {
+fn errors_name_file_and_document() {
     let two = |second: &str| format!("{PROFILE}---\n{second}");
     for (files, wanted) in [
         (vec![("a.yaml", TARGET.to_owned())], "dir has no KollectProfile"),

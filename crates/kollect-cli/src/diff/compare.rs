@@ -1,27 +1,27 @@
-//! Two sets of rows to what was added, removed and changed.
+//! Compares two sets of rows: added, removed and changed ones. Pure.
 //!
-//! Separate and pure. Rows whose JSON is the same text are the same; only the others are looked into.
+//! Attributes are parsed only where their JSON texts differ.
 
-use super::read::{Kept, Key, Snapshot};
+use super::read::{DiffKey, RowFields, RowSnapshot};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What is different.
 #[derive(Debug, Default)]
-pub struct Difference {
+pub struct SnapshotDifference {
     /// Rows of the later snapshot only.
-    pub added: Vec<(Key, Kept)>,
+    pub added: Vec<(DiffKey, RowFields)>,
     /// Rows of the earlier snapshot only.
-    pub removed: Vec<(Key, Kept)>,
+    pub removed: Vec<(DiffKey, RowFields)>,
     /// Rows of both, with what changed in them.
-    pub changed: Vec<(Key, Kept, Vec<Change>)>,
+    pub changed: Vec<(DiffKey, RowFields, Vec<ValueChange>)>,
     /// Number of rows that are the same.
     pub unchanged: usize,
 }
 
 /// One value that changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct ValueChange {
     /// Path such as `attributes.labels.app`.
     pub path: String,
     /// The earlier value; `None` when there was none.
@@ -30,7 +30,7 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
-impl Difference {
+impl SnapshotDifference {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
@@ -38,9 +38,9 @@ impl Difference {
 }
 
 /// Compares two snapshots.
-pub fn compare(mut before: Snapshot, mut after: Snapshot) -> Difference {
+pub fn compare(mut before: RowSnapshot, mut after: RowSnapshot) -> SnapshotDifference {
     align_clusters(&mut before, &mut after);
-    let mut found = Difference::default();
+    let mut found = SnapshotDifference::default();
     for (key, row) in after.rows {
         match before.rows.remove(&key) {
             None => found.added.push((key, row)),
@@ -57,8 +57,8 @@ pub fn compare(mut before: Snapshot, mut after: Snapshot) -> Difference {
         }
     }
     found.removed.extend(before.rows);
-    let order = |key: &Key, row: &Kept| {
-        let Key { cluster, target, namespace, kind, uid } = key.clone();
+    let order = |key: &DiffKey, row: &RowFields| {
+        let DiffKey { cluster, target, namespace, kind, uid } = key.clone();
         (cluster, namespace, kind, row.name.clone(), target, uid)
     };
     found.added.sort_by_cached_key(|(key, row)| order(key, row));
@@ -67,9 +67,9 @@ pub fn compare(mut before: Snapshot, mut after: Snapshot) -> Difference {
     found
 }
 
-/// Not every form names its cluster. When only one side does, and names one, the name tells nothing.
-fn align_clusters(before: &mut Snapshot, after: &mut Snapshot) {
-    let names = |snapshot: &Snapshot| -> BTreeSet<String> {
+/// Removes the name of the cluster when only one side has it, and has one: not every form of a snapshot contains it.
+fn align_clusters(before: &mut RowSnapshot, after: &mut RowSnapshot) {
+    let names = |snapshot: &RowSnapshot| -> BTreeSet<String> {
         snapshot
             .rows
             .keys()
@@ -86,24 +86,25 @@ fn align_clusters(before: &mut Snapshot, after: &mut Snapshot) {
     }
     for snapshot in [before, after] {
         let rows = std::mem::take(&mut snapshot.rows);
-        snapshot.rows = rows.into_iter().map(|(key, row)| (Key { cluster: String::new(), ..key }, row)).collect();
+        snapshot.rows = rows.into_iter().map(|(key, row)| (DiffKey { cluster: String::new(), ..key }, row)).collect();
     }
 }
 
-fn changes(before: &Kept, after: &Kept) -> Vec<Change> {
+fn changes(before: &RowFields, after: &RowFields) -> Vec<ValueChange> {
     let mut found = Vec::new();
     for (path, before, after) in [("name", &before.name, &after.name), ("version", &before.version, &after.version)] {
         if before != after {
             let text = |text: &str| Some(Value::from(text));
-            found.push(Change { path: path.to_owned(), before: text(before), after: text(after) });
+            found.push(ValueChange { path: path.to_owned(), before: text(before), after: text(after) });
         }
     }
-    let value = |row: &Kept| serde_json::from_str(&row.attributes).unwrap_or_else(|_| Value::from(&*row.attributes));
+    let value =
+        |row: &RowFields| serde_json::from_str(&row.attributes).unwrap_or_else(|_| Value::from(&*row.attributes));
     walk("attributes".to_owned(), &value(before), &value(after), &mut found);
     found
 }
 
-fn walk(path: String, before: &Value, after: &Value, found: &mut Vec<Change>) {
+fn walk(path: String, before: &Value, after: &Value, found: &mut Vec<ValueChange>) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -117,16 +118,16 @@ fn walk(path: String, before: &Value, after: &Value, found: &mut Vec<Change>) {
             }
         }
         (before, after) if before != after => {
-            found.push(Change { path, before: Some(before.clone()), after: Some(after.clone()) });
+            found.push(ValueChange { path, before: Some(before.clone()), after: Some(after.clone()) });
         }
         _ => {}
     }
 }
 
-fn step(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+fn step(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<ValueChange>) {
     match (before, after) {
         (Some(before), Some(after)) => walk(path, before, after, found),
-        (before, after) => found.push(Change { path, before: before.cloned(), after: after.cloned() }),
+        (before, after) => found.push(ValueChange { path, before: before.cloned(), after: after.cloned() }),
     }
 }
 

@@ -1,7 +1,4 @@
-//! `kollect diff`: what changed between two snapshots that were exported.
-//!
-//! Separate per step: `place` finds the files of a snapshot, `read` their rows, `compare` the differences, `print` shows
-//! them. It needs no cluster and no sink; what a file may look like is what the encoders write.
+//! `kollect diff`: compares two exported snapshots, without a cluster or a sink.
 
 mod compare;
 mod place;
@@ -9,13 +6,13 @@ mod print;
 mod printed;
 mod read;
 
-pub use compare::{Change, Difference, compare};
+pub use compare::{SnapshotDifference, ValueChange, compare};
 pub use place::PlaceError;
-pub use read::{Kept, Key, Snapshot};
+pub use read::{DiffKey, RowFields, RowSnapshot};
 
 use crate::shell::{FOUND, OK};
+use crate::terminal::ReportFormat;
 use crate::terminal::{ColorChoice, Screen};
-use crate::validate::ReportFormat;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -47,7 +44,7 @@ pub struct DiffArgs {
     /// Exit with 1 when there are differences
     #[arg(long)]
     pub exit_code: bool,
-    /// Print nothing; the exit status says whether there are differences, as with --exit-code
+    /// Print nothing; the exit status is 1 when there are differences, as with --exit-code
     #[arg(long, short)]
     pub quiet: bool,
     /// When to colour
@@ -61,7 +58,7 @@ pub enum DiffError {
     /// A snapshot cannot be read.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Nobody can read the outcome.
+    /// Writing the differences failed.
     #[error("writing the differences: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -86,12 +83,12 @@ pub fn run(args: &DiffArgs) -> Result<u8, DiffError> {
         ReportFormat::Text => print::text(&difference, args.color)?,
         ReportFormat::Json => print::json(&difference)?,
     }
-    let tells = args.exit_code || args.quiet;
-    Ok(if tells && !difference.is_empty() { FOUND } else { OK })
+    let by_status = args.exit_code || args.quiet;
+    Ok(if by_status && !difference.is_empty() { FOUND } else { OK })
 }
 
 /// Reads both at once.
-fn both(args: &DiffArgs) -> Result<(Snapshot, Snapshot), PlaceError> {
+fn both(args: &DiffArgs) -> Result<(RowSnapshot, RowSnapshot), PlaceError> {
     std::thread::scope(|scope| {
         let before = scope.spawn(|| place::open(&args.before, &args.repo));
         let after = place::open(&args.after, &args.repo);
@@ -100,7 +97,7 @@ fn both(args: &DiffArgs) -> Result<(Snapshot, Snapshot), PlaceError> {
     })
 }
 
-fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
+fn warn(name: &str, snapshot: &RowSnapshot, screen: Screen) {
     let lists = [
         (&snapshot.skipped, "files without rows of Kollect are left out"),
         (&snapshot.missing, "it is not whole; these files are missing"),
@@ -108,10 +105,10 @@ fn warn(name: &str, snapshot: &Snapshot, screen: Screen) {
     for (files, what) in lists.into_iter().filter(|(files, _)| !files.is_empty()) {
         screen.warning(format_args!("{name}: {what}:"));
         for (path, why) in files.iter().take(NAMED) {
-            screen.say(&screen.line().text(format_args!("  {path}: {why}")));
+            screen.info(&screen.line().text(format_args!("  {path}: {why}")));
         }
         if files.len() > NAMED {
-            screen.say(&screen.line().text(format_args!("  and {} more", files.len() - NAMED)));
+            screen.info(&screen.line().text(format_args!("  and {} more", files.len() - NAMED)));
         }
     }
     if snapshot.has_no_files() {

@@ -1,8 +1,8 @@
-//! Where a snapshot is: a file, a directory, a revision of a Git repository, standard input.
+//! Finds the files of a snapshot: a file, a directory, a revision of a Git repository, standard input.
 //!
-//! Separate from what the files hold. It reads whole files, one at a time, and changes nothing.
+//! It reads one whole file at a time, and changes nothing.
 
-use super::read::{Snapshot, Unreadable};
+use super::read::{RowSnapshot, Unreadable};
 use git2::{ObjectType, Repository, TreeWalkMode, TreeWalkResult};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -42,8 +42,8 @@ pub enum PlaceError {
 }
 
 /// Reads the snapshot at a place.
-pub(super) fn open(place: &str, repo: &Path) -> Result<Snapshot, PlaceError> {
-    let mut snapshot = Snapshot::default();
+pub(super) fn open(place: &str, repo: &Path) -> Result<RowSnapshot, PlaceError> {
+    let mut snapshot = RowSnapshot::default();
     if let Some(revision) = place.strip_prefix("git:") {
         read_revision(&mut snapshot, revision, repo).map_err(|error| PlaceError::Git {
             place: place.to_owned(),
@@ -68,7 +68,7 @@ pub(super) fn open(place: &str, repo: &Path) -> Result<Snapshot, PlaceError> {
 }
 
 /// A text that was named must hold rows.
-fn alone(snapshot: &mut Snapshot, place: &str, bytes: &[u8]) -> Result<(), PlaceError> {
+fn alone(snapshot: &mut RowSnapshot, place: &str, bytes: &[u8]) -> Result<(), PlaceError> {
     snapshot.read(place, bytes).map_err(|Unreadable(why)| PlaceError::Content { place: place.to_owned(), why })
 }
 
@@ -76,8 +76,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, PlaceError> {
     std::fs::read(path).map_err(|source| PlaceError::File { path: path.to_owned(), source })
 }
 
-/// Reads what looks like data; names with a leading dot are somebody's own business, as the records of Kollect are.
-fn read_directory(snapshot: &mut Snapshot, directory: &Path, inside: &str) -> Result<(), PlaceError> {
+/// Reads files with an extension of data. Names with a leading dot are skipped, as the records of Kollect have one.
+fn read_directory(snapshot: &mut RowSnapshot, directory: &Path, inside: &str) -> Result<(), PlaceError> {
     let fail = |source| PlaceError::File { path: directory.to_owned(), source };
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(fail)? {
@@ -101,7 +101,7 @@ fn read_directory(snapshot: &mut Snapshot, directory: &Path, inside: &str) -> Re
 }
 
 /// A file that was only found beside others may be anything.
-fn among_others(snapshot: &mut Snapshot, path: String, bytes: &[u8]) {
+fn among_others(snapshot: &mut RowSnapshot, path: String, bytes: &[u8]) {
     if let Err(Unreadable(why)) = snapshot.read(&path, bytes) {
         snapshot.skipped.push((path, why));
     }
@@ -111,7 +111,7 @@ fn is_data(name: &str) -> bool {
     [".json", ".ndjson", ".jsonl", ".yaml", ".yml"].iter().any(|extension| name.ends_with(extension))
 }
 
-fn read_revision(snapshot: &mut Snapshot, revision: &str, repo: &Path) -> Result<(), git2::Error> {
+fn read_revision(snapshot: &mut RowSnapshot, revision: &str, repo: &Path) -> Result<(), git2::Error> {
     let (revision, path) = revision.split_once(':').unwrap_or((revision, ""));
     let repo = Repository::discover(repo)?;
     let tree = repo.revparse_single(revision)?.peel_to_tree()?;

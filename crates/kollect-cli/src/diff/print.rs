@@ -1,9 +1,7 @@
-//! Differences for people and for programs.
-//!
-//! Separate so that what is compared does not depend on how it is shown.
+//! Prints differences for people and for programs.
 
-use super::compare::{Change, Difference};
-use super::read::{Kept, Key};
+use super::compare::{SnapshotDifference, ValueChange};
+use super::read::{DiffKey, RowFields};
 use crate::terminal::{ColorChoice, Line, Paper, print_json, print_lines};
 use serde_json::{Value, json};
 use std::io;
@@ -12,7 +10,7 @@ use std::io;
 const SHOWN: usize = 200;
 
 /// For people.
-pub(super) fn text(difference: &Difference, colour: ColorChoice) -> io::Result<()> {
+pub(super) fn text(difference: &SnapshotDifference, colour: ColorChoice) -> io::Result<()> {
     print_lines(colour, |out| {
         for (key, row) in &difference.removed {
             out.put(&out.line().red(format_args!("- {}", title(key, row))))?;
@@ -26,21 +24,21 @@ pub(super) fn text(difference: &Difference, colour: ColorChoice) -> io::Result<(
                 out.put(&line(change, out))?;
             }
         }
-        let Difference { added, removed, changed, unchanged } = difference;
+        let SnapshotDifference { added, removed, changed, unchanged } = difference;
         let (added, removed, changed) = (added.len(), removed.len(), changed.len());
         let summary = format!("{added} added, {removed} removed, {changed} changed, {unchanged} unchanged");
         out.put(&out.line().text(summary))
     })
 }
 
-fn title(key: &Key, row: &Kept) -> String {
+fn title(key: &DiffKey, row: &RowFields) -> String {
     let cluster = if key.cluster.is_empty() { String::new() } else { format!("{} ", key.cluster) };
     let namespace = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
     let target = if key.target.is_empty() { String::new() } else { format!(" (target {})", key.target) };
     format!("{cluster}{} {namespace}{}{target}", key.kind, row.name)
 }
 
-fn line(change: &Change, out: &Paper<'_>) -> Line {
+fn line(change: &ValueChange, out: &Paper<'_>) -> Line {
     let line = out.line().text("    ").text(&change.path).text(": ");
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => line.red(short(before)).text(" → ").green(short(after)),
@@ -58,8 +56,8 @@ fn short(value: &Value) -> String {
 }
 
 /// For programs.
-pub(super) fn json(difference: &Difference) -> io::Result<()> {
-    let whole = |rows: &[(Key, Kept)]| -> Vec<Value> {
+pub(super) fn json(difference: &SnapshotDifference) -> io::Result<()> {
+    let whole = |rows: &[(DiffKey, RowFields)]| -> Vec<Value> {
         rows.iter()
             .map(|(key, row)| {
                 let mut shown = identity(key, row);
@@ -94,7 +92,7 @@ pub(super) fn json(difference: &Difference) -> io::Result<()> {
     })
 }
 
-fn identity(key: &Key, row: &Kept) -> Value {
+fn identity(key: &DiffKey, row: &RowFields) -> Value {
     json!({
         "cluster": key.cluster,
         "target": key.target,
@@ -107,7 +105,7 @@ fn identity(key: &Key, row: &Kept) -> Value {
 }
 
 /// A value that is not there has no member, so that it differs from null.
-fn change(change: &Change) -> Value {
+fn change(change: &ValueChange) -> Value {
     let mut shown = json!({"path": change.path});
     for (member, value) in [("before", &change.before), ("after", &change.after)] {
         if let Some(value) = value {

@@ -1,7 +1,7 @@
-//! Files to rows, whatever of the exported forms a file has.
+//! Reads rows from files of every exported form.
 //!
-//! Separate from finding files. Forms: the envelope, a part of one, a bare list, single rows, one JSON value per line, the
-//! records of `kollect collect --output -`, YAML sequences and documents, and files that hold the object itself.
+//! Forms: the envelope, a part of one, a bare list, single rows, one JSON value per line, the records of
+//! `kollect collect --output -`, YAML sequences and documents, and files that hold the object itself.
 
 use kollect_export::encode::Format;
 use kollect_export::encode::decode::read_items;
@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What makes a row the same row in two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct DiffKey {
     /// Cluster, when the snapshot names it.
     pub cluster: String,
     /// Target as `namespace/name`.
@@ -28,9 +28,9 @@ pub struct Key {
     pub uid: String,
 }
 
-/// What a row says beside its key.
+/// The fields of a row beside its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RowFields {
     /// Name of the object.
     pub name: String,
     /// API version.
@@ -41,16 +41,16 @@ pub struct Kept {
 
 /// All rows of one side.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub struct RowSnapshot {
     /// The rows.
-    pub rows: HashMap<Key, Kept>,
+    pub rows: HashMap<DiffKey, RowFields>,
     /// Files that hold no rows, and why not.
     pub skipped: Vec<(String, String)>,
-    /// Files that are not there although they belong to it, and what says so.
+    /// Files that an index or manifest lists and that do not exist, each with the reason.
     pub missing: Vec<(String, String)>,
     /// Rows that came more than once with different content.
     pub repeated: usize,
-    /// Files that were looked into.
+    /// Files that were read.
     files: BTreeSet<String>,
     /// Lists of files that belong together, and where each was.
     lists: Vec<(String, Vec<String>)>,
@@ -100,7 +100,7 @@ fn unreadable(why: impl Into<String>) -> Unreadable {
     Unreadable(why.into())
 }
 
-impl Snapshot {
+impl RowSnapshot {
     /// Adds the rows of a file.
     pub fn read(&mut self, path: &str, bytes: &[u8]) -> Result<(), Unreadable> {
         self.files.insert(path.to_owned());
@@ -172,13 +172,13 @@ impl Snapshot {
         self.files.is_empty()
     }
 
-    /// Names what an index or manifest says belongs to the snapshot and is not there. One that knows none of the files
-    /// speaks of another folder.
+    /// Records the files that an index or manifest lists and that do not exist. One that lists none of the files read
+    /// belongs to another folder, and is ignored.
     pub fn note_what_is_missing(&mut self) {
         for (of, paths) in std::mem::take(&mut self.lists) {
             let missing: Vec<&String> = missing(&paths, &self.files).collect();
             if missing.len() < paths.len() {
-                let why = format!("{of} says that it belongs to the snapshot");
+                let why = format!("{of} lists it as part of the snapshot");
                 self.missing.extend(missing.into_iter().map(|path| (path.clone(), why.clone())));
             }
         }
@@ -199,14 +199,14 @@ impl Snapshot {
         let (group, version) = manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
         let Identity { name, namespace, uid } = manifest.metadata;
         let uid = if uid.is_empty() { name.clone() } else { uid };
-        let key = Key {
+        let key = DiffKey {
             cluster: cluster.to_owned(),
             target: String::new(),
             namespace,
             kind: kind(group, &manifest.kind),
             uid,
         };
-        self.insert(key, Kept { name, version: version.to_owned(), attributes: json.into() });
+        self.insert(key, RowFields { name, version: version.to_owned(), attributes: json.into() });
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Snapshot {
     }
 
     fn add(&mut self, item: Item, cluster: &str) {
-        let key = Key {
+        let key = DiffKey {
             cluster: cluster.to_owned(),
             target: format!("{}/{}", item.target_namespace, item.target_name),
             namespace: item.namespace,
@@ -241,10 +241,10 @@ impl Snapshot {
             uid: item.uid,
         };
         let attributes = item.attributes.get().into();
-        self.insert(key, Kept { name: item.name, version: item.version, attributes });
+        self.insert(key, RowFields { name: item.name, version: item.version, attributes });
     }
 
-    fn insert(&mut self, key: Key, row: Kept) {
+    fn insert(&mut self, key: DiffKey, row: RowFields) {
         match self.rows.entry(key) {
             Entry::Occupied(mut place) => {
                 self.repeated += usize::from(*place.get() != row);

@@ -1,4 +1,4 @@
-//! Tests of `kollect diff`, beside the code because they look into it.
+//! Tests of `kollect diff` that use private items.
 
 use super::*;
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ fn item(uid: &str, attributes: &Value) -> Value {
     })
 }
 
-fn snapshot(path: &str, text: &str) -> Snapshot {
-    let mut snapshot = Snapshot::default();
+fn snapshot(path: &str, text: &str) -> RowSnapshot {
+    let mut snapshot = RowSnapshot::default();
     snapshot.read(path, text.as_bytes()).unwrap();
     snapshot
 }
@@ -28,7 +28,7 @@ fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap()
 }
 
-fn paths(difference: &Difference) -> Vec<(String, Option<Value>, Option<Value>)> {
+fn paths(difference: &SnapshotDifference) -> Vec<(String, Option<Value>, Option<Value>)> {
     let all = difference.changed.iter().flat_map(|(_, _, changes)| changes.clone());
     all.map(|change| (change.path, change.before, change.after)).collect()
 }
@@ -79,7 +79,7 @@ fn what_is_no_snapshot_is_refused_with_a_reason() {
         ("x.json", "[{\"uid\": \"1\"}]", "member 0"),
         ("x.json", future.as_str(), "schemaVersion"),
     ] {
-        let error = Snapshot::default().read(path, text.as_bytes()).unwrap_err();
+        let error = RowSnapshot::default().read(path, text.as_bytes()).unwrap_err();
         assert!(error.0.contains(why), "{text}: {error:?}");
     }
 }
@@ -125,7 +125,7 @@ fn a_row_of_another_cluster_target_or_kind_is_another_row() {
     }
     let east = || snapshot("x.json", &envelope("east", std::slice::from_ref(&one)));
     assert!(!compare(east(), snapshot("x.json", &envelope("west", std::slice::from_ref(&one)))).is_empty());
-    // A form without the name of its cluster says nothing about the cluster.
+    // A form without the name of its cluster matches any cluster.
     assert!(compare(east(), snapshot("x.json", &one.to_string())).is_empty());
 }
 

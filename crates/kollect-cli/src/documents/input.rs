@@ -1,9 +1,8 @@
-//! Files, directories and standard input as texts.
+//! Reads files, directories and standard input as texts.
 //!
-//! Separate from what is in them. A file that cannot be read at all ends the command; one that cannot be understood is a
-//! finding.
+//! A file that cannot be read ends the command; one that cannot be parsed is a finding.
 
-use crate::source_map::{Source, SyntaxError};
+use crate::source_map::{SourceText, SyntaxError};
 use kollect_manifest::decode;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ pub enum InputError {
 }
 
 /// Reads a directory, and files, directories or `-`.
-pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<Source>, InputError> {
+pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<SourceText>, InputError> {
     let mut sources = Vec::new();
     // A configuration may be one file, too.
     for file in directory.into_iter().chain(files.iter().map(PathBuf::as_path)) {
@@ -55,7 +54,7 @@ pub fn read_inputs(directory: Option<&Path>, files: &[PathBuf]) -> Result<Vec<So
 }
 
 /// Reads the manifests of a directory, not of those in it, in the order of their names.
-pub fn read_directory(directory: &Path) -> Result<Vec<Source>, InputError> {
+pub fn read_directory(directory: &Path) -> Result<Vec<SourceText>, InputError> {
     let fail = |source| InputError::Read { path: directory.to_owned(), source };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(fail)? {
@@ -72,21 +71,21 @@ pub fn read_directory(directory: &Path) -> Result<Vec<Source>, InputError> {
     paths.iter().map(|path| read_file(path)).collect()
 }
 
-fn read_file(path: &Path) -> Result<Source, InputError> {
+fn read_file(path: &Path) -> Result<SourceText, InputError> {
     let text = std::fs::read(path).map_err(|source| InputError::Read { path: path.to_owned(), source })?;
     Ok(source(path.display().to_string(), &text))
 }
 
 /// Text of any encoding that manifests have. Of another, what is no text is a finding at its place.
-fn source(name: String, text: &[u8]) -> Source {
+fn source(name: String, text: &[u8]) -> SourceText {
     match decode(text) {
-        Ok(text) => Source::parse(name, text),
+        Ok(text) => SourceText::parse(name, text),
         Err(fault) => {
             let text = String::from_utf8_lossy(text).into_owned();
             let line = usize::try_from(fault.place.line.saturating_sub(1)).unwrap_or(0);
             let byte = text.split_inclusive('\n').take(line).map(str::len).sum();
             let error = SyntaxError { document: 1, span: byte..byte, message: fault.what.to_string() };
-            Source { name, text, documents: Vec::new(), errors: vec![error] }
+            SourceText { name, text, documents: Vec::new(), errors: vec![error] }
         }
     }
 }

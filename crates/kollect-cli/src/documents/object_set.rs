@@ -1,8 +1,6 @@
-//! The objects of some texts, and how one finds another among them.
-//!
-//! Separate so that rules, references and cluster checks speak of the same objects. It judges nothing.
+//! The objects of some texts, and lookup among them. It checks nothing.
 
-use crate::source_map::Source;
+use crate::source_map::SourceText;
 use kollect_api::{GROUP, KollectClusterScope, KollectProfile, KollectScope};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,11 +9,11 @@ use serde_json::Value;
 #[derive(Debug)]
 pub struct ObjectSet {
     /// The texts.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceText>,
     objects: Vec<Place>,
 }
 
-/// Where an object stands.
+/// The place of an object.
 #[derive(Clone, Debug)]
 struct Place {
     source: usize,
@@ -27,42 +25,44 @@ struct Place {
 
 /// One object of a set.
 #[derive(Clone, Copy, Debug)]
-pub struct Object<'a> {
+pub struct SetObject<'a> {
     /// Index of its text.
     pub source: usize,
     /// Index of its document.
     pub document: usize,
     /// What comes before its fields in the document: `items[3].` for a member of a List.
     pub prefix: &'a str,
-    /// What it says.
+    /// Its content.
     pub value: &'a Value,
 }
 
-impl<'a> Object<'a> {
+impl<'a> SetObject<'a> {
     /// Text of a field such as `/metadata/name`; empty when it has none.
     pub fn text(&self, pointer: &str) -> &'a str {
         self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// `kind`.
     pub fn kind(&self) -> &'a str {
         self.text("/kind")
     }
 
+    /// `metadata.name`.
     pub fn name(&self) -> &'a str {
         self.text("/metadata/name")
     }
 
-    /// Empty when the namespace is chosen only when the object is applied.
+    /// `metadata.namespace`; empty when it is chosen only when the object is applied.
     pub fn namespace(&self) -> &'a str {
         self.text("/metadata/namespace")
     }
 
-    /// Whether it is of our group, whatever its version.
-    pub fn is_ours(&self) -> bool {
+    /// Whether it belongs to the group `kollect.dev`, whatever its version.
+    pub fn is_kollect(&self) -> bool {
         self.text("/apiVersion").split('/').next() == Some(GROUP)
     }
 
-    /// A namespace that is not said yet may become any.
+    /// An unset namespace may become any.
     pub fn is_in(&self, namespace: &str) -> bool {
         self.namespace() == namespace || self.namespace().is_empty() || namespace.is_empty()
     }
@@ -70,7 +70,7 @@ impl<'a> Object<'a> {
 
 impl ObjectSet {
     /// Finds the objects of some texts; members of Lists count one by one.
-    pub fn new(sources: Vec<Source>) -> Self {
+    pub fn new(sources: Vec<SourceText>) -> Self {
         let mut objects = Vec::new();
         for (source, text) in sources.iter().enumerate() {
             for (document, read) in text.documents.iter().enumerate() {
@@ -89,21 +89,21 @@ impl ObjectSet {
     }
 
     /// All objects, in the order of the texts.
-    pub fn objects(&self) -> impl Iterator<Item = Object<'_>> {
+    pub fn objects(&self) -> impl Iterator<Item = SetObject<'_>> {
         self.objects.iter().map(|place| {
             let document = &self.sources[place.source].documents[place.document].value;
             let value = place.member.map_or(document, |member| &document["items"][member]);
-            Object { source: place.source, document: place.document, prefix: &place.prefix, value }
+            SetObject { source: place.source, document: place.document, prefix: &place.prefix, value }
         })
     }
 
-    /// The objects of one of our kinds.
-    pub fn of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = Object<'a>> {
-        self.objects().filter(move |object| object.is_ours() && object.kind() == kind)
+    /// The objects of one Kollect kind.
+    pub fn of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = SetObject<'a>> {
+        self.objects().filter(move |object| object.is_kollect() && object.kind() == kind)
     }
 
-    /// The object of one of our kinds with this name; of several the last, as when they are applied in order.
-    pub fn find<'a>(&'a self, kind: &str, namespace: &str, name: &str) -> Option<Object<'a>> {
+    /// The object of a Kollect kind with this name; of several the last, as when they are applied in order.
+    pub fn find<'a>(&'a self, kind: &str, namespace: &str, name: &str) -> Option<SetObject<'a>> {
         let named = || self.of_kind(kind).filter(|object| object.name() == name);
         let exact = named().filter(|object| object.namespace() == namespace).last();
         exact.or_else(|| named().filter(|object| object.is_in(namespace)).last())
@@ -127,6 +127,6 @@ impl ObjectSet {
 }
 
 /// An object that does not decode has findings of its own; it limits nothing meanwhile.
-fn decoded<T: DeserializeOwned>(object: &Object<'_>) -> Option<T> {
+fn decoded<T: DeserializeOwned>(object: &SetObject<'_>) -> Option<T> {
     serde_json::from_value(object.value.clone()).ok()
 }

@@ -1,7 +1,6 @@
-//! One attribute of a profile, compiled alone.
+//! Compiles one attribute of a profile alone, so that one bad path hides no other and each value has a cost of its own.
 //!
-//! Separate so that every bad path of a profile is told, and each value and its cost stand for themselves. What makes a
-//! value (kind, redaction, opt-ins) is the profile's, as when rows are made.
+//! Kind, redaction and opt-ins are those of the profile, as when rows are made.
 
 use kollect_api::names::{TRUE, annotation};
 use kollect_api::{Attribute, ExportMode, KollectProfile, KollectProfileSpec};

@@ -1,11 +1,9 @@
-//! The profile and the object that `kollect eval` is about.
-//!
-//! Separate because both may come from files, standard input, the command line or a cluster.
+//! Reads the profile and the object of `kollect eval`: from files, standard input, the command line or a cluster.
 
-use super::EvalArgs;
-use crate::cluster::{AskError, Catalog, ConnectError, Kind, block_on, connect};
-use crate::source_map::Source;
-use crate::validate::{InputError, ObjectSet, read_inputs};
+use super::args::EvalArgs;
+use crate::cluster::{AskError, ConnectError, block_on, connect, find_kind};
+use crate::documents::{InputError, ObjectSet, read_inputs};
+use crate::source_map::SourceText;
 use kollect_api::{Attribute, GroupVersionKind, KollectProfile, KollectProfileSpec};
 use kollect_model::Gvk;
 use serde_json::Value;
@@ -81,7 +79,7 @@ pub enum EvalError {
     Io(#[from] std::io::Error),
 }
 
-/// A profile and where its paths stand.
+/// A profile and the place of its paths.
 pub(super) struct Given {
     pub(super) profile: KollectProfile,
     pub(super) set: ObjectSet,
@@ -160,7 +158,7 @@ pub(super) fn object_of_cluster(args: &EvalArgs, gvk: Option<&Gvk>, name: &str) 
             }
             (None, Some(text)) => find_kind(&catalog, text).map_err(EvalError::Kind)?,
             (None, None) => {
-                return Err(EvalError::Kind("say --kind, as there is no profile that names one".to_owned()));
+                return Err(EvalError::Kind("add --kind, as there is no profile that names one".to_owned()));
             }
         };
         let namespace = args.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
@@ -173,34 +171,7 @@ pub(super) fn object_of_cluster(args: &EvalArgs, gvk: Option<&Gvk>, name: &str) 
     })?
 }
 
-/// The kind that a user means by `Deployment`, `deployments` or `Deployment.apps`.
-pub fn find_kind(catalog: &Catalog, text: &str) -> Result<Kind, String> {
-    let (name, group) = match text.split_once('.') {
-        Some((name, group)) => (name, Some(group)),
-        None => (text, None),
-    };
-    let fits = |kind: &Kind| {
-        let resource = &kind.resource;
-        (resource.kind.eq_ignore_ascii_case(name) || resource.plural.eq_ignore_ascii_case(name))
-            && group.is_none_or(|group| group == resource.group)
-    };
-    let mut found: Vec<Kind> = catalog.kinds().into_iter().filter(fits).collect();
-    // The metrics API and the like serve kinds that nobody can list and watch.
-    if found.iter().any(|kind| kind.collectable) {
-        found.retain(|kind| kind.collectable);
-    }
-    match found.as_slice() {
-        [_] => Ok(found.swap_remove(0)),
-        [] => Err(format!("the cluster serves no kind {text:?}; kubectl api-resources lists them")),
-        several => {
-            let names: Vec<_> =
-                several.iter().map(|kind| format!("{}.{}", kind.resource.kind, kind.resource.group)).collect();
-            Err(format!("several kinds are called {text:?}; say which: {}", names.join(", ")))
-        }
-    }
-}
-
 /// A path of the command line as a text to point into.
-pub(super) fn path_source(path: &str) -> Source {
-    Source { name: "--path".to_owned(), text: path.to_owned(), documents: Vec::new(), errors: Vec::new() }
+pub(super) fn path_source(path: &str) -> SourceText {
+    SourceText { name: "--path".to_owned(), text: path.to_owned(), documents: Vec::new(), errors: Vec::new() }
 }

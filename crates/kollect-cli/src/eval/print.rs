@@ -1,41 +1,39 @@
-//! What `kollect eval` shows: values and costs on standard output, broken paths with a mark on standard error.
-//!
-//! Separate so that what is evaluated does not depend on how it is shown.
+//! Prints values and costs on standard output, and broken paths with a mark on standard error.
 
 use super::input::{Given, path_source};
-use super::measure::{Line, Outcome};
-use crate::source_map::{Report, Severity};
+use super::measure::{AttributeOutcome, AttributeResult};
+use crate::source_map::{FindingReport, Severity};
 use crate::terminal::{ColorChoice, Paper, Screen, print_json, print_lines};
 use kollect_extract::CompileError;
 use serde_json::{Value, json};
 use std::io;
 
 /// For people.
-pub(super) fn text(given: &Given, lines: &[Line], colour: ColorChoice) -> io::Result<()> {
+pub(super) fn text(given: &Given, lines: &[AttributeResult], colour: ColorChoice) -> io::Result<()> {
     let screen = Screen::new(colour);
     for line in lines {
-        if let Outcome::Broken(error) = &line.outcome {
+        if let AttributeOutcome::Broken(error) = &line.outcome {
             screen.block(&format!("{}\n", broken(given, line, error, screen.style.has_colours())));
         }
     }
     print_lines(colour, |out| lines.iter().try_for_each(|line| one(out, line)))
 }
 
-fn one(out: &mut Paper<'_>, line: &Line) -> io::Result<()> {
+fn one(out: &mut Paper<'_>, line: &AttributeResult) -> io::Result<()> {
     let attribute = &line.attribute;
     let path = if attribute.path.is_empty() { "copy of the object" } else { &attribute.path };
     let begin = out.line().bold(&attribute.name).text("  ");
     match &line.outcome {
-        Outcome::Broken(_) => Ok(()),
-        Outcome::Compiled => out.put(&begin.green("compiles").text("  ").text(path)),
-        Outcome::Failed(error) => {
+        AttributeOutcome::Broken(_) => Ok(()),
+        AttributeOutcome::Compiled => out.put(&begin.green("compiles").text("  ").text(path)),
+        AttributeOutcome::Failed(error) => {
             let begin = if attribute.optional { begin.yellow("left out") } else { begin.red("fails") };
             out.put(&begin.text("  ").text(path))?;
             let why = out.line().text(format_args!("    {}: {}", error.class.label(), error.message));
             out.put(&why)?;
             out.put(&out.line())
         }
-        Outcome::Value { value, nanoseconds } => {
+        AttributeOutcome::Value { value, nanoseconds } => {
             let kind = match (value, attribute.optional) {
                 (Value::Null, true) => "null, left out",
                 _ => type_of(value),
@@ -50,9 +48,9 @@ fn one(out: &mut Paper<'_>, line: &Line) -> io::Result<()> {
     }
 }
 
-fn broken(given: &Given, line: &Line, error: &CompileError, colours: bool) -> String {
+fn broken(given: &Given, line: &AttributeResult, error: &CompileError, colours: bool) -> String {
     let title = format!("attribute {}: {}", line.attribute.name, error.message);
-    let report = Report { severity: Severity::Error, rule: "", title: &title, note: "", help: "" };
+    let report = FindingReport { severity: Severity::Error, rule: "", title: &title, note: "", help: "" };
     let Some((source, document, prefix)) = &given.place else {
         let source = path_source(&line.attribute.path);
         let at = error.offset.unwrap_or(0).min(source.text.len());
@@ -78,7 +76,7 @@ fn next_char(text: &str, at: usize) -> usize {
 }
 
 /// For programs.
-pub(super) fn json(lines: &[Line]) -> io::Result<()> {
+pub(super) fn json(lines: &[AttributeResult]) -> io::Result<()> {
     let attributes: Vec<Value> = lines.iter().map(as_json).collect();
     print_json(|to| {
         serde_json::to_writer_pretty(&mut *to, &json!({"attributes": attributes}))?;
@@ -86,18 +84,18 @@ pub(super) fn json(lines: &[Line]) -> io::Result<()> {
     })
 }
 
-fn as_json(line: &Line) -> Value {
+fn as_json(line: &AttributeResult) -> Value {
     let attribute = &line.attribute;
     let mut shown = json!({"name": attribute.name, "path": attribute.path, "optional": attribute.optional});
     match &line.outcome {
-        Outcome::Compiled => {}
-        Outcome::Broken(error) => {
+        AttributeOutcome::Compiled => {}
+        AttributeOutcome::Broken(error) => {
             shown["error"] = json!({"class": "compile", "message": error.message, "offset": error.offset});
         }
-        Outcome::Failed(error) => {
+        AttributeOutcome::Failed(error) => {
             shown["error"] = json!({"class": error.class.label(), "message": error.message});
         }
-        Outcome::Value { value, nanoseconds } => {
+        AttributeOutcome::Value { value, nanoseconds } => {
             shown["type"] = json!(type_of(value));
             shown["value"] = value.clone();
             shown["nanoseconds"] = json!(u64::try_from(*nanoseconds).unwrap_or(u64::MAX));

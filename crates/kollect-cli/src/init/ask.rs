@@ -1,23 +1,21 @@
-//! The questions of `kollect init`, one after the other.
-//!
-//! Separate from the terminal: whoever answers is a trait, so that tests answer as well. Nothing is written here; giving up
-//! at any question leaves nothing behind.
+//! The questions of `kollect init`. Nothing is written here, so cancelling at any question leaves nothing behind.
 
-use super::InitError;
-use super::plan::{Filter, Plan, Scope, matches_pattern, name_from, parse_labels};
+use super::cluster_reader::ClusterReader;
+use super::error::InitError;
+use super::plan::{InitPlan, NamespaceChoice, ObjectChoice, name_from, parse_labels};
 use super::suggest::{defaults, suggestions};
-use super::world::World;
-use crate::cluster::Kind;
+use crate::cluster::ServedKind;
 use crate::terminal::plain;
 use kollect_api::Attribute;
+use kollect_model::Glob;
 
 /// Most objects offered as a sample.
 const CANDIDATES: u32 = 20;
 
-/// Somebody who answers.
+/// Asks the user; tests script the answers.
 pub trait Prompt {
-    /// Tells something.
-    fn say(&mut self, text: &str);
+    /// Shows a text.
+    fn show(&mut self, text: &str);
     /// Asks; an empty answer is the default. `None`: no more answers will come.
     fn ask(&mut self, question: &str, default: &str) -> Option<String>;
 }
@@ -35,7 +33,7 @@ pub(super) fn confirm(prompt: &mut dyn Prompt, question: &str, default: bool) ->
         {
             "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
-            _ => prompt.say("Answer y or n."),
+            _ => prompt.show("Answer y or n."),
         }
     }
 }
@@ -50,14 +48,14 @@ fn until<T>(
     loop {
         match read(&ask(prompt, question, default)?) {
             Ok(value) => return Ok(value),
-            Err(why) => prompt.say(&why),
+            Err(why) => prompt.show(&why),
         }
     }
 }
 
 fn choose(prompt: &mut dyn Prompt, question: &str, choices: &[&str]) -> Result<usize, InitError> {
     for (i, choice) in choices.iter().enumerate() {
-        prompt.say(&format!("  {}  {choice}", i + 1));
+        prompt.show(&format!("  {}  {choice}", i + 1));
     }
     until(prompt, question, "1", |answer| match answer.parse::<usize>() {
         Ok(number) if (1..=choices.len()).contains(&number) => Ok(number - 1),
@@ -70,16 +68,16 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Asks for everything that a plan needs.
-pub(super) fn plan(prompt: &mut dyn Prompt, world: &dyn World) -> Result<Plan, InitError> {
-    let (context, server) = world.place();
-    prompt.say(&format!("Context {}, API server {}", plain(context), plain(server)));
+pub(super) fn plan(prompt: &mut dyn Prompt, cluster: &dyn ClusterReader) -> Result<InitPlan, InitError> {
+    let (context, server) = cluster.address();
+    prompt.show(&format!("Context {}, API server {}", plain(context), plain(server)));
     if !confirm(prompt, "Use this cluster?", true)? {
         return Err(InitError::Cancelled);
     }
-    let kind = kind(prompt, world)?;
-    let scope = if kind.namespaced { scope(prompt, world)? } else { Scope::All };
+    let kind = kind(prompt, cluster)?;
+    let scope = if kind.namespaced { scope(prompt, cluster)? } else { NamespaceChoice::All };
     let filter = filter(prompt)?;
-    let (attributes, secret_data) = attributes(prompt, world, &kind, &scope)?;
+    let (attributes, secret_data) = attributes(prompt, cluster, &kind, &scope)?;
     let default = name_from(&kind.resource.plural);
     let name = until(prompt, "Name of the profile and the target", &default, |answer| {
         if name_from(answer) == answer {
@@ -88,76 +86,81 @@ pub(super) fn plan(prompt: &mut dyn Prompt, world: &dyn World) -> Result<Plan, I
             Err("A name has lower-case letters, digits and dashes.".to_owned())
         }
     })?;
-    Ok(Plan { name, gvk: kind.gvk(), scope, filter, attributes, secret_data })
+    Ok(InitPlan { name, gvk: kind.gvk(), scope, filter, attributes, secret_data })
 }
 
-fn kind(prompt: &mut dyn Prompt, world: &dyn World) -> Result<Kind, InitError> {
+fn kind(prompt: &mut dyn Prompt, cluster: &dyn ClusterReader) -> Result<ServedKind, InitError> {
     loop {
         let answer = ask(prompt, "Kind to collect, for example Deployment (? lists all)", "Deployment")?;
         if answer == "?" {
-            let kinds = world.kinds();
-            prompt.say(&kinds.join("\n"));
+            let kinds = cluster.kinds();
+            prompt.show(&kinds.join("\n"));
             continue;
         }
-        match world.kind(&answer) {
+        match cluster.kind(&answer) {
             Ok(kind) => return Ok(kind),
-            Err(why) => prompt.say(&why),
+            Err(why) => prompt.show(&why),
         }
     }
 }
 
-fn scope(prompt: &mut dyn Prompt, world: &dyn World) -> Result<Scope, InitError> {
+fn scope(prompt: &mut dyn Prompt, cluster: &dyn ClusterReader) -> Result<NamespaceChoice, InitError> {
     let choices = ["all namespaces", "some, by name", "some, by label", "some, by a pattern of names"];
     match choose(prompt, "Which namespaces?", &choices)? {
-        0 => Ok(Scope::All),
+        0 => Ok(NamespaceChoice::All),
         1 => until(prompt, "Names, with commas", "", |answer| match words(answer) {
             names if names.is_empty() => Err("No name would mean all namespaces; name at least one.".to_owned()),
-            names => Ok(Scope::Names(names)),
+            names => Ok(NamespaceChoice::Names(names)),
         }),
-        2 => until(prompt, "Labels, as key=value with commas", "", |answer| parse_labels(answer).map(Scope::Labels)),
+        2 => until(prompt, "Labels, as key=value with commas", "", |answer| {
+            parse_labels(answer).map(NamespaceChoice::Labels)
+        }),
         _ => {
-            let all = world.namespaces()?;
+            let all = cluster.namespaces()?;
             let names = until(prompt, "Pattern, with * and ?", "", |answer| {
-                let found: Vec<String> = all.iter().filter(|name| matches_pattern(answer, name)).cloned().collect();
+                let pattern = Glob::new(answer);
+                let found: Vec<String> = all.iter().filter(|name| pattern.matches(name)).cloned().collect();
                 if found.is_empty() { Err("No namespace fits.".to_owned()) } else { Ok(found) }
             })?;
-            prompt.say(&format!(
+            prompt.show(&format!(
                 "Now: {}. Namespaces that come later are not collected; use labels for that.",
                 names.join(", ")
             ));
-            Ok(Scope::Names(names))
+            Ok(NamespaceChoice::Names(names))
         }
     }
 }
 
-fn filter(prompt: &mut dyn Prompt) -> Result<Filter, InitError> {
+fn filter(prompt: &mut dyn Prompt) -> Result<ObjectChoice, InitError> {
     match choose(prompt, "Which objects?", &["all", "some, by label", "some, by name"])? {
-        0 => Ok(Filter::None),
-        1 => until(prompt, "Labels, as key=value with commas", "", |answer| parse_labels(answer).map(Filter::Labels)),
+        0 => Ok(ObjectChoice::None),
+        1 => until(prompt, "Labels, as key=value with commas", "", |answer| {
+            parse_labels(answer).map(ObjectChoice::Labels)
+        }),
         _ => until(prompt, "Names, with commas", "", |answer| match words(answer) {
             names if names.is_empty() => Err("No name would mean all objects; name at least one.".to_owned()),
-            names => Ok(Filter::Names(names)),
+            names => Ok(ObjectChoice::Names(names)),
         }),
     }
 }
 
 fn attributes(
     prompt: &mut dyn Prompt,
-    world: &dyn World,
-    kind: &Kind,
-    scope: &Scope,
+    cluster: &dyn ClusterReader,
+    kind: &ServedKind,
+    scope: &NamespaceChoice,
 ) -> Result<(Vec<Attribute>, bool), InitError> {
     let plain_ones = defaults(kind.namespaced);
-    if !confirm(prompt, "Look at one object of the cluster to suggest more attributes?", true)? {
+    if !confirm(prompt, "Read one object of the cluster to suggest more attributes?", true)? {
         return Ok((plain_ones, false));
     }
     let namespace = match scope {
-        Scope::Names(names) => names.first().map(String::as_str),
+        NamespaceChoice::Names(names) => names.first().map(String::as_str),
         _ => None,
     };
-    let candidates = world.candidates(kind, namespace, CANDIDATES)?;
+    let candidates = cluster.candidates(kind, namespace, CANDIDATES)?;
     if candidates.is_empty() {
-        prompt.say("There is no such object yet.");
+        prompt.show("There is no such object yet.");
         return Ok((plain_ones, false));
     }
     let shown: Vec<String> = candidates.iter().map(|(namespace, name)| plain(&identity(namespace, name))).collect();
@@ -167,14 +170,14 @@ fn attributes(
     if is_secret && !confirm(prompt, "This is a Secret. Its values are read but never shown. Go on?", false)? {
         return Ok((plain_ones, false));
     }
-    let Some(object) = world.object(kind, namespace, name)? else {
-        prompt.say("It is gone.");
+    let Some(object) = cluster.object(kind, namespace, name)? else {
+        prompt.show("It is gone.");
         return Ok((plain_ones, false));
     };
     let secret_data = is_secret && confirm(prompt, "May the inventory hold the data of Secrets in clear text?", false)?;
     let found = suggestions(&object, kind.namespaced, secret_data);
     for (i, attribute) in found.iter().enumerate() {
-        prompt.say(&format!("  {:>2}  {}  {}", i + 1, plain(&attribute.name), plain(&attribute.path)));
+        prompt.show(&format!("  {:>2}  {}  {}", i + 1, plain(&attribute.name), plain(&attribute.path)));
     }
     let picked = until(prompt, "Which attributes? (numbers with commas, or all)", "all", |answer| {
         if answer == "all" {

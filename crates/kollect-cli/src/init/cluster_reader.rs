@@ -1,43 +1,45 @@
-//! What choosing needs to know of a cluster.
-//!
-//! Separate, as a trait, so that tests choose without one. It reads; it never writes.
+//! What `kollect init` reads of a cluster, as a trait that tests implement. It never writes.
 
-use crate::cluster::{AskError, Catalog, Cluster, Kind};
-use crate::eval::find_kind;
+use crate::cluster::{AskError, Catalog, Cluster, ServedKind, find_kind};
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Most namespaces and objects that are looked at.
+/// Most namespaces and objects that are listed.
 const NAMESPACES: u32 = 5_000;
 
-/// A cluster seen by somebody who chooses.
-pub trait World {
+/// A cluster to choose kinds, namespaces and objects of.
+pub trait ClusterReader {
     /// Context and address of the API server.
-    fn place(&self) -> (&str, &str);
+    fn address(&self) -> (&str, &str);
     /// The context's namespace.
     fn namespace(&self) -> &str;
     /// The kind that a text names.
-    fn kind(&self, text: &str) -> Result<Kind, String>;
+    fn kind(&self, text: &str) -> Result<ServedKind, String>;
     /// Kinds that can be collected, as `Deployment.apps`.
     fn kinds(&self) -> Vec<String>;
     /// Names of all namespaces.
     fn namespaces(&self) -> Result<Vec<String>, AskError>;
     /// Up to `most` objects of a kind, as namespace and name.
-    fn candidates(&self, kind: &Kind, namespace: Option<&str>, most: u32) -> Result<Vec<(String, String)>, AskError>;
+    fn candidates(
+        &self,
+        kind: &ServedKind,
+        namespace: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<(String, String)>, AskError>;
     /// One object.
-    fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<Value>, AskError>;
+    fn object(&self, kind: &ServedKind, namespace: &str, name: &str) -> Result<Option<Value>, AskError>;
 }
 
 /// A real cluster.
-pub(super) struct Live {
+pub(super) struct LiveCluster {
     pub(super) cluster: Cluster,
     pub(super) catalog: Catalog,
     pub(super) runtime: Runtime,
 }
 
-impl World for Live {
-    fn place(&self) -> (&str, &str) {
+impl ClusterReader for LiveCluster {
+    fn address(&self) -> (&str, &str) {
         (&self.cluster.context, &self.cluster.server)
     }
 
@@ -45,7 +47,7 @@ impl World for Live {
         &self.cluster.namespace
     }
 
-    fn kind(&self, text: &str) -> Result<Kind, String> {
+    fn kind(&self, text: &str) -> Result<ServedKind, String> {
         let kind = find_kind(&self.catalog, text)?;
         if kind.collectable { Ok(kind) } else { Err(format!("{} cannot be listed and watched", kind.resource.kind)) }
     }
@@ -69,7 +71,12 @@ impl World for Live {
         Ok(self.candidates(&kind, None, NAMESPACES)?.into_iter().map(|(_, name)| name).collect())
     }
 
-    fn candidates(&self, kind: &Kind, namespace: Option<&str>, most: u32) -> Result<Vec<(String, String)>, AskError> {
+    fn candidates(
+        &self,
+        kind: &ServedKind,
+        namespace: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<(String, String)>, AskError> {
         let objects = self.cluster.objects(kind, namespace);
         let found = self
             .runtime
@@ -79,7 +86,7 @@ impl World for Live {
         Ok(meta.map(|meta| (meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default())).collect())
     }
 
-    fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<Value>, AskError> {
+    fn object(&self, kind: &ServedKind, namespace: &str, name: &str) -> Result<Option<Value>, AskError> {
         let found = self.runtime.block_on(self.cluster.get(kind, namespace, name))?;
         Ok(found.and_then(|object| serde_json::to_value(object).ok()))
     }

@@ -1,6 +1,4 @@
-//! What was chosen, and the two files that say so.
-//!
-//! Separate from asking and from writing, so that both ways to choose (questions, flags) end in the same files.
+//! The choices of `kollect init`, and the two objects made of them. The same for questions and for flags.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kollect_api::names::{TRUE, annotation};
@@ -13,7 +11,7 @@ pub(super) const NAMESPACE: &str = "kollect-system";
 
 /// Which namespaces are collected from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
+pub enum NamespaceChoice {
     /// All of them; the only choice for kinds without namespaces.
     #[default]
     All,
@@ -25,7 +23,7 @@ pub enum Scope {
 
 /// Which objects are collected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Filter {
+pub enum ObjectChoice {
     /// All of them.
     #[default]
     None,
@@ -37,15 +35,15 @@ pub enum Filter {
 
 /// Everything that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct InitPlan {
     /// Name of both objects.
     pub name: String,
     /// The kind to collect.
     pub gvk: Gvk,
     /// From where.
-    pub scope: Scope,
+    pub scope: NamespaceChoice,
     /// Which of them.
-    pub filter: Filter,
+    pub filter: ObjectChoice,
     /// What of them.
     pub attributes: Vec<Attribute>,
     /// The profile may read the data of Secrets.
@@ -56,7 +54,7 @@ fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), match_expressions: None }
 }
 
-impl Plan {
+impl InitPlan {
     /// The profile.
     pub fn profile(&self) -> KollectProfile {
         let Gvk { group, version, kind } = &self.gvk;
@@ -76,14 +74,14 @@ impl Plan {
     pub fn target(&self) -> KollectTarget {
         let mut spec = KollectTargetSpec { profile_ref: self.name.clone(), ..Default::default() };
         match self.scope.clone() {
-            Scope::All => {}
-            Scope::Names(names) => spec.included_namespaces = names,
-            Scope::Labels(wanted) => spec.namespace_selector = Some(selector(wanted)),
+            NamespaceChoice::All => {}
+            NamespaceChoice::Names(names) => spec.included_namespaces = names,
+            NamespaceChoice::Labels(wanted) => spec.namespace_selector = Some(selector(wanted)),
         }
         match self.filter.clone() {
-            Filter::None => {}
-            Filter::Labels(wanted) => spec.label_selector = Some(selector(wanted)),
-            Filter::Names(names) => spec.names = names,
+            ObjectChoice::None => {}
+            ObjectChoice::Labels(wanted) => spec.label_selector = Some(selector(wanted)),
+            ObjectChoice::Names(names) => spec.names = names,
         }
         let mut target = KollectTarget::new(&self.name, spec);
         target.metadata.namespace = Some(NAMESPACE.to_owned());
@@ -126,32 +124,4 @@ pub(super) fn parse_attribute(text: &str) -> Result<Attribute, String> {
         }
         _ => Err(format!("{text:?} is no attribute; write name=path, for example replicas=$.spec.replicas")),
     }
-}
-
-/// Whether a name fits a pattern with `*` and `?`.
-pub(super) fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    p = at + 1;
-                    n = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
 }

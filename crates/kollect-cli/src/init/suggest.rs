@@ -1,7 +1,6 @@
-//! Which attributes a profile could keep, seen from one object.
+//! Suggests attributes of a profile from one object. Pure.
 //!
-//! Separate and pure. Only paths are suggested; values of the object go nowhere. The data of Secrets is suggested only when
-//! somebody said so.
+//! Only paths are suggested, never values. The data of Secrets is suggested only with the user's consent.
 
 use kollect_api::Attribute;
 use serde_json::Value;
@@ -12,7 +11,7 @@ pub(super) const MOST: usize = 40;
 /// Fields deeper than this are details.
 const DEEPEST: usize = 6;
 
-/// What is kept of every object unless somebody chooses otherwise.
+/// The default attributes.
 pub(super) fn defaults(namespaced: bool) -> Vec<Attribute> {
     let mut found = vec![
         attribute("name", "$.metadata.name", false),

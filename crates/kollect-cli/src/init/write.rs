@@ -1,10 +1,11 @@
-//! The files of a plan: written as a whole, readable by their owner only, checked by the rules before and loaded after.
+//! Writes the files of a plan: as a whole, readable by their owner only, checked by the rules before and loaded after.
 //!
-//! Separate from choosing. It replaces nothing unless it is told to.
+//! Existing files are replaced only after consent or with `--force`.
 
-use super::plan::Plan;
-use crate::source_map::Source;
-use crate::validate::{ObjectSet, read_inputs, validate};
+use super::plan::InitPlan;
+use crate::documents::{ObjectSet, read_inputs};
+use crate::source_map::SourceText;
+use crate::validate::validate;
 use kollect_rules::RuleSettings;
 use std::fs;
 use std::io::{self, Write as _};
@@ -44,7 +45,7 @@ pub enum WriteError {
 }
 
 /// The two files of a plan and what they hold.
-pub(super) fn files(plan: &Plan, dir: &Path) -> Result<[(PathBuf, String); 2], WriteError> {
+pub(super) fn files(plan: &InitPlan, dir: &Path) -> Result<[(PathBuf, String); 2], WriteError> {
     let yaml = |what, text: Result<String, serde_saphyr::ser::Error>| {
         text.map_err(|error| WriteError::Yaml { what, why: error.to_string() })
     };
@@ -52,7 +53,7 @@ pub(super) fn files(plan: &Plan, dir: &Path) -> Result<[(PathBuf, String); 2], W
         (dir.join("profile.yaml"), yaml("the profile", serde_saphyr::to_string(&plan.profile()))?),
         (dir.join("target.yaml"), yaml("the target", serde_saphyr::to_string(&plan.target()))?),
     ];
-    let sources = files.iter().map(|(path, text)| Source::parse(path.display().to_string(), text.as_str()));
+    let sources = files.iter().map(|(path, text)| SourceText::parse(path.display().to_string(), text.as_str()));
     refuse_invalid(&ObjectSet::new(sources.collect())).map_err(WriteError::Invalid)?;
     Ok(files)
 }

@@ -1,7 +1,6 @@
-//! Completion: the script a shell loads, and the answers when that script asks.
+//! Completion: the script that a shell loads, and the answers to its queries.
 //!
-//! Separate because the shell runs the program again for every press of the tab key, before any command runs. It reads
-//! the kubeconfig for names of contexts and asks no cluster.
+//! The shell runs the program for every press of the tab key, so a query reads the kubeconfig and contacts no cluster.
 
 use crate::cluster::kubeconfig;
 use crate::terminal::print;
@@ -12,7 +11,7 @@ use clap_complete::env::Shells;
 use std::ffi::OsStr;
 use std::io;
 
-/// Says that the program was started to complete, and for which shell.
+/// Variable that marks a completion query, with the shell as its value.
 const VARIABLE: &str = "KOLLECT_COMPLETE";
 const PROGRAM: &str = "kollect";
 
@@ -73,7 +72,7 @@ fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
         Some((before, begun)) => (format!("{before},"), begun),
         None => (String::new(), &*current),
     };
-    // A kubeconfig that cannot be read offers nothing; the command itself says why.
+    // A kubeconfig that cannot be read offers nothing; the command itself reports why.
     let Ok(file) = kubeconfig(None) else { return Vec::new() };
     let fits = file.contexts.iter().filter(|context| context.name.starts_with(begun));
     fits.map(|context| CompletionCandidate::new(format!("{before}{}", context.name))).collect()

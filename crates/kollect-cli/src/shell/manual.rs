@@ -1,6 +1,4 @@
-//! `kollect man`: manual pages.
-//!
-//! Separate from completion; both only read the definition of the command line.
+//! `kollect man`: manual pages, made from the definition of the command line.
 
 use crate::terminal::print;
 use clap::{Args, Command};

@@ -1,6 +1,4 @@
-//! What the program is called: `kollect`, or `kubectl kollect` when kubectl starts it as a plugin.
-//!
-//! Separate so that help and errors show what the user typed.
+//! The name of the program in help and errors: `kollect`, or `kubectl kollect` when kubectl starts it as a plugin.
 
 use clap::Command;
 use std::ffi::OsStr;

@@ -1,9 +1,8 @@
 //! From a field path to the bytes that it names.
 //!
-//! Separate from parsing because it knows how paths are written. The document guides the reading of a path, so that keys
-//! with dots need no quoting.
+//! The document resolves ambiguous paths, so that keys with dots need no quoting.
 
-use super::{Document, LocatedContent, LocatedEntry, LocatedNode, QuoteStyle, Source};
+use super::{LocatedContent, LocatedEntry, LocatedNode, QuoteStyle, SourceDocument, SourceText};
 use std::ops::Range;
 
 /// What a field path led to.
@@ -15,14 +14,14 @@ struct Found<'a> {
     complete: bool,
 }
 
-impl Document {
+impl SourceDocument {
     /// Whether the document has this field.
     pub fn has(&self, field: &str) -> bool {
         self.find(field).complete
     }
 
     /// The bytes of the value of `field`; of a map or list its key; of a missing field what should hold it.
-    pub fn value_span(&self, source: &Source, field: &str) -> Range<usize> {
+    pub fn value_span(&self, source: &SourceText, field: &str) -> Range<usize> {
         let found = self.find(field);
         let scalar = matches!(found.node.content, LocatedContent::Scalar(_) | LocatedContent::Alias);
         let value = found.node.span.clone();
@@ -35,13 +34,13 @@ impl Document {
     }
 
     /// The bytes of the key of `field`.
-    pub fn key_span(&self, source: &Source, field: &str) -> Range<usize> {
+    pub fn key_span(&self, source: &SourceText, field: &str) -> Range<usize> {
         let found = self.find(field);
         source.first_line_of(found.key.unwrap_or_else(|| found.node.span.clone()))
     }
 
-    /// The byte that stands `offset` bytes inside the text value of `field`, where the way it is written makes that plain.
-    pub fn inside(&self, source: &Source, field: &str, offset: usize) -> Option<usize> {
+    /// The byte at `offset` of the decoded text value of `field`; `None` where its style makes that ambiguous.
+    pub fn inside(&self, source: &SourceText, field: &str, offset: usize) -> Option<usize> {
         let found = self.find(field);
         let LocatedContent::Scalar(style) = found.node.content else { return None };
         let raw = source.text.get(found.node.span.clone())?;
@@ -81,7 +80,7 @@ impl Document {
                 }
                 LocatedContent::List(items) => {
                     let Some((item, used)) = item_of(items, rest) else { return found };
-                    // A member of a list has no key; the list's key says less than the member itself.
+                    // A member of a list has no key, and the list's key is less specific than the member itself.
                     found.key = match &item.content {
                         LocatedContent::Map(entries) => entries.first().map(|entry| entry.key_span.clone()),
                         _ => None,
@@ -115,7 +114,7 @@ fn item_of<'a>(items: &'a [LocatedNode], path: &str) -> Option<(&'a LocatedNode,
     Some((items.get(at)?, end + 2))
 }
 
-/// Where the decoded byte `offset` stands in a quoted scalar of one line.
+/// The byte of a quoted scalar of one line that holds the decoded byte `offset`.
 fn in_quotes(raw: &str, style: QuoteStyle, offset: usize) -> Option<usize> {
     let mut decoded = 0;
     let mut chars = raw.char_indices().skip(1).peekable();
@@ -154,7 +153,7 @@ fn in_quotes(raw: &str, style: QuoteStyle, offset: usize) -> Option<usize> {
     Some(raw.len().saturating_sub(1))
 }
 
-impl Source {
+impl SourceText {
     /// What is marked never runs over the end of its line.
     fn first_line_of(&self, span: Range<usize>) -> Range<usize> {
         let text = self.text.get(span.clone()).unwrap_or_default();

@@ -1,37 +1,36 @@
-//! Where a field of a manifest stands in its file: from `spec.attributes[3].path` to line, column and an excerpt.
+//! Maps a field of a manifest to its place: from `spec.attributes[3].path` to line, column and an excerpt.
 //!
-//! Separate so that every command that speaks about files points at them alike. It knows YAML and JSON text (which is
-//! YAML as well) and nothing about kinds, rules or clusters. It must not change or judge what it reads.
+//! It parses YAML and JSON texts, and depends on no kind, rule or cluster. It must not change or check what it reads.
 
 mod locate;
 mod parse;
 mod report;
 
-pub use report::{Report, Severity};
+pub use report::{FindingReport, Severity};
 
 use kollect_manifest::located::{LocatedContent, LocatedEntry, LocatedNode, QuoteStyle};
 use serde_json::Value;
 use std::ops::Range;
 
-/// A text with what its documents say and where they say it.
+/// A text and its documents, with the place of each field.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceText {
     /// File name as the user gave it, `<stdin>` for standard input.
     pub name: String,
     /// The whole text.
     pub text: String,
     /// The documents that could be read, in order.
-    pub documents: Vec<Document>,
+    pub documents: Vec<SourceDocument>,
     /// What could not be read.
     pub errors: Vec<SyntaxError>,
 }
 
 /// One document of a text.
 #[derive(Debug)]
-pub struct Document {
+pub struct SourceDocument {
     /// Counted from 1, empty documents included.
     pub number: usize,
-    /// What it says.
+    /// Its content.
     pub value: Value,
     root: LocatedNode,
 }
@@ -56,7 +55,7 @@ pub struct Position {
     pub column: usize,
 }
 
-impl Source {
+impl SourceText {
     /// The position of a byte of the text.
     pub fn position(&self, byte: usize) -> Position {
         let before = self.text.get(..byte).unwrap_or(&self.text);
@@ -93,14 +92,14 @@ kind: Two
 é: ü
 ";
 
-    fn shown(source: &Source, span: std::ops::Range<usize>) -> (usize, usize, &str) {
+    fn shown(source: &SourceText, span: std::ops::Range<usize>) -> (usize, usize, &str) {
         let place = source.position(span.start);
         (place.line, place.column, &source.text[span])
     }
 
     #[test]
     fn every_way_to_write_a_value_is_found_with_line_and_column() {
-        let source = Source::parse("x.yaml", TEXT);
+        let source = SourceText::parse("x.yaml", TEXT);
         assert_eq!(source.errors, []);
         let one = &source.documents[0];
         for (field, wanted) in [
@@ -133,7 +132,7 @@ kind: Two
 
     #[test]
     fn a_byte_inside_a_value_is_found_behind_quotes_and_escapes() {
-        let source = Source::parse("x.yaml", TEXT);
+        let source = SourceText::parse("x.yaml", TEXT);
         let one = &source.documents[0];
         let column = |field, offset| one.inside(&source, field, offset).map(|at| source.position(at).column);
         assert_eq!(column("spec.attributes[0].path", 2), Some(13));
@@ -146,7 +145,8 @@ kind: Two
 
     #[test]
     fn json_is_read_as_well() {
-        let source = Source::parse("x.json", "{\n\t\"kind\": \"One\",\n\t\"list\": [1, {\"a\": \"b\\u00e9c\"}]\n}\n");
+        let source =
+            SourceText::parse("x.json", "{\n\t\"kind\": \"One\",\n\t\"list\": [1, {\"a\": \"b\\u00e9c\"}]\n}\n");
         assert_eq!(source.errors, []);
         let one = &source.documents[0];
         assert_eq!(one.value["list"][1]["a"], "béc");
@@ -157,7 +157,7 @@ kind: Two
     #[test]
     fn a_broken_document_is_located_and_hides_no_other() {
         let text = "a: 1\n---\nb: [1, 2\nc: 3\n---\nd: 4\n---\ne: 1\ne: 2\n---\nf: 6\n";
-        let source = Source::parse("x.yaml", text);
+        let source = SourceText::parse("x.yaml", text);
         let numbers: Vec<_> = source.documents.iter().map(|document| document.number).collect();
         assert_eq!(numbers, [1, 3, 5]);
         assert_eq!(source.documents[2].value["f"], 6);
@@ -171,9 +171,9 @@ kind: Two
 
     #[test]
     fn a_report_marks_the_value_under_its_line() {
-        let source = Source::parse("x.yaml", TEXT);
+        let source = SourceText::parse("x.yaml", TEXT);
         let span = source.documents[0].value_span(&source, "spec.attributes[0].path");
-        let report = Report { severity: Severity::Error, rule: "P4", title: "no", note: "", help: "do so" };
+        let report = FindingReport { severity: Severity::Error, rule: "P4", title: "no", note: "", help: "do so" };
         let text = report.render(&source, span, false);
         let wanted = "error[P4]: no\n --> x.yaml:6:11\n  |\n6 |     path: $.x\n  |           ^^^\n  |\n  = help: do so";
         assert_eq!(text, wanted);

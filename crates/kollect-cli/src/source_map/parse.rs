@@ -1,16 +1,19 @@
 //! Text to documents with places, by the reader of manifests. A broken document does not hide those after it.
 
-use super::{Document, Source, SyntaxError};
+use super::{SourceDocument, SourceText, SyntaxError};
 use kollect_manifest::{ManifestFormat, located};
 
-impl Source {
-    /// Reads a text. What cannot be read is in [`Source::errors`].
+impl SourceText {
+    /// Reads a text. What cannot be read is in [`SourceText::errors`].
     pub fn parse(name: impl Into<String>, text: impl Into<String>) -> Self {
         let (name, text) = (name.into(), text.into());
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let (documents, faults) = located::read(&text, ManifestFormat::of_extension(extension));
-        let documents =
-            documents.into_iter().map(|found| Document { number: found.number, value: found.value, root: found.root });
+        let documents = documents.into_iter().map(|found| SourceDocument {
+            number: found.number,
+            value: found.value,
+            root: found.root,
+        });
         let errors = faults.into_iter().map(|fault| SyntaxError {
             document: fault.document,
             span: fault.byte..fault.byte,

@@ -1,8 +1,6 @@
-//! One finding as people read it: severity, what is wrong, the place, the line with a mark under the culprit, the remedy.
-//!
-//! Separate so that all commands print findings alike. It decides nothing about findings.
+//! Renders one finding for people: severity, title, place, the line with a mark under the culprit, the remedy.
 
-use super::Source;
+use super::SourceText;
 use crate::terminal::plain;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use std::ops::Range;
@@ -11,30 +9,30 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Must be mended.
+    /// Must be fixed.
     Error,
-    /// Works, but deserves a look.
+    /// Works, and should be checked.
     Warning,
 }
 
 /// What to print about one finding.
 #[derive(Clone, Copy, Debug)]
-pub struct Report<'a> {
+pub struct FindingReport<'a> {
     /// How bad.
     pub severity: Severity,
     /// Identifier of the rule; empty when there is none.
     pub rule: &'a str,
     /// What is wrong.
     pub title: &'a str,
-    /// Which object, for texts with many of them; empty when the title says it.
+    /// Which object, for texts with many of them; empty when the title names it.
     pub note: &'a str,
-    /// What to do; empty when the title says it.
+    /// What to do; empty when the title contains it.
     pub help: &'a str,
 }
 
-impl Report<'_> {
+impl FindingReport<'_> {
     /// The finding with the line that it is about.
-    pub fn render(&self, source: &Source, span: Range<usize>, colours: bool) -> String {
+    pub fn render(&self, source: &SourceText, span: Range<usize>, colours: bool) -> String {
         let (window, first_line) = source.line_around(span.start);
         let text = &source.text[window.clone()];
         let end = span.end.clamp(span.start, window.end);
@@ -73,7 +71,7 @@ impl Report<'_> {
     }
 }
 
-impl Source {
+impl SourceText {
     /// The line that holds a byte, without its end, and its number.
     fn line_around(&self, byte: usize) -> (Range<usize>, usize) {
         let byte = byte.min(self.text.len());

@@ -14,7 +14,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Leaves out ` (os error 2)`, which says again what the words before it say.
+/// Removes ` (os error 2)`, which repeats the text before it.
 pub(super) fn without_numbers(text: &str) -> String {
     const BEGIN: &str = " (os error ";
     let mut kept = String::with_capacity(text.len());

@@ -8,9 +8,11 @@ mod escape;
 mod line;
 mod output;
 pub mod progress;
+mod report_format;
 pub mod table;
 
 pub use clean::{is_hostile, plain};
 pub use error::chain;
 pub use line::{ColorChoice, Line, Style};
 pub use output::{LogWriter, Paper, Screen, is_shown, is_watched, print, print_json, print_lines, width};
+pub use report_format::ReportFormat;

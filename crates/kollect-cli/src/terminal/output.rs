@@ -1,6 +1,6 @@
 //! The only place that writes to standard output and standard error.
 //!
-//! Data goes to standard output and nothing else does; everything said to people goes to standard error, cleaned.
+//! Data goes to standard output and nothing else does; messages for people go to standard error, cleaned.
 
 use super::clean::block;
 use super::error::without_numbers;
@@ -35,7 +35,7 @@ impl Screen {
     }
 
     /// Shows a line, unless only failures are wanted.
-    pub fn say(self, line: &Line) {
+    pub fn info(self, line: &Line) {
         if !self.quiet {
             self.alarm(line);
         }
@@ -46,7 +46,7 @@ impl Screen {
         write_error(&format!("{}\n", without_numbers(&line.to_string())));
     }
 
-    /// Shows why the command fails. Further lines of the message are indented, so that none looks like one of ours.
+    /// Shows why the command fails. Further lines of the message are indented, so that none resembles a message of the program.
     pub fn error(self, message: impl Display) {
         self.labelled(self.line().red("error:"), message);
     }

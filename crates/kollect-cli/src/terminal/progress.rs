@@ -11,12 +11,12 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// How far something is.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     bar: ProgressBar,
     since: tokio::time::Instant,
 }
 
-impl Progress {
+impl ProgressLine {
     /// A bar with a name, from 0 to `total`; 0 = unknown.
     pub fn new(what: &str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
@@ -37,7 +37,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

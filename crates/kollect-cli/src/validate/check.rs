@@ -1,10 +1,7 @@
-//! What the rules say about each object alone.
-//!
-//! Separate from `references`, which looks from one object to others. It adds no rule of its own about specs; it says
-//! what is no object at all.
+//! Applies the rules to each object alone. It adds no rule about specs, and reports documents that are no objects.
 
-use super::finding::{Finding, Mark};
-use super::set::{Object, ObjectSet};
+use super::finding::{Mark, ValidateFinding};
+use crate::documents::{ObjectSet, SetObject};
 use crate::eval::compile_offset;
 use kollect_api::{GROUP, KollectProfile, KollectProfileSpec, VERSION, all_crds};
 use kollect_extract::Predicate;
@@ -12,10 +9,10 @@ use kollect_rules::{ReviewFacts, RuleSettings, needs, review};
 use serde_json::Value;
 
 /// Syntax and rules, in no particular order.
-pub(super) fn check(set: &ObjectSet, settings: &RuleSettings) -> Vec<Finding> {
+pub(super) fn check(set: &ObjectSet, settings: &RuleSettings) -> Vec<ValidateFinding> {
     let mut findings = Vec::new();
     for (index, source) in set.sources.iter().enumerate() {
-        findings.extend(source.errors.iter().map(|error| Finding::syntax(set, index, error)));
+        findings.extend(source.errors.iter().map(|error| ValidateFinding::syntax(set, index, error)));
     }
     for object in set.objects() {
         check_object(set, &object, settings, &mut findings);
@@ -23,19 +20,19 @@ pub(super) fn check(set: &ObjectSet, settings: &RuleSettings) -> Vec<Finding> {
     findings
 }
 
-fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, findings: &mut Vec<Finding>) {
+fn check_object(set: &ObjectSet, object: &SetObject<'_>, settings: &RuleSettings, findings: &mut Vec<ValidateFinding>) {
     let mut add = |field: &str, message: String| {
-        findings.push(Finding::about(set, object, "object", field, Mark::Value).saying(message));
+        findings.push(ValidateFinding::about(set, object, "object", field, Mark::Value).with_message(message));
     };
     if !object.value.is_object() {
         return add("", "is not a Kubernetes object; it has fields such as apiVersion, kind and metadata".to_owned());
     }
     for field in ["apiVersion", "kind"] {
         if object.text(&format!("/{field}")).is_empty() {
-            return add(field, format!("{field} is missing, so that nobody knows what this object is"));
+            return add(field, format!("{field} is missing, so that the kind of this object is unknown"));
         }
     }
-    if !object.is_ours() {
+    if !object.is_kollect() {
         return;
     }
     if object.name().is_empty() {
@@ -55,20 +52,21 @@ fn check_object(set: &ObjectSet, object: &Object<'_>, settings: &RuleSettings, f
     for violation in &review.violations {
         let mark = mark_of(object, violation.rule, &violation.field, &violation.message);
         findings.push(
-            Finding::about(set, object, violation.rule, &violation.field, mark).saying(violation.message.as_str()),
+            ValidateFinding::about(set, object, violation.rule, &violation.field, mark)
+                .with_message(violation.message.as_str()),
         );
     }
     for warning in &review.warnings {
         findings.push(
-            Finding::about(set, object, warning.rule, &warning.field, Mark::Value)
-                .saying(warning.message.as_str())
+            ValidateFinding::about(set, object, warning.rule, &warning.field, Mark::Value)
+                .with_message(warning.message.as_str())
                 .warning(),
         );
     }
 }
 
-/// The place inside a path or condition where its compiler stopped, or the name of a field that nobody knows.
-fn mark_of(object: &Object<'_>, rule: &str, field: &str, message: &str) -> Mark {
+/// The place inside a path or condition where its compiler stopped, or the name of an unknown field.
+fn mark_of(object: &SetObject<'_>, rule: &str, field: &str, message: &str) -> Mark {
     if rule == "schema" && message.contains("unknown") {
         return Mark::Key;
     }
@@ -82,7 +80,7 @@ fn mark_of(object: &Object<'_>, rule: &str, field: &str, message: &str) -> Mark 
 }
 
 /// A profile of the same kind of objects; its other parts may not decode.
-fn kind_of(profile: &Object<'_>) -> KollectProfile {
+fn kind_of(profile: &SetObject<'_>) -> KollectProfile {
     let mut empty = KollectProfile::new("empty", KollectProfileSpec::default());
     let gvk = &profile.value["spec"]["targetGVK"];
     empty.spec.target_gvk = serde_json::from_value(gvk.clone()).unwrap_or_default();
@@ -90,7 +88,7 @@ fn kind_of(profile: &Object<'_>) -> KollectProfile {
 }
 
 /// The text at a path of names and numbers, such as `spec.attributes[3].path`.
-fn text_at<'a>(object: &Object<'a>, field: &str) -> Option<&'a str> {
+fn text_at<'a>(object: &SetObject<'a>, field: &str) -> Option<&'a str> {
     let mut steps = field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty());
     steps
         .try_fold(object.value, |value, step| match value {

@@ -1,12 +1,11 @@
-//! What only a cluster knows: whether kinds are served, whether our CRDs are those of this program, what one may read,
-//! which Secrets and referenced objects exist.
+//! Checks that need a cluster: kinds served, CRDs of this version, rights of the user, Secrets and references.
 //!
-//! Separate because everything else works without a cluster. It reads metadata of Secrets, never their data.
+//! It reads metadata of Secrets, never their data.
 
-use super::finding::{Finding, Mark};
+use super::finding::{Mark, ValidateFinding};
 use super::references;
-use super::set::{Object, ObjectSet};
 use crate::cluster::{AskError, Catalog, Cluster, ConnectError, block_on, connect};
+use crate::documents::{ObjectSet, SetObject};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kollect_api::{GROUP, KollectProfile, VERSION, all_crds};
@@ -17,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Why the cluster could not be asked.
+/// Why the cluster could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// No connection.
@@ -26,7 +25,7 @@ pub enum ClusterError {
     /// No answer.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// No thread to ask on.
+    /// No runtime for requests.
     #[error("starting to ask the cluster: {0}")]
     Start(#[from] std::io::Error),
 }
@@ -36,7 +35,7 @@ pub(super) fn run(
     set: &ObjectSet,
     kubeconfig: Option<&Path>,
     context: Option<&str>,
-) -> Result<Vec<Finding>, ClusterError> {
+) -> Result<Vec<ValidateFinding>, ClusterError> {
     block_on(async {
         let cluster = connect(kubeconfig, context).await?;
         let catalog = cluster.catalog().await?;
@@ -54,23 +53,24 @@ struct Check<'a> {
     set: &'a ObjectSet,
     cluster: Cluster,
     catalog: Catalog,
-    findings: Vec<Finding>,
+    findings: Vec<ValidateFinding>,
 }
 
 impl Check<'_> {
-    fn add(&mut self, object: &Object<'_>, field: &str, message: String) {
-        self.findings.push(Finding::about(self.set, object, "cluster", field, Mark::Value).saying(message));
+    fn add(&mut self, object: &SetObject<'_>, field: &str, message: String) {
+        self.findings
+            .push(ValidateFinding::about(self.set, object, "cluster", field, Mark::Value).with_message(message));
     }
 
-    fn warn(&mut self, object: &Object<'_>, field: &str, message: String) {
-        let finding = Finding::about(self.set, object, "cluster", field, Mark::Value).saying(message);
+    fn warn(&mut self, object: &SetObject<'_>, field: &str, message: String) {
+        let finding = ValidateFinding::about(self.set, object, "cluster", field, Mark::Value).with_message(message);
         self.findings.push(finding.warning());
     }
 
     /// Our kinds that the files use are installed, in the form that this program speaks.
     async fn crds(&mut self) -> Result<(), AskError> {
-        let mut first: BTreeMap<&str, Object<'_>> = BTreeMap::new();
-        for object in self.set.objects().filter(Object::is_ours) {
+        let mut first: BTreeMap<&str, SetObject<'_>> = BTreeMap::new();
+        for object in self.set.objects().filter(SetObject::is_kollect) {
             first.entry(object.kind()).or_insert(object);
         }
         let api: Api<CustomResourceDefinition> = Api::all(self.cluster.client.clone());
@@ -129,7 +129,7 @@ impl Check<'_> {
             let Some(kind) = self.catalog.get(&gvk) else {
                 let own = set.find("KollectProfile", namespace, name);
                 let message = format!(
-                    "the cluster does not serve {gvk}; install what defines it, or mend spec.targetGVK of the profile"
+                    "the cluster does not serve {gvk}; install what defines it, or fix spec.targetGVK of the profile"
                 );
                 match own {
                     Some(profile) => self.add(&profile, "spec.targetGVK.kind", message),
@@ -173,8 +173,8 @@ impl Check<'_> {
             let document = documents.get(&api_version).and_then(Option::as_deref);
             let Some(schema) = document.and_then(|document| kind_schema(document, &gvk)) else { continue };
             for warning in shape_warnings(&profile, &schema) {
-                let finding = Finding::about(set, &object, warning.rule, &warning.field, Mark::Value);
-                self.findings.push(finding.saying(warning.message).warning());
+                let finding = ValidateFinding::about(set, &object, warning.rule, &warning.field, Mark::Value);
+                self.findings.push(finding.with_message(warning.message).warning());
             }
         }
         Ok(())
@@ -197,7 +197,7 @@ impl Check<'_> {
     /// Secrets that sinks name exist, here or there.
     async fn secrets(&mut self) -> Result<(), AskError> {
         let set = self.set;
-        for object in set.objects().filter(Object::is_ours) {
+        for object in set.objects().filter(SetObject::is_kollect) {
             let mut references = Vec::new();
             secret_references(&object.value["spec"], "spec", &mut references);
             for (field, name, namespace) in references {
@@ -214,7 +214,7 @@ impl Check<'_> {
                 let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &namespace);
                 match api.get_metadata_opt(name).await {
                     Ok(Some(_)) => {}
-                    Ok(None) => self.add(&object, &field, format!("no Secret {name} is in namespace {namespace}; create it or mend the name")),
+                    Ok(None) => self.add(&object, &field, format!("no Secret {name} is in namespace {namespace}; create it or fix the name")),
                     Err(kube::Error::Api(status)) if status.code == 403 => self.warn(&object, &field, format!(
                         "whether the Secret {name} exists is unknown; you may not read Secrets in namespace {namespace}"
                     )),
@@ -226,8 +226,8 @@ impl Check<'_> {
     }
 }
 
-/// Namespaces that a target names; one empty name when it does not say, or says it by labels.
-fn namespaces_of<'a>(target: &Object<'a>) -> Vec<&'a str> {
+/// Namespaces that a target names; one empty name when it names none, or selects them by labels.
+fn namespaces_of<'a>(target: &SetObject<'a>) -> Vec<&'a str> {
     let named = target.value.pointer("/spec/includedNamespaces").and_then(Value::as_array);
     let named: Vec<&str> = named.into_iter().flatten().filter_map(Value::as_str).collect();
     if named.is_empty() { vec![""] } else { named }
@@ -257,7 +257,7 @@ fn secret_references<'a>(value: &'a Value, at: &str, found: &mut Vec<(String, &'
     }
 }
 
-/// Whether both say the same about our version.
+/// Whether both have the same schema of this version.
 fn same_schema(ours: &CustomResourceDefinition, theirs: &CustomResourceDefinition) -> bool {
     let schema = |crd: &CustomResourceDefinition| {
         let version = crd.spec.versions.iter().find(|version| version.name == VERSION)?;

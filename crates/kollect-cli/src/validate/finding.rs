@@ -1,8 +1,6 @@
-//! One finding: what is wrong, in which object, where.
-//!
-//! Separate because rules, references and cluster checks all make them. It prints nothing.
+//! One finding: what is wrong, in which object, where. Made by rules, references and cluster checks.
 
-use super::set::{Object, ObjectSet};
+use crate::documents::{ObjectSet, SetObject};
 use crate::source_map::{Severity, SyntaxError};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -10,7 +8,7 @@ use std::ops::Range;
 
 /// What is wrong somewhere. The members are those of `--format json`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Finding {
+pub struct ValidateFinding {
     /// Identifier of the rule, as in the reference documentation.
     pub rule: String,
     /// How bad.
@@ -52,9 +50,9 @@ pub(super) enum Mark {
     Inside(usize),
 }
 
-impl Finding {
+impl ValidateFinding {
     /// A finding about a field of an object.
-    pub(super) fn about(set: &ObjectSet, object: &Object<'_>, rule: &str, field: &str, mark: Mark) -> Self {
+    pub(super) fn about(set: &ObjectSet, object: &SetObject<'_>, rule: &str, field: &str, mark: Mark) -> Self {
         let source = &set.sources[object.source];
         let document = &source.documents[object.document];
         let full = format!("{}{field}", object.prefix);
@@ -107,7 +105,7 @@ impl Finding {
         }
     }
 
-    pub(super) fn saying(mut self, message: impl Into<String>) -> Self {
+    pub(super) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
     }

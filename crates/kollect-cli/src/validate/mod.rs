@@ -1,105 +1,21 @@
-//! `kollect validate`: every rule about every object of some files, without a cluster.
-//!
-//! Separate per step: `input` reads files, `set` knows the objects in them, `check` asks the rules, `references` looks
-//! from one object to another, `print` shows findings. The rules themselves are elsewhere.
+//! `kollect validate`: applies every rule to every object of some files, with `--cluster` also what a cluster knows.
 
+mod args;
 mod check;
 mod cluster;
 mod finding;
-mod input;
 mod print;
 mod references;
-mod set;
 
+pub use args::ValidateArgs;
 pub use cluster::ClusterError;
-pub use finding::Finding;
-pub use input::{InputError, read_directory, read_inputs};
-pub use set::ObjectSet;
+pub use finding::ValidateFinding;
 
+use crate::documents::{InputError, ObjectSet, read_inputs};
 use crate::shell::{FOUND, INVALID, OK};
 use crate::source_map::Severity;
-use crate::terminal::ColorChoice;
-use clap::{Args, ValueEnum};
+use crate::terminal::ReportFormat;
 use kollect_rules::RuleSettings;
-use std::path::PathBuf;
-
-/// Form of the findings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For people, on standard error
-    #[default]
-    Text,
-    /// One array of findings, on standard output
-    Json,
-}
-
-/// Arguments of `kollect validate`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Exit status:\n  0  sound; there may be warnings\n  \
-1  warnings, with --deny-warnings\n  2  something is invalid, or the command line or a file cannot be used\n\n\
-Example:\n  kollect validate --config ./collect-config\n  \
-kubectl get kollecttargets -A -o yaml | kollect validate --partial -\n  \
-kollect validate --config . --format json --deny-warnings")]
-#[expect(clippy::struct_excessive_bools, reason = "one field per flag of the command line")]
-pub struct ValidateArgs {
-    /// File, or directory whose *.yaml, *.yml and *.json files belong together
-    #[arg(long, value_name = "PATH", required_unless_present = "files")]
-    pub config: Option<PathBuf>,
-    /// Files or directories; - reads standard input
-    #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Form of the findings
-    #[arg(long, short = 'o', visible_alias = "output", value_enum, default_value_t)]
-    pub format: ReportFormat,
-    /// Print findings only, no summary
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Also name the objects that are not checked, because they are not of Kollect
-    #[arg(long, short, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Exit with 1 when there are warnings
-    #[arg(long)]
-    pub deny_warnings: bool,
-    /// Accept references to objects that are not in these files
-    #[arg(long)]
-    pub partial: bool,
-    /// Also check what only a cluster knows: kinds served, CRDs installed, your access, Secrets present
-    #[arg(long)]
-    pub cluster: bool,
-    /// Context of the kubeconfig for --cluster; default: the current one
-    #[arg(long, requires = "cluster")]
-    pub context: Option<String>,
-    /// Kubeconfig for --cluster; default: $KUBECONFIG, then ~/.kube/config
-    #[arg(long, value_name = "FILE", requires = "cluster")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Judge as an operator with --tenant-mode does
-    #[arg(long)]
-    pub tenant_mode: bool,
-    /// Judge as an operator with --allow-private-sinks does
-    #[arg(long)]
-    pub allow_private_sinks: bool,
-    /// Judge as an operator with --allow-loopback-sinks does
-    #[arg(long)]
-    pub allow_loopback_sinks: bool,
-    /// The operator's --max-export-bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 1_572_864)]
-    pub max_export_bytes: i64,
-    /// When to colour
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: ColorChoice,
-}
-
-impl ValidateArgs {
-    fn settings(&self) -> RuleSettings {
-        RuleSettings {
-            max_export_bytes: self.max_export_bytes,
-            tenant_mode: self.tenant_mode,
-            allow_private_sinks: self.allow_private_sinks,
-            allow_loopback_sinks: self.allow_loopback_sinks,
-            ..RuleSettings::default()
-        }
-    }
-}
 
 /// Why nothing could be validated.
 #[derive(Debug, thiserror::Error)]
@@ -110,20 +26,20 @@ pub enum ValidateError {
     /// The cluster cannot be asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Nobody can read the outcome.
+    /// Writing the findings failed.
     #[error("writing the findings: {0}")]
     Output(#[from] std::io::Error),
 }
 
-/// What the rules alone say about a set of objects.
-pub fn validate(set: &ObjectSet, settings: &RuleSettings, partial: bool) -> Vec<Finding> {
+/// Applies the rules to a set of objects, without a cluster.
+pub fn validate(set: &ObjectSet, settings: &RuleSettings, partial: bool) -> Vec<ValidateFinding> {
     let mut findings = check::check(set, settings);
     let references = references::check(set);
     findings.extend(references.findings);
     if !partial {
         findings.extend(references.missing.iter().map(|missing| missing.finding(set, "these files")));
     }
-    findings.sort_by(Finding::in_order);
+    findings.sort_by(ValidateFinding::in_order);
     findings
 }
 
@@ -134,7 +50,7 @@ pub fn run(args: &ValidateArgs) -> Result<u8, ValidateError> {
     let mut findings = validate(&set, &settings, args.partial || args.cluster);
     if args.cluster {
         findings.extend(cluster::run(&set, args.kubeconfig.as_deref(), args.context.as_deref())?);
-        findings.sort_by(Finding::in_order);
+        findings.sort_by(ValidateFinding::in_order);
     }
     match args.format {
         ReportFormat::Text => print::text(&set, &findings, args)?,

@@ -1,28 +1,26 @@
-//! Findings for people and for programs.
-//!
-//! Separate so that what is found does not depend on how it is shown.
+//! Prints findings for people and for programs.
 
-use super::ValidateArgs;
-use super::finding::Finding;
-use super::set::{Object, ObjectSet};
-use crate::source_map::{Report, Severity};
+use super::args::ValidateArgs;
+use super::finding::ValidateFinding;
+use crate::documents::{ObjectSet, SetObject};
+use crate::source_map::{FindingReport, Severity};
 use crate::terminal::{Screen, print_json, print_lines};
 use std::io;
 
 /// Findings on standard error; the success line on standard output.
-pub(super) fn text(set: &ObjectSet, findings: &[Finding], args: &ValidateArgs) -> io::Result<()> {
+pub(super) fn text(set: &ObjectSet, findings: &[ValidateFinding], args: &ValidateArgs) -> io::Result<()> {
     let screen = Screen::new(args.color).quiet(args.quiet);
     for finding in findings {
         screen.block(&format!("{}\n", render(set, finding, screen.style.has_colours())));
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = findings.len() - errors;
-    let ours = set.objects().filter(Object::is_ours).count();
-    let others: Vec<Object<'_>> = set.objects().filter(|object| !object.is_ours()).collect();
+    let ours = set.objects().filter(SetObject::is_kollect).count();
+    let others: Vec<SetObject<'_>> = set.objects().filter(|object| !object.is_kollect()).collect();
     if args.verbose {
         for object in &others {
             let (file, kind, name) = (&set.sources[object.source].name, object.kind(), object.name());
-            screen.say(&screen.line().text(format_args!("not checked: {kind} {name} in {file}")));
+            screen.info(&screen.line().text(format_args!("not checked: {kind} {name} in {file}")));
         }
     }
     let mut checked = format!("{} in {}", count(ours, "Kollect object"), count(set.sources.len(), "file"));
@@ -31,7 +29,7 @@ pub(super) fn text(set: &ObjectSet, findings: &[Finding], args: &ValidateArgs) -
     }
     if errors > 0 {
         let line = format!(" {}, {} in {checked}", count(errors, "error"), count(warnings, "warning"));
-        screen.say(&screen.line().red("invalid:").text(line));
+        screen.info(&screen.line().red("invalid:").text(line));
         return Ok(());
     }
     if args.quiet {
@@ -48,7 +46,7 @@ fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-fn render(set: &ObjectSet, finding: &Finding, colours: bool) -> String {
+fn render(set: &ObjectSet, finding: &ValidateFinding, colours: bool) -> String {
     // The mark shows it.
     let message = finding.message.split(" (at byte ").next().unwrap_or_default();
     let (what, help) = message.rsplit_once("; ").unwrap_or((message, ""));
@@ -58,12 +56,13 @@ fn render(set: &ObjectSet, finding: &Finding, colours: bool) -> String {
         (kind, "", name) => format!("in {kind} {name}"),
         (kind, namespace, name) => format!("in {kind} {namespace}/{name}"),
     };
-    let report = Report { severity: finding.severity, rule: &finding.rule, title: &title, note: note.trim_end(), help };
+    let report =
+        FindingReport { severity: finding.severity, rule: &finding.rule, title: &title, note: note.trim_end(), help };
     report.render(&set.sources[finding.source], finding.span.clone(), colours)
 }
 
 /// All findings as one array on standard output.
-pub(super) fn json(findings: &[Finding]) -> io::Result<()> {
+pub(super) fn json(findings: &[ValidateFinding]) -> io::Result<()> {
     print_json(|out| {
         serde_json::to_writer_pretty(&mut *out, findings)?;
         out.write_all(b"\n")

@@ -1,18 +1,17 @@
-//! From one object to those it names: profiles, sinks, targets; and objects that are there twice.
+//! Checks references from one object to others (profiles, sinks, targets), and finds objects that exist twice.
 //!
-//! Separate because a single object cannot show it, so that admission cannot refuse it. What is missing here may be in a
-//! cluster: that is for the caller to know.
+//! An object that is missing here may be in a cluster, so the caller decides whether that is an error.
 
-use super::finding::{Finding, Mark};
-use super::set::{Object, ObjectSet};
+use super::finding::{Mark, ValidateFinding};
+use crate::documents::{ObjectSet, SetObject};
 use kollect_api::SinkFamily;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// What references say.
+/// The outcome of the check.
 #[derive(Debug, Default)]
 pub(super) struct References<'a> {
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<ValidateFinding>,
     /// Objects that are named and not in the set.
     pub(super) missing: Vec<Missing<'a>>,
 }
@@ -20,7 +19,7 @@ pub(super) struct References<'a> {
 /// An object that another one names, and that is not in the set.
 #[derive(Debug)]
 pub(super) struct Missing<'a> {
-    from: Object<'a>,
+    from: SetObject<'a>,
     field: String,
     pub(super) kind: &'static str,
     /// Empty for cluster kinds, and when it is chosen only when the object is applied.
@@ -31,26 +30,26 @@ pub(super) struct Missing<'a> {
 }
 
 impl Missing<'_> {
-    /// The finding that says so; `place` is where it was looked for.
-    pub(super) fn finding(&self, set: &ObjectSet, place: &str) -> Finding {
+    /// The finding; `place` names where the object was searched.
+    pub(super) fn finding(&self, set: &ObjectSet, place: &str) -> ValidateFinding {
         let Self { kind, name, namespace, .. } = self;
         let holder = if namespace.is_empty() { String::new() } else { format!(" of namespace {namespace}") };
         let remedy = match self.elsewhere.as_slice() {
             [] if place == "these files" => {
-                "add it, mend the name, or say --partial when it is elsewhere already".to_owned()
+                "add it, fix the name, or use --partial when it is elsewhere already".to_owned()
             }
-            [] => "create it or mend the name".to_owned(),
+            [] => "create it or fix the name".to_owned(),
             found => format!("there is one in namespace {}, which does not count", found.join(", ")),
         };
-        Finding::about(set, &self.from, "reference", &self.field, Mark::Value)
-            .saying(format!("no {kind} {name}{holder} is in {place}; {remedy}"))
+        ValidateFinding::about(set, &self.from, "reference", &self.field, Mark::Value)
+            .with_message(format!("no {kind} {name}{holder} is in {place}; {remedy}"))
     }
 }
 
-/// Looks at all objects.
+/// Checks all objects.
 pub(super) fn check(set: &ObjectSet) -> References<'_> {
     let mut found = References::default();
-    for object in set.objects().filter(Object::is_ours) {
+    for object in set.objects().filter(SetObject::is_kollect) {
         let namespace = object.namespace();
         match object.kind() {
             "KollectTarget" => {
@@ -84,28 +83,28 @@ pub(super) fn check(set: &ObjectSet) -> References<'_> {
     found
 }
 
-fn at<'a>(object: &Object<'a>, field: &str) -> Option<&'a Value> {
+fn at<'a>(object: &SetObject<'a>, field: &str) -> Option<&'a Value> {
     object.value.pointer(&format!("/{}", field.replace('.', "/")))
 }
 
 impl<'a> References<'a> {
     /// A field that holds a name.
-    fn name(&mut self, set: &ObjectSet, from: Object<'a>, field: &str, kind: &'static str, namespace: &str) {
+    fn name(&mut self, set: &ObjectSet, from: SetObject<'a>, field: &str, kind: &'static str, namespace: &str) {
         if let Some(name) = at(&from, field).and_then(Value::as_str) {
-            self.look(set, from, field.to_owned(), (kind, namespace, name));
+            self.require(set, from, field.to_owned(), (kind, namespace, name));
         }
     }
 
     /// A field that holds a name and perhaps a namespace.
-    fn reference(&mut self, set: &ObjectSet, from: Object<'a>, field: &str, kind: &'static str, default: &str) {
+    fn reference(&mut self, set: &ObjectSet, from: SetObject<'a>, field: &str, kind: &'static str, default: &str) {
         let Some(reference) = at(&from, field) else { return };
         let namespace = reference["namespace"].as_str().unwrap_or(default);
         if let Some(name) = reference["name"].as_str() {
-            self.look(set, from, format!("{field}.name"), (kind, namespace, name));
+            self.require(set, from, format!("{field}.name"), (kind, namespace, name));
         }
     }
 
-    fn sinks(&mut self, set: &ObjectSet, from: Object<'a>, default: &str) {
+    fn sinks(&mut self, set: &ObjectSet, from: SetObject<'a>, default: &str) {
         for family in SinkFamily::ALL {
             let field = format!("spec.{}", family.refs_field());
             for (i, entry) in at(&from, &field).and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -115,23 +114,23 @@ impl<'a> References<'a> {
                 };
                 let namespace = entry["namespace"].as_str().unwrap_or(default);
                 if let Some(name) = name {
-                    self.look(set, from, place, (family.kind(), namespace, name));
+                    self.require(set, from, place, (family.kind(), namespace, name));
                 }
             }
         }
     }
 
-    fn targets(&mut self, set: &ObjectSet, from: Object<'a>, kind: &'static str) {
+    fn targets(&mut self, set: &ObjectSet, from: SetObject<'a>, kind: &'static str) {
         for (i, name) in at(&from, "spec.targetRefs").and_then(Value::as_array).into_iter().flatten().enumerate() {
             if let Some(name) = name.as_str() {
-                self.look(set, from, format!("spec.targetRefs[{i}]"), (kind, from.namespace(), name));
+                self.require(set, from, format!("spec.targetRefs[{i}]"), (kind, from.namespace(), name));
             }
         }
     }
 
-    fn look(&mut self, set: &ObjectSet, from: Object<'a>, field: String, wanted: (&'static str, &str, &str)) {
+    fn require(&mut self, set: &ObjectSet, from: SetObject<'a>, field: String, wanted: (&'static str, &str, &str)) {
         let (kind, namespace, name) = wanted;
-        // What can be no name breaks a rule, which says so.
+        // A text that can be no name breaks a rule, whose violation is reported.
         if name.trim().is_empty() || name.contains('/') || set.find(kind, namespace, name).is_some() {
             return;
         }
@@ -141,13 +140,13 @@ impl<'a> References<'a> {
     }
 }
 
-/// Objects of our kinds that are there twice: the later one would replace the earlier one.
-fn duplicates(set: &ObjectSet, findings: &mut Vec<Finding>) {
-    let mut seen: HashMap<(&str, &str, &str), Object<'_>> = HashMap::new();
-    for object in set.objects().filter(|object| object.is_ours() && !object.name().is_empty()) {
+/// Kollect objects that exist twice: the later one would replace the earlier one.
+fn duplicates(set: &ObjectSet, findings: &mut Vec<ValidateFinding>) {
+    let mut seen: HashMap<(&str, &str, &str), SetObject<'_>> = HashMap::new();
+    for object in set.objects().filter(|object| object.is_kollect() && !object.name().is_empty()) {
         let key = (object.kind(), object.namespace(), object.name());
         if let Some(first) = seen.get(&key) {
-            let first = Finding::about(set, first, "", "metadata.name", Mark::Value);
+            let first = ValidateFinding::about(set, first, "", "metadata.name", Mark::Value);
             let message = format!(
                 "{} {} is there twice, first at {}:{}; the later one replaces it; keep one",
                 object.kind(),
@@ -155,7 +154,9 @@ fn duplicates(set: &ObjectSet, findings: &mut Vec<Finding>) {
                 first.file,
                 first.line
             );
-            findings.push(Finding::about(set, &object, "duplicate", "metadata.name", Mark::Value).saying(message));
+            findings.push(
+                ValidateFinding::about(set, &object, "duplicate", "metadata.name", Mark::Value).with_message(message),
+            );
         } else {
             seen.insert(key, object);
         }

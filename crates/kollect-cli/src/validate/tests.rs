@@ -1,10 +1,10 @@
-//! Tests of `kollect validate`, beside the code because they look into it.
+//! Tests of `kollect validate` that use private items.
 
 use super::*;
-use crate::source_map::Source;
+use crate::source_map::SourceText;
 
 fn set(texts: &[&str]) -> ObjectSet {
-    ObjectSet::new(texts.iter().enumerate().map(|(i, text)| Source::parse(format!("{i}.yaml"), *text)).collect())
+    ObjectSet::new(texts.iter().enumerate().map(|(i, text)| SourceText::parse(format!("{i}.yaml"), *text)).collect())
 }
 
 fn object(kind: &str, namespace: &str, name: &str) -> String {
@@ -21,7 +21,7 @@ fn members_of_a_list_are_objects_of_their_own() {
 }
 
 #[test]
-fn an_exact_namespace_goes_before_one_that_is_not_said_yet() {
+fn an_exact_namespace_goes_before_an_unset_one() {
     let texts =
         [object("KollectProfile", "", "p"), object("KollectProfile", "a", "p"), object("KollectProfile", "b", "q")];
     let set = set(&texts.each_ref().map(String::as_str));
@@ -65,7 +65,7 @@ fn references_of_every_kind_are_followed() {
 }
 
 #[test]
-fn what_is_no_object_is_said() {
+fn a_document_that_is_no_object_is_a_finding() {
     let texts = ["- 1\n", "kind: x\n", "apiVersion: v1\n", "apiVersion: kollect.dev/v1\nkind: KollectProfile\n"];
     let findings = validate(&set(&texts), &RuleSettings::default(), false);
     let fields: Vec<_> = findings.iter().map(|finding| (finding.file.as_str(), finding.field.as_str())).collect();
