@@ -1,6 +1,6 @@
 //! Cluster targets, cluster inventories and cluster scopes: rows of many namespaces in one place.
 
-use crate::stage::{SOON, Stage, message, sink_export};
+use crate::test_cluster::{SOON, TestCluster, message, sink_export};
 use anyhow::ensure;
 use kollect_testkit::scene;
 use kollect_testkit::servers::wait_for;
@@ -44,35 +44,35 @@ fn cluster_inventory(name: &str, more: &Value) -> Value {
 }
 
 /// Namespaces `one` and `two` of team blue and `three` of team red, each with ConfigMap `m`, rolled up into Postgres.
-async fn rolled_up() -> anyhow::Result<Stage> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+async fn rolled_up() -> anyhow::Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     for (name, team) in [("one", "blue"), ("two", "blue"), ("three", "red")] {
-        stage.apply([namespace(name, team), scene::config_map(name, "m", "first", 0)]).await?;
+        cluster.apply([namespace(name, team), scene::config_map(name, "m", "first", 0)]).await?;
     }
-    stage.apply([scene::namespace(PLATFORM), crate::stage::map_profile(PLATFORM)]).await?;
-    stage.apply(stage.postgres_sink("kollect-system", "pg")).await?;
-    stage.apply([cluster_target("maps", &json!({})), cluster_inventory("all", &json!({}))]).await?;
-    Ok(stage)
+    cluster.apply([scene::namespace(PLATFORM), crate::test_cluster::map_profile(PLATFORM)]).await?;
+    cluster.apply(cluster.postgres_sink("kollect-system", "pg")).await?;
+    cluster.apply([cluster_target("maps", &json!({})), cluster_inventory("all", &json!({}))]).await?;
+    Ok(cluster)
 }
 
-async fn rows(stage: &Stage, wanted: &[&str]) -> anyhow::Result<()> {
-    stage.rows_become("cluster", "all", wanted).await
+async fn rows(cluster: &TestCluster, wanted: &[&str]) -> anyhow::Result<()> {
+    cluster.rows_become("cluster", "all", wanted).await
 }
 
-async fn relabel(stage: &Stage, name: &str, team: &str) -> anyhow::Result<()> {
-    stage.patch("Namespace", "", name, json!({"metadata": {"labels": {"team": team}}})).await
+async fn relabel(cluster: &TestCluster, name: &str, team: &str) -> anyhow::Result<()> {
+    cluster.patch("Namespace", "", name, json!({"metadata": {"labels": {"team": team}}})).await
 }
 
 #[tokio::test]
 async fn a_cluster_inventory_has_the_rows_of_the_namespaces_it_selects() -> anyhow::Result<()> {
-    let stage = rolled_up().await?;
-    let _operator = stage.operator().await?;
-    rows(&stage, &["one/m", "two/m"]).await?;
-    stage.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
+    let cluster = rolled_up().await?;
+    let _operator = cluster.operator().await?;
+    rows(&cluster, &["one/m", "two/m"]).await?;
+    cluster.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
     let mut status = Value::Null;
     wait_for("both namespaces are counted", SOON, async || {
-        status = stage.status("KollectClusterInventory", "", "all").await?;
+        status = cluster.status("KollectClusterInventory", "", "all").await?;
         Ok(status["namespaceShardCount"] == 2)
     })
     .await?;
@@ -82,83 +82,83 @@ async fn a_cluster_inventory_has_the_rows_of_the_namespaces_it_selects() -> anyh
     let entry = sink_export(&status, "database/pg").expect("an entry");
     ensure!(entry["namespace"] == "kollect-system", "{entry:#}");
     let target = ["Ready=True/Collecting", "!Degraded", "!SinkReachable"];
-    let status = stage.shows("KollectClusterTarget", "", "maps", &target).await?;
+    let status = cluster.shows("KollectClusterTarget", "", "maps", &target).await?;
     ensure!(status["effectiveNamespaces"] == json!(["one", "three", "two"]), "{status:#}");
 
     // The targets of a namespace and the cluster targets keep their rows apart.
-    stage.apply(stage.postgres_sink("one", "pg")).await?;
-    stage.apply([scene::inventory("one", "own", None, Some("pg"), "0s")]).await?;
-    let status = stage.shows("KollectInventory", "one", "own", &["Ready=True/Exported"]).await?;
+    cluster.apply(cluster.postgres_sink("one", "pg")).await?;
+    cluster.apply([scene::inventory("one", "own", None, Some("pg"), "0s")]).await?;
+    let status = cluster.shows("KollectInventory", "one", "own", &["Ready=True/Exported"]).await?;
     ensure!(status["itemCount"] == 0, "{status:#}");
 
-    relabel(&stage, "three", "blue").await?;
-    rows(&stage, &["one/m", "two/m", "three/m"]).await?;
-    relabel(&stage, "two", "red").await?;
-    rows(&stage, &["one/m", "three/m"]).await?;
-    stage.delete("ConfigMap", "one", "m").await?;
-    rows(&stage, &["three/m"]).await?;
+    relabel(&cluster, "three", "blue").await?;
+    rows(&cluster, &["one/m", "two/m", "three/m"]).await?;
+    relabel(&cluster, "two", "red").await?;
+    rows(&cluster, &["one/m", "three/m"]).await?;
+    cluster.delete("ConfigMap", "one", "m").await?;
+    rows(&cluster, &["three/m"]).await?;
 
-    stage.delete("KollectClusterInventory", "", "all").await?;
-    stage.gone("KollectClusterInventory", "", "all").await?;
-    rows(&stage, &[]).await?;
-    stage.delete("KollectClusterTarget", "", "maps").await?;
-    stage.gone("KollectClusterTarget", "", "maps").await
+    cluster.delete("KollectClusterInventory", "", "all").await?;
+    cluster.gone("KollectClusterInventory", "", "all").await?;
+    rows(&cluster, &[]).await?;
+    cluster.delete("KollectClusterTarget", "", "maps").await?;
+    cluster.gone("KollectClusterTarget", "", "maps").await
 }
 
 #[tokio::test]
 async fn a_cluster_scope_narrows_namespaces_and_denies_kinds_and_sinks() -> anyhow::Result<()> {
-    let stage = rolled_up().await?;
-    let _operator = stage.operator().await?;
-    rows(&stage, &["one/m", "two/m"]).await?;
+    let cluster = rolled_up().await?;
+    let _operator = cluster.operator().await?;
+    rows(&cluster, &["one/m", "two/m"]).await?;
     let scope = |spec: Value| object("KollectClusterScope", "ceiling", &spec);
-    stage.apply([scope(json!({"deniedNamespaces": ["one"]}))]).await?;
-    rows(&stage, &["two/m"]).await?;
-    stage.shows("KollectClusterScope", "", "ceiling", &["Ready=True/Enforced"]).await?;
-    stage.apply([object("KollectClusterScope", "later", &json!({}))]).await?;
-    stage.shows("KollectClusterScope", "", "later", &["Ready=True/Enforced"]).await?;
+    cluster.apply([scope(json!({"deniedNamespaces": ["one"]}))]).await?;
+    rows(&cluster, &["two/m"]).await?;
+    cluster.shows("KollectClusterScope", "", "ceiling", &["Ready=True/Enforced"]).await?;
+    cluster.apply([object("KollectClusterScope", "later", &json!({}))]).await?;
+    cluster.shows("KollectClusterScope", "", "later", &["Ready=True/Enforced"]).await?;
 
-    stage.apply([scope(json!({"databaseSinkRefs": ["other"]}))]).await?;
+    cluster.apply([scope(json!({"databaseSinkRefs": ["other"]}))]).await?;
     let denied = ["Ready=False/ScopeSinkDenied", "Degraded=True/ScopeSinkDenied"];
-    stage.shows("KollectClusterInventory", "", "all", &denied).await?;
-    stage.apply([scope(json!({"allowedStaticRefNamespaces": [PLATFORM]}))]).await?;
+    cluster.shows("KollectClusterInventory", "", "all", &denied).await?;
+    cluster.apply([scope(json!({"allowedStaticRefNamespaces": [PLATFORM]}))]).await?;
     let denied = ["Ready=False/SinkNamespaceDenied", "Degraded=True/SinkNamespaceDenied"];
-    stage.shows("KollectClusterInventory", "", "all", &denied).await?;
-    rows(&stage, &["two/m"]).await?;
+    cluster.shows("KollectClusterInventory", "", "all", &denied).await?;
+    rows(&cluster, &["two/m"]).await?;
 
-    stage.apply([scope(json!({"allowedGVKs": [{"group": "apps", "version": "v1", "kind": "Deployment"}]}))]).await?;
-    stage.shows("KollectClusterTarget", "", "maps", &["Ready=False/ScopeGVKDenied"]).await?;
-    rows(&stage, &[]).await?;
-    stage.delete("KollectClusterScope", "", "ceiling").await?;
-    rows(&stage, &["one/m", "two/m"]).await
+    cluster.apply([scope(json!({"allowedGVKs": [{"group": "apps", "version": "v1", "kind": "Deployment"}]}))]).await?;
+    cluster.shows("KollectClusterTarget", "", "maps", &["Ready=False/ScopeGVKDenied"]).await?;
+    rows(&cluster, &[]).await?;
+    cluster.delete("KollectClusterScope", "", "ceiling").await?;
+    rows(&cluster, &["one/m", "two/m"]).await
 }
 
 #[tokio::test]
 async fn a_cluster_target_without_its_profile_is_named_and_its_rows_stay() -> anyhow::Result<()> {
-    let stage = rolled_up().await?;
+    let cluster = rolled_up().await?;
     let more = json!({"includedNamespaces": ["two"]});
-    stage.apply([cluster_target("again", &more)]).await?;
+    cluster.apply([cluster_target("again", &more)]).await?;
     {
-        let _operator = stage.operator().await?;
-        rows_of(&stage, &[("again", "two"), ("maps", "one"), ("maps", "two")]).await?;
-        stage.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
+        let _operator = cluster.operator().await?;
+        rows_of(&cluster, &[("again", "two"), ("maps", "one"), ("maps", "two")]).await?;
+        cluster.shows("KollectClusterInventory", "", "all", &EXPORTED).await?;
     }
     // Two profiles, so that one target goes on.
-    stage.apply([scene::profile(PLATFORM, "other", "v1", "ConfigMap", &[("value", "$.data.value")])]).await?;
+    cluster.apply([scene::profile(PLATFORM, "other", "v1", "ConfigMap", &[("value", "$.data.value")])]).await?;
     let reference = json!({"spec": {"profileRef": {"name": "other"}}});
-    stage.patch("KollectClusterTarget", "", "again", reference).await?;
-    stage.delete("KollectProfile", PLATFORM, "maps").await?;
-    stage.apply([scene::config_map("two", "n", "first", 0)]).await?;
-    let _operator = stage.operator().await?;
-    stage.shows("KollectClusterTarget", "", "maps", &["Ready=False/ProfileNotFound"]).await?;
+    cluster.patch("KollectClusterTarget", "", "again", reference).await?;
+    cluster.delete("KollectProfile", PLATFORM, "maps").await?;
+    cluster.apply([scene::config_map("two", "n", "first", 0)]).await?;
+    let _operator = cluster.operator().await?;
+    cluster.shows("KollectClusterTarget", "", "maps", &["Ready=False/ProfileNotFound"]).await?;
     let wanted = ["Ready=True/Exported", "Degraded=True/TargetDegraded"];
-    let status = stage.shows("KollectClusterInventory", "", "all", &wanted).await?;
+    let status = cluster.shows("KollectClusterInventory", "", "all", &wanted).await?;
     ensure!(message(&status, "Degraded").contains("maps"), "{status:#}");
     let wanted = [("again", "two"), ("again", "two"), ("maps", "one"), ("maps", "two")];
-    rows_of(&stage, &wanted).await
+    rows_of(&cluster, &wanted).await
 }
 
 /// Waits until the inventory has rows of these targets and object namespaces.
-async fn rows_of(stage: &Stage, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+async fn rows_of(cluster: &TestCluster, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     let mut wanted: Vec<(String, String)> = wanted.iter().map(|(t, n)| ((*t).to_owned(), (*n).to_owned())).collect();
     wanted.sort();
     let mut last = Vec::new();
@@ -167,7 +167,7 @@ async fn rows_of(stage: &Stage, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
             "SELECT target_name, payload->>'namespace' FROM {} WHERE inventory_namespace = 'cluster'",
             scene::TABLE
         );
-        last = match stage.database().await?.query(&sql, &[]).await {
+        last = match cluster.database().await?.query(&sql, &[]).await {
             Ok(rows) => rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
             Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => Vec::new(),
             Err(error) => return Err(error.into()),
@@ -180,19 +180,19 @@ async fn rows_of(stage: &Stage, wanted: &[(&str, &str)]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn without_targets_a_young_cluster_inventory_waits_and_says_for_what() -> anyhow::Result<()> {
-    let stage = Stage::shared().await?;
-    let more = json!({"targetRefs": ["nobody"], "databaseSinkRefs": []});
-    stage.apply([cluster_inventory("lonely", &more)]).await?;
-    let status = stage.shows("KollectClusterInventory", "", "lonely", &["Ready=False/Progressing"]).await?;
-    ensure!(message(&status, "Ready").contains("nobody"), "{status:#}");
+async fn without_targets_a_young_cluster_inventory_waits_and_names_the_missing_ones() -> anyhow::Result<()> {
+    let cluster = TestCluster::shared().await?;
+    let more = json!({"targetRefs": ["absent"], "databaseSinkRefs": []});
+    cluster.apply([cluster_inventory("lonely", &more)]).await?;
+    let status = cluster.shows("KollectClusterInventory", "", "lonely", &["Ready=False/Progressing"]).await?;
+    ensure!(message(&status, "Ready").contains("absent"), "{status:#}");
     Ok(())
 }
 
 #[tokio::test]
 async fn without_the_rights_of_newer_kinds_the_rest_works_and_they_follow_when_granted() -> anyhow::Result<()> {
-    let stage = rolled_up().await?;
-    let role = stage.objects("ClusterRole", "");
+    let cluster = rolled_up().await?;
+    let role = cluster.objects("ClusterRole", "");
     let whole = role.get("kollect-manager").await?.data["rules"].clone();
     let newer = ["kollecteventsinks", "kollectconnectiontests", "kollectclusterscopes", "kollectclustertargets"];
     let mut rules = whole.clone();
@@ -204,14 +204,14 @@ async fn without_the_rights_of_newer_kinds_the_rest_works_and_they_follow_when_g
             }
         }
     }
-    stage.patch("ClusterRole", "", "kollect-manager", json!({"rules": rules})).await?;
-    stage.namespace_with("work", &["a"]).await?;
-    stage.pipeline("old", &["work"]).await?;
-    let _operator = stage.operator().await?;
-    stage.rows_become("old", "all", &["work/a"]).await?;
+    cluster.patch("ClusterRole", "", "kollect-manager", json!({"rules": rules})).await?;
+    cluster.namespace_with("work", &["a"]).await?;
+    cluster.pipeline("old", &["work"]).await?;
+    let _operator = cluster.operator().await?;
+    cluster.rows_become("old", "all", &["work/a"]).await?;
     // What may be under a scope that cannot be read is neither exported nor taken for gone.
-    let status = stage.shows("KollectClusterInventory", "", "all", &["Ready=False/ScopeLookupFailed"]).await?;
+    let status = cluster.shows("KollectClusterInventory", "", "all", &["Ready=False/ScopeLookupFailed"]).await?;
     ensure!(message(&status, "Ready").contains("grant"), "{status:#}");
-    stage.patch("ClusterRole", "", "kollect-manager", json!({"rules": whole})).await?;
-    rows(&stage, &["one/m", "two/m"]).await
+    cluster.patch("ClusterRole", "", "kollect-manager", json!({"rules": whole})).await?;
+    rows(&cluster, &["one/m", "two/m"]).await
 }

@@ -1,7 +1,7 @@
 //! `kill -9` anywhere: after the restart both sinks equal the cluster, and nothing was deleted that still exists.
 
-use crate::stage::SOON;
-use crate::world::{Sinks, TEAM, World};
+use crate::export_scenario::{ExportScenario, Sinks, TEAM};
+use crate::test_cluster::SOON;
 use anyhow::Context as _;
 use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
 use kollect_testkit::scene;
@@ -48,29 +48,29 @@ fn steady() -> [(&'static str, &'static str); 4] {
 }
 
 /// Dies at every point and restarts; after each restart the oracle must find no difference.
-async fn walk(sinks: Sinks, points: &[&str]) -> anyhow::Result<World> {
-    let world = World::start(sinks, &[("work", &STEADY)]).await?;
+async fn walk(sinks: Sinks, points: &[&str]) -> anyhow::Result<ExportScenario> {
+    let scenario = ExportScenario::start(sinks, &[("work", &STEADY)]).await?;
     for (round, point) in points.iter().enumerate() {
         // Lives for this round only: its row and file must go, whatever the crash interrupted.
         let passing = format!("passing-{round}");
-        world.apply([scene::config_map("work", &passing, "first", 0)]).await?;
-        let mut doomed = world.spawn(&[("KOLLECT_KILL_AT", point)])?;
+        scenario.apply([scene::config_map("work", &passing, "first", 0)]).await?;
+        let mut doomed = scenario.spawn(&[("KOLLECT_KILL_AT", point)])?;
         let mut change = 0;
         wait_for(&format!("the operator dies at {point}"), SOON, async || {
             change += 1;
-            world.set("work", "one", &format!("{round}-{change}")).await?;
+            scenario.set("work", "one", &format!("{round}-{change}")).await?;
             Ok(doomed.exited()?.is_some())
         })
         .await?;
         let status = doomed.exited()?.context("it has ended")?;
         anyhow::ensure!(status.signal() == Some(6), "it ended with {status} instead of at {point}");
-        world.delete("ConfigMap", "work", &passing).await?;
-        let recovered = world.spawn(&[])?;
-        world.in_sync().await.with_context(|| format!("after a crash at {point}"))?;
+        scenario.delete("ConfigMap", "work", &passing).await?;
+        let recovered = scenario.spawn(&[])?;
+        scenario.in_sync().await.with_context(|| format!("after a crash at {point}"))?;
         // Dropping kills it as kill -9 does.
         drop((recovered, doomed));
     }
-    Ok(world)
+    Ok(scenario)
 }
 
 #[tokio::test]
@@ -84,14 +84,14 @@ async fn a_crash_at_any_named_point_of_a_push_loses_nothing_and_leaves_no_partia
 }
 
 /// Objects come, change and go, one after another, until `ended`.
-async fn churn(world: &World, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
+async fn churn(scenario: &ExportScenario, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
     let mut step = 0_usize;
     while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-        world.set("work", STEADY[step % STEADY.len()], &format!("step-{step}")).await?;
-        world.apply([scene::config_map("work", &format!("passing-{step}"), "here", 0)]).await?;
+        scenario.set("work", STEADY[step % STEADY.len()], &format!("step-{step}")).await?;
+        scenario.apply([scene::config_map("work", &format!("passing-{step}"), "here", 0)]).await?;
         // Each lives for a while, so that some are there when the operator dies and gone when it is back.
         if let Some(old) = step.checked_sub(5) {
-            world.delete("ConfigMap", "work", &format!("passing-{old}")).await?;
+            scenario.delete("ConfigMap", "work", &format!("passing-{old}")).await?;
         }
         step += 1;
     }
@@ -99,9 +99,9 @@ async fn churn(world: &World, ended: &std::sync::atomic::AtomicBool) -> anyhow::
 }
 
 /// Kills the operator at random moments: while it starts in even rounds, while it exports in odd ones.
-async fn kills(world: &World, rounds: u32, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
+async fn kills(scenario: &ExportScenario, rounds: u32, ended: &std::sync::atomic::AtomicBool) -> anyhow::Result<()> {
     for round in 0..rounds {
-        let mut operator = world.spawn(&[])?;
+        let mut operator = scenario.spawn(&[])?;
         if round % 2 == 1 {
             operator.wait_ready(SOON).await?;
         }
@@ -115,13 +115,13 @@ async fn kills(world: &World, rounds: u32, ended: &std::sync::atomic::AtomicBool
 }
 
 async fn random_rounds(rounds: u32) -> anyhow::Result<()> {
-    let world = World::start(Sinks::Both, &[("work", &STEADY)]).await?;
+    let scenario = ExportScenario::start(Sinks::Both, &[("work", &STEADY)]).await?;
     let ended = std::sync::atomic::AtomicBool::new(false);
-    tokio::try_join!(churn(&world, &ended), kills(&world, rounds, &ended))?;
-    let _operator = world.spawn(&[])?;
-    world.in_sync().await?;
-    world.every_commit_has(&steady())?;
-    anyhow::ensure!(world.commits()?.len() > 1, "the operator never came to export while it was being killed");
+    tokio::try_join!(churn(&scenario, &ended), kills(&scenario, rounds, &ended))?;
+    let _operator = scenario.spawn(&[])?;
+    scenario.in_sync().await?;
+    scenario.every_commit_has(&steady())?;
+    anyhow::ensure!(scenario.commits()?.len() > 1, "the operator never came to export while it was being killed");
     Ok(())
 }
 
@@ -137,46 +137,48 @@ async fn after_fifty_kills_under_constant_change_both_sinks_equal_the_cluster() 
 }
 
 #[tokio::test]
-async fn a_part_whose_watch_stalls_over_a_crash_keeps_its_rows_and_files_until_it_is_heard_again() -> anyhow::Result<()>
+async fn a_part_whose_watch_stalls_over_a_crash_keeps_its_rows_and_files_until_it_is_listed_again() -> anyhow::Result<()>
 {
     let maps: &[&str] = &["keeps", "goes"];
     let names: Vec<String> = (0..10).map(|n| format!("part-{n}")).collect();
     let namespaces: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), maps)).collect();
-    let world = World::start(Sinks::Both, &namespaces).await?;
-    let proxy = HttpProxy::start(&world.api).await?;
-    let operator = world.spawn_through(&proxy)?;
-    world.in_sync().await?;
+    let scenario = ExportScenario::start(Sinks::Both, &namespaces).await?;
+    let proxy = HttpProxy::start(&scenario.api).await?;
+    let operator = scenario.spawn_through(&proxy)?;
+    scenario.in_sync().await?;
 
     // One of ten watches goes silent, the operator dies, and both parts lose an object meanwhile.
     let (healthy, silent) = ("part-1", "part-0");
     let stalled = proxy.add(HttpRule::new([format!("namespaces/{silent}/configmaps").as_str()], HttpAction::Stall));
-    world.set(silent, "keeps", "unheard").await?;
-    world.set(healthy, "keeps", "heard").await?;
-    let heard = async |sql: &str| anyhow::Ok(world.database().await?.query_one(sql, &[]).await?.get::<_, i64>(0));
+    scenario.set(silent, "keeps", "unseen").await?;
+    scenario.set(healthy, "keeps", "updated").await?;
+    let count_rows =
+        async |sql: &str| anyhow::Ok(scenario.database().await?.query_one(sql, &[]).await?.get::<_, i64>(0));
     let count = format!("SELECT count(*) FROM {} WHERE payload->'attributes'->>'value' = ", scene::TABLE);
-    wait_for("the healthy part goes on", SOON, async || Ok(heard(&format!("{count}'heard'")).await? == 1)).await?;
-    assert_eq!(heard(&format!("{count}'unheard'")).await?, 0, "the watch is not stalled");
+    wait_for("the healthy part goes on", SOON, async || Ok(count_rows(&format!("{count}'updated'")).await? == 1))
+        .await?;
+    assert_eq!(count_rows(&format!("{count}'unseen'")).await?, 0, "the watch is not stalled");
     drop(operator);
-    let before = world.written().await?;
-    world.delete("ConfigMap", healthy, "goes").await?;
-    world.delete("ConfigMap", silent, "goes").await?;
+    let before = scenario.written().await?;
+    scenario.delete("ConfigMap", healthy, "goes").await?;
+    scenario.delete("ConfigMap", silent, "goes").await?;
 
-    let _operator = world.spawn_through(&proxy)?;
+    let _operator = scenario.spawn_through(&proxy)?;
     // A part that cannot be listed is waited for, then given up, and only then the others are compared without it.
     wait_for("the deletion in the healthy part arrives in both sinks", Duration::from_secs(75), async || {
-        let (row, file) = (format!("{healthy}/goes"), crate::world::map_file(healthy, "goes"));
-        Ok(!world.written().await?.contains_key(&row) && !world.files(TEAM).contains(&file))
+        let (row, file) = (format!("{healthy}/goes"), crate::export_scenario::map_file(healthy, "goes"));
+        Ok(!scenario.written().await?.contains_key(&row) && !scenario.files(TEAM).contains(&file))
     })
     .await?;
-    let (rows, files) = (world.written().await?, world.files(TEAM));
+    let (rows, files) = (scenario.written().await?, scenario.files(TEAM));
     for name in maps {
         let key = format!("{silent}/{name}");
         assert_eq!(rows.get(&key), before.get(&key), "{key} was touched");
-        assert!(files.contains(&crate::world::map_file(silent, name)), "{key} has no file: {files:?}");
+        assert!(files.contains(&crate::export_scenario::map_file(silent, name)), "{key} has no file: {files:?}");
     }
 
     proxy.remove(stalled);
-    world.in_sync_within(Duration::from_mins(1)).await?;
+    scenario.in_sync_within(Duration::from_mins(1)).await?;
     let keeping: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "keeps")).collect();
-    world.every_commit_has(&keeping)
+    scenario.every_commit_has(&keeping)
 }

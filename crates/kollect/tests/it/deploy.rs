@@ -1,6 +1,6 @@
 //! What the files of `deploy/` promise beside what other tests install from them.
 
-use crate::stage::Stage;
+use crate::test_cluster::TestCluster;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,12 +11,12 @@ use std::path::Path;
 const NAMESPACE: &str = "kollect-system";
 
 #[tokio::test]
-async fn the_network_policy_lets_only_the_monitoring_read_metrics_and_nobody_the_read_api() -> anyhow::Result<()> {
-    let stage = Stage::shared().await?;
+async fn the_network_policy_lets_only_the_monitoring_read_metrics_and_no_pod_the_read_api() -> anyhow::Result<()> {
+    let cluster = TestCluster::shared().await?;
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
-    stage.apply([scene::namespace(NAMESPACE)]).await?;
-    operator::apply_yaml(&stage.client, &std::fs::read_to_string(deploy.join("network-policy.yaml"))?).await?;
-    let policies: Api<NetworkPolicy> = Api::namespaced(stage.client.clone(), NAMESPACE);
+    cluster.apply([scene::namespace(NAMESPACE)]).await?;
+    operator::apply_yaml(&cluster.client, &std::fs::read_to_string(deploy.join("network-policy.yaml"))?).await?;
+    let policies: Api<NetworkPolicy> = Api::namespaced(cluster.client.clone(), NAMESPACE);
     let policy = policies.get("kollect-controller-manager").await?.spec.context("a spec")?;
     ensure!(policy.policy_types == Some(vec!["Ingress".to_owned()]), "what is not named must be denied");
     let selected = policy.pod_selector.and_then(|pods| pods.match_labels).unwrap_or_default();

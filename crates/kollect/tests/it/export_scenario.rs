@@ -1,9 +1,8 @@
-//! One inventory in Git and in PostgreSQL, its operator's lives, and the oracle's verdict on both sinks.
+//! One inventory in Git and in PostgreSQL, several processes of its operator, and the comparison of both sinks by the oracle.
 //!
-//! Separate from the stage because crashes and restarts ask for more: operators that share what a restarted container
-//! keeps, and every value and every commit compared with the API server.
+//! The processes share the directory that a restarted container keeps.
 
-use crate::stage::{CLUSTER, Running, SOON, Stage, repo};
+use crate::test_cluster::{CLUSTER, Running, SOON, TestCluster, repo};
 use kollect_testkit::operator::{Operator, OperatorOptions, SERVICE_ACCOUNT};
 use kollect_testkit::scene;
 use kollect_testkit::servers::wait_for;
@@ -41,38 +40,38 @@ impl Sinks {
 }
 
 /// Servers, an inventory, and the directory that outlives the operator's processes.
-pub(crate) struct World {
-    pub(crate) stage: Stage,
+pub(crate) struct ExportScenario {
+    pub(crate) cluster: TestCluster,
     sinks: Sinks,
     namespaces: Vec<String>,
     token: String,
     kept: TempDir,
 }
 
-impl std::ops::Deref for World {
-    type Target = Stage;
+impl std::ops::Deref for ExportScenario {
+    type Target = TestCluster;
 
-    fn deref(&self) -> &Stage {
-        &self.stage
+    fn deref(&self) -> &TestCluster {
+        &self.cluster
     }
 }
 
-impl World {
+impl ExportScenario {
     /// Namespaces with ConfigMaps, and one inventory of them all. No operator yet.
     pub(crate) async fn start(sinks: Sinks, namespaces: &[(&str, &[&str])]) -> anyhow::Result<Self> {
-        let stage = Stage::start().await?;
-        stage.grant_everywhere().await?;
+        let cluster = TestCluster::start().await?;
+        cluster.grant_everywhere().await?;
         for (namespace, maps) in namespaces {
-            stage.namespace_with(namespace, maps).await?;
+            cluster.namespace_with(namespace, maps).await?;
         }
         let namespaces: Vec<&str> = namespaces.iter().map(|(namespace, _)| *namespace).collect();
-        stage.pipeline(TEAM, &namespaces).await?;
-        stage.apply([stage.git_sink(TEAM, "git")?]).await?;
+        cluster.pipeline(TEAM, &namespaces).await?;
+        cluster.apply([cluster.git_sink(TEAM, "git")?]).await?;
         let (git, postgres) = (sinks.git().then_some("git"), sinks.postgres().then_some("pg"));
-        stage.apply([scene::inventory(TEAM, "all", git, postgres, "0s")]).await?;
-        let token = stage.api.service_account_token(SERVICE_ACCOUNT.0, SERVICE_ACCOUNT.1).await?;
+        cluster.apply([scene::inventory(TEAM, "all", git, postgres, "0s")]).await?;
+        let token = cluster.api.service_account_token(SERVICE_ACCOUNT.0, SERVICE_ACCOUNT.1).await?;
         let namespaces = namespaces.into_iter().map(str::to_owned).collect();
-        Ok(Self { stage, sinks, namespaces, token, kept: tempfile::tempdir()? })
+        Ok(Self { cluster, sinks, namespaces, token, kept: tempfile::tempdir()? })
     }
 
     /// Directory of the local copies of Git repositories, the same for all processes.

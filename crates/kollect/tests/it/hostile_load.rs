@@ -1,6 +1,6 @@
 //! Tenants whose expressions, rows, Secrets and Git server attack the operator, beside a tenant who works.
 
-use crate::stage::{Running, SOON, Stage};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use kollect_testkit::hostile::{self, GitBomb};
 use kollect_testkit::operator::{self, HealthProbe};
 use kollect_testkit::servers::wait_for;
@@ -19,47 +19,47 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_that_attack_are_degraded_and_everything_else_goes_on() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    operator::grant_read(&stage.client, &[("", "configmaps"), ("", "secrets")]).await?;
-    stage.namespace_with("work", &["one"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
-    stage.apply([kollect_testkit::scene::namespace("bench-000")]).await?;
-    let mut operator = stage.operator_with(&["--max-store-bytes=358Mi"]).await?;
-    stage.inventory_shows(TEAM, &["Ready=True/Exported"]).await?;
+    let cluster = TestCluster::start().await?;
+    operator::grant_read(&cluster.client, &[("", "configmaps"), ("", "secrets")]).await?;
+    cluster.namespace_with("work", &["one"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
+    cluster.apply([kollect_testkit::scene::namespace("bench-000")]).await?;
+    let mut operator = cluster.operator_with(&["--max-store-bytes=358Mi"]).await?;
+    cluster.inventory_shows(TEAM, &["Ready=True/Exported"]).await?;
     let bomb = GitBomb::start().await?;
     let pulse = Pulse::watch(operator.health_probe());
 
     let objects = hostile::objects(&bomb);
-    stage.apply(objects.clone()).await?;
+    cluster.apply(objects.clone()).await?;
     for round in 0..10 {
-        change(&stage, &format!("round-{round}")).await?;
+        change(&cluster, &format!("round-{round}")).await?;
     }
     let targets = objects.iter().filter(|object| object["kind"] == "KollectTarget");
     for target in targets {
         let name = target["metadata"]["name"].as_str().unwrap_or_default();
-        let status = is_degraded(&stage, "KollectTarget", name).await?;
+        let status = is_degraded(&cluster, "KollectTarget", name).await?;
         eprintln!("{name}: {}", status["conditions"]);
     }
-    let bombed = is_degraded(&stage, "KollectInventory", "bomb").await?;
+    let bombed = is_degraded(&cluster, "KollectInventory", "bomb").await?;
     eprintln!("bomb: {}", bombed["conditions"]);
-    change(&stage, "last").await?;
-    lease_is_renewed(&stage).await?;
+    change(&cluster, "last").await?;
+    lease_is_renewed(&cluster).await?;
     pulse.end().await?;
     lives_within_its_memory(&mut operator)
 }
 
 /// A change of the tenant who works arrives.
-async fn change(stage: &Stage, value: &str) -> anyhow::Result<()> {
-    stage.patch("ConfigMap", "work", "one", json!({"data": {"value": value}})).await?;
-    let database = stage.database().await?;
+async fn change(cluster: &TestCluster, value: &str) -> anyhow::Result<()> {
+    cluster.patch("ConfigMap", "work", "one", json!({"data": {"value": value}})).await?;
+    let database = cluster.database().await?;
     let sql = format!("SELECT 1 FROM {} WHERE payload->'attributes'->>'value' = $1", kollect_testkit::scene::TABLE);
     wait_for(&format!("{value} arrives"), SOON, async || Ok(database.query_opt(&sql, &[&value]).await?.is_some())).await
 }
 
-async fn is_degraded(stage: &Stage, kind: &str, name: &str) -> anyhow::Result<Value> {
+async fn is_degraded(cluster: &TestCluster, kind: &str, name: &str) -> anyhow::Result<Value> {
     let mut last = Value::Null;
     let degraded = wait_for(&format!("{kind} {name} is degraded"), 4 * SOON, async || {
-        last = stage.status(kind, hostile::NAMESPACE, name).await?;
+        last = cluster.status(kind, hostile::NAMESPACE, name).await?;
         let conditions = last["conditions"].as_array();
         Ok(conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Degraded" && one["status"] == "True")))
     })
@@ -68,8 +68,8 @@ async fn is_degraded(stage: &Stage, kind: &str, name: &str) -> anyhow::Result<Va
     Ok(last)
 }
 
-async fn lease_is_renewed(stage: &Stage) -> anyhow::Result<()> {
-    let leases = stage.objects("Lease", "kollect-system");
+async fn lease_is_renewed(cluster: &TestCluster) -> anyhow::Result<()> {
+    let leases = cluster.objects("Lease", "kollect-system");
     let time = async || {
         let list = leases.list(&kube::api::ListParams::default()).await?;
         anyhow::Ok(list.items.first().map(|lease| lease.data["spec"]["renewTime"].clone()))

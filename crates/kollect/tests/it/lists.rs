@@ -1,6 +1,6 @@
-//! The operator's own kinds cannot be listed: it says so, asks patiently, and goes on by itself afterwards.
+//! The operator's own kinds cannot be listed: it reports that, retries with pauses, and recovers by itself.
 
-use crate::stage::{SOON, Stage};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::ensure;
 use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
 use kollect_testkit::operator::Operator;
@@ -25,13 +25,13 @@ async fn failures(operator: &Operator, watch: &str) -> anyhow::Result<u64> {
 
 #[tokio::test]
 async fn failed_lists_of_the_operators_own_kinds_are_counted_and_repeated_with_pauses() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
-    stage.namespace_with("work", &["one"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
-    let proxy = HttpProxy::start(&stage.api).await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
+    cluster.namespace_with("work", &["one"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
+    let proxy = HttpProxy::start(&cluster.api).await?;
     let sinks = proxy.add(HttpRule::new(["/kollectdatabasesinks?"], HttpAction::Answer(403)));
-    let operator = stage.spawn_through(&proxy)?;
+    let operator = cluster.spawn_through(&proxy)?;
     wait_for("failed lists of sinks are counted", SOON, async || Ok(failures(&operator, "sink").await? >= 2)).await?;
     ensure!(failures(&operator, "store").await? == 0, "only lists of sinks fail");
 
@@ -42,9 +42,9 @@ async fn failed_lists_of_the_operators_own_kinds_are_counted_and_repeated_with_p
     ensure!((1..=MOST).contains(&lists), "{lists} lists in {WINDOW:?}");
 
     proxy.remove(sinks);
-    stage.rows_become(TEAM, "all", &["work/one"]).await?;
+    cluster.rows_become(TEAM, "all", &["work/one"]).await?;
 
-    // A watch that cannot be opened again is as bad: what changes meanwhile reaches nobody.
+    // A watch that cannot be opened again is as bad: changes meanwhile are not seen.
     let (counted, path) = (failures(&operator, "sink").await?, "/kollecttargets?");
     proxy.forget_requests();
     let cut = proxy.add(HttpRule::new([path], HttpAction::Reset));
@@ -54,21 +54,21 @@ async fn failed_lists_of_the_operators_own_kinds_are_counted_and_repeated_with_p
     wait_for("refused watches of targets are counted", SOON, async || Ok(failures(&operator, "store").await? >= 2))
         .await?;
     ensure!(failures(&operator, "sink").await? == counted, "sinks are watched as before");
-    stage.apply([scene::target(TEAM, "more", "maps", &["work"])]).await?;
+    cluster.apply([scene::target(TEAM, "more", "maps", &["work"])]).await?;
     proxy.remove(refused);
-    stage.shows("KollectTarget", TEAM, "more", &["Ready=True/Collecting", "!Degraded"]).await?;
+    cluster.shows("KollectTarget", TEAM, "more", &["Ready=True/Collecting", "!Degraded"]).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_leader_is_ready_only_when_the_first_lists_are_complete() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
-    stage.namespace_with("work", &["one"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
-    let proxy = HttpProxy::start(&stage.api).await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
+    cluster.namespace_with("work", &["one"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
+    let proxy = HttpProxy::start(&cluster.api).await?;
     let stalled = proxy.add(HttpRule::new(["/configmaps?"], HttpAction::Stall));
-    let mut operator = stage.spawn_through(&proxy)?;
+    let mut operator = cluster.spawn_through(&proxy)?;
     wait_for("the operator asks for ConfigMaps", SOON, async || {
         Ok(proxy.requests().iter().any(|request| request.resource == "configmaps"))
     })
@@ -77,7 +77,7 @@ async fn a_leader_is_ready_only_when_the_first_lists_are_complete() -> anyhow::R
     ensure!(!ready && why.contains("listing what the targets collect"), "ready without a list: {why}");
     proxy.remove(stalled);
     operator.wait_ready(SOON).await?;
-    stage.rows_become(TEAM, "all", &["work/one"]).await
+    cluster.rows_become(TEAM, "all", &["work/one"]).await
 }
 
 /// The keys of the outermost object of a line, as often as they are there.
@@ -107,14 +107,14 @@ impl<'de> serde::Deserialize<'de> for Keys {
 
 #[tokio::test]
 async fn no_line_of_a_json_log_has_a_key_twice() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.namespace_with("work", &["one"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
-    let operator = stage.operator_with(&["--zap-encoder=json"]).await?;
+    let cluster = TestCluster::start().await?;
+    cluster.namespace_with("work", &["one"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
+    let operator = cluster.operator_with(&["--zap-encoder=json"]).await?;
     // Without the right to list, and without its profile.
-    stage.shows("KollectTarget", TEAM, "maps", &["Degraded=True/Forbidden"]).await?;
-    stage.delete("KollectProfile", TEAM, "maps").await?;
-    stage.shows("KollectTarget", TEAM, "maps", &["Degraded=True/ProfileNotFound"]).await?;
+    cluster.shows("KollectTarget", TEAM, "maps", &["Degraded=True/Forbidden"]).await?;
+    cluster.delete("KollectProfile", TEAM, "maps").await?;
+    cluster.shows("KollectTarget", TEAM, "maps", &["Degraded=True/ProfileNotFound"]).await?;
     let logs = operator.logs();
     ensure!(logs.contains("object is not healthy"), "{logs}");
     for line in logs.lines() {

@@ -1,6 +1,6 @@
-//! The inventory read API as its callers meet it: with tokens that the API server judges.
+//! The inventory read API over HTTP, with tokens that the API server reviews.
 
-use crate::stage::{SOON, Stage};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, ensure};
 use kollect_testkit::operator::{self, USER};
 use kollect_testkit::servers::{free_port, wait_for};
@@ -56,10 +56,10 @@ impl Caller {
 }
 
 /// Lets a ServiceAccount do this in the namespace of the team.
-async fn allow(stage: &Stage, account: &str, verbs: &[&str], resource: &str) -> anyhow::Result<()> {
+async fn allow(cluster: &TestCluster, account: &str, verbs: &[&str], resource: &str) -> anyhow::Result<()> {
     let api = "rbac.authorization.k8s.io";
     let meta = json!({"namespace": TEAM, "name": format!("{account}-{resource}")});
-    stage
+    cluster
         .apply([
             json!({"apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": meta,
                    "rules": [{"apiGroups": ["kollect.dev"], "resources": [resource], "verbs": verbs}]}),
@@ -72,35 +72,35 @@ async fn allow(stage: &Stage, account: &str, verbs: &[&str], resource: &str) -> 
 
 #[tokio::test]
 async fn readers_get_the_rows_that_the_api_server_lets_them_see() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/read-api.yaml");
-    operator::apply_yaml(&stage.client, &std::fs::read_to_string(deploy)?).await?;
-    stage.namespace_with("work", &["a", "b", "c"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
+    operator::apply_yaml(&cluster.client, &std::fs::read_to_string(deploy)?).await?;
+    cluster.namespace_with("work", &["a", "b", "c"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
     let port = free_port()?;
-    let operator = stage
+    let operator = cluster
         .operator_with(&[
             "--inventory-http-enabled",
             &format!("--inventory-http-port={port}"),
             "--inventory-auth-cache-ttl=0",
         ])
         .await?;
-    stage.rows_become(TEAM, "all", &["work/a", "work/b", "work/c"]).await?;
+    cluster.rows_become(TEAM, "all", &["work/a", "work/b", "work/c"]).await?;
     let mut callers = Vec::new();
     for account in ["reader", "stranger"] {
-        let token = stage.api.service_account_token(TEAM, account).await?;
+        let token = cluster.api.service_account_token(TEAM, account).await?;
         callers.push(Caller { port, authorization: format!("Bearer {token}") });
     }
     let [reader, stranger] = callers.as_slice() else { unreachable!() };
 
-    refuse_whoever_may_not(&stage, reader, stranger).await?;
+    requests_without_the_right_are_refused(&cluster, reader, stranger).await?;
     give_pages(reader).await?;
-    tell_of_statuses(&stage, reader).await?;
-    tell_of_changes(&stage, reader).await?;
+    tell_of_statuses(&cluster, reader).await?;
+    tell_of_changes(&cluster, reader).await?;
 
-    // The API server was asked, and the tokens stayed between it and us.
-    let entries = stage.requests(0)?.0;
+    // The API server was asked, and the tokens are in no log.
+    let entries = cluster.requests(0)?.0;
     let asked =
         |resource: &str| entries.iter().filter(|entry| entry.user == USER && entry.resource == resource).count();
     assert!(asked("tokenreviews") > 5 && asked("subjectaccessreviews") > 5);
@@ -110,14 +110,18 @@ async fn readers_get_the_rows_that_the_api_server_lets_them_see() -> anyhow::Res
 }
 
 /// Also of what does not exist.
-async fn refuse_whoever_may_not(stage: &Stage, reader: &Caller, stranger: &Caller) -> anyhow::Result<()> {
+async fn requests_without_the_right_are_refused(
+    cluster: &TestCluster,
+    reader: &Caller,
+    stranger: &Caller,
+) -> anyhow::Result<()> {
     let of_team = format!("/v1alpha1/inventory?namespace={TEAM}");
     for authorization in ["", "Basic dXNlcjpwYXNz", "Bearer", "Bearer ", "Bearer not.a.token"] {
         let caller = Caller { port: reader.port, authorization: authorization.to_owned() };
         assert_eq!(caller.get(&of_team).await?.code, 401, "{authorization:?}");
     }
     assert_eq!(reader.get(&of_team).await?.code, 403);
-    allow(stage, "reader", &["list", "get"], "kollectinventories").await?;
+    allow(cluster, "reader", &["list", "get"], "kollectinventories").await?;
     wait_for("the right is in force", SOON, async || Ok(reader.get(&of_team).await?.code == 200)).await?;
     assert_eq!(stranger.get(&of_team).await?.code, 403);
     assert_eq!(reader.get("/v1alpha1/inventory").await?.code, 403, "all namespaces");
@@ -137,7 +141,7 @@ async fn give_pages(reader: &Caller) -> anyhow::Result<()> {
     assert_eq!((names, &page["itemCount"]), (vec![json!("a"), json!("b")], &json!(2)));
     assert_eq!(page["pagination"], json!({"limit": 2, "offset": 0, "total": 3, "hasMore": true}));
     assert!(page.get("incomplete").is_none(), "{page:#}");
-    wait_for("the export is told of", SOON, async || {
+    wait_for("the export is reported", SOON, async || {
         let page = reader.get(&format!("/v1alpha1/inventory/{TEAM}/all")).await?.json()?;
         let export = &page["exportStatus"][0];
         Ok(export["sinkName"] == "pg" && export["status"] == "ok" && export["lastExportTime"].is_string())
@@ -153,10 +157,10 @@ async fn give_pages(reader: &Caller) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tell_of_statuses(stage: &Stage, reader: &Caller) -> anyhow::Result<()> {
-    allow(stage, "reader", &["list"], "kollecttargets").await?;
+async fn tell_of_statuses(cluster: &TestCluster, reader: &Caller) -> anyhow::Result<()> {
+    allow(cluster, "reader", &["list"], "kollecttargets").await?;
     let path = format!("/v1alpha1/status/targets?namespace={TEAM}");
-    wait_for("the count of the target is told", SOON, async || {
+    wait_for("the count of the target is reported", SOON, async || {
         let answer = reader.get(&path).await?;
         Ok(answer.code == 200 && answer.json()?["items"][0]["itemCount"] == 3)
     })
@@ -170,7 +174,7 @@ async fn tell_of_statuses(stage: &Stage, reader: &Caller) -> anyhow::Result<()> 
 }
 
 /// The rows now, and again after each change.
-async fn tell_of_changes(stage: &Stage, reader: &Caller) -> anyhow::Result<()> {
+async fn tell_of_changes(cluster: &TestCluster, reader: &Caller) -> anyhow::Result<()> {
     let mut stream = reader.send("GET", &format!("/v1alpha1/inventory/watch?namespace={TEAM}")).await?.lines();
     let mut next = async || -> anyhow::Result<Value> {
         loop {
@@ -181,35 +185,35 @@ async fn tell_of_changes(stage: &Stage, reader: &Caller) -> anyhow::Result<()> {
         }
     };
     assert_eq!(next().await?["itemCount"], 3);
-    stage.delete("ConfigMap", "work", "b").await?;
+    cluster.delete("ConfigMap", "work", "b").await?;
     while next().await?["itemCount"] != 2 {}
     Ok(())
 }
 
 #[tokio::test]
-async fn without_authorization_everybody_reads_and_the_log_warns_of_it() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.namespace_with("work", &["a"]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
+async fn without_authorization_every_client_reads_and_the_log_warns_of_it() -> anyhow::Result<()> {
+    let cluster = TestCluster::start().await?;
+    cluster.namespace_with("work", &["a"]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
     let port = free_port()?;
     let flags =
         ["--inventory-http-enabled", &format!("--inventory-http-port={port}"), "--inventory-auth-mode=disabled"];
-    let operator = stage.operator_with(&flags).await?;
-    ensure!(operator.logs().contains("whoever reaches the read API"), "no warning");
-    let anybody = Caller { port, authorization: String::new() };
-    // The operator may not list ConfigMaps: the page says what is missing instead of looking whole.
-    stage.target_shows(TEAM, &["Ready=False/Forbidden"]).await?;
+    let operator = cluster.operator_with(&flags).await?;
+    ensure!(operator.logs().contains("any client that reaches the read API"), "no warning");
+    let anonymous = Caller { port, authorization: String::new() };
+    // The operator may not list ConfigMaps: the page names the missing parts.
+    cluster.target_shows(TEAM, &["Ready=False/Forbidden"]).await?;
     let mut last = Value::Null;
     wait_for("the page names the missing part", SOON, async || {
-        let answer = anybody.get("/v1alpha1/inventory").await?;
+        let answer = anonymous.get("/v1alpha1/inventory").await?;
         last = if answer.code == 200 { answer.json()? } else { json!(answer.body) };
         Ok(last["incomplete"][0]["target"] == format!("{TEAM}/maps"))
     })
     .await
     .with_context(|| format!("the last page was {last:#}"))?;
-    stage.grant_everywhere().await?;
+    cluster.grant_everywhere().await?;
     wait_for("the page is whole", SOON, async || {
-        let answer = anybody.get("/v1alpha1/inventory").await?;
+        let answer = anonymous.get("/v1alpha1/inventory").await?;
         Ok(answer.code == 200 && answer.json()?["itemCount"] == 1 && answer.json()?.get("incomplete").is_none())
     })
     .await

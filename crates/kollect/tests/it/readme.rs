@@ -1,7 +1,7 @@
 //! Every command of the README, as the README has it.
 //!
-//! The lines come from its `sh` blocks and run in Bash, on a terminal, where `kollect` is the program and `kubectl` is a
-//! stand-in: it prints what the API server has, and `kubectl apply` is done by the test.
+//! The lines come from its `sh` blocks and run in Bash, on a terminal, where `kollect` is the program and `kubectl` a
+//! stub: it prints what the API server has, and `kubectl apply` is done by the test.
 
 use crate::terminal::on_a_terminal;
 use anyhow::Context as _;

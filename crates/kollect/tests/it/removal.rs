@@ -1,7 +1,7 @@
 //! What is removed, and in which order: inventories, references, targets, namespaces, and objects that come back under
 //! the name of an old one.
 
-use crate::stage::{Running, SOON, Stage, binding_synced, sink_export};
+use crate::test_cluster::{Running, SOON, TestCluster, binding_synced, sink_export};
 use anyhow::{Context as _, ensure};
 use kollect_testkit::fault_proxy::{HttpAction, HttpProxy, HttpRule};
 use kollect_testkit::scene;
@@ -13,30 +13,30 @@ use std::time::Duration;
 const EXPORTED: [&str; 3] = ["Ready=True/Exported", "Synced=True/Exported", "!Degraded"];
 
 /// A pipeline in namespace `team` over ConfigMaps `a` and `b` of `<team>-work`. No operator yet.
-async fn pipeline(stage: &Stage, team: &str) -> anyhow::Result<()> {
+async fn pipeline(cluster: &TestCluster, team: &str) -> anyhow::Result<()> {
     let work = format!("{team}-work");
-    stage.namespace_with(&work, &["a", "b"]).await?;
-    stage.pipeline(team, &[&work]).await
+    cluster.namespace_with(&work, &["a", "b"]).await?;
+    cluster.pipeline(team, &[&work]).await
 }
 
-async fn rows(stage: &Stage, team: &str, maps: &[&str]) -> anyhow::Result<()> {
+async fn rows(cluster: &TestCluster, team: &str, maps: &[&str]) -> anyhow::Result<()> {
     let names: Vec<String> = maps.iter().map(|map| format!("{team}-work/{map}")).collect();
-    stage.rows_become(team, "all", &names.iter().map(String::as_str).collect::<Vec<_>>()).await
+    cluster.rows_become(team, "all", &names.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
 /// The same in sync, with the operator that all tests share.
-async fn in_sync(team: &str) -> anyhow::Result<Stage> {
-    let stage = Stage::shared().await?;
-    pipeline(&stage, team).await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
-    Ok(stage)
+async fn in_sync(team: &str) -> anyhow::Result<TestCluster> {
+    let cluster = TestCluster::shared().await?;
+    pipeline(&cluster, team).await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
+    Ok(cluster)
 }
 
 /// Waits until the operator holds back the deletion of the inventory `all`.
-async fn held_back(stage: &Stage, team: &str) -> anyhow::Result<()> {
+async fn held_back(cluster: &TestCluster, team: &str) -> anyhow::Result<()> {
     wait_for("the inventory has its finalizer", SOON, async || {
-        let inventory = stage.objects("KollectInventory", team).get("all").await?;
+        let inventory = cluster.objects("KollectInventory", team).get("all").await?;
         Ok(inventory.metadata.finalizers.is_some_and(|all| !all.is_empty()))
     })
     .await
@@ -48,77 +48,77 @@ fn refs(databases: &[&str]) -> Value {
 
 #[tokio::test]
 async fn an_inventory_goes_although_the_removal_of_its_finalizer_is_refused_at_first() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     let team = "stuck";
-    pipeline(&stage, team).await?;
-    let proxy = HttpProxy::start(&stage.api).await?;
-    let mut operator = stage.spawn_through(&proxy)?;
+    pipeline(&cluster, team).await?;
+    let proxy = HttpProxy::start(&cluster.api).await?;
+    let mut operator = cluster.spawn_through(&proxy)?;
     operator.wait_ready(SOON).await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
     for (code, refused) in [(409, 1), (500, 2)] {
-        held_back(&stage, team).await?;
+        held_back(&cluster, team).await?;
         proxy.forget_requests();
         let patch =
             HttpRule { method: Some("PATCH"), ..HttpRule::new(["/kollectinventories/all?"], HttpAction::Answer(code)) };
         let rule = proxy.add(patch);
-        stage.delete("KollectInventory", team, "all").await?;
+        cluster.delete("KollectInventory", team, "all").await?;
         wait_for("the finalizer's removal is refused", SOON, async || {
             Ok(proxy.count("patch", "kollectinventories") >= refused)
         })
         .await?;
-        rows(&stage, team, &[]).await?;
+        rows(&cluster, team, &[]).await?;
         proxy.remove(rule);
-        stage.gone("KollectInventory", team, "all").await?;
-        stage.apply([scene::inventory(team, "all", None, Some("pg"), "0s")]).await?;
-        rows(&stage, team, &["a", "b"]).await?;
+        cluster.gone("KollectInventory", team, "all").await?;
+        cluster.apply([scene::inventory(team, "all", None, Some("pg"), "0s")]).await?;
+        rows(&cluster, team, &["a", "b"]).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn an_inventory_deleted_while_no_operator_runs_takes_its_rows_along_afterwards() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     let team = "absent";
-    pipeline(&stage, team).await?;
-    stage.apply([stage.git_sink(team, "git")?]).await?;
-    stage.apply([scene::inventory(team, "all", Some("git"), Some("pg"), "0s")]).await?;
-    let mut operator = stage.operator().await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.files_become(team, 2).await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
-    held_back(&stage, team).await?;
+    pipeline(&cluster, team).await?;
+    cluster.apply([cluster.git_sink(team, "git")?]).await?;
+    cluster.apply([scene::inventory(team, "all", Some("git"), Some("pg"), "0s")]).await?;
+    let mut operator = cluster.operator().await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.files_become(team, 2).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
+    held_back(&cluster, team).await?;
     operator.terminate(Duration::from_secs(8)).await?;
-    stage.delete("KollectInventory", team, "all").await?;
+    cluster.delete("KollectInventory", team, "all").await?;
 
-    let _successor: Running = stage.operator().await?;
-    stage.gone("KollectInventory", team, "all").await?;
-    rows(&stage, team, &[]).await?;
-    stage.files_become(team, 0).await?;
-    let left = stage.events(team, "all").await?;
+    let _successor: Running = cluster.operator().await?;
+    cluster.gone("KollectInventory", team, "all").await?;
+    rows(&cluster, team, &[]).await?;
+    cluster.files_become(team, 0).await?;
+    let left = cluster.events(team, "all").await?;
     ensure!(!left.iter().any(|(reason, _)| reason == "CleanupTerminal"), "{left:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_reference_removed_while_no_operator_runs_takes_its_rows_along_afterwards() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     let team = "unreferenced";
-    pipeline(&stage, team).await?;
-    let mut operator = stage.operator().await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
+    pipeline(&cluster, team).await?;
+    let mut operator = cluster.operator().await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
     operator.terminate(Duration::from_secs(8)).await?;
-    stage.patch("KollectInventory", team, "all", refs(&[])).await?;
+    cluster.patch("KollectInventory", team, "all", refs(&[])).await?;
 
-    let _successor = stage.operator().await?;
-    rows(&stage, team, &[]).await?;
-    let status = stage.inventory_shows(team, &["Ready=True/NoExport"]).await?;
+    let _successor = cluster.operator().await?;
+    rows(&cluster, team, &[]).await?;
+    let status = cluster.inventory_shows(team, &["Ready=True/NoExport"]).await?;
     wait_for("the entry is dropped", SOON, async || {
-        Ok(sink_export(&stage.status("KollectInventory", team, "all").await?, "database/pg").is_none())
+        Ok(sink_export(&cluster.status("KollectInventory", team, "all").await?, "database/pg").is_none())
     })
     .await
     .with_context(|| format!("{status:#}"))
@@ -127,37 +127,37 @@ async fn a_reference_removed_while_no_operator_runs_takes_its_rows_along_afterwa
 #[tokio::test]
 async fn of_two_references_to_one_table_one_can_be_removed_and_every_row_stays() -> anyhow::Result<()> {
     let team = "twofold";
-    let stage = in_sync(team).await?;
-    stage.apply(stage.postgres_sink(team, "pg2")).await?;
-    stage.patch("KollectInventory", team, "all", refs(&["pg", "pg2"])).await?;
+    let cluster = in_sync(team).await?;
+    cluster.apply(cluster.postgres_sink(team, "pg2")).await?;
+    cluster.patch("KollectInventory", team, "all", refs(&["pg", "pg2"])).await?;
     wait_for("both are in sync", SOON, async || {
-        let status = stage.status("KollectInventory", team, "all").await?;
+        let status = cluster.status("KollectInventory", team, "all").await?;
         Ok(["database/pg", "database/pg2"].iter().all(|name| binding_synced(&status, name) == "True/Exported"))
     })
     .await?;
-    let database = stage.database().await?;
+    let database = cluster.database().await?;
     database.batch_execute(&log_of_deletes(team)).await?;
-    stage.patch("KollectInventory", team, "all", refs(&["pg2"])).await?;
+    cluster.patch("KollectInventory", team, "all", refs(&["pg2"])).await?;
     wait_for("the entry is dropped", SOON, async || {
-        let status = stage.status("KollectInventory", team, "all").await?;
+        let status = cluster.status("KollectInventory", team, "all").await?;
         Ok(sink_export(&status, "database/pg").is_none() && status["sinksSummary"] == "1/1")
     })
     .await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
-    rows(&stage, team, &["a", "b"]).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
+    rows(&cluster, team, &["a", "b"]).await?;
     // The one that is left goes on.
-    stage.apply([scene::config_map(&format!("{team}-work"), "c", "first", 0)]).await?;
-    rows(&stage, team, &["a", "b", "c"]).await?;
+    cluster.apply([scene::config_map(&format!("{team}-work"), "c", "first", 0)]).await?;
+    rows(&cluster, team, &["a", "b", "c"]).await?;
 
     // A sink that is replaced by another one with the same table in one step.
-    stage.apply(stage.postgres_sink(team, "pg3")).await?;
-    stage.patch("KollectInventory", team, "all", refs(&["pg3"])).await?;
+    cluster.apply(cluster.postgres_sink(team, "pg3")).await?;
+    cluster.patch("KollectInventory", team, "all", refs(&["pg3"])).await?;
     wait_for("the new entry alone is in sync", SOON, async || {
-        let status = stage.status("KollectInventory", team, "all").await?;
+        let status = cluster.status("KollectInventory", team, "all").await?;
         Ok(binding_synced(&status, "database/pg3") == "True/Exported" && sink_export(&status, "database/pg2").is_none())
     })
     .await?;
-    rows(&stage, team, &["a", "b", "c"]).await?;
+    rows(&cluster, team, &["a", "b", "c"]).await?;
     let deleted = database.query(&format!("SELECT uid FROM deleted_{team}"), &[]).await?;
     ensure!(deleted.is_empty(), "{} rows were missing for a while", deleted.len());
     Ok(())
@@ -179,97 +179,97 @@ fn log_of_deletes(team: &str) -> String {
 async fn a_target_that_another_controller_holds_back_from_deletion_does_not_hold_back_the_others() -> anyhow::Result<()>
 {
     let team = "foreign";
-    let stage = in_sync(team).await?;
+    let cluster = in_sync(team).await?;
     let work = format!("{team}-work");
-    stage.apply([scene::target(team, "second", "maps", &[&work])]).await?;
-    stage.patch("KollectTarget", team, "maps", json!({"spec": {"names": ["a"]}})).await?;
-    stage.patch("KollectTarget", team, "second", json!({"spec": {"names": ["b"]}})).await?;
-    stage.apply([stage.git_sink(team, "git")?]).await?;
+    cluster.apply([scene::target(team, "second", "maps", &[&work])]).await?;
+    cluster.patch("KollectTarget", team, "maps", json!({"spec": {"names": ["a"]}})).await?;
+    cluster.patch("KollectTarget", team, "second", json!({"spec": {"names": ["b"]}})).await?;
+    cluster.apply([cluster.git_sink(team, "git")?]).await?;
     let finalizers = json!({"metadata": {"finalizers": ["kollect.dev/target-cleanup", "example.com/wait"]}});
-    stage.patch("KollectTarget", team, "second", finalizers).await?;
-    stage.delete("KollectTarget", team, "second").await?;
-    rows(&stage, team, &["a"]).await?;
+    cluster.patch("KollectTarget", team, "second", finalizers).await?;
+    cluster.delete("KollectTarget", team, "second").await?;
+    rows(&cluster, team, &["a"]).await?;
     // A new binding compares, which needs every part of the view.
-    stage.apply([scene::inventory(team, "other", Some("git"), Some("pg"), "0s")]).await?;
-    stage.rows_become(team, "other", &["foreign-work/a"]).await?;
-    stage.files_become(team, 1).await?;
-    stage.patch("KollectTarget", team, "second", json!({"metadata": {"finalizers": null}})).await?;
-    stage.gone("KollectTarget", team, "second").await
+    cluster.apply([scene::inventory(team, "other", Some("git"), Some("pg"), "0s")]).await?;
+    cluster.rows_become(team, "other", &["foreign-work/a"]).await?;
+    cluster.files_become(team, 1).await?;
+    cluster.patch("KollectTarget", team, "second", json!({"metadata": {"finalizers": null}})).await?;
+    cluster.gone("KollectTarget", team, "second").await
 }
 
 #[tokio::test]
 async fn retained_rows_stay_when_their_namespace_is_deleted_with_everything_in_it() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
     let team = "retained";
-    pipeline(&stage, team).await?;
-    stage.patch("KollectInventory", team, "all", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
-    let operator = stage.operator().await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.inventory_shows(team, &EXPORTED).await?;
-    // No controller empties the namespace here, so that this test says in which order it happens.
-    stage.delete("Namespace", "", team).await?;
-    stage.delete("KollectTarget", team, "maps").await?;
-    stage.gone("KollectTarget", team, "maps").await?;
+    pipeline(&cluster, team).await?;
+    cluster.patch("KollectInventory", team, "all", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    let operator = cluster.operator().await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.inventory_shows(team, &EXPORTED).await?;
+    // No controller empties the namespace here, so that this test sets the order of deletions.
+    cluster.delete("Namespace", "", team).await?;
+    cluster.delete("KollectTarget", team, "maps").await?;
+    cluster.gone("KollectTarget", team, "maps").await?;
     wait_for("the operator saw the end of the namespace", SOON, async || {
         Ok(operator.logs().contains("the namespace is being deleted"))
     })
     .await?;
-    stage.delete("KollectProfile", team, "maps").await?;
-    stage.delete("ConfigMap", "retained-work", "a").await?;
+    cluster.delete("KollectProfile", team, "maps").await?;
+    cluster.delete("ConfigMap", "retained-work", "a").await?;
     // An inventory elsewhere proves that the deletion was seen.
-    stage.apply([scene::namespace("witness")]).await?;
-    stage.pipeline("witness", &["retained-work"]).await?;
-    stage.rows_become("witness", "all", &["retained-work/b"]).await?;
-    stage.delete("KollectInventory", team, "all").await?;
-    stage.gone("KollectInventory", team, "all").await?;
-    rows(&stage, team, &["a", "b"]).await
+    cluster.apply([scene::namespace("witness")]).await?;
+    cluster.pipeline("witness", &["retained-work"]).await?;
+    cluster.rows_become("witness", "all", &["retained-work/b"]).await?;
+    cluster.delete("KollectInventory", team, "all").await?;
+    cluster.gone("KollectInventory", team, "all").await?;
+    rows(&cluster, team, &["a", "b"]).await
 }
 
 #[tokio::test]
 async fn a_deleted_target_takes_its_rows_along_although_the_inventory_retains_at_its_own_end() -> anyhow::Result<()> {
     let team = "retaining";
-    let stage = in_sync(team).await?;
-    stage.patch("KollectInventory", team, "all", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
-    stage.apply([scene::target(team, "second", "maps", &[&format!("{team}-work")])]).await?;
-    stage.patch("KollectTarget", team, "second", json!({"spec": {"names": ["b"]}})).await?;
-    stage.patch("KollectTarget", team, "maps", json!({"spec": {"names": ["a"]}})).await?;
-    rows(&stage, team, &["a", "b"]).await?;
-    stage.delete("KollectTarget", team, "second").await?;
-    stage.gone("KollectTarget", team, "second").await?;
-    rows(&stage, team, &["a"]).await?;
-    stage.delete("KollectInventory", team, "all").await?;
-    stage.gone("KollectInventory", team, "all").await?;
-    rows(&stage, team, &["a"]).await
+    let cluster = in_sync(team).await?;
+    cluster.patch("KollectInventory", team, "all", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    cluster.apply([scene::target(team, "second", "maps", &[&format!("{team}-work")])]).await?;
+    cluster.patch("KollectTarget", team, "second", json!({"spec": {"names": ["b"]}})).await?;
+    cluster.patch("KollectTarget", team, "maps", json!({"spec": {"names": ["a"]}})).await?;
+    rows(&cluster, team, &["a", "b"]).await?;
+    cluster.delete("KollectTarget", team, "second").await?;
+    cluster.gone("KollectTarget", team, "second").await?;
+    rows(&cluster, team, &["a"]).await?;
+    cluster.delete("KollectInventory", team, "all").await?;
+    cluster.gone("KollectInventory", team, "all").await?;
+    rows(&cluster, team, &["a"]).await
 }
 
 #[tokio::test]
 async fn an_object_that_is_replaced_at_once_under_its_name_gets_its_conditions() -> anyhow::Result<()> {
     let team = "replaced";
-    let stage = in_sync(team).await?;
+    let cluster = in_sync(team).await?;
     let test = json!({
         "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectConnectionTest",
         "metadata": {"namespace": team, "name": "try"},
         "spec": {"sinkRef": {"databaseSinkRef": "pg"}, "ttlSecondsAfterFinished": 3600},
     });
-    stage.apply([test]).await?;
-    stage.shows("KollectConnectionTest", team, "try", &["Ready=True/ProbeSucceeded"]).await?;
-    stage.shows("KollectProfile", team, "maps", &["Ready=True/Compiled"]).await?;
+    cluster.apply([test]).await?;
+    cluster.shows("KollectConnectionTest", team, "try", &["Ready=True/ProbeSucceeded"]).await?;
+    cluster.shows("KollectProfile", team, "maps", &["Ready=True/Compiled"]).await?;
     for _ in 0..5 {
         for (kind, name, wanted) in [
             ("KollectProfile", "maps", "Ready=True/Compiled"),
             ("KollectConnectionTest", "try", "Ready=True/ProbeSucceeded"),
         ] {
-            replace(&stage, kind, team, name).await?;
-            stage.shows(kind, team, name, &[wanted]).await?;
+            replace(&cluster, kind, team, name).await?;
+            cluster.shows(kind, team, name, &[wanted]).await?;
         }
     }
     Ok(())
 }
 
 /// Deletes an object and creates it again, as `kubectl replace --force` does.
-async fn replace(stage: &Stage, kind: &str, namespace: &str, name: &str) -> anyhow::Result<()> {
-    let api = stage.objects(kind, namespace);
+async fn replace(cluster: &TestCluster, kind: &str, namespace: &str, name: &str) -> anyhow::Result<()> {
+    let api = cluster.objects(kind, namespace);
     let mut object = api.get(name).await?;
     object.metadata =
         ObjectMeta { name: object.metadata.name, namespace: object.metadata.namespace, ..ObjectMeta::default() };

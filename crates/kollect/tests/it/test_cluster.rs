@@ -1,6 +1,4 @@
-//! A cluster with Git, PostgreSQL and the operator, and what the tests ask of them.
-//!
-//! Separate so that a test reads as its story. It waits with deadlines and never sleeps "to give it time".
+//! A cluster with Git, PostgreSQL and the operator, and waits with deadlines for what it should show.
 
 use anyhow::Context as _;
 use kollect_testkit::fault_proxy::HttpProxy;
@@ -24,7 +22,7 @@ use tokio::sync::OnceCell;
 pub(crate) const CLUSTER: &str = "east";
 /// Long enough for anything that should happen "at once", on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-/// The pod's UID of [`Stage::operator`]: a restarted operator takes its own lease at once.
+/// The pod's UID of [`TestCluster::operator`]: a restarted operator takes its own lease at once.
 const POD_UID: &str = "11111111-2222-3333-4444-555555555555";
 
 /// What runs beside the operator.
@@ -35,7 +33,7 @@ pub(crate) struct Servers {
     operator: Identity,
 }
 
-/// Who the operator is.
+/// The user of the operator.
 struct Identity {
     namespace: String,
     user: String,
@@ -69,12 +67,12 @@ impl Drop for Running {
 }
 
 /// Everything but the operator.
-pub(crate) struct Stage {
+pub(crate) struct TestCluster {
     servers: Arc<Servers>,
     pub(crate) client: kube::Client,
 }
 
-impl std::ops::Deref for Stage {
+impl std::ops::Deref for TestCluster {
     type Target = Servers;
 
     fn deref(&self) -> &Servers {
@@ -105,7 +103,7 @@ impl Servers {
     }
 }
 
-impl Stage {
+impl TestCluster {
     /// Servers of its own, for a test that breaks them or counts requests.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         Self::start_with(GitHttpOptions::default()).await
@@ -127,14 +125,14 @@ impl Stage {
         static RUNTIME: OnceCell<Runtime> = OnceCell::const_new();
         static SHARED: OnceCell<(Arc<Servers>, Running)> = OnceCell::const_new();
         let servers = SHARED.get_or_try_init(async || {
-            // Tests come and go with their run times; this one stays.
+            // Each test has a runtime of its own; this one lives as long as the process.
             let runtime = RUNTIME.get_or_try_init(async || Runtime::new()).await?;
             let start = || {
                 runtime.block_on(async {
-                    let stage = Self::start().await?;
-                    stage.grant_everywhere().await?;
-                    let operator = stage.operator().await?;
-                    anyhow::Ok((stage.servers, operator))
+                    let cluster = Self::start().await?;
+                    cluster.grant_everywhere().await?;
+                    let operator = cluster.operator().await?;
+                    anyhow::Ok((cluster.servers, operator))
                 })
             };
             tokio::task::spawn_blocking(start).await?
@@ -142,7 +140,7 @@ impl Stage {
         Self::over(servers.await?.0.clone()).await
     }
 
-    /// A client belongs to the run time of one test.
+    /// A client belongs to the runtime of one test.
     async fn over(servers: Arc<Servers>) -> anyhow::Result<Self> {
         let client = servers.api.admin().await?;
         Ok(Self { servers, client })
@@ -406,12 +404,12 @@ fn options(namespace: &str, pod: &str, args: &[&str]) -> OperatorOptions {
     }
 }
 
-/// Repository of [`Stage::git_sink`].
+/// Repository of [`TestCluster::git_sink`].
 pub(crate) fn repo(namespace: &str) -> String {
     format!("{namespace}.git")
 }
 
-/// The profile of [`Stage::pipeline`].
+/// The profile of [`TestCluster::pipeline`].
 pub(crate) fn map_profile(namespace: &str) -> Value {
     scene::profile(namespace, "maps", "v1", "ConfigMap", &[("value", "$.data.value")])
 }
@@ -422,7 +420,7 @@ fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
 
 fn holds(status: &Value, wanted: &str) -> bool {
     if let Some(absent) = wanted.strip_prefix('!') {
-        // A status without conditions says nothing yet.
+        // A status without conditions is not written yet.
         return condition(status, "Ready").is_some() && condition(status, absent).is_none();
     }
     let Some((kind, rest)) = wanted.split_once('=') else { return false };

@@ -1,6 +1,6 @@
 //! Without a webhook: what review would have refused is refused by the CRD, or degrades at run time, and leaks nothing.
 
-use crate::stage::{SOON, Stage, message};
+use crate::test_cluster::{SOON, TestCluster, message};
 use anyhow::ensure;
 use kollect_testkit::servers::wait_for;
 use kollect_testkit::{operator, scene};
@@ -25,31 +25,31 @@ fn attribute(path: &str) -> Value {
 }
 
 /// Creates an object; the API server's own refusal is as good as a degraded object.
-async fn stored(stage: &Stage, object: Value) -> anyhow::Result<bool> {
-    match operator::apply(&stage.client, object).await {
+async fn stored(cluster: &TestCluster, object: Value) -> anyhow::Result<bool> {
+    match operator::apply(&cluster.client, object).await {
         Ok(_) => Ok(true),
         Err(error) if format!("{error:#}").contains("Invalid") => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-async fn stage() -> anyhow::Result<Stage> {
-    let stage = Stage::start().await?;
-    operator::grant_read(&stage.client, &[("", "configmaps"), ("", "secrets")]).await?;
-    stage.namespace_with("work", &["a"]).await?;
-    stage.apply([scene::secret("work", "login", &[("key", PLANTED[0])])]).await?;
-    stage.pipeline(TEAM, &["work"]).await?;
-    Ok(stage)
+async fn cluster() -> anyhow::Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
+    operator::grant_read(&cluster.client, &[("", "configmaps"), ("", "secrets")]).await?;
+    cluster.namespace_with("work", &["a"]).await?;
+    cluster.apply([scene::secret("work", "login", &[("key", PLANTED[0])])]).await?;
+    cluster.pipeline(TEAM, &["work"]).await?;
+    Ok(cluster)
 }
 
-/// All that the operator says and writes.
-async fn everything(stage: &Stage, logs: &str) -> anyhow::Result<String> {
+/// All outputs of the operator.
+async fn everything(cluster: &TestCluster, logs: &str) -> anyhow::Result<String> {
     let mut all = logs.to_owned();
     for kind in ["KollectProfile", "KollectTarget", "KollectInventory", "KollectDatabaseSink", "Event"] {
-        let list = stage.objects(kind, "").list(&kube::api::ListParams::default()).await?;
+        let list = cluster.objects(kind, "").list(&kube::api::ListParams::default()).await?;
         all.push_str(&serde_json::to_string(&list.items)?);
     }
-    for row in stage.database().await?.query(&format!("SELECT payload::text FROM {}", scene::TABLE), &[]).await? {
+    for row in cluster.database().await?.query(&format!("SELECT payload::text FROM {}", scene::TABLE), &[]).await? {
         all.push_str(row.get(0));
     }
     Ok(all)
@@ -57,9 +57,9 @@ async fn everything(stage: &Stage, logs: &str) -> anyhow::Result<String> {
 
 #[tokio::test]
 async fn secret_data_without_opt_in_never_leaves_however_it_is_asked_for() -> anyhow::Result<()> {
-    let stage = stage().await?;
-    let operator = stage.operator().await?;
-    stage.rows_become(TEAM, "all", &["work/a"]).await?;
+    let cluster = cluster().await?;
+    let operator = cluster.operator().await?;
+    cluster.rows_become(TEAM, "all", &["work/a"]).await?;
     let asked = [
         ("dotted", attribute("$.data.key")),
         ("bracket", attribute("$['data']['key']")),
@@ -72,10 +72,10 @@ async fn secret_data_without_opt_in_never_leaves_however_it_is_asked_for() -> an
     ];
     for (name, spec) in &asked {
         let profile = secret_profile(name, spec);
-        if stored(&stage, profile).await? {
-            stage.apply([scene::target(TEAM, name, name, &["work"])]).await?;
-            wait_for(&format!("{name} is looked at"), SOON, async || {
-                let status = stage.status("KollectTarget", TEAM, name).await?;
+        if stored(&cluster, profile).await? {
+            cluster.apply([scene::target(TEAM, name, name, &["work"])]).await?;
+            wait_for(&format!("{name} is reviewed"), SOON, async || {
+                let status = cluster.status("KollectTarget", TEAM, name).await?;
                 let ready = status["conditions"].as_array().into_iter().flatten().any(|c| c["type"] == "Ready");
                 Ok(ready)
             })
@@ -83,19 +83,19 @@ async fn secret_data_without_opt_in_never_leaves_however_it_is_asked_for() -> an
         }
     }
     for name in ["dotted", "bracket", "string-data", "cel", "copy"] {
-        let status = stage.shows("KollectTarget", TEAM, name, &["Ready=False/InvalidPath"]).await?;
+        let status = cluster.shows("KollectTarget", TEAM, name, &["Ready=False/InvalidPath"]).await?;
         ensure!(message(&status, "Ready").contains("kollect.dev/allow-"), "{name}: {status:#}");
-        stage.shows("KollectProfile", TEAM, name, &["Ready=False/InvalidPath"]).await?;
+        cluster.shows("KollectProfile", TEAM, name, &["Ready=False/InvalidPath"]).await?;
     }
     // A change that arrives proves that everything before it was seen.
-    stage.apply([scene::config_map("work", "b", "first", 0)]).await?;
-    wait_for("another change is exported", SOON, async || Ok(stage.rows(TEAM, "all").await?.contains("work/b")))
+    cluster.apply([scene::config_map("work", "b", "first", 0)]).await?;
+    wait_for("another change is exported", SOON, async || Ok(cluster.rows(TEAM, "all").await?.contains("work/b")))
         .await?;
-    let said = everything(&stage, &operator.logs()).await?;
+    let outputs = everything(&cluster, &operator.logs()).await?;
     for secret in PLANTED {
-        ensure!(!said.contains(secret), "{secret} leaked: …{}…", {
-            let at = said.find(secret).unwrap_or_default();
-            said.get(at.saturating_sub(200)..(at + 40).min(said.len())).unwrap_or_default()
+        ensure!(!outputs.contains(secret), "{secret} leaked: …{}…", {
+            let at = outputs.find(secret).unwrap_or_default();
+            outputs.get(at.saturating_sub(200)..(at + 40).min(outputs.len())).unwrap_or_default()
         });
     }
     Ok(())
@@ -103,9 +103,9 @@ async fn secret_data_without_opt_in_never_leaves_however_it_is_asked_for() -> an
 
 #[tokio::test]
 async fn references_across_namespaces_and_bad_expressions_degrade_where_they_are_written() -> anyhow::Result<()> {
-    let stage = stage().await?;
-    let _operator = stage.operator().await?;
-    stage.rows_become(TEAM, "all", &["work/a"]).await?;
+    let cluster = cluster().await?;
+    let _operator = cluster.operator().await?;
+    cluster.rows_become(TEAM, "all", &["work/a"]).await?;
     let kollect = |kind: &str, name: &str, spec: Value| {
         json!({
             "apiVersion": "kollect.dev/v1alpha1", "kind": kind,
@@ -148,12 +148,12 @@ async fn references_across_namespaces_and_bad_expressions_degrade_where_they_are
         ),
     ];
     for (kind, name, spec, reason, word) in cases {
-        if stored(&stage, kollect(kind, name, spec)).await? {
-            let status = stage.shows(kind, TEAM, name, &[&format!("Ready=False/{reason}")]).await?;
+        if stored(&cluster, kollect(kind, name, spec)).await? {
+            let status = cluster.shows(kind, TEAM, name, &[&format!("Ready=False/{reason}")]).await?;
             ensure!(message(&status, "Ready").contains(word), "{kind} {name}: {status:#}");
         }
     }
-    // All of that is alone with its trouble.
-    stage.apply([scene::config_map("work", "b", "first", 0)]).await?;
-    stage.rows_become(TEAM, "all", &["work/a", "work/b"]).await
+    // None of that affects the pipeline beside it.
+    cluster.apply([scene::config_map("work", "b", "first", 0)]).await?;
+    cluster.rows_become(TEAM, "all", &["work/a", "work/b"]).await
 }

@@ -1,6 +1,6 @@
 //! The admission cases that the rules, the schemas and the webhook share: read from files, sent to an API server.
 //!
-//! Separate so that every layer is judged by the same files. A verdict is never derived from what a layer says.
+//! An expected verdict is part of the file, never derived from what a layer answers.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -103,7 +103,7 @@ impl Case {
         create(client, &self.object, "dryRun=All&fieldValidation=Strict").await
     }
 
-    /// What is wrong with an answer; `None` when it is as the case says.
+    /// What is wrong with an answer; `None` when it matches the case.
     pub(crate) fn judge(&self, answer: &Answer, with_webhook: bool) -> Option<String> {
         let Answer { status, message, warnings } = answer;
         let crd = self.layer == Some(Layer::Crd);
@@ -121,7 +121,7 @@ impl Case {
         let missing: Vec<_> = self.words.iter().filter(|word| !holds(message, word)).collect();
         let named = message.contains(&self.field) || (crd && holders(&self.field).any(|at| message.contains(at)));
         (!named || !missing.is_empty())
-            .then(|| format!("field {} named: {named}; words missing: {missing:?}; says: {message}", self.field))
+            .then(|| format!("field {} named: {named}; words missing: {missing:?}; message: {message}", self.field))
     }
     /// Cases of the schema are silent about warnings, and all of them about the shapes that a cluster knows.
     fn judge_warnings(&self, warnings: &[String]) -> Option<String> {
@@ -146,8 +146,9 @@ impl Case {
         let missing: Vec<_> = self.words.iter().filter(|word| !holds(message, word)).collect();
         let crd = self.layer == Some(Layer::Crd);
         let named = message.contains(&self.field) || (crd && holders(&self.field).any(|at| message.contains(at)));
-        (!named || !missing.is_empty())
-            .then(|| format!("the webhook: {} named: {named}; words missing: {missing:?}; says: {message}", self.field))
+        (!named || !missing.is_empty()).then(|| {
+            format!("the webhook: {} named: {named}; words missing: {missing:?}; message: {message}", self.field)
+        })
     }
 }
 
@@ -180,7 +181,7 @@ fn collection(object: &Value) -> anyhow::Result<String> {
     })
 }
 
-/// Creates an object and returns what the API server says.
+/// Creates an object and returns the response of the API server.
 pub(crate) async fn create(client: &kube::Client, object: &Value, query: &str) -> anyhow::Result<Answer> {
     let request = kube::core::Request::new(collection(object)?);
     let request = request.create(&kube::api::PostParams::default(), serde_json::to_vec(object)?)?;

@@ -1,6 +1,4 @@
-//! What `kubectl explain` reads.
-//!
-//! Separate because it walks a schema as the API server publishes it.
+//! The schemas as `kubectl explain` reads them: every field has a description.
 
 use kollect_testkit::servers::wait_for;
 use serde_json::Value;

@@ -40,7 +40,7 @@ async fn server() -> anyhow::Result<(ApiServer, kube::Client)> {
 }
 
 #[tokio::test]
-async fn without_a_webhook_the_crds_judge_every_case_as_it_says() -> anyhow::Result<()> {
+async fn without_a_webhook_the_crds_decide_every_case_as_expected() -> anyhow::Result<()> {
     let (_api, client) = server().await?;
     let cases = cases::all()?;
     namespaces_of(&client, &cases).await?;

@@ -7,7 +7,7 @@ use kollect_testkit::servers::{ApiServer, ApiServerOptions};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Runs the program beside the run time, which drives nothing that it needs.
+/// Runs the program on a blocking thread, since it needs nothing of the runtime.
 async fn run(dir: &Path, arguments: &[&str]) -> Ran {
     let dir = dir.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -44,7 +44,7 @@ fn deployment() -> Value {
 }
 
 #[tokio::test]
-async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
+async fn a_cluster_adds_findings_that_files_alone_cannot() -> anyhow::Result<()> {
     let api = ApiServer::start(ApiServerOptions::default()).await?;
     let client = api.admin().await?;
     let dir = tempfile::tempdir()?;
@@ -93,10 +93,10 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
 
     warns_of_paths_that_objects_never_have(dir.path(), &check).await;
 
-    // Somebody without rights learns what they may not do.
-    let token = api.service_account_token("team", "nobody").await?;
-    write(dir.path(), "nobody", &api.kubeconfig_for_token(&token));
-    let check = ["validate", "--cluster", "--kubeconfig", "nobody", "--format", "json", "sound.yaml"];
+    // A user without rights gets a warning for each right that is missing.
+    let token = api.service_account_token("team", "powerless").await?;
+    write(dir.path(), "powerless", &api.kubeconfig_for_token(&token));
+    let check = ["validate", "--cluster", "--kubeconfig", "powerless", "--format", "json", "sound.yaml"];
     let ran = run(dir.path(), &check).await;
     let found = findings(&ran);
     assert_eq!(ran.status, 0, "{found:?}");
@@ -106,7 +106,7 @@ async fn a_cluster_tells_what_files_alone_cannot() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of a kind that is built in and of one of our own.
+/// Of a built-in kind and of a Kollect kind.
 async fn warns_of_paths_that_objects_never_have(dir: &Path, check: &[&str]) {
     let typos = [
         scene::profile(
@@ -125,16 +125,16 @@ async fn warns_of_paths_that_objects_never_have(dir: &Path, check: &[&str]) {
     write(dir, "typos.yaml", &stream(&typos));
     let ran = run(dir, &[check, &["typos.yaml"]].concat()).await;
     let found = findings(&ran);
-    let said: Vec<_> = found.iter().map(|(level, field, why)| format!("{level} {field}: {why}")).collect();
-    assert_eq!((ran.status, said.len()), (0, 3), "{said:?}");
+    let lines: Vec<_> = found.iter().map(|(level, field, why)| format!("{level} {field}: {why}")).collect();
+    assert_eq!((ran.status, lines.len()), (0, 3), "{lines:?}");
     assert!(
-        said[0].starts_with("warning spec.attributes[1].path") && said[0].contains("did you mean replicas?"),
-        "{said:?}"
+        lines[0].starts_with("warning spec.attributes[1].path") && lines[0].contains("did you mean replicas?"),
+        "{lines:?}"
     );
-    assert!(said[1].starts_with("warning spec.attributes[2].path") && said[1].contains("has no img"), "{said:?}");
+    assert!(lines[1].starts_with("warning spec.attributes[2].path") && lines[1].contains("has no img"), "{lines:?}");
     assert!(
-        said[2].starts_with("warning spec.attributes[0].path") && said[2].contains("has no profileReference"),
-        "{said:?}"
+        lines[2].starts_with("warning spec.attributes[0].path") && lines[2].contains("has no profileReference"),
+        "{lines:?}"
     );
 }
 

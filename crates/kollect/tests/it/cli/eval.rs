@@ -40,7 +40,7 @@ fn every_attribute_is_shown_with_value_type_and_cost() {
 }
 
 #[test]
-fn a_broken_path_is_marked_where_it_stands_in_the_file() {
+fn a_broken_path_is_marked_at_its_place_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "profile.yaml", &PROFILE.replace("cel:object.spec.nothing", "cel:object.spec.("));
     let ran = kollect(dir.path(), &["eval", "--profile", "profile.yaml"]);

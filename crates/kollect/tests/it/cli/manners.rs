@@ -1,4 +1,4 @@
-//! Wrong arguments, missing files and clusters that are not there: what is said, and the exit status.
+//! Wrong arguments, missing files and unreachable clusters: the messages and the exit status.
 
 use super::{kollect, kollect_reading, write};
 
@@ -15,11 +15,11 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-/// Every mistake ends with 2, prints no data, and says these words on standard error.
+/// Every mistake ends with 2, prints no data, and has these words on standard error.
 #[test]
 fn a_mistake_is_answered_with_what_was_tried_and_what_to_do() {
     let dir = folder();
-    for (arguments, says) in [
+    for (arguments, words) in [
         (&[][..], "Usage: kollect <COMMAND>"),
         (&["colect"], "similar subcommands exist: 'completion', 'collect'"),
         (&["collect"], "required arguments were not provided:\n  --config <PATH>"),
@@ -62,7 +62,7 @@ fn a_mistake_is_answered_with_what_was_tried_and_what_to_do() {
     ] {
         let ran = kollect(dir.path(), arguments);
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains(says), "{arguments:?} does not say {says:?} but: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{arguments:?} lacks {words:?}: {}", ran.stderr);
         assert!(!ran.stderr.contains("os error"), "{arguments:?}: {}", ran.stderr);
     }
 }
@@ -137,7 +137,7 @@ fn quiet_commands_leave_the_answer_to_the_exit_status() {
 }
 
 #[test]
-fn validate_says_when_there_is_nothing_to_check_and_names_the_rest_when_asked() {
+fn validate_reports_when_there_is_nothing_to_check_and_names_the_rest_with_verbose() {
     let dir = folder();
     write(dir.path(), "map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n");
     let ran = kollect(dir.path(), &["validate", "map.yaml", "-v"]);

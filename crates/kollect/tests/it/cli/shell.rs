@@ -118,7 +118,7 @@ fn a_plugin_of_kubectl_shows_the_name_that_was_typed() {
 }
 
 #[test]
-fn init_without_a_terminal_says_what_to_do_instead() {
+fn init_without_a_terminal_names_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let ran = kollect(dir.path(), &["init"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""));

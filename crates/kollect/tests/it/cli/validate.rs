@@ -1,4 +1,4 @@
-//! `kollect validate` finds everything, says where, and ends with the status it promises.
+//! `kollect validate` finds everything, names the place, and ends with the documented status.
 
 use super::{kollect, kollect_reading, program, repository, write};
 use serde_json::Value;

@@ -1,14 +1,14 @@
 //! Objects from API servers: missing rights, kinds that are not served, clusters that are down.
 
-use super::{Place, profile, rows, target, tree};
+use super::{CommandFolder, profile, rows, target, tree};
 use kollect_testkit::operator::apply;
 use kollect_testkit::scene;
 use kollect_testkit::servers::{ADMIN_TOKEN, ApiServer, ApiServerOptions, free_port};
 use serde_json::json;
 
 /// A kubeconfig with contexts `(name, address, token)` for servers with one authority.
-fn kubeconfig(place: &Place, server: &ApiServer, contexts: &[(&str, String, &str)]) -> String {
-    let ca = place.write("ca.pem", server.ca_pem());
+fn kubeconfig(folder: &CommandFolder, server: &ApiServer, contexts: &[(&str, String, &str)]) -> String {
+    let ca = folder.write("ca.pem", server.ca_pem());
     let all = |each: &dyn Fn(&(&str, String, &str)) -> serde_json::Value| contexts.iter().map(each).collect::<Vec<_>>();
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": contexts[0].0,
@@ -55,8 +55,8 @@ async fn what_is_forbidden_or_not_served_is_skipped_and_its_last_good_file_stays
     apply(&client, scene::secret("work", "login", &[("key", "value")])).await.unwrap();
     let token = server.service_account_token("default", "reader").await.unwrap();
     may_list_maps(&client, "work").await;
-    let place = Place::new();
-    place.config(
+    let folder = CommandFolder::new();
+    folder.config(
         "c",
         &[
             profile("maps", "", "ConfigMap", &[("v", "$.data.v")]),
@@ -69,25 +69,25 @@ async fn what_is_forbidden_or_not_served_is_skipped_and_its_last_good_file_stays
         ],
     );
     let contexts = [("admin", server.url(), ADMIN_TOKEN), ("reader", server.url(), token.as_str())];
-    place.write("kubeconfig", &kubeconfig(&place, &server, &contexts));
+    folder.write("kubeconfig", &kubeconfig(&folder, &server, &contexts));
     let to_files = |context: &str| {
-        place.run(&["--kubeconfig", "kubeconfig", "--context", context, "--output", "out", "--cluster", "east"])
+        folder.run(&["--kubeconfig", "kubeconfig", "--context", context, "--output", "out", "--cluster", "east"])
     };
-    to_files("admin").ends(1).says("team/nothing: gvk-not-found");
-    let file = |name: &str| place.read(&format!("out/inventory/team/{name}.yaml"));
+    to_files("admin").ends(1).reports("team/nothing: gvk-not-found");
+    let file = |name: &str| folder.read(&format!("out/inventory/team/{name}.yaml"));
     let before = file("secrets");
     assert!(before.contains("name: login") && file("partly").contains("name: two"));
-    assert!(!place.path("out/inventory/team/nothing.yaml").exists());
+    assert!(!folder.path("out/inventory/team/nothing.yaml").exists());
 
     put(&client, "work", "one", "changed").await;
-    let ran = to_files("reader").ends(1).says("team/secrets in namespace work: forbidden");
-    ran.says("team/partly in namespace other: forbidden").says("team/nothing: gvk-not-found");
+    let ran = to_files("reader").ends(1).reports("team/secrets in namespace work: forbidden");
+    ran.reports("team/partly in namespace other: forbidden").reports("team/nothing: gvk-not-found");
     assert_eq!(file("secrets"), before, "nothing was known of it");
     assert!(file("maps").contains("v: changed"));
     let partly = file("partly");
     assert!(partly.contains("name: two") && partly.contains("v: changed"), "what is not seen stays: {partly}");
 
-    let ran = place.run(&["--kubeconfig", "kubeconfig", "--context", "reader", "--output", "-"]).ends(1);
+    let ran = folder.run(&["--kubeconfig", "kubeconfig", "--context", "reader", "--output", "-"]).ends(1);
     let records = ran.records();
     assert_eq!(records.iter().map(|r| r["targetName"].as_str().unwrap()).collect::<Vec<_>>(), ["maps", "partly"]);
     assert_eq!(records[0]["context"], "reader");
@@ -95,39 +95,39 @@ async fn what_is_forbidden_or_not_served_is_skipped_and_its_last_good_file_stays
     // The server puts a map of its own into every namespace.
     assert!(rows(&records[0]).contains(&"work/one=changed".to_owned()));
 
-    place.config(
+    folder.config(
         "c",
         &[profile("secrets", "", "Secret", &[("type", "$.type")]), target("secrets", "secrets", &["work"])],
     );
-    let ran = place.run(&["--kubeconfig", "kubeconfig", "--context", "reader", "--output", "-"]).ends(2);
+    let ran = folder.run(&["--kubeconfig", "kubeconfig", "--context", "reader", "--output", "-"]).ends(2);
     assert_eq!(ran.out, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_context_that_is_down_spoils_no_other_and_keeps_its_files() {
     let (server, client) = started().await;
-    let place = Place::with_maps();
+    let folder = CommandFolder::with_maps();
     let up = || ("up", server.url(), ADMIN_TOKEN);
-    place.write("kubeconfig", &kubeconfig(&place, &server, &[up(), ("west", server.url(), ADMIN_TOKEN)]));
+    folder.write("kubeconfig", &kubeconfig(&folder, &server, &[up(), ("west", server.url(), ADMIN_TOKEN)]));
     let args = ["--kubeconfig", "kubeconfig", "--context", "w*,up", "--context", "none*", "--output", "out"];
-    place.run(&args).ends(0).says("no context matches none*");
-    let before = tree(&place.path("out/west"));
+    folder.run(&args).ends(0).reports("no context matches none*");
+    let before = tree(&folder.path("out/west"));
     assert_eq!(before.keys().collect::<Vec<_>>(), ["inventory/team/maps.yaml"]);
 
     let dead = format!("https://127.0.0.1:{}", free_port().unwrap());
-    place.write("kubeconfig", &kubeconfig(&place, &server, &[up(), ("west", dead, ADMIN_TOKEN)]));
+    folder.write("kubeconfig", &kubeconfig(&folder, &server, &[up(), ("west", dead, ADMIN_TOKEN)]));
     put(&client, "work", "one", "changed").await;
-    place.run(&args).ends(1).says(": listing namespaces: it cannot be reached: ");
-    assert_eq!(tree(&place.path("out/west")), before);
-    assert!(place.read("out/up/inventory/team/maps.yaml").contains("v: changed"));
+    folder.run(&args).ends(1).reports(": listing namespaces: it cannot be reached: ");
+    assert_eq!(tree(&folder.path("out/west")), before);
+    assert!(folder.read("out/up/inventory/team/maps.yaml").contains("v: changed"));
 
-    let ran = place.run(&["--kubeconfig", "kubeconfig", "--context", "up,west", "--output", "-"]).ends(1);
+    let ran = folder.run(&["--kubeconfig", "kubeconfig", "--context", "up,west", "--output", "-"]).ends(1);
     assert_eq!(ran.records().iter().map(|r| r["context"].as_str().unwrap()).collect::<Vec<_>>(), ["up"]);
-    place.run(&["--kubeconfig", "kubeconfig", "--context", "west", "--output", "-"]).ends(2);
+    folder.run(&["--kubeconfig", "kubeconfig", "--context", "west", "--output", "-"]).ends(2);
     let fixed = json!({
         "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectSnapshotSink", "metadata": {"name": "git", "namespace": "team"},
         "spec": {"type": "git", "endpoint": "https://git.example/x.git", "cluster": "fixed"},
     });
-    place.config("sink", &[fixed]);
-    place.run(&args[..6]).ends(2).says("has a fixed spec.cluster");
+    folder.config("sink", &[fixed]);
+    folder.run(&args[..6]).ends(2).reports("has a fixed spec.cluster");
 }

@@ -1,6 +1,6 @@
 //! Two thousand manifests with the oddities of real repositories: what is collected is what a naive reader finds.
 
-use super::{Place, profile, target};
+use super::{CommandFolder, profile, target};
 use kollect_testkit::manifests::{expect, generate};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ fn collected(records: &[Value]) -> Objects {
 }
 
 fn compare(seed: u64) {
-    let place = Place::new();
-    place.config(
+    let folder = CommandFolder::new();
+    folder.config(
         "c",
         &[
             profile("maps", "", "ConfigMap", &[("v", "$.data")]),
@@ -30,32 +30,32 @@ fn compare(seed: u64) {
         ],
     );
     let generated = generate(seed, 2_000);
-    fs::create_dir(place.path("in")).unwrap();
+    fs::create_dir(folder.path("in")).unwrap();
     for (name, bytes) in &generated.files {
-        fs::write(place.path("in").join(name), bytes).unwrap();
+        fs::write(folder.path("in").join(name), bytes).unwrap();
     }
     let expected = expect(&generated.files);
-    let ran = place.run(&["--from", "in", "--output", "-", "--format", "ndjson", "-v"]).ends(1);
+    let ran = folder.run(&["--from", "in", "--output", "-", "--format", "ndjson", "-v"]).ends(1);
     let found = collected(&ran.records());
     let body = |((kind, _, _), object): (&(String, String, String), &Value)| {
         object[if kind == "ConfigMap" { "data" } else { "spec" }].clone()
     };
     for (key, object) in &expected.objects {
-        let found = found.get(key).unwrap_or_else(|| panic!("seed {seed}: {key:?} is missing\n{}", ran.said));
+        let found = found.get(key).unwrap_or_else(|| panic!("seed {seed}: {key:?} is missing\n{}", ran.stderr));
         assert_eq!(*found, body((key, object)), "seed {seed}: {key:?}");
     }
     assert_eq!(found.len(), expected.objects.len(), "seed {seed}");
     assert!(expected.objects.len() > 1_500, "seed {seed}: {}", expected.objects.len());
-    let failed: Vec<&str> = ran.said.lines().filter(|line| line.contains("failed target ")).collect();
+    let failed: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("failed target ")).collect();
     // The same object may fail twice, and is one failure.
     assert!(
         failed.len() <= expected.failed && failed.len() >= expected.failed_names.len(),
         "seed {seed}\n{}",
-        ran.said
+        ran.stderr
     );
     for name in &expected.failed_names {
         let named = failed.iter().any(|line| line.contains(&format!("/{name}, uid ")));
-        assert!(named, "seed {seed}: {name} fails in silence\n{}", ran.said);
+        assert!(named, "seed {seed}: {name} fails in silence\n{}", ran.stderr);
     }
     for (count, what) in [
         (expected.broken, "places could not be read"),
@@ -63,9 +63,9 @@ fn compare(seed: u64) {
         (expected.strange, "that are no Kubernetes objects"),
     ] {
         assert!(
-            count > 0 && ran.said.contains(&format!("{count} {what}")),
+            count > 0 && ran.stderr.contains(&format!("{count} {what}")),
             "seed {seed}: {count} {what}\n{}",
-            ran.said
+            ran.stderr
         );
     }
 }

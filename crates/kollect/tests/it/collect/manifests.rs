@@ -1,6 +1,6 @@
 //! Objects from files in every form, and what is printed of them.
 
-use super::{Place, map, profile, rows, target};
+use super::{CommandFolder, map, profile, rows, target};
 use serde_json::json;
 use std::io::Read as _;
 use std::process::Stdio;
@@ -28,12 +28,12 @@ fn every_form_of_manifests_gives_the_same_rows() {
         ("noext", list.to_string()),
         ("noext2", yaml.to_owned()),
     ];
-    let place = Place::with_maps();
-    let expected = place.run_with(&["--from", "-", "--output", "-"], &[], yaml).ends(0).records();
+    let folder = CommandFolder::with_maps();
+    let expected = folder.run_with(&["--from", "-", "--output", "-"], &[], yaml).ends(0).records();
     assert_eq!(rows(&expected[0]), BOTH);
     for (name, text) in all {
-        place.write(name, &text);
-        let records = place.run(&["--from", name, "--output", "-"]).ends(0).records();
+        folder.write(name, &text);
+        let records = folder.run(&["--from", name, "--output", "-"]).ends(0).records();
         assert_eq!(rows(&records[0]), BOTH, "{name}");
         assert_eq!(records[0]["envelope"]["checksum"], expected[0]["envelope"]["checksum"], "{name}");
     }
@@ -41,24 +41,24 @@ fn every_form_of_manifests_gives_the_same_rows() {
 
 #[test]
 fn folders_are_read_with_those_below_and_paths_may_be_repeated() {
-    let place = Place::with_maps();
-    place.write("in/a.json", &map("shop", "one", "1").to_string());
-    place.write("in/deeper/b.yaml", &map("pay", "two", "2").to_string());
-    place.write("in/.hidden.json", &map("pay", "hidden", "3").to_string());
-    place.write("in/readme.md", "{");
-    place.write("more.json", &map("pay", "three", "3").to_string());
-    let ran = place.run(&["--from", "in", "--from", "more.json", "--format", "ndjson"]).ends(0);
+    let folder = CommandFolder::with_maps();
+    folder.write("in/a.json", &map("shop", "one", "1").to_string());
+    folder.write("in/deeper/b.yaml", &map("pay", "two", "2").to_string());
+    folder.write("in/.hidden.json", &map("pay", "hidden", "3").to_string());
+    folder.write("in/readme.md", "{");
+    folder.write("more.json", &map("pay", "three", "3").to_string());
+    let ran = folder.run(&["--from", "in", "--from", "more.json", "--format", "ndjson"]).ends(0);
     assert_eq!(rows(&ran.records()[0]), ["pay/three=3", "pay/two=2", "shop/one=1"]);
-    assert!(ran.said.contains("manifests: 3 rows of 1 target"), "{}", ran.said);
+    assert!(ran.stderr.contains("manifests: 3 rows of 1 target"), "{}", ran.stderr);
 }
 
 #[test]
 fn what_helm_renders_gets_a_namespace_and_a_lasting_uid() {
-    let place = Place::with_maps();
+    let folder = CommandFolder::with_maps();
     let rendered = "---\n# Source: x\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {v: '1'}\n";
     let run = |args: &[&str]| {
         let args = [&["--from", "-", "--output", "-"][..], args].concat();
-        place.run_with(&args, &[], rendered).ends(0).records().remove(0)
+        folder.run_with(&args, &[], rendered).ends(0).records().remove(0)
     };
     let (first, again) = (run(&[]), run(&[]));
     assert_eq!(rows(&first), ["default/one=1"]);
@@ -70,10 +70,10 @@ fn what_helm_renders_gets_a_namespace_and_a_lasting_uid() {
 
 #[test]
 fn namespaces_of_the_input_select_and_opt_out() {
-    let place = Place::new();
+    let folder = CommandFolder::new();
     let mut selecting = target("maps", "maps", &[]);
     selecting["spec"]["namespaceSelector"] = json!({"matchLabels": {"env": "prod"}});
-    place.config("c", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), selecting]);
+    folder.config("c", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), selecting]);
     let namespace = |name: &str, labels: serde_json::Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
     // Namespaces come last, as they may.
     let objects = [
@@ -85,14 +85,14 @@ fn namespaces_of_the_input_select_and_opt_out() {
         namespace("b", json!({"env": "test"})),
         namespace("c", json!({"env": "prod", "kollect.dev/watch": "disabled"})),
     ];
-    place.write("in.json", &json!({"kind": "List", "apiVersion": "v1", "items": objects}).to_string());
-    let ran = place.run(&["--from", "in.json", "--output", "-"]).ends(0);
+    folder.write("in.json", &json!({"kind": "List", "apiVersion": "v1", "items": objects}).to_string());
+    let ran = folder.run(&["--from", "in.json", "--output", "-"]).ends(0);
     assert_eq!(rows(&ran.records()[0]), ["a/one=1"]);
 }
 
 #[test]
 fn cluster_targets_scopes_rules_and_suspension_are_honoured() {
-    let place = Place::new();
+    let folder = CommandFolder::new();
     let cluster = json!({
         "apiVersion": "kollect.dev/v1alpha1", "kind": "KollectClusterTarget", "metadata": {"name": "everywhere"},
         "spec": {
@@ -108,11 +108,11 @@ fn cluster_targets_scopes_rules_and_suspension_are_honoured() {
     let mut off = target("off", "maps", &[]);
     off["spec"]["suspend"] = json!(true);
     let maps = profile("maps", "", "ConfigMap", &[("v", "$.data.v")]);
-    place
+    folder
         .config("c", &[maps, target("narrowed", "maps", &[]), cluster, scope, off, target("denied", "maps", &["pay"])]);
-    place.maps(&[("shop", "one", "1"), ("pay", "one", "1"), ("shop", "two", "2")]);
-    let ran = place.run(&["--from", "manifests", "--output", "-"]).ends(1);
-    let ran = ran.says("team/denied: ScopeNamespaceDenied").says("off team/off: spec.suspend is true");
+    folder.maps(&[("shop", "one", "1"), ("pay", "one", "1"), ("shop", "two", "2")]);
+    let ran = folder.run(&["--from", "manifests", "--output", "-"]).ends(1);
+    let ran = ran.reports("team/denied: ScopeNamespaceDenied").reports("off team/off: spec.suspend is true");
     let records = ran.records();
     let names: Vec<_> = records
         .iter()
@@ -125,11 +125,11 @@ fn cluster_targets_scopes_rules_and_suspension_are_honoured() {
 
 #[test]
 fn a_reader_that_goes_is_no_error() {
-    let place = Place::with_maps();
+    let folder = CommandFolder::with_maps();
     let many: Vec<String> = (0..4_000).map(|n| map("shop", &format!("m{n}"), &"x".repeat(100)).to_string()).collect();
-    place.write("in.ndjson", &many.join("\n"));
+    folder.write("in.ndjson", &many.join("\n"));
     for format in ["jsonl", "ndjson", "table", "json", "yaml", "csv"] {
-        let mut child = place
+        let mut child = folder
             .command(&["--from", "in.ndjson", "--format", format])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -138,8 +138,8 @@ fn a_reader_that_goes_is_no_error() {
         let mut begin = [0; 16];
         child.stdout.take().unwrap().read_exact(&mut begin).unwrap();
         let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{format}: {said}");
-        assert!(!said.contains("roken pipe"), "{format}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{format}: {stderr}");
+        assert!(!stderr.contains("roken pipe"), "{format}: {stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! `kollect collect` as people and pipelines run it.
+//! `kollect collect`, run by people and by pipelines.
 
 mod agreement;
 mod clusters;
@@ -19,27 +19,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A folder with a configuration, manifests and what else a test needs.
-pub(crate) struct Place(TempDir);
+/// A folder with a configuration and manifests, in which the command runs.
+pub(crate) struct CommandFolder(TempDir);
 
 /// How a run ended.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) out: String,
-    pub(crate) said: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    /// Fails with everything that was said unless the exit code is this.
+    /// Fails with both streams unless the exit code is this.
     #[track_caller]
     pub(crate) fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stderr: {}\nstdout: {}", self.said, self.out);
+        assert_eq!(self.code, code, "stderr: {}\nstdout: {}", self.stderr, self.out);
         self
     }
 
     #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.said.contains(text), "it does not say {text:?} but: {}", self.said);
+    pub(crate) fn reports(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?} is missing in: {}", self.stderr);
         self
     }
 
@@ -49,18 +49,18 @@ impl Ran {
     }
 }
 
-impl Place {
+impl CommandFolder {
     pub(crate) fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.path("config")).unwrap();
-        place
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path("config")).unwrap();
+        folder
     }
 
     /// With a profile and a target for ConfigMaps.
     pub(crate) fn with_maps() -> Self {
-        let place = Self::new();
-        place.config("maps", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &[])]);
-        place
+        let folder = Self::new();
+        folder.config("maps", &[profile("maps", "", "ConfigMap", &[("v", "$.data.v")]), target("maps", "maps", &[])]);
+        folder
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -105,7 +105,7 @@ impl Place {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), said: text(output.stderr) }
+        Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), stderr: text(output.stderr) }
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

@@ -4,7 +4,7 @@
 mod rights;
 mod tries;
 
-use crate::stage::{Running, Stage, message};
+use crate::test_cluster::{Running, TestCluster, message};
 use anyhow::ensure;
 use kollect_testkit::servers::wait_for;
 use kollect_testkit::{operator, scene, tenant};
@@ -32,57 +32,57 @@ enum Mode {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_try_on_the_data_of_others_succeeds_without_scopes() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    shared(&stage).await?;
-    let operator = stage.operator().await?;
-    refused(&stage, &operator, Mode::Open).await
+    let cluster = TestCluster::start().await?;
+    shared(&cluster).await?;
+    let operator = cluster.operator().await?;
+    refused(&cluster, &operator, Mode::Open).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_try_on_the_data_of_others_succeeds_under_scopes_and_a_second_scope_loosens_none() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    shared(&stage).await?;
+    let cluster = TestCluster::start().await?;
+    shared(&cluster).await?;
     let loose = json!({"secretExtraction": "Allow"});
     let strict = json!({"allowedNamespaces": [TENANT], "secretExtraction": "Deny"});
-    stage.apply([tries::kollect("KollectScope", "a", loose), tries::kollect("KollectScope", "z", strict)]).await?;
-    let operator = stage.operator().await?;
+    cluster.apply([tries::kollect("KollectScope", "a", loose), tries::kollect("KollectScope", "z", strict)]).await?;
+    let operator = cluster.operator().await?;
     for name in ["a", "z"] {
-        stage.shows("KollectScope", TENANT, name, &["Ready=True/Enforced"]).await?;
+        cluster.shows("KollectScope", TENANT, name, &["Ready=True/Enforced"]).await?;
     }
-    refused(&stage, &operator, Mode::Scoped).await
+    refused(&cluster, &operator, Mode::Scoped).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_try_on_the_data_of_others_succeeds_in_tenant_mode() -> anyhow::Result<()> {
-    let stage = Stage::of_tenant(TENANT, &tenant::role(TENANT)?).await?;
-    stage.apply([scene::namespace("kollect-system")]).await?;
-    plant(&stage).await?;
-    let operator = stage.operator_with(&["--tenant-mode", "--watch-namespaces=tenant"]).await?;
-    refused(&stage, &operator, Mode::Tenant).await
+    let cluster = TestCluster::of_tenant(TENANT, &tenant::role(TENANT)?).await?;
+    cluster.apply([scene::namespace("kollect-system")]).await?;
+    plant(&cluster).await?;
+    let operator = cluster.operator_with(&["--tenant-mode", "--watch-namespaces=tenant"]).await?;
+    refused(&cluster, &operator, Mode::Tenant).await
 }
 
 /// An operator for all, which may read every Secret and the ConfigMaps of the tenant.
-async fn shared(stage: &Stage) -> anyhow::Result<()> {
-    plant(stage).await?;
-    operator::grant_read(&stage.client, &[("", "secrets")]).await?;
-    stage.grant_in(TENANT).await
+async fn shared(cluster: &TestCluster) -> anyhow::Result<()> {
+    plant(cluster).await?;
+    operator::grant_read(&cluster.client, &[("", "secrets")]).await?;
+    cluster.grant_in(TENANT).await
 }
 
-async fn plant(stage: &Stage) -> anyhow::Result<()> {
-    stage.namespace_with(TENANT, &["own"]).await?;
-    stage.apply([scene::namespace("victim"), scene::secret("victim", "db", &[("password", PLANTED[0])])]).await?;
-    stage.apply([scene::config_map("victim", "map", PLANTED[1], 0)]).await?;
-    stage.apply(tries::platform_secrets(PLANTED[2], PLANTED[3])).await?;
-    stage.apply([scene::secret(TENANT, "own", &[("token", "own-token")])]).await
+async fn plant(cluster: &TestCluster) -> anyhow::Result<()> {
+    cluster.namespace_with(TENANT, &["own"]).await?;
+    cluster.apply([scene::namespace("victim"), scene::secret("victim", "db", &[("password", PLANTED[0])])]).await?;
+    cluster.apply([scene::config_map("victim", "map", PLANTED[1], 0)]).await?;
+    cluster.apply(tries::platform_secrets(PLANTED[2], PLANTED[3])).await?;
+    cluster.apply([scene::secret(TENANT, "own", &[("token", "own-token")])]).await
 }
 
-async fn refused(stage: &Stage, operator: &Running, mode: Mode) -> anyhow::Result<()> {
+async fn refused(cluster: &TestCluster, operator: &Running, mode: Mode) -> anyhow::Result<()> {
     let tries = tries::all();
     ensure!(tries.len() >= 60, "there are only {} tries", tries.len());
     let mut stored = Vec::new();
     let mut wrong = Vec::new();
     for one in &tries {
-        match store(stage, one).await? {
+        match store(cluster, one).await? {
             None if one.expected(mode) == Expected::Api => {}
             None => {
                 wrong.push(format!("{}: the API server refused it, but expected {:?}", one.name, one.expected(mode)));
@@ -94,7 +94,7 @@ async fn refused(stage: &Stage, operator: &Running, mode: Mode) -> anyhow::Resul
     let all_refused = wait_for("every try is refused", SOON, async || {
         seen.clear();
         for one in &stored {
-            if let Some(other) = differs(stage, one, one.expected(mode)).await? {
+            if let Some(other) = differs(cluster, one, one.expected(mode)).await? {
                 seen.push(other);
             }
         }
@@ -104,14 +104,14 @@ async fn refused(stage: &Stage, operator: &Running, mode: Mode) -> anyhow::Resul
         wrong.append(&mut seen);
     }
     ensure!(wrong.is_empty(), "{wrong:#?}");
-    one_answer_about_secrets(stage, &stored).await?;
-    nothing_planted_is_seen(stage, operator).await
+    one_answer_about_secrets(cluster, &stored).await?;
+    nothing_planted_is_seen(cluster, operator).await
 }
 
 /// `None` when the API server refuses it.
-async fn store(stage: &Stage, one: &Try) -> anyhow::Result<Option<()>> {
+async fn store(cluster: &TestCluster, one: &Try) -> anyhow::Result<Option<()>> {
     for object in &one.objects {
-        match operator::apply(&stage.client, object.clone()).await {
+        match operator::apply(&cluster.client, object.clone()).await {
             Ok(_) => {}
             Err(error) if format!("{error:#}").contains("Invalid") => return Ok(None),
             Err(error) => return Err(error.context(one.name.clone())),
@@ -121,9 +121,9 @@ async fn store(stage: &Stage, one: &Try) -> anyhow::Result<Option<()>> {
 }
 
 /// What the object of a try shows instead of what is expected.
-async fn differs(stage: &Stage, one: &Try, expected: Expected) -> anyhow::Result<Option<String>> {
+async fn differs(cluster: &TestCluster, one: &Try, expected: Expected) -> anyhow::Result<Option<String>> {
     let (kind, name) = one.shown();
-    let status = stage.status(kind, TENANT, name).await?;
+    let status = cluster.status(kind, TENANT, name).await?;
     let condition = |kind: &str| {
         let all = status["conditions"].as_array();
         all.and_then(|all| all.iter().find(|one| one["type"] == kind)).cloned().unwrap_or(Value::Null)
@@ -141,11 +141,11 @@ async fn differs(stage: &Stage, one: &Try, expected: Expected) -> anyhow::Result
 }
 
 /// A Secret that exists and one that does not get the same answer.
-async fn one_answer_about_secrets(stage: &Stage, stored: &[&Try]) -> anyhow::Result<()> {
+async fn one_answer_about_secrets(cluster: &TestCluster, stored: &[&Try]) -> anyhow::Result<()> {
     let mut answers = Vec::new();
     for one in stored.iter().filter(|one| one.probes_existence) {
         let (kind, name) = one.shown();
-        let status = stage.status(kind, TENANT, name).await?;
+        let status = cluster.status(kind, TENANT, name).await?;
         let secret = one.objects[0]["spec"]["secretRef"]["name"].as_str().unwrap_or_default();
         answers.push(message(&status, "Ready").replace(secret, "SECRET"));
     }
@@ -153,18 +153,18 @@ async fn one_answer_about_secrets(stage: &Stage, stored: &[&Try]) -> anyhow::Res
     Ok(())
 }
 
-async fn nothing_planted_is_seen(stage: &Stage, operator: &Running) -> anyhow::Result<()> {
-    let mut said = operator.logs();
+async fn nothing_planted_is_seen(cluster: &TestCluster, operator: &Running) -> anyhow::Result<()> {
+    let mut outputs = operator.logs();
     for kind in ["KollectProfile", "KollectTarget", "KollectInventory", "KollectSnapshotSink", "KollectDatabaseSink"] {
-        for object in stage.objects(kind, TENANT).list(&kube::api::ListParams::default()).await? {
-            said += &object.data.get("status").unwrap_or(&Value::Null).to_string();
+        for object in cluster.objects(kind, TENANT).list(&kube::api::ListParams::default()).await? {
+            outputs += &object.data.get("status").unwrap_or(&Value::Null).to_string();
         }
     }
-    for event in stage.objects("Event", TENANT).list(&kube::api::ListParams::default()).await? {
-        said += &serde_json::to_string(&event)?;
+    for event in cluster.objects("Event", TENANT).list(&kube::api::ListParams::default()).await? {
+        outputs += &serde_json::to_string(&event)?;
     }
     for planted in PLANTED {
-        ensure!(!said.contains(planted), "{planted} is seen");
+        ensure!(!outputs.contains(planted), "{planted} is seen");
     }
     Ok(())
 }

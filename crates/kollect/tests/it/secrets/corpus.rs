@@ -1,8 +1,8 @@
 //! The corpus of redaction from end to end: each case is an object of a cluster, and none of its secrets may appear in
-//! anything that the operator says or writes.
+//! a log, status, event, metric, row or commit.
 
 use super::outputs::{around, outputs};
-use crate::stage::{self, Stage};
+use crate::test_cluster::{self, TestCluster};
 use kollect_testkit::servers::{GitHttpOptions, wait_for};
 use kollect_testkit::{operator, scene};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const WORK: &str = "corpus-work";
 /// Hundreds of objects, two sinks.
 const DEADLINE: Duration = Duration::from_mins(2);
 
-/// Ways into every part of an object. Those of the last profile fail over most cases, and their errors are told.
+/// Ways into every part of an object. Those of the last profile fail over most cases, and their errors are reported.
 const WAYS: &[(&str, &str)] = &[
     ("whole", "$"),
     ("spec", "$.spec"),
@@ -37,31 +37,31 @@ const FAILING: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn no_secret_of_the_corpus_appears_in_rows_commits_logs_statuses_events_or_metrics() -> anyhow::Result<()> {
-    let stage = Stage::start_with(GitHttpOptions::default()).await?;
-    operator::grant_read(&stage.client, &[("example.org", "samples")]).await?;
+    let cluster = TestCluster::start_with(GitHttpOptions::default()).await?;
+    operator::grant_read(&cluster.client, &[("example.org", "samples")]).await?;
     let cases = corpus();
-    plant(&stage, &cases).await?;
-    pipelines(&stage).await?;
-    let operator = stage.operator_with(&["--zap-log-level=debug"]).await?;
+    plant(&cluster, &cases).await?;
+    pipelines(&cluster).await?;
+    let operator = cluster.operator_with(&["--zap-log-level=debug"]).await?;
     let wanted: BTreeSet<String> = (0..cases.len()).map(|at| format!("{WORK}/case-{at}")).collect();
     for inventory in ["ways", "joins", "copies"] {
         let mut missing = BTreeSet::new();
         wait_for(&format!("the rows of {inventory}"), DEADLINE, async || {
-            missing = &wanted - &stage.rows(TEAM, inventory).await?;
+            missing = &wanted - &cluster.rows(TEAM, inventory).await?;
             Ok(missing.is_empty())
         })
         .await
         .map_err(|error| error.context(format!("missing: {missing:?}")))?;
     }
-    stage.files_become(TEAM, cases.len()).await?;
-    stage.shows("KollectTarget", TEAM, "failing", &["Degraded=True/ExtractionFailed"]).await?;
+    cluster.files_become(TEAM, cases.len()).await?;
+    cluster.shows("KollectTarget", TEAM, "failing", &["Degraded=True/ExtractionFailed"]).await?;
 
-    let outputs = outputs(&stage, &operator, TEAM).await?;
+    let outputs = outputs(&cluster, &operator, TEAM).await?;
     for place in ["postgres", "git"] {
-        assert!(outputs[place].contains("kept-mode"), "{place} lacks what everybody may see");
+        assert!(outputs[place].contains("kept-mode"), "{place} lacks the value that is not secret");
     }
     for place in ["logs", "statuses"] {
-        assert!(outputs[place].contains("ExtractionFailed"), "{place} does not tell of the target that fails");
+        assert!(outputs[place].contains("ExtractionFailed"), "{place} lacks the target that fails");
     }
     let secrets: BTreeSet<&String> = cases.iter().flat_map(|case| &case.secrets).collect();
     assert!(secrets.len() > 20, "{secrets:?}");
@@ -94,9 +94,9 @@ fn corpus() -> Vec<Case> {
         .collect()
 }
 
-async fn plant(stage: &Stage, cases: &[Case]) -> anyhow::Result<()> {
-    let definition = stage::definition("sample", "Sample");
-    stage.apply([scene::namespace(TEAM), scene::namespace(WORK), definition]).await?;
+async fn plant(cluster: &TestCluster, cases: &[Case]) -> anyhow::Result<()> {
+    let definition = test_cluster::definition("sample", "Sample");
+    cluster.apply([scene::namespace(TEAM), scene::namespace(WORK), definition]).await?;
     let sample = |at: usize, case: &Case| {
         json!({
             "apiVersion": "example.org/v1", "kind": "Sample",
@@ -104,31 +104,31 @@ async fn plant(stage: &Stage, cases: &[Case]) -> anyhow::Result<()> {
         })
     };
     wait_for("samples are served", DEADLINE, async || {
-        Ok(operator::apply(&stage.client, sample(0, &cases[0])).await.is_ok())
+        Ok(operator::apply(&cluster.client, sample(0, &cases[0])).await.is_ok())
     })
     .await?;
-    stage.apply(cases.iter().enumerate().map(|(at, case)| sample(at, case))).await
+    cluster.apply(cases.iter().enumerate().map(|(at, case)| sample(at, case))).await
 }
 
-async fn pipelines(stage: &Stage) -> anyhow::Result<()> {
+async fn pipelines(cluster: &TestCluster) -> anyhow::Result<()> {
     for (name, attributes) in [("ways", WAYS), ("joins", JOINS), ("failing", FAILING)] {
         let mut profile = scene::profile(TEAM, name, "example.org/v1", "Sample", attributes);
         for attribute in profile["spec"]["attributes"].as_array_mut().into_iter().flatten() {
             attribute["optional"] = json!(name != "failing");
         }
-        stage.apply([profile, scene::target(TEAM, name, name, &[WORK])]).await?;
+        cluster.apply([profile, scene::target(TEAM, name, name, &[WORK])]).await?;
     }
     let mut copies = scene::profile(TEAM, "copies", "example.org/v1", "Sample", &[]);
     copies["metadata"]["annotations"] = json!({"kollect.dev/allow-full-resource-export": "true"});
     copies["spec"]["export"] = json!({"mode": "Resource", "include": "All", "prune": {"defaults": false}});
-    stage.apply([copies, scene::target(TEAM, "copies", "copies", &[WORK])]).await?;
-    stage.apply(stage.postgres_sink(TEAM, "pg")).await?;
-    stage.apply([stage.git_sink(TEAM, "git")?]).await?;
+    cluster.apply([copies, scene::target(TEAM, "copies", "copies", &[WORK])]).await?;
+    cluster.apply(cluster.postgres_sink(TEAM, "pg")).await?;
+    cluster.apply([cluster.git_sink(TEAM, "git")?]).await?;
     for name in ["ways", "joins", "copies"] {
         let git = (name == "copies").then_some("git");
         let mut inventory = scene::inventory(TEAM, name, git, Some("pg"), "0s");
         inventory["spec"]["targetRefs"] = json!([name]);
-        stage.apply([inventory]).await?;
+        cluster.apply([inventory]).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What the operator has said or written, as text to search.
+//! All outputs of the operator as text to search: logs, statuses, events, metrics, rows, commits.
 
-use crate::stage::{self, Stage};
+use crate::test_cluster::{self, TestCluster};
 use kollect_testkit::operator::Operator;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -8,9 +8,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// Everything that the operator has said or written, by place.
+/// All outputs, by name.
 pub(super) async fn outputs(
-    stage: &Stage,
+    cluster: &TestCluster,
     operator: &Operator,
     team: &str,
 ) -> anyhow::Result<BTreeMap<&'static str, String>> {
@@ -19,18 +19,18 @@ pub(super) async fn outputs(
         ["Profile", "Target", "Inventory", "SnapshotSink", "DatabaseSink", "Scope"].map(|kind| format!("Kollect{kind}"))
     {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kollect.dev", "v1alpha1", &kind));
-        let api: Api<DynamicObject> = Api::all_with(stage.client.clone(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &resource);
         for object in api.list(&ListParams::default()).await? {
             statuses += &object.data.get("status").unwrap_or(&Value::Null).to_string();
         }
     }
     let mut events = String::new();
-    for event in stage.objects("Event", "").list(&ListParams::default()).await? {
+    for event in cluster.objects("Event", "").list(&ListParams::default()).await? {
         events += &serde_json::to_string(&event)?;
     }
     Ok(BTreeMap::from([
-        ("postgres", dump(stage).await?),
-        ("git", git_objects(stage, team)?),
+        ("postgres", dump(cluster).await?),
+        ("git", git_objects(cluster, team)?),
         ("logs", operator.logs()),
         ("statuses", statuses),
         ("events", events),
@@ -39,8 +39,8 @@ pub(super) async fn outputs(
 }
 
 /// Every row of every table, whatever its columns.
-async fn dump(stage: &Stage) -> anyhow::Result<String> {
-    let database = stage.database().await?;
+async fn dump(cluster: &TestCluster) -> anyhow::Result<String> {
+    let database = cluster.database().await?;
     let tables = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables \
                   WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
     let mut text = String::new();
@@ -55,8 +55,8 @@ async fn dump(stage: &Stage) -> anyhow::Result<String> {
 }
 
 /// Every commit, tree and blob, reachable or not.
-fn git_objects(stage: &Stage, team: &str) -> anyhow::Result<String> {
-    let dir = stage.git.repos.path(&stage::repo(team));
+fn git_objects(cluster: &TestCluster, team: &str) -> anyhow::Result<String> {
+    let dir = cluster.git.repos.path(&test_cluster::repo(team));
     let output = Command::new("git")
         .args(["cat-file", "--batch-all-objects", "--batch", "--unordered"])
         .current_dir(dir)

@@ -1,7 +1,7 @@
 //! Every admission case, judged by an API server that asks the webhook, and by the webhook alone.
 
 use super::caller::Caller;
-use super::place::Place;
+use super::webhook_cluster::WebhookCluster;
 use crate::admission::cases::{self, Case};
 use crate::admission::namespaces_of;
 use anyhow::{Context as _, ensure};
@@ -27,10 +27,10 @@ fn flags(case: &Case) -> anyhow::Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn with_the_webhook_every_case_is_judged_as_it_says_and_by_the_webhook_alone_too() -> anyhow::Result<()> {
-    let place = Place::start().await?;
+async fn with_the_webhook_every_case_is_decided_as_expected_and_by_the_webhook_alone_too() -> anyhow::Result<()> {
+    let cluster = WebhookCluster::start().await?;
     let all = cases::all()?;
-    namespaces_of(&place.client, &all).await?;
+    namespaces_of(&cluster.client, &all).await?;
     let mut groups: BTreeMap<Vec<String>, Vec<&Case>> = BTreeMap::new();
     for case in &all {
         groups.entry(flags(case)?).or_default().push(case);
@@ -40,10 +40,10 @@ async fn with_the_webhook_every_case_is_judged_as_it_says_and_by_the_webhook_alo
         let own = ["--allow-loopback-sinks=false", "--validating-webhooks-enabled=true"].map(str::to_owned);
         let args: Vec<String> = own.into_iter().chain(flags).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (_operator, port) = place.with_webhook(&args).await?;
-        let mut caller = Caller::connect(port, &place.kept_bundle().await?).await?;
+        let (_operator, port) = cluster.with_webhook(&args).await?;
+        let mut caller = Caller::connect(port, &cluster.kept_bundle().await?).await?;
         for case in cases {
-            let complaints = judge(&place, &mut caller, case).await.with_context(|| case.file.clone())?;
+            let complaints = judge(&cluster, &mut caller, case).await.with_context(|| case.file.clone())?;
             failures.extend(complaints.into_iter().map(|why| format!("{} {args:?}\n    {why}", case.file)));
         }
     }
@@ -52,17 +52,17 @@ async fn with_the_webhook_every_case_is_judged_as_it_says_and_by_the_webhook_alo
     Ok(())
 }
 
-async fn judge(place: &Place, caller: &mut Caller, case: &Case) -> anyhow::Result<Vec<String>> {
+async fn judge(cluster: &WebhookCluster, caller: &mut Caller, case: &Case) -> anyhow::Result<Vec<String>> {
     for object in &case.given {
-        if let Err(error) = place.apply(object.clone()).await {
+        if let Err(error) = cluster.apply(object.clone()).await {
             return Ok(vec![format!("what is given: {error:#}")]);
         }
     }
-    let asked = case.send(&place.client).await?;
+    let asked = case.send(&cluster.client).await?;
     let alone = caller.review(&case.object).await?;
     for object in &case.given {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        api_of(&place.client, object).delete(name, &DeleteParams::default()).await?;
+        api_of(&cluster.client, object).delete(name, &DeleteParams::default()).await?;
     }
     Ok(case.judge(&asked, true).into_iter().chain(case.judge_review(&alone)).collect())
 }

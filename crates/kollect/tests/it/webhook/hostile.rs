@@ -1,7 +1,7 @@
 //! Callers that mean harm or come in crowds.
 
 use super::caller::{Caller, path, question};
-use super::place::{Place, broken_profile, good_profile};
+use super::webhook_cluster::{WebhookCluster, broken_profile, good_profile};
 use anyhow::ensure;
 use kollect_testkit::operator::usage;
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ const REVIEWS: usize = 20_000;
 
 #[tokio::test]
 async fn hostile_bodies_are_refused_quickly_and_the_operator_goes_on() -> anyhow::Result<()> {
-    let place = Place::start().await?;
-    let (mut operator, port) = place.with_webhook(&[]).await?;
-    let ca = place.kept_bundle().await?;
+    let cluster = WebhookCluster::start().await?;
+    let (mut operator, port) = cluster.with_webhook(&[]).await?;
+    let ca = cluster.kept_bundle().await?;
     let profile = good_profile("x");
     let nested = format!(r#"{{"request":{{"object":{}"#, "[".repeat(10_000));
     let big = vec![b' '; 10 << 20];
@@ -51,9 +51,9 @@ async fn hostile_bodies_are_refused_quickly_and_the_operator_goes_on() -> anyhow
 
 #[tokio::test]
 async fn only_reviews_of_the_right_kind_over_tls_13_are_answered() -> anyhow::Result<()> {
-    let place = Place::start().await?;
-    let (_operator, port) = place.with_webhook(&[]).await?;
-    let ca = place.kept_bundle().await?;
+    let cluster = WebhookCluster::start().await?;
+    let (_operator, port) = cluster.with_webhook(&[]).await?;
+    let ca = cluster.kept_bundle().await?;
     let mut caller = Caller::connect(port, &ca).await?;
     let target = json!({"kind": "KollectTarget"});
     let (_, body) = caller.post(&path(&target), question(&good_profile("x"))).await?;
@@ -66,9 +66,9 @@ async fn only_reviews_of_the_right_kind_over_tls_13_are_answered() -> anyhow::Re
 
 #[tokio::test]
 async fn twenty_thousand_reviews_in_a_crowd_leave_no_memory_behind() -> anyhow::Result<()> {
-    let place = Place::start().await?;
-    let (operator, port) = place.with_webhook(&[]).await?;
-    let ca = place.kept_bundle().await?;
+    let cluster = WebhookCluster::start().await?;
+    let (operator, port) = cluster.with_webhook(&[]).await?;
+    let ca = cluster.kept_bundle().await?;
     crowd(port, &ca, REVIEWS / 4).await?;
     let before = usage(operator.pid())?.rss_kb;
     let mut times = crowd(port, &ca, REVIEWS).await?;

@@ -3,7 +3,7 @@
 mod caller;
 mod cases;
 mod hostile;
-mod place;
 mod reviews;
 mod rotation;
 mod trust;
+mod webhook_cluster;

@@ -1,6 +1,6 @@
-//! An API server, operators with the webhook on, and the configuration that leads from one to the other.
+//! An API server, operators with the webhook on, and the configuration that connects them.
 
-use crate::stage::{Running, SOON};
+use crate::test_cluster::{Running, SOON};
 use anyhow::Context as _;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
@@ -16,13 +16,13 @@ pub(crate) const TEAM: &str = "team";
 pub(crate) const CONFIGURATION: &str = "kollect-validating-webhook-configuration";
 pub(crate) const SECRET: &str = "webhook-server-cert";
 
-pub(crate) struct Place {
+pub(crate) struct WebhookCluster {
     pub(crate) api: ApiServer,
     pub(crate) client: kube::Client,
     token: String,
 }
 
-impl Place {
+impl WebhookCluster {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let api = ApiServer::start(ApiServerOptions::default()).await?;
         let token = operator::install(&api).await?;
@@ -106,7 +106,7 @@ impl Place {
         Ok(webhooks.map(|webhook| bundle(webhook.client_config.ca_bundle)).collect::<Result<_, _>>()?)
     }
 
-    /// Waits until every webhook trusts exactly what the Secret says.
+    /// Waits until every caBundle equals the authorities of the Secret.
     pub(crate) async fn agrees(&self, deadline: Duration) -> anyhow::Result<()> {
         wait_for("the caBundles equal the Secret", deadline, async || {
             let kept = self.kept_bundle().await?;
