@@ -1,12 +1,12 @@
-//! What can go wrong in a directory, as errors of the export engine. Messages name paths, never contents.
+//! Maps file system errors to `SinkError`. Messages name paths, never contents.
 
-use crate::folder::Trouble;
+use crate::folder::FolderError;
 use kollect_export::{Class, SinkError};
 use kollect_model::Reason;
 use std::io;
 use std::path::Path;
 
-/// Says what was attempted on which path, and what to do where that is known.
+/// The error of an attempt on `path`, with the remedy where one is known.
 pub(crate) fn failed(stage: &'static str, doing: &str, path: &Path, error: &io::Error) -> SinkError {
     let (class, advice) = match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -25,11 +25,11 @@ pub(crate) fn failed(stage: &'static str, doing: &str, path: &Path, error: &io::
     SinkError { class, ..SinkError::transient(stage, message) }
 }
 
-/// The same for a path below the directory.
-pub(crate) fn trouble(stage: &'static str, doing: &str, root: &Path, path: &str, why: Trouble) -> SinkError {
+/// As [`failed`], for a path below `root`.
+pub(crate) fn failed_below(stage: &'static str, doing: &str, root: &Path, path: &str, why: FolderError) -> SinkError {
     match why {
-        Trouble::Io(error) => failed(stage, doing, &root.join(path), &error),
-        Trouble::Link(at) => {
+        FolderError::Io(error) => failed(stage, doing, &root.join(path), &error),
+        FolderError::Link(at) => {
             let advice = "Kollect follows no links below its directory; remove the link, or choose another directory";
             SinkError::terminal(stage, format!("{path} leads through the symbolic link {at}: {advice}"))
                 .with_reason(Reason::LayoutCollision)
@@ -37,7 +37,7 @@ pub(crate) fn trouble(stage: &'static str, doing: &str, root: &Path, path: &str,
     }
 }
 
-/// A path that another owner has.
+/// The error for a path that `owner` has.
 pub(crate) fn collision(path: &str, owner: &str) -> SinkError {
     let advice = "choose another directory or path template, or move the file away";
     SinkError::terminal("write", format!("{path} is owned by {owner}: {advice}")).with_reason(Reason::LayoutCollision)

@@ -1,7 +1,7 @@
-//! Open folders, and what is done in them. No name below the first folder is ever followed through a symbolic link.
+//! File operations relative to an open folder that never follow a symbolic link below the root.
 //!
-//! Every step opens one name relative to an open folder, so that nothing which is replaced by a link meanwhile can lead
-//! elsewhere.
+//! Every step opens one name relative to an open descriptor, so a folder that is replaced by a link meanwhile cannot
+//! redirect a write.
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Folders that are looked into when a whole tree is removed.
+/// Levels of folders that [`Folder::remove_all`] descends.
 const MAX_DEPTH: u32 = 64;
 
 /// An open folder.
@@ -18,26 +18,26 @@ pub(crate) struct Folder(OwnedFd);
 
 /// Why a path could not be used.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// A symbolic link stands at this part of the path.
+pub(crate) enum FolderError {
+    /// This part of the path is a symbolic link.
     Link(String),
     Io(io::Error),
 }
 
-impl Trouble {
-    /// Nothing is there; also when a file is where a folder would be.
+impl FolderError {
+    /// Nothing exists at the path; also when a parent of it is a file.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
     }
 }
 
-impl From<rustix::io::Errno> for Trouble {
+impl From<rustix::io::Errno> for FolderError {
     fn from(error: rustix::io::Errno) -> Self {
         Self::Io(error.into())
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for FolderError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -51,22 +51,22 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 }
 
 impl Folder {
-    /// The folder that the user chose; a link that leads there is the user's.
+    /// The folder at `path`, which the user chose: links in it are followed.
     pub(crate) fn root(path: &Path) -> io::Result<Self> {
         Ok(Self(openat(CWD, path, FOLDER, Mode::empty())?))
     }
 
     /// The folder at a path below this one; an empty path is this one.
-    pub(crate) fn open(&self, path: &str) -> Result<Self, Trouble> {
+    pub(crate) fn open(&self, path: &str) -> Result<Self, FolderError> {
         self.walk(path, false)
     }
 
-    /// The same; what is missing is created.
-    pub(crate) fn create(&self, path: &str) -> Result<Self, Trouble> {
+    /// As [`Folder::open`]; missing folders are created.
+    pub(crate) fn create(&self, path: &str) -> Result<Self, FolderError> {
         self.walk(path, true)
     }
 
-    fn walk(&self, path: &str, create: bool) -> Result<Self, Trouble> {
+    fn walk(&self, path: &str, create: bool) -> Result<Self, FolderError> {
         let mut at = Self(self.0.try_clone()?);
         let mut done = 0;
         for name in path.split('/').filter(|_| !path.is_empty()) {
@@ -83,7 +83,7 @@ impl Folder {
             at = match openat(&at.0, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
                 Ok(folder) => Self(folder),
                 Err(_) if at.kind(name)?.is_some_and(FileType::is_symlink) => {
-                    return Err(Trouble::Link(path[..done].to_owned()));
+                    return Err(FolderError::Link(path[..done].to_owned()));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -92,8 +92,8 @@ impl Folder {
         Ok(at)
     }
 
-    /// What stands at a name; `None` is nothing.
-    pub(crate) fn kind(&self, name: &str) -> Result<Option<FileType>, Trouble> {
+    /// Type of the entry `name`; `None` when it does not exist.
+    pub(crate) fn kind(&self, name: &str) -> Result<Option<FileType>, FolderError> {
         match statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) => Ok(Some(FileType::from_raw_mode(about.st_mode))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
@@ -102,39 +102,39 @@ impl Folder {
     }
 
     /// A file, open for reading; `None` when it is a folder or something else that holds no bytes.
-    pub(crate) fn file(&self, name: &str) -> Result<Option<File>, Trouble> {
-        // Without NONBLOCK, a pipe would be waited for.
+    pub(crate) fn file(&self, name: &str) -> Result<Option<File>, FolderError> {
+        // Without NONBLOCK, opening a pipe blocks until a writer opens it.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&self.0, name, flags, Mode::empty()) {
             Ok(file) => {
                 let file = File::from(file);
                 Ok(file.metadata()?.is_file().then_some(file))
             }
-            Err(rustix::io::Errno::LOOP) => Err(Trouble::Link(name.to_owned())),
+            Err(rustix::io::Errno::LOOP) => Err(FolderError::Link(name.to_owned())),
             Err(error) => Err(error.into()),
         }
     }
 
     /// The content of a file.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
         let Some(mut file) = self.file(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
-    /// A file that was not there before.
-    pub(crate) fn new_file(&self, name: &str) -> Result<File, Trouble> {
+    /// Creates a file; fails when the name exists.
+    pub(crate) fn new_file(&self, name: &str) -> Result<File, FolderError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(openat(&self.0, name, flags, Mode::from_raw_mode(0o666))?))
     }
 
-    /// Moves a file to its name in another folder. A link that stands there is replaced, not followed.
-    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<(), Trouble> {
+    /// Moves a file to `new` in another folder. A link with that name is replaced, not followed.
+    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<(), FolderError> {
         Ok(renameat(&self.0, name, &to.0, new)?)
     }
 
-    pub(crate) fn remove_file(&self, name: &str) -> Result<(), Trouble> {
+    pub(crate) fn remove_file(&self, name: &str) -> Result<(), FolderError> {
         Ok(unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
@@ -151,12 +151,12 @@ impl Folder {
         }
     }
 
-    /// Removes what stands at a name, and what is in it. Links are removed, not followed.
-    pub(crate) fn remove_all(&self, name: &str) -> Result<(), Trouble> {
+    /// Removes the entry `name` and everything below it. Links are removed, not followed.
+    pub(crate) fn remove_all(&self, name: &str) -> Result<(), FolderError> {
         self.remove_tree(name, MAX_DEPTH)
     }
 
-    fn remove_tree(&self, name: &str, depth: u32) -> Result<(), Trouble> {
+    fn remove_tree(&self, name: &str, depth: u32) -> Result<(), FolderError> {
         match self.kind(name)? {
             None => return Ok(()),
             Some(FileType::Directory) if depth > 0 => {}
@@ -170,7 +170,7 @@ impl Folder {
     }
 
     /// Names in the folder, sorted.
-    pub(crate) fn names(&self) -> Result<Vec<String>, Trouble> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, FolderError> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
@@ -203,9 +203,9 @@ mod tests {
         symlink(outside.path().join("x"), root.path().join("x")).unwrap();
         let folder = Folder::root(root.path()).unwrap();
         for result in [folder.open("a/b/link"), folder.create("a/b/link/deep"), folder.create("a/b/link")] {
-            assert!(matches!(result, Err(Trouble::Link(at)) if at == "a/b/link"));
+            assert!(matches!(result, Err(FolderError::Link(at)) if at == "a/b/link"));
         }
-        assert!(matches!(folder.read("x"), Err(Trouble::Link(_))));
+        assert!(matches!(folder.read("x"), Err(FolderError::Link(_))));
         assert!(folder.new_file("x").is_err());
         folder.remove_all("a").unwrap();
         folder.remove_all("x").unwrap();

@@ -1,11 +1,12 @@
-//! A directory as a file sink: the layouts of Git, without Git.
+//! A directory as a file sink.
 //!
-//! It owns exactly the paths of its ownership records, follows no symbolic link below its directory, and knows no rows.
+//! It owns exactly the paths of its ownership records and follows no symbolic link below its directory. It must not
+//! know rows.
 #![warn(missing_docs)]
 
+mod directory;
 mod error;
 mod folder;
-mod place;
 mod sink;
 mod write;
 

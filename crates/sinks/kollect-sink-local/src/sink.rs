@@ -1,9 +1,7 @@
-//! The file sink: the contract over [`Place`] and [`Writing`], with the work away from the run time's threads.
-//!
-//! Separate from both because it is all that is asynchronous.
+//! Implements the file sink contract; runs [`SinkDirectory`] and [`BatchWriter`] on blocking threads.
 
-use crate::place::Place;
-use crate::write::Writing;
+use crate::directory::SinkDirectory;
+use crate::write::BatchWriter;
 use async_trait::async_trait;
 use kollect_export::{Cycle, FileBatch, FileSink, HeldFile, LARGEST_READ, Probe, ReadBack, Receipt, SinkError};
 use std::path::PathBuf;
@@ -12,49 +10,49 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often progress is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval at which progress is polled.
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// A directory. It is created when something is written.
+/// A directory as a sink. The first write creates it.
 #[derive(Debug)]
 pub struct LocalSink {
-    place: Place,
+    directory: SinkDirectory,
     dry_run: bool,
 }
 
 impl LocalSink {
     /// A sink that writes below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { place: Place { root: root.into() }, dry_run: false }
+        Self { directory: SinkDirectory { root: root.into() }, dry_run: false }
     }
 
-    /// The same, but it only checks what it is given and writes nothing.
+    /// Checks batches and writes nothing.
     pub fn dry_run(self) -> Self {
         Self { dry_run: true, ..self }
     }
 
     /// Where it writes.
     pub fn destination(&self) -> String {
-        self.place.root.display().to_string()
+        self.directory.root.display().to_string()
     }
 
-    /// Runs `work` on a thread that may block, and passes its progress on.
+    /// Runs `work` on a blocking thread and forwards its progress.
     async fn write<F>(&self, cycle: &Cycle<'_>, batch: FileBatch, work: F) -> Result<Receipt, SinkError>
     where
-        F: FnOnce(&Writing, &FileBatch) -> Result<Receipt, SinkError> + Send + 'static,
+        F: FnOnce(&BatchWriter, &FileBatch) -> Result<Receipt, SinkError> + Send + 'static,
     {
         cycle.check_right()?;
         let moved = Arc::new(AtomicU64::new(0));
-        let writing = Writing {
-            place: self.place.clone(),
+        let writer = BatchWriter {
+            directory: self.directory.clone(),
             dry_run: self.dry_run,
             cancel: cycle.cancel.clone(),
             moved: moved.clone(),
         };
-        let mut task = tokio::task::spawn_blocking(move || work(&writing, &batch));
+        let mut task = tokio::task::spawn_blocking(move || work(&writer, &batch));
         let mut known = 0;
         loop {
-            match tokio::time::timeout(LOOK, &mut task).await {
+            match tokio::time::timeout(POLL_EVERY, &mut task).await {
                 Ok(Ok(outcome)) => return outcome,
                 Ok(Err(panic)) => return Err(SinkError::transient("write", panic.to_string()).maybe_landed()),
                 Err(_) => {
@@ -69,7 +67,7 @@ impl LocalSink {
     }
 }
 
-/// Runs `work` on a thread that may block.
+/// Runs `work` on a blocking thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {
@@ -80,7 +78,7 @@ async fn blocking<T: Send + 'static>(
 #[async_trait]
 impl FileSink for LocalSink {
     fn lane(&self) -> String {
-        format!("directory {}", self.place.root.display())
+        format!("directory {}", self.directory.root.display())
     }
 
     async fn held(
@@ -89,20 +87,20 @@ impl FileSink for LocalSink {
         record: &str,
         each: &mut (dyn FnMut(HeldFile) + Send),
     ) -> Result<ReadBack, SinkError> {
-        let (place, record, cancel) = (self.place.clone(), record.to_owned(), cycle.cancel.clone());
-        let look = move || {
-            let record = place.record(&record)?;
+        let (directory, record, cancel) = (self.directory.clone(), record.to_owned(), cycle.cancel.clone());
+        let read = move || {
+            let record = directory.record(&record)?;
             let mut held = Vec::with_capacity(record.len());
             for (path, entry) in record.iter() {
                 if cancel.is_cancelled() {
                     return Err(SinkError::transient("read", "stopped while reading what the directory holds"));
                 }
-                let intact = place.tag(path)?.is_some_and(|tag| *tag == *entry.tag);
+                let intact = directory.tag(path)?.is_some_and(|tag| *tag == *entry.tag);
                 held.push(HeldFile { path: path.clone(), digest: intact.then_some(entry.digest) });
             }
             Ok(held)
         };
-        for file in blocking(look).await? {
+        for file in blocking(read).await? {
             each(file);
         }
         cycle.progress.tick();
@@ -110,10 +108,10 @@ impl FileSink for LocalSink {
     }
 
     async fn read(&self, _: &Cycle<'_>, record: &str, path: &str) -> Result<Option<Vec<u8>>, SinkError> {
-        let (place, record, path) = (self.place.clone(), record.to_owned(), path.to_owned());
+        let (directory, record, path) = (self.directory.clone(), record.to_owned(), path.to_owned());
         blocking(move || {
-            let owned = place.record(&record)?.get(&path).is_some();
-            if owned { place.content(&path, LARGEST_READ) } else { Ok(None) }
+            let owned = directory.record(&record)?.get(&path).is_some();
+            if owned { directory.content(&path, LARGEST_READ) } else { Ok(None) }
         })
         .await
     }
@@ -121,19 +119,19 @@ impl FileSink for LocalSink {
     async fn apply(&self, lane: Vec<(Cycle<'_>, FileBatch)>) -> Vec<Result<Receipt, SinkError>> {
         let mut results = Vec::with_capacity(lane.len());
         for (cycle, batch) in lane {
-            results.push(self.write(&cycle, batch, Writing::apply).await);
+            results.push(self.write(&cycle, batch, BatchWriter::apply).await);
         }
         results
     }
 
     async fn forget(&self, cycle: &Cycle<'_>, batch: FileBatch) -> Result<Receipt, SinkError> {
-        self.write(cycle, batch, Writing::forget).await
+        self.write(cycle, batch, BatchWriter::forget).await
     }
 
     async fn probe(&self, _: &CancellationToken) -> Result<Probe, SinkError> {
-        let place = self.place.clone();
-        // Any record will do: it only asks whether the directory can be looked at.
-        blocking(move || place.record(&format!("{}/probe", crate::place::RECORDS))).await?;
-        Ok(Probe { message: format!("the directory {} can be read", self.place.root.display()) })
+        let directory = self.directory.clone();
+        // The record need not exist: reading it shows that the directory can be opened.
+        blocking(move || directory.record(&format!("{}/probe", crate::directory::RECORDS))).await?;
+        Ok(Probe { message: format!("the directory {} can be read", self.directory.root.display()) })
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of every file sink.
+//! The conformance tests of every file sink.
 
 use anyhow::Context as _;
 use kollect_export::FileSink;
@@ -63,7 +63,7 @@ impl FileBackend for Directory {
         Ok(fs::remove_dir_all(self.root())?)
     }
     async fn stop(&self) -> anyhow::Result<()> {
-        // A disk that is not mounted, as far as a process can tell.
+        // To a process this equals a disk that is not mounted.
         fs::rename(self.root(), self.top.path().join("away"))?;
         Ok(fs::write(self.root(), "")?)
     }

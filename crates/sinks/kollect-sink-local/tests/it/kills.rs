@@ -1,4 +1,4 @@
-//! Killed at any step, the next run ends with exactly the wanted files and takes none of them for somebody else's.
+//! After a kill at any step, the next run ends with exactly the wanted files and counts all of them as its own.
 
 use crate::conformance::read_tree;
 use kollect_export::{Family, FileBatch, FileChange, FileSink, HeldFile};
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 const RECORD: &str = ".kollect/east/shop/daily/local";
-/// Tells the child which directory it writes to.
+/// Environment variable with the directory that the child writes to.
 const CHILD: &str = "KOLLECT_TEST_DIRECTORY";
 
 type Wanted = BTreeMap<&'static str, &'static str>;

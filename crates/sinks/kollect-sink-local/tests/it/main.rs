@@ -1,4 +1,4 @@
-//! The directory sink keeps the promises of every file sink, whoever interferes and whenever it is killed.
+//! The directory sink: conformance, ownership of files, kills at any step.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;

@@ -1,4 +1,4 @@
-//! Whose files are left alone.
+//! Files that the sink does not own stay as they are.
 
 use crate::conformance::read_tree;
 use kollect_export::{Class, Family, FileBatch, FileChange, FileSink, HeldFile, Receipt, SinkError};
@@ -127,7 +127,7 @@ async fn a_dry_run_refuses_the_same_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_changed_is_not_held() {
+async fn a_file_that_was_changed_outside_of_kollect_is_not_held() {
     let root = tempfile::tempdir().unwrap();
     let sink = LocalSink::new(root.path());
     apply(&sink, vec![put("one.yaml", "1\n"), put("two.yaml", "2\n")]).await.unwrap();

@@ -1,9 +1,7 @@
-//! The directory as it is: what a record lists, who owns a path, what a file holds. Reads only.
-//!
-//! Paths of files are checked here, before anything is made of them.
+//! Reads the directory: records, owners of paths, contents of files; checks the paths of files.
 
-use crate::error::{collision, failed, trouble};
-use crate::folder::{Folder, Trouble, split};
+use crate::error::{collision, failed, failed_below};
+use crate::folder::{Folder, FolderError, split};
 use kollect_export::SinkError;
 use kollect_export::layout::Record;
 use kollect_model::Digest;
@@ -11,18 +9,18 @@ use rustix::fs::FileType;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-/// Top folder of the ownership records, and of files that are being written.
+/// Top folder of the ownership records and of unfinished files.
 pub(crate) const RECORDS: &str = ".kollect";
-/// Names of folders with files that are being written begin so.
+/// Prefix of the folders of unfinished files, one per process.
 pub(crate) const UNFINISHED: &str = ".tmp-";
 
-/// A directory below which files are kept.
+/// The directory below which files are written.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct SinkDirectory {
     pub(crate) root: PathBuf,
 }
 
-/// Fails for a path that leaves the directory or goes into the records.
+/// Fails for a path outside of the directory or inside of [`RECORDS`].
 pub(crate) fn check_path(path: &str) -> Result<(), SinkError> {
     let plain = !path.is_empty()
         && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && !segment.contains(['\0', '\\']))
@@ -33,7 +31,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), SinkError> {
     Err(SinkError::terminal("write", format!("{path:?} is not a path for a file: {RECORDS} keeps the records")))
 }
 
-impl Place {
+impl SinkDirectory {
     /// The directory; `None` when it does not exist.
     pub(crate) fn open(&self) -> Result<Option<Folder>, SinkError> {
         match Folder::root(&self.root) {
@@ -43,9 +41,9 @@ impl Place {
         }
     }
 
-    /// Says what was attempted on which path.
-    pub(crate) fn failed(&self, stage: &'static str, doing: &str, path: &str, why: Trouble) -> SinkError {
-        trouble(stage, doing, &self.root, path, why)
+    /// The error of an attempt on `path`.
+    pub(crate) fn failed(&self, stage: &'static str, doing: &str, path: &str, why: FolderError) -> SinkError {
+        failed_below(stage, doing, &self.root, path, why)
     }
 
     /// Reads a record: one file, or a folder of files as other sinks write them.
@@ -62,7 +60,7 @@ impl Place {
         let mut files = Vec::new();
         match folder.kind(name).map_err(failed)? {
             None => return Ok(record),
-            Some(kind) if kind.is_symlink() => return Err(failed(Trouble::Link(path.to_owned()))),
+            Some(kind) if kind.is_symlink() => return Err(failed(FolderError::Link(path.to_owned()))),
             Some(kind) if kind.is_dir() => {
                 let shards = folder.open(name).map_err(failed)?;
                 for shard in shards.names().map_err(failed)? {
@@ -80,7 +78,7 @@ impl Place {
         Ok(record)
     }
 
-    /// The name of a file's content; `None` when there is no such file.
+    /// The digest of a file's content; `None` when there is no such file.
     pub(crate) fn tag(&self, path: &str) -> Result<Option<String>, SinkError> {
         Ok(self.content(path, u64::MAX)?.map(|bytes| tag_of(&bytes)))
     }
@@ -93,7 +91,7 @@ impl Place {
         let mut file = match root.open(above).and_then(|folder| folder.file(name)) {
             Ok(Some(file)) => file,
             // A link is not the file that was written.
-            Ok(None) | Err(Trouble::Link(_)) => return Ok(None),
+            Ok(None) | Err(FolderError::Link(_)) => return Ok(None),
             Err(why) if why.is_absent() => return Ok(None),
             Err(why) => return Err(self.failed("read", "reading", path, why)),
         };
@@ -107,11 +105,11 @@ impl Place {
         Ok(Some(bytes))
     }
 
-    /// Fails when something is at the path that the record does not list, or a link on the way.
+    /// Fails when the path exists and the record does not list it, or when a part of it is a link.
     pub(crate) fn check_owner(&self, own: &Record, path: &str) -> Result<(), SinkError> {
         check_path(path)?;
         let Some(root) = self.open()? else { return Ok(()) };
-        let failed = |why| self.failed("write", "looking at", path, why);
+        let failed = |why| self.failed("write", "inspecting", path, why);
         let (above, name) = split(path);
         let kind = match root.open(above).and_then(|folder| folder.kind(name)) {
             Ok(kind) => kind,
@@ -120,9 +118,9 @@ impl Place {
         };
         match kind {
             None => Ok(()),
-            Some(kind) if kind.is_symlink() => Err(failed(Trouble::Link(path.to_owned()))),
+            Some(kind) if kind.is_symlink() => Err(failed(FolderError::Link(path.to_owned()))),
             Some(_) if own.get(path).is_some() => Ok(()),
-            // A folder at the path fails when the file is put there, unless our own deletions empty it.
+            // The rename over a folder fails, unless the batch's own deletions have removed that folder.
             Some(kind) if kind.is_dir() => Ok(()),
             Some(_) => {
                 let owner = owner_of(&root, path);
@@ -151,7 +149,7 @@ fn owner_of(root: &Folder, path: &str) -> Option<String> {
     None
 }
 
-/// The name of a content, by which a changed file is noticed.
+/// The tag of a content in the record, by which a changed file is detected.
 pub(crate) fn tag_of(content: &[u8]) -> String {
     Digest::of(content).to_string()
 }
