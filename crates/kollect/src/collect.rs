@@ -26,7 +26,7 @@ pub(crate) fn run(args: &CollectArgs) -> u8 {
 fn registry() -> Registry {
     Registry {
         guard: Guard::open(),
-        pools: kollect_sink_postgres::Pools::default(),
+        pools: kollect_sink_postgres::ConnectionPools::default(),
         mirror_root: crate::part_settings::mirror_root(),
         force_basic_auth: crate::part_settings::force_basic_auth(),
         max_document: kollect_export::LARGEST_READ,

@@ -21,7 +21,7 @@ pub(crate) fn registry(args: &OperatorArgs) -> Registry {
             quote_private: false,
             denied: denied_sink_cidrs(args),
         },
-        pools: kollect_sink_postgres::Pools::default(),
+        pools: kollect_sink_postgres::ConnectionPools::default(),
         mirror_root: mirror_root(),
         force_basic_auth: force_basic_auth(),
         max_document: u64::try_from(max_export_bytes(args)).unwrap_or(0),

@@ -16,7 +16,7 @@ use kollect_resources::registry::{BuiltSink, DocumentContext, SecretBundle, Secr
 use kollect_resources::secret_data::SecretData;
 use kollect_rules::DestinationHost;
 use kollect_sink_git::{Auth, GitSink, PushPolicy};
-use kollect_sink_postgres::{Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresSink};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ type Built = (Sink, String, Vec<DestinationHost>, Option<Insecure>);
 /// Builds the sinks of this release.
 pub(crate) struct Registry {
     pub guard: Guard,
-    pub pools: Pools,
+    pub pools: ConnectionPools,
     pub mirror_root: PathBuf,
     pub force_basic_auth: bool,
     /// Bytes of the largest document that an inventory may write.
@@ -184,13 +184,13 @@ impl Registry {
         if let (Some(chain), Some(key)) = (data.get("tls.crt"), secret_text(data, &["tls.key"])) {
             tls.client_cert = Some(ClientCert { chain_pem: chain.to_vec(), key_pem: key });
         }
-        let mut config = kollect_sink_postgres::Config::new(dsn, &settings.table);
+        let mut config = kollect_sink_postgres::PostgresConfig::new(dsn, &settings.table);
         if let Some(schema) = settings.schema.as_ref().filter(|s| !s.trim().is_empty()) {
             config.schema.clone_from(schema);
         }
         config.mode = match spec.common.provisioning_mode() {
-            ProvisioningMode::Ensure => kollect_sink_postgres::Mode::Ensure,
-            ProvisioningMode::Existing => kollect_sink_postgres::Mode::Existing,
+            ProvisioningMode::Ensure => kollect_sink_postgres::Provisioning::Ensure,
+            ProvisioningMode::Existing => kollect_sink_postgres::Provisioning::Existing,
         };
         config.cluster = spec.common.cluster.clone().unwrap_or_default();
         config.tls = tls;

@@ -1,25 +1,25 @@
-//! What a sink is told, and the names it writes to.
+//! Settings of the sink and the quoted names of its tables.
 
-use kollect_export::SinkError;
+use kollect_export::{InventoryKey, SinkError};
 use kollect_net::{Guard, SecretString, TlsSpec};
 use std::time::Duration;
 
-/// Name of the table that fences writers; it stands beside the destination.
+/// Name of the table that fences writers, in the schema of the destination.
 pub(crate) const WRITER_TABLE: &str = "kollect_writer";
 
 /// Whether the destination may be created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum Provisioning {
     /// Create or migrate the table when needed; never destructive.
     #[default]
     Ensure,
-    /// The table must be there in the right shape; no DDL is ever sent.
+    /// The table must exist with all columns and the key; no DDL is sent.
     Existing,
 }
 
 /// Settings of one sink.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct PostgresConfig {
     /// Connection string, `postgres://…` or `key=value …`.
     pub dsn: SecretString,
     /// Schema of the table; never created.
@@ -27,12 +27,12 @@ pub struct Config {
     /// Table.
     pub table: String,
     /// Whether the table may be created.
-    pub mode: Mode,
+    pub mode: Provisioning,
     /// Cluster identity, the first part of the key.
     pub cluster: String,
-    /// Trust and client certificate of the sink; the connection string says how strictly to use them.
+    /// Trust and client certificate; `sslmode` of the connection string decides how strictly the server is verified.
     pub tls: TlsSpec,
-    /// Limit of one statement, on the server and here, and of waiting for a free connection.
+    /// Limit of one statement, on the server and in the client, and of waiting for a free connection.
     pub statement_timeout: Duration,
     /// Limit of opening a connection to one server.
     pub connect_timeout: Duration,
@@ -44,14 +44,14 @@ pub struct Config {
     pub max_connections: usize,
 }
 
-impl Config {
+impl PostgresConfig {
     /// Settings with the usual limits for `public.<table>`.
     pub fn new(dsn: SecretString, table: impl Into<String>) -> Self {
         Self {
             dsn,
             schema: "public".into(),
             table: table.into(),
-            mode: Mode::Ensure,
+            mode: Provisioning::Ensure,
             cluster: String::new(),
             tls: TlsSpec::default(),
             statement_timeout: Duration::from_mins(1),
@@ -77,6 +77,11 @@ impl Config {
         Ok(())
     }
 
+    /// Cluster and inventory: the first three parameters of most statements.
+    pub(crate) fn key<'a>(&'a self, inventory: &'a InventoryKey) -> [&'a str; 3] {
+        [&self.cluster, &inventory.namespace, &inventory.name]
+    }
+
     /// `"schema"."table"`.
     pub(crate) fn table_sql(&self) -> String {
         format!("{}.{}", quote(&self.schema), quote(&self.table))
@@ -97,7 +102,7 @@ fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text literal for places where no parameter can stand.
+/// A text literal, for statements that take no parameters.
 pub(crate) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
@@ -109,7 +114,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out_of_their_quotes() {
-        let mut config = Config::new("".into(), "a\"; DROP TABLE x; --");
+        let mut config = PostgresConfig::new("".into(), "a\"; DROP TABLE x; --");
         assert_eq!(config.table_sql(), "\"public\".\"a\"\"; DROP TABLE x; --\"");
         assert_eq!(literal("it's \\"), "E'it''s \\\\'");
         assert!(config.check().is_ok());

@@ -1,8 +1,8 @@
-//! One open connection: dialled through the guard, with a time limit for statements and a cache of prepared ones.
+//! Opens connections through the address guard; an open connection caches its prepared statements.
 
-use crate::config::Config;
-use crate::dsn::{Dsn, Place};
-use crate::error::{Failure, describe, from_net_error, timed_out};
+use crate::config::PostgresConfig;
+use crate::dsn::{Dsn, ServerAddress};
+use crate::error::{StatementError, describe, from_net_error, timed_out};
 use kollect_export::{Cycle, SinkError};
 use kollect_net::{GuardedDialer, Insecure, NetError};
 use parking_lot::Mutex;
@@ -17,8 +17,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How to open connections; equal for all connections of a pool.
-pub(crate) struct Opener {
+/// Opens the connections of one pool.
+pub(crate) struct Connector {
     dsn: Dsn,
     tls: MakeRustlsConnect,
     dialer: GuardedDialer,
@@ -26,8 +26,8 @@ pub(crate) struct Opener {
     statement_timeout: Duration,
 }
 
-impl Opener {
-    pub(crate) fn new(config: &Config) -> Result<Self, SinkError> {
+impl Connector {
+    pub(crate) fn new(config: &PostgresConfig) -> Result<Self, SinkError> {
         let mut dsn = Dsn::parse(config.dsn.expose(), &config.tls)?;
         if dsn.driver.get_application_name().is_none() {
             dsn.driver.application_name(config.application_name.clone());
@@ -42,11 +42,11 @@ impl Opener {
         })
     }
 
-    /// Tells servers and databases apart without naming them: they are part of the Secret.
+    /// A short hash that distinguishes servers and databases without naming them: they are part of the Secret.
     pub(crate) fn server(&self) -> String {
         let mut hash = Sha256::new();
-        for place in &self.dsn.places {
-            hash.update(format!("{}:{};", place.name, place.port));
+        for address in &self.dsn.servers {
+            hash.update(format!("{}:{};", address.name, address.port));
         }
         hash.update(self.dsn.driver.get_dbname().or(self.dsn.driver.get_user()).unwrap_or_default());
         kollect_model::hex(&hash.finalize()[..4])
@@ -57,9 +57,10 @@ impl Opener {
         self.dsn.insecure
     }
 
-    /// Host and port of every place, by its name and by what is dialled.
+    /// Host and port of every server, by its name and by the address that is dialled.
     pub(crate) fn servers(&self) -> Vec<(String, u16)> {
-        let both = self.dsn.places.iter().flat_map(|place| [(&place.name, place.port), (&place.dial, place.port)]);
+        let both =
+            self.dsn.servers.iter().flat_map(|address| [(&address.name, address.port), (&address.dial, address.port)]);
         let mut servers: Vec<(String, u16)> = both.map(|(host, port)| (host.clone(), port)).collect();
         servers.dedup();
         servers
@@ -68,8 +69,8 @@ impl Opener {
     /// Opens a connection to the first server that takes one.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         let mut last = SinkError::transient("connect", "the connection string names no server");
-        for place in &self.dsn.places {
-            match self.open_at(place).await {
+        for address in &self.dsn.servers {
+            match self.open_at(address).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = error,
             }
@@ -77,38 +78,43 @@ impl Opener {
         Err(last)
     }
 
-    async fn open_at(&self, place: &Place) -> Result<Connection, SinkError> {
+    async fn open_at(&self, address: &ServerAddress) -> Result<Connection, SinkError> {
         let end = Instant::now() + self.connect_timeout;
         let stream = self
             .dialer
-            .connect(&place.dial, place.port, self.connect_timeout)
+            .connect(&address.dial, address.port, self.connect_timeout)
             .await
             .map_err(|error| from_net_error("connect", &error))?;
         let quotable = self.dialer.may_quote(&stream);
-        match tokio::time::timeout_at(end, self.log_in(place, stream, quotable)).await {
+        match tokio::time::timeout_at(end, self.log_in(address, stream, quotable)).await {
             Ok(outcome) => outcome,
             Err(_) if quotable => Err(timed_out("connect", self.connect_timeout)),
             Err(_) => {
                 let late = NetError::Timeout { what: "the login", after: self.connect_timeout };
-                Err(from_net_error("connect", &late.withheld(&place.dial, false)))
+                Err(from_net_error("connect", &late.withheld(&address.dial, false)))
             }
         }
     }
 
-    async fn log_in(&self, place: &Place, stream: TcpStream, quotable: bool) -> Result<Connection, SinkError> {
-        let name = self.dsn.tls.server_name.as_deref().unwrap_or(&place.name);
+    async fn log_in(
+        &self,
+        address: &ServerAddress,
+        stream: TcpStream,
+        quotable: bool,
+    ) -> Result<Connection, SinkError> {
+        let name = self.dsn.tls.server_name.as_deref().unwrap_or(&address.name);
         let tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut self.tls.clone(), name)
             .map_err(|_| SinkError::terminal("connect", "the connection string names no valid host"))?;
-        // Without a code, the error says what listens at the address, and that it is not PostgreSQL.
+        // Without a SQLSTATE, the error would disclose which other service listens at a private address.
         let refused = |error: tokio_postgres::Error| match error.code() {
             None if !quotable => {
-                let cause = NetError::from_connection(&place.dial, &error);
-                from_net_error("connect", &cause.withheld(&place.dial, false))
+                let cause = NetError::from_connection(&address.dial, &error);
+                from_net_error("connect", &cause.withheld(&address.dial, false))
             }
             _ => describe("connect", &error),
         };
         let (client, io) = self.dsn.driver.connect_raw(stream, tls).await.map_err(refused)?;
-        // Its end shows as a closed client; whoever uses the client then gets the error.
+        // When this task ends, the client is closed and its next statement fails.
         let driver = tokio::spawn(async move {
             let _ = io.await;
         });
@@ -129,11 +135,11 @@ impl Opener {
     }
 }
 
-/// An open connection. Dropping it closes it; the server then undoes an open transaction.
+/// An open connection. Dropping it closes it; the server then rolls back an open transaction.
 pub(crate) struct Connection {
     pub(crate) client: Client,
     statements: Mutex<HashMap<String, Statement>>,
-    /// When it last carried much at once.
+    /// When it last sent more than the pool's bulk size.
     pub(crate) last_bulk: Option<Instant>,
     driver: JoinHandle<()>,
 }
@@ -146,40 +152,40 @@ impl Drop for Connection {
 
 impl Connection {
     /// The prepared form of `sql`. The number of different statements is small and fixed per table.
-    pub(crate) async fn prepared(&self, step: &Step<'_>, sql: &str) -> Result<Statement, Failure> {
+    pub(crate) async fn prepared(&self, deadline: &Deadline<'_>, sql: &str) -> Result<Statement, StatementError> {
         let known = self.statements.lock().get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
-        let statement = step.run("prepare", self.client.prepare(sql)).await?;
+        let statement = deadline.run("prepare", self.client.prepare(sql)).await?;
         self.statements.lock().insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 }
 
-/// Runs single exchanges with the server under the deadline and the cancellation of a cycle.
+/// Limits each exchange with the server in time, and ends it when its cycle is cancelled.
 #[derive(Clone, Copy)]
-pub(crate) struct Step<'a> {
+pub(crate) struct Deadline<'a> {
     pub(crate) cycle: &'a Cycle<'a>,
-    pub(crate) deadline: Duration,
+    pub(crate) limit: Duration,
 }
 
-impl Step<'_> {
+impl Deadline<'_> {
     pub(crate) async fn run<T>(
         &self,
         stage: &'static str,
         exchange: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, StatementError> {
         tokio::select! {
             biased;
             answer = exchange => {
                 self.cycle.progress.tick();
-                answer.map_err(|error| Failure::refused(stage, error))
+                answer.map_err(|error| StatementError::refused(stage, error))
             }
             () = self.cycle.cancel.cancelled() => {
                 Err(SinkError::transient("cancelled", "the export was stopped").into())
             }
-            () = tokio::time::sleep(self.deadline) => Err(timed_out(stage, self.deadline).into()),
+            () = tokio::time::sleep(self.limit) => Err(timed_out(stage, self.limit).into()),
         }
     }
 }

@@ -1,21 +1,22 @@
-//! Reads a connection string as libpq users write it.
+//! Parses a connection string in libpq's two forms.
 //!
-//! Separate because the driver knows neither `verify-full` nor files, and its own messages may quote what they could
-//! not read. Errors here never repeat any part of the string.
+//! The driver supports neither `verify-full` nor settings that name files, and its messages may quote the string. Errors
+//! of this module never repeat any part of it.
 
 use kollect_export::SinkError;
 use kollect_net::{Insecure, TlsSpec};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::net::IpAddr;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// A checked connection string.
 #[derive(Clone)]
 pub(crate) struct Dsn {
-    /// What the driver needs: user, password, database, options, TLS mode.
+    /// User, password, database, options and TLS mode.
     pub(crate) driver: tokio_postgres::Config,
-    /// Where to connect, in order.
-    pub(crate) places: Vec<Place>,
-    /// Only a server that accepts writes will do.
+    /// Servers in the order in which they are tried.
+    pub(crate) servers: Vec<ServerAddress>,
+    /// `target_session_attrs=read-write`: skip servers that refuse writes.
     pub(crate) read_write: bool,
     /// How to verify the server.
     pub(crate) tls: TlsSpec,
@@ -25,15 +26,15 @@ pub(crate) struct Dsn {
 
 /// One server address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ServerAddress {
     /// Name that the certificate must be for.
     pub(crate) name: String,
-    /// What to dial.
+    /// Host name or address to dial.
     pub(crate) dial: String,
     pub(crate) port: u16,
 }
 
-/// Settings that the driver reads itself.
+/// Settings that the driver reads.
 const DRIVER_KEYS: [&str; 12] = [
     "user",
     "password",
@@ -48,7 +49,7 @@ const DRIVER_KEYS: [&str; 12] = [
     "sslnegotiation",
     "connect_timeout",
 ];
-/// Settings of other drivers, or of sockets, that mean nothing here.
+/// Settings of other drivers or of sockets, without effect.
 const IGNORED: [&str; 13] = [
     "keepalives",
     "keepalives_idle",
@@ -81,7 +82,7 @@ impl Dsn {
                 keyword_settings(text).ok_or_else(|| refused("it is neither a postgres:// URL nor key=value pairs"))?,
             )
         };
-        let mut ssl = Ssl::default();
+        let mut ssl = SslSettings::default();
         let mut options = String::new();
         let mut kept = Vec::new();
         for (key, value) in settings {
@@ -91,7 +92,7 @@ impl Dsn {
             if DRIVER_KEYS.contains(&key.as_str()) {
                 kept.push((key, value));
             } else {
-                // Anything else is a setting of the session, such as search_path.
+                // Any other key is a session setting, such as search_path.
                 push_option(&mut options, &key, &value)?;
             }
         }
@@ -113,9 +114,9 @@ impl Dsn {
         if driver.get_user().is_none() {
             return Err(refused("it names no user"));
         }
-        let places = places(&driver)?;
+        let servers = servers(&driver)?;
         let read_write = driver.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
-        Ok(Self { driver, places, read_write, tls, insecure })
+        Ok(Self { driver, servers, read_write, tls, insecure })
     }
 }
 
@@ -124,7 +125,7 @@ fn read(base: Option<&str>, kept: &[(String, String)]) -> Result<tokio_postgres:
     let quoted: Vec<String> = kept
         .iter()
         .map(|(key, value)| match base {
-            Some(_) => format!("{key}={}", percent_encode(value)),
+            Some(_) => format!("{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)),
             None => format!("{key}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")),
         })
         .collect();
@@ -136,7 +137,7 @@ fn read(base: Option<&str>, kept: &[(String, String)]) -> Result<tokio_postgres:
     text.parse().map_err(|_| refused("it cannot be read; check its form, and percent-encode special characters"))
 }
 
-fn places(driver: &tokio_postgres::Config) -> Result<Vec<Place>, SinkError> {
+fn servers(driver: &tokio_postgres::Config) -> Result<Vec<ServerAddress>, SinkError> {
     let (hosts, addresses, ports) = (driver.get_hosts(), driver.get_hostaddrs(), driver.get_ports());
     let count = hosts.len().max(addresses.len());
     if count == 0 {
@@ -155,20 +156,20 @@ fn places(driver: &tokio_postgres::Config) -> Result<Vec<Place>, SinkError> {
             };
             let dial = addresses.get(at).map(IpAddr::to_string).or_else(|| name.clone()).unwrap_or_default();
             let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-            Ok(Place { name: name.unwrap_or_else(|| dial.clone()), dial, port })
+            Ok(ServerAddress { name: name.unwrap_or_else(|| dial.clone()), dial, port })
         })
         .collect()
 }
 
 /// The `ssl…` settings, read as libpq does.
 #[derive(Default)]
-struct Ssl {
+struct SslSettings {
     mode: Option<String>,
     root: Option<String>,
 }
 
-impl Ssl {
-    /// Whether the setting was one of these.
+impl SslSettings {
+    /// Whether `key` is an `ssl…` or file setting.
     fn take(&mut self, key: &str, value: &str) -> Result<bool, SinkError> {
         match key {
             "sslmode" => self.mode = Some(value.to_owned()),
@@ -248,7 +249,7 @@ fn url_settings(query: &str) -> Result<Vec<(String, String)>, SinkError> {
         .map(|pair| {
             let (key, value) =
                 pair.split_once('=').ok_or_else(|| refused("its query has a setting without a value"))?;
-            Ok((key.to_owned(), percent_decode(value)))
+            Ok((key.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned()))
         })
         .collect()
 }
@@ -284,31 +285,6 @@ fn keyword_settings(text: &str) -> Option<Vec<(String, String)>> {
     Some(settings)
 }
 
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code =
-            text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(code.unwrap_or(bytes[at]));
-        at += if code.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn percent_encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
-        if b.is_ascii_alphanumeric() {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,7 +309,10 @@ mod tests {
             assert_eq!(dsn.driver.get_dbname(), Some("inv"));
             assert_eq!(dsn.driver.get_options(), Some("-c search_path=a\\ b"));
             assert_eq!(dsn.driver.get_ssl_mode(), SslMode::Require);
-            assert_eq!(dsn.places, [Place { name: "db.example".into(), dial: "db.example".into(), port: 6432 }]);
+            assert_eq!(
+                dsn.servers,
+                [ServerAddress { name: "db.example".into(), dial: "db.example".into(), port: 6432 }]
+            );
             assert!(!dsn.tls.insecure_skip_verify && !dsn.tls.skip_host_name);
         }
     }
@@ -341,8 +320,8 @@ mod tests {
     #[test]
     fn several_hosts_and_addresses_are_tried_in_order() {
         let dsn = parse("host=a,b hostaddr=10.0.0.1,10.0.0.2 port=1,2 user=u target_session_attrs=read-write");
-        let place = |name: &str, dial: &str, port| Place { name: name.into(), dial: dial.into(), port };
-        assert_eq!(dsn.places, [place("a", "10.0.0.1", 1), place("b", "10.0.0.2", 2)]);
+        let server = |name: &str, dial: &str, port| ServerAddress { name: name.into(), dial: dial.into(), port };
+        assert_eq!(dsn.servers, [server("a", "10.0.0.1", 1), server("b", "10.0.0.2", 2)]);
         assert!(dsn.read_write);
     }
 
@@ -376,9 +355,9 @@ mod tests {
             ("host=h user=u password='s3cr3t", "neither"),
             ("host=a,b,c user=u port=1,2", "do not match"),
         ];
-        for (text, says) in cases {
+        for (text, expected) in cases {
             let error = Dsn::parse(text, &TlsSpec::default()).err().unwrap();
-            assert!(error.message.contains(says), "{text}: {error}");
+            assert!(error.message.contains(expected), "{text}: {error}");
             assert!(!error.message.contains("s3cr3t"), "{error}");
             assert_eq!(error.class, kollect_export::Class::Terminal);
         }

@@ -1,7 +1,6 @@
-//! Turns trouble with the server into a class and a sentence.
+//! Maps errors of the driver and the network to `SinkError`, by SQLSTATE and typed causes.
 //!
-//! Separate because the class comes from SQLSTATE and typed causes alone. The server's own text is never repeated: it
-//! quotes users, databases, hosts and row values.
+//! The server's own text is never repeated: it quotes users, databases, hosts and row values.
 
 use kollect_export::{Class, SinkError};
 use kollect_net::NetError;
@@ -10,22 +9,22 @@ use std::io;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
-/// What went wrong inside a step.
+/// Why a statement failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// Already in its final form.
+pub(crate) enum StatementError {
+    /// Already mapped.
     Final(SinkError),
-    /// The server or the connection said no.
+    /// Rejected by the server, or the connection failed.
     Refused { stage: &'static str, error: Box<tokio_postgres::Error> },
 }
 
-impl From<SinkError> for Failure {
+impl From<SinkError> for StatementError {
     fn from(error: SinkError) -> Self {
         Self::Final(error)
     }
 }
 
-impl Failure {
+impl StatementError {
     pub(crate) fn refused(stage: &'static str, error: tokio_postgres::Error) -> Self {
         Self::Refused { stage, error: Box::new(error) }
     }
@@ -37,7 +36,7 @@ impl Failure {
         }
     }
 
-    /// The server did not take the content of a row, or took the same key twice.
+    /// The server refused the content of a row, or the statement has one key twice.
     pub(crate) fn is_about_rows(&self) -> bool {
         self.code().is_some_and(|code| {
             let class = code.code().get(..2);
@@ -45,7 +44,7 @@ impl Failure {
         })
     }
 
-    /// The table, or a column of it, is not there any more.
+    /// The table, or a column of it, does not exist any more.
     pub(crate) fn is_missing_table(&self) -> bool {
         self.code().is_some_and(|code| {
             [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_COLUMN_REFERENCE].contains(code)
@@ -83,7 +82,7 @@ pub(crate) fn describe(stage: &'static str, error: &tokio_postgres::Error) -> Si
     }
 }
 
-/// Network trouble without the host, which is part of the connection string.
+/// A network error without the host, which is part of the connection string.
 pub(crate) fn from_net_error(stage: &'static str, error: &NetError) -> SinkError {
     let message = match error {
         NetError::Denied { why, .. } => format!("the address in the connection string is not allowed: {why}"),
@@ -106,7 +105,7 @@ pub(crate) fn from_net_error(stage: &'static str, error: &NetError) -> SinkError
 fn by_state(stage: &'static str, code: &SqlState) -> SinkError {
     let text = code.code();
     let class = if is_transient(text) { Class::Transient { retry_after: None } } else { Class::Terminal };
-    let says = match text {
+    let meaning = match text {
         "28000" | "28P01" => "the server refused the login; check user, password and client certificate",
         "3D000" => "the database does not exist",
         "3F000" => "the schema does not exist; create it, it is never created for you",
@@ -131,10 +130,10 @@ fn by_state(stage: &'static str, code: &SqlState) -> SinkError {
             _ => "the server refused the statement",
         },
     };
-    SinkError { class, ..SinkError::transient(stage, format!("{says} (SQLSTATE {text})")) }
+    SinkError { class, ..SinkError::transient(stage, format!("{meaning} (SQLSTATE {text})")) }
 }
 
-/// What goes away by itself: connections, lost transactions, resources, locks, restarts, a server in recovery.
+/// Classes that a retry can resolve: connections, lost transactions, resources, locks, restarts, recovery.
 fn is_transient(code: &str) -> bool {
     code == "25006" || matches!(code.get(..2), Some("08" | "40" | "53" | "55" | "57" | "58" | "XX" | "25"))
 }

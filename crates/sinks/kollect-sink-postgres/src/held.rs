@@ -1,4 +1,4 @@
-//! Reads held rows: keys and digests, with shared strings, so that a million of them stay small.
+//! Decodes held rows (key and digest) and sizes the pages in which they are read.
 
 use kollect_export::{HeldRow, InventoryKey};
 use kollect_model::{Digest, Interner, RowId, TargetKey, TargetScope, Uid};
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Namespace that stands for cluster inventories, whose rows come from cluster targets only.
+/// Namespace value of cluster inventories, whose rows come from cluster targets only.
 const CLUSTER_INVENTORIES: &str = "cluster";
 
-/// Makes held rows, sharing what repeats.
+/// Decodes held rows; equal targets and namespaces share one allocation.
 pub(crate) struct Decoder {
     scope: TargetScope,
     targets: HashMap<(String, String), Arc<TargetKey>>,
@@ -38,13 +38,13 @@ impl Decoder {
     }
 }
 
-/// How many rows are asked for at once: so many that the server needs a small part of its time limit for them.
-pub(crate) struct Piece {
+/// Rows per page: as many as the server returns in a small part of its time limit.
+pub(crate) struct PageSize {
     pub(crate) rows: i32,
     limit: Duration,
 }
 
-impl Piece {
+impl PageSize {
     const LEAST: i32 = 16;
     const MOST: i32 = 16 * 1024;
 
@@ -52,7 +52,7 @@ impl Piece {
         Self { rows: 128, limit }
     }
 
-    /// Adjusts the next piece by what the last one took.
+    /// Adjusts the size to the time that the last page took.
     pub(crate) fn took(&mut self, time: Duration) {
         if time < self.limit / 20 {
             self.rows = (self.rows * 4).min(Self::MOST);
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_grow_while_the_server_is_quick_and_shrink_when_it_is_not() {
-        let mut piece = Piece::new(Duration::from_secs(10));
-        (0..9).for_each(|_| piece.took(Duration::from_millis(3)));
-        assert_eq!(piece.rows, Piece::MOST);
-        piece.took(Duration::from_secs(1));
-        assert_eq!(piece.rows, Piece::MOST);
-        (0..9).for_each(|_| piece.took(Duration::from_secs(3)));
-        assert_eq!(piece.rows, Piece::LEAST);
+    fn pages_grow_while_the_server_is_quick_and_shrink_when_it_is_not() {
+        let mut page = PageSize::new(Duration::from_secs(10));
+        (0..9).for_each(|_| page.took(Duration::from_millis(3)));
+        assert_eq!(page.rows, PageSize::MOST);
+        page.took(Duration::from_secs(1));
+        assert_eq!(page.rows, PageSize::MOST);
+        (0..9).for_each(|_| page.took(Duration::from_secs(3)));
+        assert_eq!(page.rows, PageSize::LEAST);
     }
 }

@@ -1,12 +1,10 @@
 //! Rows in a PostgreSQL table: one row per collected object, equal to the view of the inventory.
 //!
-//! Separate so that only it knows SQL. A cycle is one transaction that also holds the fence of its binding; what the
-//! table holds is read back by key and digest. It must not know Kubernetes, specs or Secrets.
-//!
-//! `resource_namespace` of a cluster-scoped object is the inventory's namespace; `payload` has the true one. In
-//! `existing` mode writers are fenced only if somebody made the `kollect_writer` table. TRUNCATE of a partitioned table
-//! is noticed only by the next full comparison, because such a table has no file of its own.
+//! A cycle is one transaction that also takes the fence of its binding. In `existing` mode writers are fenced only if
+//! the `kollect_writer` table exists. TRUNCATE of a partitioned table is detected only by the next full comparison,
+//! because such a table has no file of its own. It must not know the Kubernetes API.
 
+mod compare;
 mod config;
 mod connection;
 mod dsn;
@@ -19,6 +17,6 @@ mod sink;
 mod statements;
 mod write;
 
-pub use config::{Config, Mode};
-pub use pool::Pools;
+pub use config::{PostgresConfig, Provisioning};
+pub use pool::ConnectionPools;
 pub use sink::PostgresSink;

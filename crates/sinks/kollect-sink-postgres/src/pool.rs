@@ -1,10 +1,9 @@
-//! A few connections per server, shared by every sink that connects in the same way.
+//! Connection pools, shared by all sinks with equal connection settings.
 //!
-//! A hundred sinks with one connection string do not open hundreds of connections. A connection comes back only when its
-//! user says that it is clean.
+//! A connection returns to its pool only by [`PooledConnection::give_back`], when no transaction is open on it.
 
-use crate::config::Config;
-use crate::connection::{Connection, Opener};
+use crate::config::PostgresConfig;
+use crate::connection::{Connection, Connector};
 use kollect_export::SinkError;
 use kollect_net::Insecure;
 use parking_lot::Mutex;
@@ -16,34 +15,34 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// A connection that idled longer than this is replaced; firewalls forget it.
+/// Longest idle time of a connection: firewalls drop the state of older ones.
 const MAX_IDLE: Duration = Duration::from_mins(4);
-/// How often the wait for a free connection is reported.
+/// Interval at which the wait for a free connection counts as progress.
 const WAIT_TICK: Duration = Duration::from_secs(1);
-/// The driver keeps the room of the largest message it ever sent until the connection is closed. So a connection that
-/// sent more than this at once is closed as soon as no bulk followed for a while.
+/// The driver never shrinks its send buffer, so a connection that sent more than this many bytes at once is closed
+/// [`BULK_IDLE`] after its last bulk.
 const BULK_BYTES: usize = 64 << 10;
 const BULK_IDLE: Duration = Duration::from_secs(5);
 
 /// The pools of a process, by a hash of the connection settings. Clones share them.
 #[derive(Clone, Default)]
-pub struct Pools {
-    by_settings: Arc<Mutex<HashMap<[u8; 32], Weak<Pool>>>>,
+pub struct ConnectionPools {
+    by_settings: Arc<Mutex<HashMap<[u8; 32], Weak<ConnectionPool>>>>,
 }
 
-impl std::fmt::Debug for Pools {
+impl std::fmt::Debug for ConnectionPools {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pools").finish_non_exhaustive()
+        f.debug_struct("ConnectionPools").finish_non_exhaustive()
     }
 }
 
-impl Pools {
-    pub(crate) fn get(&self, config: &Config) -> Result<Arc<Pool>, SinkError> {
+impl ConnectionPools {
+    pub(crate) fn get(&self, config: &PostgresConfig) -> Result<Arc<ConnectionPool>, SinkError> {
         let key = settings_hash(config);
         if let Some(pool) = self.by_settings.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(pool);
         }
-        let pool = Arc::new(Pool::new(config)?);
+        let pool = Arc::new(ConnectionPool::new(config)?);
         let mut pools = self.by_settings.lock();
         pools.retain(|_, pool| pool.strong_count() > 0);
         if let Some(first) = pools.get(&key).and_then(Weak::upgrade) {
@@ -54,7 +53,7 @@ impl Pools {
     }
 }
 
-fn settings_hash(config: &Config) -> [u8; 32] {
+fn settings_hash(config: &PostgresConfig) -> [u8; 32] {
     let client = config.tls.client_cert.as_ref();
     let limits = format!(
         "{:?} {:?} {:?} {} {} {}",
@@ -82,41 +81,41 @@ fn settings_hash(config: &Config) -> [u8; 32] {
 }
 
 /// Connections to one server.
-pub(crate) struct Pool {
-    opener: Opener,
+pub(crate) struct ConnectionPool {
+    opener: Connector,
     wait: Duration,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<IdleConnection>>,
     free: Arc<Semaphore>,
 }
 
-/// A connection that waits for its next use.
-struct Idle {
+/// A connection in the pool.
+struct IdleConnection {
     connection: Connection,
     until: Instant,
 }
 
-impl Idle {
+impl IdleConnection {
     fn is_usable(&self) -> bool {
         Instant::now() < self.until && !self.connection.client.is_closed()
     }
 }
 
-impl Pool {
-    fn new(config: &Config) -> Result<Self, SinkError> {
+impl ConnectionPool {
+    fn new(config: &PostgresConfig) -> Result<Self, SinkError> {
         Ok(Self {
-            opener: Opener::new(config)?,
+            opener: Connector::new(config)?,
             wait: config.statement_timeout,
             idle: Mutex::default(),
             free: Arc::new(Semaphore::new(config.max_connections.max(1))),
         })
     }
 
-    /// See [`Opener::insecure`].
+    /// See [`Connector::insecure`].
     pub(crate) fn insecure(&self) -> Option<Insecure> {
         self.opener.insecure()
     }
 
-    /// See [`Opener::server`].
+    /// See [`Connector::server`].
     pub(crate) fn server(&self) -> String {
         self.opener.server()
     }
@@ -125,14 +124,14 @@ impl Pool {
         self.opener.servers()
     }
 
-    /// A connection of its own, beside the pool.
+    /// A new connection outside of the pool.
     pub(crate) async fn open(&self) -> Result<Connection, SinkError> {
         self.opener.open().await
     }
 
-    /// An idle connection or a new one, first come, first served. `waiting` is called while all are in use: that says
-    /// nothing about the server.
-    pub(crate) async fn lease(self: &Arc<Self>, waiting: impl Fn()) -> Result<Lease, SinkError> {
+    /// An idle connection or a new one, in the order of the calls. `waiting` is called every [`WAIT_TICK`] while all are
+    /// in use, so that the wait does not count as a stalled server.
+    pub(crate) async fn acquire(self: &Arc<Self>, waiting: impl Fn()) -> Result<PooledConnection, SinkError> {
         let mut free = std::pin::pin!(self.free.clone().acquire_owned());
         let give_up = Instant::now() + self.wait;
         let permit = loop {
@@ -144,18 +143,18 @@ impl Pool {
         };
         let known = {
             let mut idle = self.idle.lock();
-            idle.retain(Idle::is_usable);
+            idle.retain(IdleConnection::is_usable);
             idle.pop()
         };
         let connection = match known {
             Some(idle) => idle.connection,
             None => self.opener.open().await?,
         };
-        Ok(Lease { connection, bulk: false, pool: self.clone(), _permit: permit })
+        Ok(PooledConnection { connection, bulk: false, pool: self.clone(), _permit: permit })
     }
 
     fn close_unusable(&self) {
-        self.idle.lock().retain(Idle::is_usable);
+        self.idle.lock().retain(IdleConnection::is_usable);
     }
 }
 
@@ -164,34 +163,34 @@ fn busy(after: Duration) -> SinkError {
     SinkError::transient("connect", why).local()
 }
 
-/// A connection in use. Dropped, it is closed; [`Lease::give_back`] keeps it.
-pub(crate) struct Lease {
+/// A connection in use. Dropped, it is closed; [`PooledConnection::give_back`] keeps it.
+pub(crate) struct PooledConnection {
     connection: Connection,
     bulk: bool,
-    pool: Arc<Pool>,
+    pool: Arc<ConnectionPool>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Deref for Lease {
+impl Deref for PooledConnection {
     type Target = Connection;
     fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
 
-impl Lease {
-    /// About this many bytes will be sent at once, whatever comes of it.
+impl PooledConnection {
+    /// Records that a transaction sends about `bytes`.
     pub(crate) fn carries(&mut self, bytes: usize) {
         self.bulk |= bytes > BULK_BYTES;
     }
 
-    /// Returns a connection that has no transaction and no answer under way.
+    /// Returns the connection to the pool. It must have no open transaction and no pending answer.
     pub(crate) fn give_back(self) {
         let Self { mut connection, bulk, pool, _permit } = self;
         let now = Instant::now();
@@ -201,7 +200,7 @@ impl Lease {
         let calm_at = connection.last_bulk.map(|last| last + BULK_IDLE);
         let until = calm_at.unwrap_or(now + MAX_IDLE);
         let closing = Arc::downgrade(&pool);
-        pool.idle.lock().push(Idle { connection, until });
+        pool.idle.lock().push(IdleConnection { connection, until });
         if calm_at.is_some() {
             tokio::spawn(async move {
                 tokio::time::sleep_until(until).await;

@@ -1,4 +1,4 @@
-//! Sorts a batch into deletes, upserts and rows that PostgreSQL cannot take, and lays rows out for sending.
+//! Sorts a batch into deletes, upserts and rows that PostgreSQL cannot store, and lays rows out in columns.
 
 use bytes::{BufMut as _, BytesMut};
 use kollect_export::Rejected;
@@ -12,13 +12,13 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 /// A batch, sorted.
 #[derive(Default)]
-pub(crate) struct Sorted<'a> {
+pub(crate) struct SortedBatch<'a> {
     pub(crate) deletes: Vec<&'a RowId>,
     pub(crate) upserts: Vec<&'a Row>,
     pub(crate) rejected: Vec<Rejected>,
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> SortedBatch<'a> {
     pub(crate) fn from(changes: &'a [Change]) -> Self {
         let mut sorted = Self::default();
         for change in changes {
@@ -42,7 +42,7 @@ impl<'a> Sorted<'a> {
         self.deletes.len() + self.upserts.len()
     }
 
-    /// About as many bytes as go over the wire: what names a row, and its attributes.
+    /// About as many bytes as are sent: keys and attributes.
     pub(crate) fn bytes(&self) -> usize {
         const NAMES: usize = 256;
         NAMES * self.len() + self.upserts.iter().map(|row| row.attributes.get().len()).sum::<usize>()

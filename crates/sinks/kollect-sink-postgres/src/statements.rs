@@ -1,21 +1,21 @@
-//! The SQL of one destination, as text. Every name in it is quoted; every value is a parameter.
+//! The SQL of one destination. Every name in it is quoted; every value is a parameter.
 //!
-//! `$1`, `$2`, `$3` are always cluster, inventory namespace and inventory name, except where a note says otherwise.
+//! `$1`, `$2`, `$3` are cluster, inventory namespace and inventory name, except where a field's comment differs.
 
-use crate::config::{Config, literal};
+use crate::config::{PostgresConfig, literal};
 
 /// Columns of a row as they are sent; the others are the same for a whole batch.
 const SENT: &str = "target_namespace, target_name, source_uid, resource_namespace, payload, digest";
 const KEY: &str = "cluster, inventory_namespace, inventory_name, target_name, source_uid";
 const SAME_INVENTORY: &str = "cluster = $1 AND inventory_namespace = $2 AND inventory_name = $3";
-/// Where COPY puts rows first; it lives as long as the connection and is empty after every transaction.
+/// Target of COPY: a temporary table of the connection, empty after every transaction.
 const STAGING: &str = "pg_temp.kollect_staging";
 
 /// The statements of one destination.
 pub(crate) struct Statements {
-    /// Takes the fence (`$5`) for a comparison and writes a new token; no row when a higher fence is there.
+    /// Takes the fence (`$5`) for a comparison and writes a new token; no row when the table has a higher fence.
     pub(crate) claim: String,
-    /// Takes the fence (`$5`) for a write; no row when a higher fence is there.
+    /// Takes the fence (`$5`) for a write; no row when the table has a higher fence.
     pub(crate) fence: String,
     /// Identity of the table (`$1` its name).
     pub(crate) identity: String,
@@ -33,24 +33,24 @@ pub(crate) struct Statements {
     pub(crate) create_staging: String,
     /// Sends rows into the staging table.
     pub(crate) copy: String,
-    /// Upserts what the staging table holds.
+    /// Upserts the rows of the staging table.
     pub(crate) merge: String,
     /// Deletes every row of the inventory.
     pub(crate) forget_rows: String,
-    /// The fence that is there (`$4` is the destination's name).
+    /// Reads the fence (`$4` is the destination's name).
     pub(crate) held_fence: String,
     /// Deletes the fence (`$4` is the destination's name).
     pub(crate) forget_fence: String,
 }
 
 impl Statements {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &PostgresConfig) -> Self {
         let (table, writer) = (config.table_sql(), config.writer_sql());
         let insert = format!(
             "INSERT INTO {table} AS held (cluster, inventory_namespace, inventory_name, {SENT}, exported_at) \
              SELECT $1, $2, $3, {SENT}, now() FROM"
         );
-        // A row whose content is already there is left alone: no dead tuple, and `exported_at` keeps its meaning.
+        // A row with an equal digest is not updated: no dead tuple, and `exported_at` stays the time of the change.
         let conflict = format!(
             "ON CONFLICT ({KEY}) DO UPDATE SET target_namespace = EXCLUDED.target_namespace, \
              resource_namespace = EXCLUDED.resource_namespace, payload = EXCLUDED.payload, \
@@ -73,7 +73,7 @@ impl Statements {
                 "{identity}, (SELECT w.token FROM {writer} w WHERE {SAME_INVENTORY} AND w.table_name = $4) \
                  FROM pg_class c WHERE c.oid = to_regclass($5)::oid"
             ),
-            // `resource_namespace` of a cluster-scoped object is the inventory's namespace, so only then the row is asked.
+            // `resource_namespace` of a cluster-scoped object is the inventory's; its payload has an empty one.
             held: format!(
                 "SELECT target_namespace, target_name, source_uid, digest, \
                  CASE WHEN resource_namespace = inventory_namespace THEN coalesce(payload->>'namespace', '') \
@@ -105,7 +105,7 @@ impl Statements {
     }
 }
 
-/// At most 63 bytes; the end, which tells cycles apart, stays.
+/// At most 63 bytes. The end, which distinguishes cycles, is kept.
 fn shortened(id: &str) -> String {
     const MAX: usize = 63;
     if id.len() <= MAX {

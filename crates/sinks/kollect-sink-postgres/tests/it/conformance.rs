@@ -1,8 +1,8 @@
-//! The promises of every sink, kept by this one.
+//! The conformance tests of every row sink.
 
 use kollect_export::RowSink;
 use kollect_net::{Guard, TlsSpec};
-use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresConfig, PostgresSink};
 use kollect_testkit::conformance::{ProxiedRows, RowBackend, StoredRow, row_faults, rows};
 use kollect_testkit::servers::{Postgres, PostgresOptions};
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 struct Backend {
     server: Postgres,
-    pools: Pools,
+    pools: ConnectionPools,
 }
 
 impl Backend {
     async fn start() -> Self {
         let server = Postgres::start(PostgresOptions::default()).await.unwrap();
-        Self { server, pools: Pools::default() }
+        Self { server, pools: ConnectionPools::default() }
     }
 
-    fn connect(&self, dsn: &str, pools: &Pools) -> anyhow::Result<Arc<dyn RowSink>> {
-        let mut config = Config::new(dsn.into(), "items");
+    fn connect(&self, dsn: &str, pools: &ConnectionPools) -> anyhow::Result<Arc<dyn RowSink>> {
+        let mut config = PostgresConfig::new(dsn.into(), "items");
         config.guard = Guard::open();
         config.tls = TlsSpec { ca_pem: Some(self.server.ca_pem().as_bytes().to_vec()), ..TlsSpec::default() };
         Ok(Arc::new(PostgresSink::new(config, pools)?))
@@ -74,17 +74,17 @@ impl ProxiedRows for Backend {
         ([127, 0, 0, 1], self.server.port()).into()
     }
     async fn sink_at(&self, port: u16) -> anyhow::Result<Arc<dyn RowSink>> {
-        // Pools of its own: a fault has to meet the sink from its first connection on.
-        self.connect(&self.server.url_at("localhost", port, Postgres::DATABASE), &Pools::default())
+        // ConnectionPools of its own: a fault has to meet the sink from its first connection on.
+        self.connect(&self.server.url_at("localhost", port, Postgres::DATABASE), &ConnectionPools::default())
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sink_keeps_the_promises_of_every_sink() {
+async fn the_sink_passes_the_conformance_tests_of_every_sink() {
     rows(&Backend::start().await).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sink_tells_the_truth_behind_a_bad_network() {
+async fn the_sink_reports_what_landed_behind_a_bad_network() {
     row_faults(&Backend::start().await).await.unwrap();
 }

@@ -3,13 +3,13 @@
 use crate::server::{Database, Run, delete, row, server, upserts};
 use kollect_export::{Class, Landed, RowSink, SinkError};
 use kollect_net::{ClientCert, Guard, TlsSpec};
-use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresConfig, PostgresSink};
 use kollect_testkit::servers::{Certs, Postgres, PostgresOptions, wait_for};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-async fn probe(config: Config) -> Result<String, SinkError> {
-    let sink = PostgresSink::new(config, &Pools::default())?;
+async fn probe(config: PostgresConfig) -> Result<String, SinkError> {
+    let sink = PostgresSink::new(config, &ConnectionPools::default())?;
     sink.probe(&CancellationToken::new()).await.map(|probe| probe.message)
 }
 
@@ -20,25 +20,28 @@ fn is_silent(error: &SinkError) {
 }
 
 #[tokio::test]
-async fn the_probe_says_what_works_and_what_does_not() {
+async fn the_probe_reports_what_works_and_what_does_not() {
     let db = Database::new("probe").await;
     let good = db.config().await;
     assert_eq!(probe(good.clone()).await.unwrap(), "PostgreSQL ping succeeded");
     let dsn = good.dsn.expose().to_owned();
     let other_ca = Certs::new().unwrap().ca.into_bytes();
-    let changed = |dsn: String| Config { dsn: dsn.into(), ..good.clone() };
+    let changed = |dsn: String| PostgresConfig { dsn: dsn.into(), ..good.clone() };
     let terminal = [
         (changed(dsn.replace(Postgres::PASSWORD, "wrong-pw")), "login"),
         (changed(dsn.replace("/probe", "/no-such-db")), "database does not exist"),
         (changed(dsn.replace("verify-full", "disable")), "login"),
-        (Config { tls: TlsSpec::default(), ..good.clone() }, "certificate was not accepted"),
-        (Config { tls: TlsSpec { ca_pem: Some(other_ca), ..TlsSpec::default() }, ..good.clone() }, "certificate"),
-        (Config { guard: Guard { allow_private: true, ..Guard::default() }, ..good.clone() }, "not allowed"),
+        (PostgresConfig { tls: TlsSpec::default(), ..good.clone() }, "certificate was not accepted"),
+        (
+            PostgresConfig { tls: TlsSpec { ca_pem: Some(other_ca), ..TlsSpec::default() }, ..good.clone() },
+            "certificate",
+        ),
+        (PostgresConfig { guard: Guard { allow_private: true, ..Guard::default() }, ..good.clone() }, "not allowed"),
     ];
-    for (config, says) in terminal {
+    for (config, expected) in terminal {
         let error = probe(config).await.unwrap_err();
         assert_eq!(error.class, Class::Terminal, "{error}");
-        assert!(error.message.contains(says), "{says}: {error}");
+        assert!(error.message.contains(expected), "{expected}: {error}");
         is_silent(&error);
     }
     let error = probe(changed(dsn.replace(&format!(":{}/", server().await.port()), ":1/"))).await.unwrap_err();
@@ -55,7 +58,7 @@ async fn key_value_strings_and_unverified_tls_work() {
         Postgres::USER,
         Postgres::PASSWORD
     );
-    let config = Config { dsn: dsn.into(), tls: TlsSpec::default(), ..db.config().await };
+    let config = PostgresConfig { dsn: dsn.into(), tls: TlsSpec::default(), ..db.config().await };
     probe(config).await.unwrap();
 }
 
@@ -64,21 +67,21 @@ async fn a_client_certificate_logs_in_and_its_absence_is_terminal() {
     let db = Database::new("mtls").await;
     let server = server().await;
     let dsn = format!("postgres://{}@localhost:{}/mtls?sslmode=verify-full", Postgres::CERT_USER, server.port());
-    let config = Config { dsn: dsn.into(), ..db.config().await };
+    let config = PostgresConfig { dsn: dsn.into(), ..db.config().await };
     let error = probe(config.clone()).await.unwrap_err();
     assert_eq!(error.class, Class::Terminal, "{error}");
     let own = server.client_cert(Postgres::CERT_USER).unwrap();
     let client_cert = Some(ClientCert { chain_pem: own.cert.into_bytes(), key_pem: own.key.into() });
-    probe(Config { tls: TlsSpec { client_cert, ..config.tls.clone() }, ..config }).await.unwrap();
+    probe(PostgresConfig { tls: TlsSpec { client_cert, ..config.tls.clone() }, ..config }).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_outage_is_transient_and_the_sink_recovers() {
     let server = Postgres::start(PostgresOptions::default()).await.unwrap();
-    let mut config = Config::new(server.url(Postgres::DATABASE).into(), "items");
+    let mut config = PostgresConfig::new(server.url(Postgres::DATABASE).into(), "items");
     config.guard = Guard::open();
     config.tls.ca_pem = Some(server.ca_pem().as_bytes().to_vec());
-    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let sink = PostgresSink::new(config, &ConnectionPools::default()).unwrap();
     let run = Run::of(&sink);
     run.held().await.unwrap();
     let rows = [row("u", ("shop", "cart"), "{}")];
@@ -97,8 +100,8 @@ async fn an_outage_is_transient_and_the_sink_recovers() {
 #[tokio::test]
 async fn a_blocked_statement_ends_by_its_limit_or_by_cancellation() {
     let db = Database::new("blocked").await;
-    let config = Config { statement_timeout: Duration::from_millis(300), ..db.config().await };
-    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let config = PostgresConfig { statement_timeout: Duration::from_millis(300), ..db.config().await };
+    let sink = PostgresSink::new(config, &ConnectionPools::default()).unwrap();
     let run = Run::of(&sink);
     let rows = [row("u", ("shop", "cart"), "{}")];
     run.held().await.unwrap();
@@ -106,7 +109,7 @@ async fn a_blocked_statement_ends_by_its_limit_or_by_cancellation() {
     let error = run.apply(upserts(&rows)).await.unwrap_err();
     assert!(matches!(error.class, Class::Transient { .. }) && error.message.contains("57014"), "{error}");
 
-    let patient = PostgresSink::new(db.config().await, &Pools::default()).unwrap();
+    let patient = PostgresSink::new(db.config().await, &ConnectionPools::default()).unwrap();
     let run = Run::of(&patient);
     let cancel = run.cancel.clone();
     let began = Instant::now();
@@ -120,7 +123,7 @@ async fn a_blocked_statement_ends_by_its_limit_or_by_cancellation() {
     assert_eq!(db.count("true").await, 0);
 }
 
-/// Makes the server think about a commit until it is told otherwise.
+/// Blocks commits on the server until the test releases them.
 const SLOW_COMMIT: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$; \
     CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED \
@@ -152,8 +155,8 @@ async fn a_commit_without_an_answer_may_have_landed() {
 #[tokio::test]
 async fn sinks_with_equal_settings_share_a_bounded_pool() {
     let db = Database::new("shared").await;
-    let pools = Pools::default();
-    let config = Config { max_connections: 2, ..db.config().await };
+    let pools = ConnectionPools::default();
+    let config = PostgresConfig { max_connections: 2, ..db.config().await };
     let mut sinks = Vec::new();
     for _ in 0..10 {
         sinks.push(PostgresSink::new(config.clone(), &pools).unwrap());
@@ -171,7 +174,7 @@ async fn sinks_with_equal_settings_share_a_bounded_pool() {
 }
 
 #[tokio::test]
-async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are_kept() {
+async fn a_connection_that_sent_a_bulk_is_closed_once_it_idles_and_others_are_kept() {
     let db = Database::new("bulk").await;
     let open = async || {
         let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'bulk' AND application_name = 'kollect'";
@@ -185,7 +188,7 @@ async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are
     run.apply(upserts(&rows)).await.unwrap();
     assert_eq!(open().await.unwrap(), 1, "it is there for the next part of a long export");
     wait_for("the connection is closed", Duration::from_secs(20), async || Ok(open().await? == 0)).await.unwrap();
-    // Many deletions take room as well.
+    // Many deletions are a bulk as well.
     run.apply(rows.iter().map(|row| delete(row)).collect()).await.unwrap();
     assert_eq!(open().await.unwrap(), 1);
     wait_for("the connection is closed", Duration::from_secs(20), async || Ok(open().await? == 0)).await.unwrap();
@@ -200,8 +203,8 @@ async fn a_connection_that_carried_a_bulk_is_closed_once_it_rests_and_others_are
 }
 
 #[tokio::test]
-async fn whatever_listens_at_a_private_address_gives_the_same_error() {
-    // This address stands for another host.
+async fn every_service_at_a_private_address_gives_the_same_error() {
+    // To the guard this address is another host.
     let bind = async || tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
     let (closed, silent, other) = (bind().await, bind().await, bind().await);
     let ports = [&closed, &silent, &other].map(|listener| listener.local_addr().unwrap().port());
@@ -222,10 +225,10 @@ async fn whatever_listens_at_a_private_address_gives_the_same_error() {
         (ports[2], "verify-full"),
     ] {
         let dsn = format!("postgres://u:p@127.0.0.2:{port}/d?sslmode={mode}");
-        let mut config = Config::new(dsn.as_str().into(), "items");
+        let mut config = PostgresConfig::new(dsn.as_str().into(), "items");
         config.guard = Guard { allow_private: true, allow_loopback: true, ..Guard::default() };
         config.connect_timeout = Duration::from_millis(500);
-        let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+        let sink = PostgresSink::new(config, &ConnectionPools::default()).unwrap();
         let error = sink.probe(&CancellationToken::new()).await.unwrap_err();
         assert!(matches!(error.class, Class::Transient { .. }), "{error}");
         texts.push(error.to_string());

@@ -3,7 +3,7 @@
 use crate::server::{Database, Run, row, server, upserts};
 use kollect_export::{Class, Landed};
 use kollect_model::Change;
-use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresConfig, PostgresSink};
 use kollect_testkit::fault_proxy::{TcpFault, TcpProxy, Trigger};
 use kollect_testkit::servers::Postgres;
 use std::time::Duration;
@@ -11,7 +11,9 @@ use std::time::Duration;
 /// A sink that reaches the server through the proxy, with one open connection.
 async fn behind(db: &Database, proxy: &TcpProxy, statement_timeout: Duration) -> PostgresSink {
     let dsn = server().await.url_at("localhost", proxy.port(), &db.name).into();
-    let sink = PostgresSink::new(Config { dsn, statement_timeout, ..db.config().await }, &Pools::default()).unwrap();
+    let sink =
+        PostgresSink::new(PostgresConfig { dsn, statement_timeout, ..db.config().await }, &ConnectionPools::default())
+            .unwrap();
     Run::of(&sink).held().await.unwrap();
     sink
 }
@@ -80,7 +82,7 @@ async fn a_connection_reset_while_reading_back_is_transient() {
 }
 
 #[tokio::test]
-async fn a_network_that_stands_still_runs_into_the_deadline() {
+async fn a_network_that_delivers_nothing_runs_into_the_deadline() {
     let db = Database::new("stall").await;
     let proxy = proxy().await;
     let sink = behind(&db, &proxy, Duration::from_millis(100)).await;

@@ -1,8 +1,8 @@
-//! Waiting: what is slow but goes on is waited for, and what waits for ourselves is not the server's fault.
+//! Time limits: a slow server that keeps answering is not a failure, nor is a pool in use.
 
 use crate::server::{Database, Run, binding, row, upserts};
 use kollect_export::{AlwaysWrite, Class, Cycle, Landed, Progress, RowSink as _};
-use kollect_sink_postgres::{Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresSink};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ async fn an_inventory_that_takes_longer_to_read_than_one_statement_may_is_compar
     let db = Database::new("long_read").await;
     let mut config = db.config().await;
     config.statement_timeout = Duration::from_secs(2);
-    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let sink = PostgresSink::new(config, &ConnectionPools::default()).unwrap();
     let run = Run::of(&sink);
     let rows: Vec<_> = (0..900).map(|n| row(&format!("u{n}"), ("shop", "cart"), "{}")).collect();
     run.apply(upserts(&rows)).await.unwrap();
@@ -37,7 +37,7 @@ async fn waiting_for_a_connection_that_other_inventories_use_is_not_counted_agai
     let mut config = db.config().await;
     config.max_connections = 1;
     config.statement_timeout = Duration::from_secs(3);
-    let pools = Pools::default();
+    let pools = ConnectionPools::default();
     let [first, second] = [config.clone(), config].map(|config| PostgresSink::new(config, &pools).unwrap());
     let rows = [row("u", ("shop", "cart"), "{}")];
     Run::of(&first).apply(upserts(&rows)).await.unwrap();
@@ -59,7 +59,7 @@ async fn waiting_for_a_connection_that_other_inventories_use_is_not_counted_agai
     assert!(error.local && !error.counts_on_breaker() && error.landed == Landed::No, "{error}");
     assert!(error.message.contains("in use by other inventories"), "{error}");
     release.send(()).unwrap();
-    // Its own transaction stood still for longer than the server allows.
+    // Its own transaction idled for longer than the server allows.
     assert!(busy.await.unwrap().is_err());
     Run::of(&second).apply(upserts(&rows)).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use crate::server::{Database, Run, binding, cluster_target, delete, row, row_of, upserts};
 use kollect_export::{Class, Landed, WriteRight};
 use kollect_model::Digest;
-use kollect_sink_postgres::{Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresSink};
 use kollect_testkit::servers::wait_for;
 use serde_json::Value;
 use std::time::Duration;
@@ -53,11 +53,13 @@ async fn a_row_that_is_already_there_is_not_touched() {
 #[tokio::test]
 async fn clusters_and_inventories_do_not_overwrite_each_other() {
     let db = Database::new("separate").await;
-    let pools = Pools::default();
+    let pools = ConnectionPools::default();
     let here = PostgresSink::new(db.config().await, &pools).unwrap();
-    let there =
-        PostgresSink::new(kollect_sink_postgres::Config { cluster: "test".into(), ..db.config().await }, &pools)
-            .unwrap();
+    let there = PostgresSink::new(
+        kollect_sink_postgres::PostgresConfig { cluster: "test".into(), ..db.config().await },
+        &pools,
+    )
+    .unwrap();
     let other = Run { of: binding("other"), ..Run::of(&here) };
     for run in [&Run::of(&here), &Run::of(&there), &other] {
         run.apply(upserts(&[row("u", ("shop", "cart"), "{}")])).await.unwrap();

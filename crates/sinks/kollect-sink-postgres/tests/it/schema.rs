@@ -2,7 +2,7 @@
 
 use crate::server::{Database, Run, row, server, upserts};
 use kollect_export::Class;
-use kollect_sink_postgres::{Config, Mode, Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresConfig, PostgresSink, Provisioning};
 use kollect_testkit::servers::Postgres;
 
 const REFERENCE: &str = "CREATE TABLE items (inventory_namespace text NOT NULL, inventory_name text NOT NULL, \
@@ -15,7 +15,8 @@ const OURS: &str = "CREATE TABLE items (cluster text NOT NULL, inventory_namespa
     PRIMARY KEY (cluster, inventory_namespace, inventory_name, target_name, source_uid))";
 
 async fn existing(db: &Database) -> PostgresSink {
-    PostgresSink::new(Config { mode: Mode::Existing, ..db.config().await }, &Pools::default()).unwrap()
+    PostgresSink::new(PostgresConfig { mode: Provisioning::Existing, ..db.config().await }, &ConnectionPools::default())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -109,8 +110,8 @@ async fn a_foreign_table_is_left_alone() {
 #[tokio::test]
 async fn a_missing_schema_is_terminal() {
     let db = Database::new("no_schema").await;
-    let config = Config { schema: "nope".into(), ..db.config().await };
-    let sink = PostgresSink::new(config, &Pools::default()).unwrap();
+    let config = PostgresConfig { schema: "nope".into(), ..db.config().await };
+    let sink = PostgresSink::new(config, &ConnectionPools::default()).unwrap();
     let error = Run::of(&sink).held().await.unwrap_err();
     assert_eq!(error.class, Class::Terminal);
     assert!(error.message.contains("schema does not exist"), "{error}");

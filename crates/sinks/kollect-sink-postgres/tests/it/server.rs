@@ -6,7 +6,7 @@ use kollect_export::{
 };
 use kollect_model::{Cause, Change, Deleted, Gvk, ObjectKey, Row, RowId, TargetKey, TargetScope, Uid};
 use kollect_net::{Guard, TlsSpec};
-use kollect_sink_postgres::{Config, Pools, PostgresSink};
+use kollect_sink_postgres::{ConnectionPools, PostgresConfig, PostgresSink};
 use kollect_testkit::servers::{Postgres, PostgresOptions};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -35,9 +35,9 @@ impl Database {
         Self { name: name.into(), admin }
     }
 
-    pub(crate) async fn config(&self) -> Config {
+    pub(crate) async fn config(&self) -> PostgresConfig {
         let server = server().await;
-        let mut config = Config::new(server.url(&self.name).into(), "items");
+        let mut config = PostgresConfig::new(server.url(&self.name).into(), "items");
         config.cluster = "prod".into();
         config.guard = Guard::open();
         config.tls = TlsSpec { ca_pem: Some(server.ca_pem().as_bytes().to_vec()), ..TlsSpec::default() };
@@ -46,7 +46,7 @@ impl Database {
     }
 
     pub(crate) async fn sink(&self) -> PostgresSink {
-        PostgresSink::new(self.config().await, &Pools::default()).unwrap()
+        PostgresSink::new(self.config().await, &ConnectionPools::default()).unwrap()
     }
 
     pub(crate) async fn count(&self, condition: &str) -> i64 {
