@@ -15,7 +15,7 @@ use kollect_net::{ClientCert, Guard, Insecure, SecretString, TlsSpec};
 use kollect_resources::registry::{BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry};
 use kollect_resources::secret_data::SecretData;
 use kollect_rules::DestinationHost;
-use kollect_sink_git::{Auth, GitSink, PushPolicy};
+use kollect_sink_git::{GitCredentials, GitSink, PushPolicy};
 use kollect_sink_postgres::{ConnectionPools, PostgresSink};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -139,7 +139,7 @@ impl Registry {
         {
             return Err(invalid("spec.gitlab.mergeRequest.mode: this release pushes directly only; set it to direct"));
         }
-        let mut config = kollect_sink_git::Config::new(endpoint, &self.mirror_root);
+        let mut config = kollect_sink_git::GitConfig::new(endpoint, &self.mirror_root);
         let data = secrets.get(GIT_SECRET_REF).or_else(|| secrets.get(SECRET_REF));
         let ssh_wanted = git.auth.as_ref().and_then(|a| a.type_) == Some(GitAuthType::Ssh)
             || endpoint.starts_with("ssh://")
@@ -212,21 +212,21 @@ fn option_duration(key: &str, text: &str) -> Result<Duration, SinkError> {
         .map_err(|why| invalid(format!("spec.options.{key}: {why}; write it like 30s")))
 }
 
-fn git_auth(data: Option<&SecretData>, ssh: bool) -> Result<Auth, SinkError> {
-    let Some(data) = data else { return Ok(Auth::None) };
+fn git_auth(data: Option<&SecretData>, ssh: bool) -> Result<GitCredentials, SinkError> {
+    let Some(data) = data else { return Ok(GitCredentials::None) };
     let user = data.first_text(&["username"]);
     if ssh {
         let private_key = SSH_KEYS.iter().find_map(|key| data.get(key)).and_then(|key| std::str::from_utf8(key).ok());
         let private_key = private_key.map(SecretString::new).ok_or_else(|| {
             invalid("the Secret has none of the keys ssh-privatekey, identity, id_rsa, which an ssh URL needs")
         })?;
-        return Ok(Auth::Ssh { user, private_key, known_hosts: data.first_text(&["known_hosts"]) });
+        return Ok(GitCredentials::Ssh { user, private_key, known_hosts: data.first_text(&["known_hosts"]) });
     }
     let (token, password) = (secret_text(data, &["token"]), secret_text(data, &["password"]));
     if token.is_none() && password.is_none() {
         return Err(invalid("the Secret has neither a token nor a password"));
     }
-    Ok(Auth::Basic { user, token, password })
+    Ok(GitCredentials::Basic { user, token, password })
 }
 
 fn document(spec: &KollectSnapshotSinkSpec, context: &DocumentContext) -> Result<DocumentSpec, SinkError> {

@@ -1,10 +1,7 @@
-//! File contents become Git blobs.
-//!
-//! Separate because a few blobs are best written one file each, and thousands of them as one pack: creating files is
-//! what makes a first export slow. Bodies write themselves, so a large one passes through a buffer to disk.
+//! Writes file contents as Git blobs: a few as loose objects, many as packs, because creating thousands of files is slow.
 
-use crate::error::{Trouble, disk, local};
-use crate::job::Pulse;
+use crate::blocking::JobHandle;
+use crate::error::{GitError, disk, local};
 use git2::{Oid, Repository};
 use kollect_export::Body;
 use kollect_model::Digest;
@@ -18,49 +15,49 @@ const PACK_BYTES: u64 = 16 << 20;
 /// Larger blobs go to disk while they are made.
 const IN_MEMORY: usize = 4 << 20;
 
-/// A file to write: path, digest, content.
-pub(crate) type Content<'a> = (&'a Arc<str>, Digest, &'a dyn Body);
+/// A file to write: path, digest, body.
+pub(crate) type NewBlob<'a> = (&'a Arc<str>, Digest, &'a dyn Body);
 
 /// Writes every content and reports its blob and length. All blobs are in `repo` when this returns.
 pub(crate) fn write(
     repo: &Repository,
-    pulse: &Pulse,
-    contents: &[Content<'_>],
+    job: &JobHandle,
+    contents: &[NewBlob<'_>],
     mut each: impl FnMut(&Arc<str>, Digest, Oid, u64),
-) -> Result<(), Trouble> {
+) -> Result<(), GitError> {
     if contents.len() < MANY {
         for (path, digest, body) in contents {
-            pulse.tick();
-            pulse.check()?;
+            job.tick();
+            job.check()?;
             let (blob, length) = write_one(repo, repo, path, *body)?;
             each(path, *digest, blob, length);
         }
         return Ok(());
     }
-    // A second handle, because a memory backend cannot be taken away again.
+    // A second handle, because a memory backend cannot be removed.
     let side = Repository::open_bare(repo.path()).map_err(local)?;
     let odb = side.odb().map_err(local)?;
     let memory = odb.add_new_mempack_backend(1000).map_err(local)?;
     let mut fresh = Vec::new();
     let mut bytes = 0;
     for (path, digest, body) in contents {
-        pulse.tick();
-        pulse.check()?;
+        job.tick();
+        job.check()?;
         let (blob, length) = write_one(&side, repo, path, *body)?;
         each(path, *digest, blob, length);
         fresh.push(blob);
         bytes += length;
         if bytes > PACK_BYTES {
-            pack(&side, pulse, &fresh)?;
+            pack(&side, job, &fresh)?;
             memory.reset().map_err(local)?;
             fresh.clear();
             bytes = 0;
         }
     }
-    pack(&side, pulse, &fresh)
+    pack(&side, job, &fresh)
 }
 
-fn pack(repo: &Repository, pulse: &Pulse, blobs: &[Oid]) -> Result<(), Trouble> {
+fn pack(repo: &Repository, job: &JobHandle, blobs: &[Oid]) -> Result<(), GitError> {
     if blobs.is_empty() {
         return Ok(());
     }
@@ -68,26 +65,26 @@ fn pack(repo: &Repository, pulse: &Pulse, blobs: &[Oid]) -> Result<(), Trouble> 
     builder.set_threads(1);
     builder
         .set_progress_callback(|_, _, _| {
-            pulse.tick();
-            pulse.check().is_ok()
+            job.tick();
+            job.check().is_ok()
         })
         .map_err(local)?;
     for blob in blobs {
         builder.insert_object(*blob, None).map_err(local)?;
     }
     let written = builder.write(&repo.path().join("objects/pack"), 0);
-    pulse.check()?;
+    job.check()?;
     written.map_err(local)
 }
 
 /// Small contents become blobs of `small`, large ones of `large`.
-fn write_one(small: &Repository, large: &Repository, path: &str, body: &dyn Body) -> Result<(Oid, u64), Trouble> {
+fn write_one(small: &Repository, large: &Repository, path: &str, body: &dyn Body) -> Result<(Oid, u64), GitError> {
     let mut out = Blob { large, memory: Vec::new(), disk: None, length: 0, disk_failed: false };
     if let Err(error) = body.write_to(&mut out) {
         return Err(if out.disk_failed {
             disk(error)
         } else {
-            Trouble::Body { path: path.to_owned(), why: error.to_string() }
+            GitError::Body { path: path.to_owned(), why: error.to_string() }
         });
     }
     let length = out.length;
@@ -104,7 +101,7 @@ struct Blob<'r> {
     memory: Vec<u8>,
     disk: Option<git2::BlobWriter<'r>>,
     length: u64,
-    /// Our disk is to blame for a failed write, not the body.
+    /// The local disk failed, not the body.
     disk_failed: bool,
 }
 

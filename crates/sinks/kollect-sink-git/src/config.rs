@@ -1,13 +1,10 @@
-//! What a Git sink needs to know, checked once when the sink is built.
-//!
-//! Separate so that the rest works with an address, a branch and credentials that fit together. Pure.
+//! Settings of a Git sink, and their check: URL, branch and credentials must fit together.
 
-use crate::error::Trouble;
+use crate::error::GitError;
 use crate::remote_url::{RemoteUrl, Scheme};
-use crate::transport::Limits;
+use crate::transport::TransferLimits;
 use kollect_net::{Guard, SecretString, TlsSpec};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,14 +14,14 @@ pub enum PushPolicy {
     /// Build the commits again on the new tip and push fast-forward only.
     #[default]
     Commit,
-    /// Build again as well, and send the commits as a forced update. Commits of others that arrived meanwhile are
-    /// kept all the same: the push names the commit it replaces, and the server refuses if that changed.
+    /// Build again as well, and push with force. Commits of others that arrive meanwhile are kept: the push names the
+    /// commit that it replaces, and the server refuses it if the branch has moved.
     ForcePush,
 }
 
-/// Credentials.
+/// Credentials of a Git server.
 #[derive(Clone, Debug, Default)]
-pub enum Auth {
+pub enum GitCredentials {
     /// Anonymous.
     #[default]
     None,
@@ -50,15 +47,15 @@ pub enum Auth {
 
 /// Settings of a Git sink.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct GitConfig {
     /// `https://`, `http://`, `ssh://` or `git@host:path`; user info is not used as a credential.
     pub url: String,
     /// Branch; otherwise the URL's fragment `#branch=<name>`, otherwise `main`.
     pub branch: Option<String>,
     /// What happens when the branch moved.
     pub push_policy: PushPolicy,
-    /// Credentials.
-    pub auth: Auth,
+    /// Credentials of a Git server.
+    pub auth: GitCredentials,
     /// Accepted for compatibility: credentials always travel in an `Authorization` header, never in the URL.
     pub force_basic_auth: bool,
     /// Trust for `https`; `insecure_skip_verify` also switches off the host key check of `ssh`.
@@ -71,20 +68,20 @@ pub struct Config {
     pub mirror_root: PathBuf,
     /// Cluster name, for this sink's log lines.
     pub cluster: String,
-    /// How long a connection may stand still.
+    /// Longest time without a byte on a connection.
     pub stall: Duration,
     /// How much a server may send.
-    pub limits: Limits,
+    pub limits: TransferLimits,
 }
 
-impl Config {
+impl GitConfig {
     /// A configuration with defaults: anonymous, branch from the URL or `main`, public CAs, depth 1.
     pub fn new(url: impl Into<String>, mirror_root: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
             branch: None,
             push_policy: PushPolicy::default(),
-            auth: Auth::None,
+            auth: GitCredentials::None,
             force_basic_auth: false,
             tls: TlsSpec::default(),
             depth: 1,
@@ -92,30 +89,30 @@ impl Config {
             mirror_root: mirror_root.into(),
             cluster: String::new(),
             stall: Duration::from_mins(1),
-            limits: Limits::DEFAULT,
+            limits: TransferLimits::DEFAULT,
         }
     }
 }
 
-/// A checked configuration.
+/// The remote branch and the credentials for it, checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct RemoteAccess {
     pub(crate) url: RemoteUrl,
     pub(crate) branch: String,
-    pub(crate) auth: Credentials,
-    /// Tells credentials apart without showing them.
+    pub(crate) auth: CheckedCredentials,
+    /// Distinguishes credentials without disclosing them.
     pub(crate) auth_digest: String,
 }
 
-/// Credentials that fit the address.
+/// Credentials that fit the URL.
 #[derive(Clone, Debug)]
-pub(crate) enum Credentials {
+pub(crate) enum CheckedCredentials {
     None,
     Basic { user: String, secret: SecretString },
     Ssh { user: String, private_key: SecretString, known_hosts: Option<String> },
 }
 
-impl Credentials {
+impl CheckedCredentials {
     /// Texts that must not appear in a message.
     pub(crate) fn secrets(&self) -> Vec<&str> {
         match self {
@@ -126,14 +123,14 @@ impl Credentials {
     }
 }
 
-impl Target {
-    pub(crate) fn check(config: &Config) -> Result<Self, Trouble> {
-        let bad = |why: &str| Trouble::Config(why.to_owned());
+impl RemoteAccess {
+    pub(crate) fn check(config: &GitConfig) -> Result<Self, GitError> {
+        let bad = |why: &str| GitError::Config(why.to_owned());
         let url = RemoteUrl::parse(&config.url).map_err(bad)?;
         config
             .guard
             .check_host(&url.host)
-            .map_err(|why| Trouble::Config(format!("connections to {} are not allowed: {why}", url.host)))?;
+            .map_err(|why| GitError::Config(format!("connections to {} are not allowed: {why}", url.host)))?;
         let branch = config.branch.clone().or_else(|| url.branch.clone()).unwrap_or_else(|| "main".to_owned());
         if !is_branch(&branch) {
             return Err(bad(
@@ -151,31 +148,31 @@ impl Target {
     }
 }
 
-fn credentials(config: &Config, url: &RemoteUrl) -> Result<Credentials, Trouble> {
-    let bad = |why: &str| Err(Trouble::Config(why.to_owned()));
+fn credentials(config: &GitConfig, url: &RemoteUrl) -> Result<CheckedCredentials, GitError> {
+    let bad = |why: &str| Err(GitError::Config(why.to_owned()));
     match (&config.auth, url.scheme) {
-        (Auth::None, Scheme::Ssh) => bad("an ssh URL needs a private key (Secret key `ssh-privatekey`)"),
-        (Auth::None, _) => Ok(Credentials::None),
-        (Auth::Basic { .. }, Scheme::Ssh) => bad("a token cannot be used with an ssh URL; use a private key"),
-        (Auth::Basic { user, token, password }, _) => {
+        (GitCredentials::None, Scheme::Ssh) => bad("an ssh URL needs a private key (Secret key `ssh-privatekey`)"),
+        (GitCredentials::None, _) => Ok(CheckedCredentials::None),
+        (GitCredentials::Basic { .. }, Scheme::Ssh) => bad("a token cannot be used with an ssh URL; use a private key"),
+        (GitCredentials::Basic { user, token, password }, _) => {
             let token = token.clone().filter(|token| !token.is_empty());
             let fallback = if token.is_some() { "x-access-token" } else { "git" };
             let user = user.clone().filter(|user| !user.is_empty()).unwrap_or_else(|| fallback.to_owned());
             match token.or_else(|| password.clone().filter(|password| !password.is_empty())) {
-                Some(secret) => Ok(Credentials::Basic { user, secret: trimmed(&secret) }),
+                Some(secret) => Ok(CheckedCredentials::Basic { user, secret: trimmed(&secret) }),
                 None => bad("the Secret holds neither a `token` nor a `password`"),
             }
         }
-        (Auth::Ssh { .. }, Scheme::Http | Scheme::Https) => {
+        (GitCredentials::Ssh { .. }, Scheme::Http | Scheme::Https) => {
             bad("a private key cannot be used with an http URL; use a token, or an ssh URL")
         }
-        (Auth::Ssh { user, private_key, known_hosts }, Scheme::Ssh) => {
+        (GitCredentials::Ssh { user, private_key, known_hosts }, Scheme::Ssh) => {
             let user = user.clone().filter(|user| !user.is_empty()).or_else(|| url.user.clone());
             let known_hosts = known_hosts.clone().filter(|_| !config.tls.insecure_skip_verify);
             if known_hosts.is_none() && !config.tls.insecure_skip_verify {
                 return bad("the Secret has no `known_hosts`; add the server's host key (ssh-keyscan) to it");
             }
-            Ok(Credentials::Ssh {
+            Ok(CheckedCredentials::Ssh {
                 user: user.unwrap_or_else(|| "git".to_owned()),
                 private_key: private_key.clone(),
                 known_hosts,
@@ -184,37 +181,29 @@ fn credentials(config: &Config, url: &RemoteUrl) -> Result<Credentials, Trouble>
     }
 }
 
-/// Secrets made from files often end in a newline, which no header can carry.
+/// Removes trailing newlines, which Secrets made from files have and headers must not.
 fn trimmed(secret: &SecretString) -> SecretString {
     SecretString::new(secret.expose().trim_end_matches(['\r', '\n']))
 }
 
-fn digest_of(auth: &Credentials) -> String {
+fn digest_of(auth: &CheckedCredentials) -> String {
     let mut hash = Sha256::new();
     match auth {
-        Credentials::None => {}
-        Credentials::Basic { user, secret } => {
+        CheckedCredentials::None => {}
+        CheckedCredentials::Basic { user, secret } => {
             for part in ["basic", user, secret.expose()] {
                 hash.update(part.as_bytes());
                 hash.update([0]);
             }
         }
-        Credentials::Ssh { user, private_key, known_hosts } => {
+        CheckedCredentials::Ssh { user, private_key, known_hosts } => {
             for part in ["ssh", user, private_key.expose(), known_hosts.as_deref().unwrap_or("")] {
                 hash.update(part.as_bytes());
                 hash.update([0]);
             }
         }
     }
-    hex(&hash.finalize()[..8])
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    kollect_model::hex(&hash.finalize()[..8])
 }
 
 fn is_branch(name: &str) -> bool {
@@ -233,14 +222,18 @@ fn is_branch(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn basic(user: Option<&str>, token: Option<&str>, password: Option<&str>) -> Auth {
-        Auth::Basic { user: user.map(Into::into), token: token.map(Into::into), password: password.map(Into::into) }
+    fn basic(user: Option<&str>, token: Option<&str>, password: Option<&str>) -> GitCredentials {
+        GitCredentials::Basic {
+            user: user.map(Into::into),
+            token: token.map(Into::into),
+            password: password.map(Into::into),
+        }
     }
 
-    fn user_of(auth: Auth) -> String {
-        let config = Config { auth, ..Config::new("https://git.example/r", "/tmp/m") };
-        match Target::check(&config).unwrap().auth {
-            Credentials::Basic { user, .. } => user,
+    fn user_of(auth: GitCredentials) -> String {
+        let config = GitConfig { auth, ..GitConfig::new("https://git.example/r", "/tmp/m") };
+        match RemoteAccess::check(&config).unwrap().auth {
+            CheckedCredentials::Basic { user, .. } => user,
             other => format!("{other:?}"),
         }
     }
@@ -254,16 +247,16 @@ mod tests {
 
     #[test]
     fn credentials_that_do_not_fit_the_address_are_refused() {
-        let ssh = Auth::Ssh { user: None, private_key: "k".into(), known_hosts: None };
+        let ssh = GitCredentials::Ssh { user: None, private_key: "k".into(), known_hosts: None };
         for (url, auth, word) in [
             ("https://git.example/r", ssh.clone(), "private key"),
             ("git@git.example:r", basic(None, Some("t"), None), "token"),
             ("git@git.example:r", ssh, "known_hosts"),
-            ("git@git.example:r", Auth::None, "private key"),
+            ("git@git.example:r", GitCredentials::None, "private key"),
             ("https://git.example/r", basic(Some("u"), None, None), "token"),
-            ("https://127.0.0.1/r", Auth::None, "not allowed"),
+            ("https://127.0.0.1/r", GitCredentials::None, "not allowed"),
         ] {
-            let error = Target::check(&Config { auth, ..Config::new(url, "/tmp/m") }).unwrap_err();
+            let error = RemoteAccess::check(&GitConfig { auth, ..GitConfig::new(url, "/tmp/m") }).unwrap_err();
             assert!(error.to_string().contains(word), "{url}: {error}");
         }
     }
@@ -271,8 +264,8 @@ mod tests {
     #[test]
     fn the_branch_comes_from_the_setting_then_the_fragment_then_main() {
         let branch = |url: &str, branch: Option<&str>| {
-            let config = Config { branch: branch.map(Into::into), ..Config::new(url, "/tmp/m") };
-            Target::check(&config).map(|target| target.branch)
+            let config = GitConfig { branch: branch.map(Into::into), ..GitConfig::new(url, "/tmp/m") };
+            RemoteAccess::check(&config).map(|target| target.branch)
         };
         assert_eq!(branch("https://h.example/r#branch=dev", Some("rel/1.0")).unwrap(), "rel/1.0");
         assert_eq!(branch("https://h.example/r#branch=dev", None).unwrap(), "dev");
@@ -284,8 +277,9 @@ mod tests {
 
     #[test]
     fn no_secret_shows_in_debug_output() {
-        let config = Config { auth: basic(None, Some("hunter2"), None), ..Config::new("https://h.example/r", "/m") };
-        let target = Target::check(&config).unwrap();
+        let config =
+            GitConfig { auth: basic(None, Some("hunter2"), None), ..GitConfig::new("https://h.example/r", "/m") };
+        let target = RemoteAccess::check(&config).unwrap();
         assert!(!format!("{config:?} {target:?}").contains("hunter2"));
     }
 }

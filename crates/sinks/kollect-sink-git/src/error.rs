@@ -1,7 +1,6 @@
-//! Everything that can go wrong between a batch of files and a branch, and which class it has.
+//! Errors of the Git sink, and their one mapping to `SinkError`.
 //!
-//! Separate so that the class is decided once, from typed causes. libgit2 hands errors of our own transport back as
-//! text; the typed original waits in the connection and wins.
+//! libgit2 returns errors of the crate's transport as text; `OpenConversation::explain` replaces it by the typed error.
 
 use kollect_export::{Class, DependsOn, SinkError};
 use kollect_model::Reason;
@@ -11,12 +10,12 @@ use std::time::Duration;
 
 /// A failed step.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum GitError {
     #[error("{0}")]
     Config(String),
     #[error("the export was stopped")]
     Cancelled,
-    /// A cycle of the push may not write any more. The push is repeated without it.
+    /// A cycle lost its right to write. The push is repeated without it.
     #[error("a part of the push was stopped")]
     LeftOut,
     #[error("{0}; check the credentials in the Secret and what they are allowed to do")]
@@ -34,17 +33,17 @@ pub(crate) enum Trouble {
     /// The server sends more than a repository of inventories needs.
     #[error("the repository holds {0}; give the inventories a repository or a branch of their own")]
     TooMuch(String),
-    /// The server is too slow to be worth the wait.
+    /// The server is slower than the limits allow.
     #[error("the server answers too slowly: the conversation waited {0:?} for it")]
     Slow(Duration),
-    /// The server refused the update, in its own words.
+    /// The server refused the update; its message.
     #[error("{0}")]
     Rejected(String),
-    /// The branch is not where we last saw it.
+    /// Every attempt found the branch at another commit.
     #[error("the branch {0} kept moving while Kollect pushed")]
     Moved(String),
-    /// Somebody else changed files that this binding owns.
-    #[error("files of this inventory were changed by somebody else; they are compared and written again")]
+    /// Another writer changed files that this binding owns.
+    #[error("files of this inventory were changed by another writer; they are compared and written again")]
     Disturbed,
     #[error("{path} is owned by {owner}; use another path template, or remove the file there")]
     Collision { path: String, owner: String },
@@ -75,8 +74,8 @@ pub(crate) enum Trouble {
     Task,
 }
 
-impl Trouble {
-    /// Whether a new mirror may help.
+impl GitError {
+    /// Whether a fresh mirror may resolve it.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Mirror(_))
     }
@@ -116,18 +115,18 @@ fn transport(stage: &str) -> &'static str {
     if stage == "push" { "git push" } else { "git transport" }
 }
 
-/// An error of a libgit2 step without network. Steps with network ask the connection first.
+/// An error of a local libgit2 call. Calls with network use `OpenConversation::explain`.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
-pub(crate) fn local(error: git2::Error) -> Trouble {
+pub(crate) fn local(error: git2::Error) -> GitError {
     local_message(error.message())
 }
 
-pub(crate) fn local_message(message: &str) -> Trouble {
-    Trouble::Mirror(kollect_net::scrub(message, &[]))
+pub(crate) fn local_message(message: &str) -> GitError {
+    GitError::Mirror(kollect_net::scrub(message, &[]))
 }
 
-/// An error of the disk under the mirror.
+/// An I/O error in the mirror directory.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
-pub(crate) fn disk(error: std::io::Error) -> Trouble {
-    Trouble::Mirror(error.to_string())
+pub(crate) fn disk(error: std::io::Error) -> GitError {
+    GitError::Mirror(error.to_string())
 }

@@ -1,19 +1,19 @@
 //! Files in a Git branch: one commit per inventory, many inventories in one push.
 //!
-//! libgit2 does what has no network in it (objects, trees, packs, the smart protocol); every byte on the wire goes
-//! through our own transport, and so through the address guard and the limits of what a server may send. The mirror on
-//! disk is only a cache: losing it at any time costs one shallow fetch.
-//! It must not know what the files mean, nor read Kubernetes or the environment.
+//! libgit2 handles objects, trees, packs and the smart protocol; all network traffic passes the crate's own transport,
+//! which applies the address guard and the limits of what a server may send. The mirror on disk is a cache: losing it
+//! costs one shallow fetch. It must not know the meaning of the files, and never reads the environment.
 
 mod blobs;
+mod blocking;
 mod branch;
+mod branch_state;
+mod branch_writer;
 mod config;
 mod error;
-mod job;
-mod ledger;
 mod mirror;
 mod mirror_quota;
-mod place;
+mod ownership_record;
 mod push;
 mod remote;
 mod remote_url;
@@ -22,6 +22,6 @@ mod snapshot;
 mod transport;
 mod tree;
 
-pub use config::{Auth, Config, PushPolicy};
+pub use config::{GitConfig, GitCredentials, PushPolicy};
 pub use sink::GitSink;
-pub use transport::Limits;
+pub use transport::TransferLimits;

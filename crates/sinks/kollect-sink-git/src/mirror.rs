@@ -1,9 +1,8 @@
-//! The bare repository on disk that libgit2 works in. A cache: when it is deleted, the next job fetches it anew.
+//! The bare repository on disk in which libgit2 works: ownership of its directory, lock, size, repair.
 //!
-//! Who may own its directory, that two processes do not share one, how large it may grow, and what to do with a damaged
-//! one.
+//! It is a cache: when it is deleted, the next job fetches the branch again.
 
-use crate::error::{Trouble, disk, local};
+use crate::error::{GitError, disk, local};
 use git2::{Oid, Repository};
 use std::fs::{self, File};
 use std::io;
@@ -11,24 +10,24 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the remote's branch is remembered, so that its objects count as present.
+/// Local reference to the remote branch; it keeps the fetched objects reachable.
 pub(crate) const TIP: &str = "refs/kollect/tip";
-/// A mirror that grew to this many times its size after the fetch is fetched anew …
+/// A mirror is deleted when it has this many times its size after the fetch …
 const GROWTH: u64 = 4;
-/// … but not before it is worth it.
+/// … and at least this many bytes.
 const SMALL: u64 = 32 << 20;
-/// Growth is looked at after so many pushes; looking costs a walk over the files.
-const LOOK_EVERY: u32 = 32;
-/// Mirrors that nobody used for so long are removed.
+/// Pushes between two measurements of the size, which walk over all files.
+const MEASURE_EVERY: u32 = 32;
+/// Mirrors without use for this long are removed.
 const ABANDONED: Duration = Duration::from_hours(3 * 24);
 
-/// A mirror that this process holds the lock of.
+/// A mirror whose lock this process holds.
 pub(crate) struct Mirror {
     dir: PathBuf,
-    /// Held for as long as the mirror is used.
+    /// Released when the mirror is dropped.
     _lock: File,
     repo: Option<Repository>,
-    /// Named after this process, because another one holds the usual place.
+    /// Named after this process, because another one holds the lock of the usual mirror.
     private: bool,
     fetched_size: u64,
     pushes: u32,
@@ -36,22 +35,22 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     /// Takes the mirror `name` below `root`, creating both when needed.
-    pub(crate) fn take(root: &Path, name: &str) -> Result<Self, Trouble> {
+    pub(crate) fn take(root: &Path, name: &str) -> Result<Self, GitError> {
         check_root(root)?;
         sweep(root, name);
         let (dir, lock, private) = if let Some(lock) = lock(root, name)? {
             (root.join(name), lock, false)
         } else {
-            // Another process works there. It is only a cache, so use another one.
+            // Another process holds the lock. The mirror is a cache, so this process uses one of its own.
             let own = format!("{name}-{}", std::process::id());
-            let lock = lock(root, &own)?.ok_or_else(|| Trouble::Mirror("the mirror is in use".to_owned()))?;
+            let lock = lock(root, &own)?.ok_or_else(|| GitError::Mirror("the mirror is in use".to_owned()))?;
             (root.join(own), lock, true)
         };
         Ok(Self { dir, _lock: lock, repo: None, private, fetched_size: 0, pushes: 0 })
     }
 
-    /// The repository; made when it is not there.
-    pub(crate) fn repo(&mut self) -> Result<&Repository, Trouble> {
+    /// The repository; created when it is missing or damaged.
+    pub(crate) fn repo(&mut self) -> Result<&Repository, GitError> {
         if self.repo.is_some() && !self.dir.join("HEAD").exists() {
             self.repo = None;
         }
@@ -62,18 +61,18 @@ impl Mirror {
             }
             self.repo = Some(opened.or_else(|_| Repository::init_bare(&self.dir)).map_err(local)?);
         }
-        self.repo.as_ref().ok_or(Trouble::Task)
+        self.repo.as_ref().ok_or(GitError::Task)
     }
 
     /// The commit whose objects are all present.
-    pub(crate) fn present(&mut self) -> Result<Option<Oid>, Trouble> {
+    pub(crate) fn present(&mut self) -> Result<Option<Oid>, GitError> {
         let repo = self.repo()?;
         let tip = repo.refname_to_id(TIP).ok();
         Ok(tip.filter(|tip| repo.find_commit(*tip).and_then(|commit| commit.tree()).is_ok()))
     }
 
     /// Removes everything; the next use starts from nothing.
-    pub(crate) fn delete(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn delete(&mut self) -> Result<(), GitError> {
         self.repo = None;
         (self.fetched_size, self.pushes) = (0, 0);
         match fs::remove_dir_all(&self.dir) {
@@ -83,7 +82,7 @@ impl Mirror {
     }
 
     /// Checks the size after a fetch. `first`: the mirror was empty before.
-    pub(crate) fn fetched(&mut self, first: bool, limit: u64) -> Result<(), Trouble> {
+    pub(crate) fn fetched(&mut self, first: bool, limit: u64) -> Result<(), GitError> {
         let size = size_of(&self.dir);
         if first {
             (self.fetched_size, self.pushes) = (size, 0);
@@ -93,17 +92,17 @@ impl Mirror {
         }
         self.delete()?;
         Err(if first {
-            Trouble::TooMuch(format!("{size} bytes on disk, and {limit} are allowed"))
+            GitError::TooMuch(format!("{size} bytes on disk, and {limit} are allowed"))
         } else {
-            Trouble::Mirror(format!("it grew to {size} bytes"))
+            GitError::Mirror(format!("it grew to {size} bytes"))
         })
     }
 
-    /// Counts a push, and starts over when many pushes left too much behind.
-    pub(crate) fn pushed(&mut self, limit: u64) -> Result<(), Trouble> {
+    /// Counts a push, and deletes the mirror when it has grown too much.
+    pub(crate) fn pushed(&mut self, limit: u64) -> Result<(), GitError> {
         self.pushes += 1;
         let most = SMALL.max(GROWTH * self.fetched_size).min(limit);
-        if self.pushes.is_multiple_of(LOOK_EVERY) && size_of(&self.dir) > most {
+        if self.pushes.is_multiple_of(MEASURE_EVERY) && size_of(&self.dir) > most {
             self.delete()?;
         }
         Ok(())
@@ -111,7 +110,7 @@ impl Mirror {
 }
 
 impl Drop for Mirror {
-    /// A mirror that only this process can find would stay for ever.
+    /// Removes a private mirror, which no other process would use or remove soon.
     fn drop(&mut self) {
         if self.private {
             self.repo = None;
@@ -120,8 +119,8 @@ impl Drop for Mirror {
     }
 }
 
-fn check_root(root: &Path) -> Result<(), Trouble> {
-    let refuse = |why: &str| Err(Trouble::MirrorRoot { path: root.to_owned(), why: why.to_owned() });
+fn check_root(root: &Path) -> Result<(), GitError> {
+    let refuse = |why: &str| Err(GitError::MirrorRoot { path: root.to_owned(), why: why.to_owned() });
     if !root.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(disk)?;
     }
@@ -139,7 +138,7 @@ fn check_root(root: &Path) -> Result<(), Trouble> {
 }
 
 /// `None`: another process holds it.
-pub(crate) fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
+pub(crate) fn lock(root: &Path, name: &str) -> Result<Option<File>, GitError> {
     let path = root.join(format!("{name}.lock"));
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(disk)?;
     match file.try_lock() {
@@ -149,7 +148,7 @@ pub(crate) fn lock(root: &Path, name: &str) -> Result<Option<File>, Trouble> {
     }
 }
 
-/// Removes mirrors that nobody uses any more. Trouble here is not worth an error.
+/// Removes abandoned mirrors. Errors are ignored: the next call retries.
 fn sweep(root: &Path, keep: &str) {
     let Ok(entries) = fs::read_dir(root) else { return };
     for entry in entries.flatten() {
@@ -249,13 +248,13 @@ mod tests {
         let mut mirror = Mirror::take(root.path(), NAME).unwrap();
         mirror.repo().unwrap();
         mirror.fetched(true, u64::MAX).unwrap();
-        for _ in 0..LOOK_EVERY {
+        for _ in 0..MEASURE_EVERY {
             mirror.pushed(u64::MAX).unwrap();
         }
         assert!(mirror.dir.exists(), "small mirrors stay");
         let size = usize::try_from(SMALL).unwrap() + 1;
         fs::write(mirror.dir.join("objects/junk"), vec![1; size]).unwrap();
-        for _ in 0..LOOK_EVERY {
+        for _ in 0..MEASURE_EVERY {
             mirror.pushed(u64::MAX).unwrap();
         }
         assert!(!mirror.dir.exists());

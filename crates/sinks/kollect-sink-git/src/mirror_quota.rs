@@ -1,16 +1,16 @@
-//! Keeps the directory of all mirrors below its limit, by removing mirrors that were not used for longest.
+//! Keeps the directory of all mirrors below its limit by removing the least recently used ones.
 
-use crate::error::Trouble;
+use crate::branch_state;
+use crate::error::GitError;
 use crate::mirror::{TIP, lock, size_of};
-use crate::place;
-use crate::transport::Limits;
+use crate::transport::TransferLimits;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Fails when the mirrors below `root` take more than they may, although every other one that is not in use was
-/// removed. Mirrors are a cache: a removed one costs its sink one fetch.
-pub(crate) fn make_room(root: &Path, own: &str, limits: &Limits) -> Result<(), Trouble> {
+/// Removes unused mirrors until half of the quota is free. Fails when the rest exceeds the quota. A removed mirror costs
+/// its sink one fetch.
+pub(crate) fn make_room(root: &Path, own: &str, limits: &TransferLimits) -> Result<(), GitError> {
     let mut total = size_of(root);
     if total <= limits.mirrors / 2 {
         return Ok(());
@@ -19,13 +19,13 @@ pub(crate) fn make_room(root: &Path, own: &str, limits: &Limits) -> Result<(), T
         if total <= limits.mirrors / 2 {
             break;
         }
-        // The own mirror may be a private one, named after the usual one and the process.
+        // A private mirror has the name of the usual one as its prefix.
         if !own.starts_with(&name) && !name.starts_with(own) && remove(root, &name) {
             tracing::info!(mirror = name, size, "a git mirror is removed to make room");
             total = total.saturating_sub(size);
         }
     }
-    if total <= limits.mirrors { Ok(()) } else { Err(Trouble::Full { used: total, limit: limits.mirrors }) }
+    if total <= limits.mirrors { Ok(()) } else { Err(GitError::Full { used: total, limit: limits.mirrors }) }
 }
 
 /// Names and sizes of all mirrors, the longest unused one first.
@@ -44,8 +44,8 @@ fn by_last_use(root: &Path) -> Vec<(String, u64)> {
 
 /// `false`: it is in use.
 fn remove(root: &Path, name: &str) -> bool {
-    if let Some(place) = place::find(root, name) {
-        let Ok(mut state) = place.try_lock() else { return false };
+    if let Some(branch) = branch_state::find(root, name) {
+        let Ok(mut state) = branch.try_lock() else { return false };
         return state.drop_mirror().is_ok();
     }
     // Another process holds the lock while it uses the mirror.
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::mirror::Mirror;
 
-    const LIMITS: Limits = Limits { mirrors: 8 << 20, ..Limits::DEFAULT };
+    const LIMITS: TransferLimits = TransferLimits { mirrors: 8 << 20, ..TransferLimits::DEFAULT };
 
     fn mirror(root: &Path, name: &str, size: usize) -> Mirror {
         let mut mirror = Mirror::take(root, name).unwrap();
@@ -85,16 +85,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let _own = mirror(root.path(), &"a".repeat(32), 9 << 20);
         let full = make_room(root.path(), &"a".repeat(32), &LIMITS).unwrap_err();
-        assert!(matches!(full, Trouble::Full { .. }), "{full}");
+        assert!(matches!(full, GitError::Full { .. }), "{full}");
     }
 
     #[test]
     fn a_mirror_of_this_process_that_no_job_uses_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let name = "d".repeat(32);
-        let place = place::place(root.path(), &name);
-        place.try_lock().unwrap().mirror = Some(mirror(root.path(), &name, 5 << 20));
-        let busy = place.try_lock().unwrap();
+        let branch = branch_state::shared_branch(root.path(), &name);
+        branch.try_lock().unwrap().mirror = Some(mirror(root.path(), &name, 5 << 20));
+        let busy = branch.try_lock().unwrap();
         make_room(root.path(), "other", &LIMITS).unwrap();
         assert!(root.path().join(&name).join("HEAD").exists());
         drop(busy);

@@ -1,11 +1,9 @@
-//! The address of a repository, taken apart and put into one canonical form.
-//!
-//! Separate because three spellings (`https://`, `ssh://`, `git@host:path`) become one value here. Pure.
+//! Parses the URL of a repository (`https://`, `ssh://` or `git@host:path`) into one canonical form.
 
 use std::fmt;
 use url::Url;
 
-/// How to talk to the repository.
+/// Protocol of the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
@@ -34,7 +32,7 @@ impl Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteUrl {
     pub(crate) scheme: Scheme,
-    /// As it stands in a URL: an IPv6 address keeps its brackets.
+    /// As in a URL: an IPv6 address keeps its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// Starts with `/`, except for a home-relative path of the `host:path` form.
@@ -46,7 +44,7 @@ pub(crate) struct RemoteUrl {
 }
 
 impl RemoteUrl {
-    /// Reads an address. The error says what is wrong without repeating the text, which may hold a password.
+    /// Parses a URL. Errors never repeat the text, which may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         if !text.contains("://") {
@@ -89,7 +87,7 @@ impl RemoteUrl {
         Ok(self)
     }
 
-    /// Address to which the protocol's own paths are added.
+    /// URL to which the paths of Git's protocol are appended.
     pub(crate) fn base(&self) -> String {
         let scheme = self.scheme.name();
         let slash = if self.path.starts_with('/') { "" } else { "/" };
@@ -117,7 +115,7 @@ fn decoded(path: &str) -> Result<String, &'static str> {
 
 /// `user@host:path`, as `git clone` takes it.
 fn scp_like(text: &str) -> Result<RemoteUrl, &'static str> {
-    const FORM: &str = "the repository URL must look like https://host/path, ssh://host/path or git@host:path";
+    const FORM: &str = "the repository URL must be of the form https://host/path, ssh://host/path or git@host:path";
     let (text, fragment) = text.split_once('#').map_or((text, None), |(text, fragment)| (text, Some(fragment)));
     let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
     let (host, path) = rest.split_once(':').ok_or(FORM)?;

@@ -1,26 +1,26 @@
-//! Counts and checks what a server sends, before libgit2 sees it.
+//! Checks a server's answers against the limits before libgit2 reads them.
 //!
-//! It splits the answer into packets by the same rules as libgit2, so that both find the same pack.
+//! It splits an answer into packets by libgit2's rules, so that both find the same pack.
 
-use super::limits::{Limits, Pace};
+use super::limits::{Pace, TransferLimits};
 use super::pack_check::PackCheck;
-use crate::error::Trouble;
+use crate::error::GitError;
 use std::time::Duration;
 
-/// What each piece of an answer costs beside its bytes, so that many small ones are not free.
+/// Bytes charged per chunk of an answer in addition to its length, so that many small chunks are not free.
 const PIECE: u64 = 64;
 const DATA: u8 = 1;
 const PROGRESS: u8 = 2;
 const ERROR: u8 = 3;
 
-/// What one conversation has received.
+/// Totals and parser state of one conversation.
 pub(super) struct Download {
-    limits: Limits,
+    limits: TransferLimits,
     received: u64,
     listing: u64,
     messages: u64,
     pace: Pace,
-    at: At,
+    at: PacketState,
     /// Set from the first byte of a pack on.
     pack: Option<PackCheck>,
     /// The pack has been sent.
@@ -30,7 +30,7 @@ pub(super) struct Download {
 }
 
 /// Where in a packet the next byte is.
-enum At {
+enum PacketState {
     Length(Vec<u8>),
     Channel { left: usize },
     Data { left: usize },
@@ -39,14 +39,14 @@ enum At {
 }
 
 impl Download {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: TransferLimits) -> Self {
         Self {
             limits,
             received: 0,
             listing: 0,
             messages: 0,
             pace: Pace::default(),
-            at: At::Length(Vec::new()),
+            at: PacketState::Length(Vec::new()),
             pack: None,
             ended: false,
             pushing: false,
@@ -54,25 +54,25 @@ impl Download {
     }
 
     /// A new request begins. libgit2 may drop what it has not read of the last answer, so that must have ended.
-    pub(super) fn next_request(&mut self, pushing: bool) -> Result<(), Trouble> {
+    pub(super) fn next_request(&mut self, pushing: bool) -> Result<(), GitError> {
         self.pushing |= pushing;
-        let between = matches!(&self.at, At::Length(digits) if digits.is_empty());
+        let between = matches!(&self.at, PacketState::Length(digits) if digits.is_empty());
         if between { Ok(()) } else { Err(protocol("its answer ended in the middle of a packet")) }
     }
 
     /// Error texts beside the answer.
-    pub(super) fn messages(&mut self, waited: Duration, bytes: usize) -> Result<(), Trouble> {
+    pub(super) fn messages(&mut self, waited: Duration, bytes: usize) -> Result<(), GitError> {
         self.pace.add(waited, bytes, &self.limits)?;
         self.messages += bytes as u64;
         self.check_messages()
     }
 
     /// Checks the next bytes of an answer, for which the connection waited.
-    pub(super) fn take(&mut self, waited: Duration, mut bytes: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, waited: Duration, mut bytes: &[u8]) -> Result<(), GitError> {
         self.pace.add(waited, bytes.len(), &self.limits)?;
         self.received += PIECE + bytes.len() as u64;
         if self.received > self.limits.received {
-            return Err(Trouble::TooMuch(format!("more than {} bytes", self.limits.received)));
+            return Err(GitError::TooMuch(format!("more than {} bytes", self.limits.received)));
         }
         if self.pushing {
             self.listing += bytes.len() as u64;
@@ -85,40 +85,40 @@ impl Download {
         Ok(())
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, GitError> {
         let take = |left: usize| left.min(bytes.len());
         let (used, left) = match &mut self.at {
-            At::Length(digits) => {
+            PacketState::Length(digits) => {
                 digits.push(bytes[0]);
                 if digits.len() == 4 {
                     self.begin()?;
                 }
                 return Ok(1);
             }
-            At::Channel { left } => {
+            PacketState::Channel { left } => {
                 let left = *left;
                 return self.channel(bytes[0], left);
             }
-            At::Data { left } => {
+            PacketState::Data { left } => {
                 let used = take(*left);
                 self.pack.get_or_insert_with(PackCheck::new).feed(&bytes[..used], &self.limits)?;
                 *left -= used;
                 (used, *left)
             }
-            At::Message { left } | At::Text { left } => {
+            PacketState::Message { left } | PacketState::Text { left } => {
                 let used = take(*left);
                 *left -= used;
                 (used, *left)
             }
         };
         if left == 0 {
-            self.at = At::Length(Vec::new());
+            self.at = PacketState::Length(Vec::new());
         }
         Ok(used)
     }
 
-    fn begin(&mut self) -> Result<(), Trouble> {
-        let At::Length(digits) = &self.at else { return Ok(()) };
+    fn begin(&mut self) -> Result<(), GitError> {
+        let PacketState::Length(digits) = &self.at else { return Ok(()) };
         let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|c| c.is_ascii_hexdigit()));
         let length = text.and_then(|text| usize::from_str_radix(text, 16).ok());
         self.at = match length {
@@ -127,9 +127,9 @@ impl Download {
                     pack.finish()?;
                     self.ended = true;
                 }
-                At::Length(Vec::new())
+                PacketState::Length(Vec::new())
             }
-            Some(length) if length > 4 => At::Channel { left: length - 4 },
+            Some(length) if length > 4 => PacketState::Channel { left: length - 4 },
             Some(_) => return Err(protocol("it sent an empty packet")),
             None if digits == b"PACK" => {
                 return Err(protocol("it does not offer side-band-64k, which every Git server has"));
@@ -139,57 +139,58 @@ impl Download {
         Ok(())
     }
 
-    /// The first byte of a packet says what it holds.
-    fn channel(&mut self, byte: u8, left: usize) -> Result<usize, Trouble> {
+    /// The first byte of a packet is its side-band channel.
+    fn channel(&mut self, byte: u8, left: usize) -> Result<usize, GitError> {
         let size = left as u64;
         match byte {
             DATA if self.ended => return Err(protocol("something follows the pack")),
-            DATA => self.at = At::Data { left },
+            DATA => self.at = PacketState::Data { left },
             PROGRESS | ERROR => {
                 self.messages += size;
                 self.check_messages()?;
-                self.at = At::Message { left };
+                self.at = PacketState::Message { left };
             }
             _ if self.pack.is_some() => return Err(protocol("it goes on to negotiate inside of a pack")),
             _ => {
                 self.listing += size;
                 self.check_listing()?;
-                self.at = At::Text { left };
+                self.at = PacketState::Text { left };
                 return Ok(0);
             }
         }
         // The byte itself; a packet may hold nothing else.
         match &mut self.at {
-            At::Data { left } | At::Message { left } if *left > 1 => *left -= 1,
-            _ => self.at = At::Length(Vec::new()),
+            PacketState::Data { left } | PacketState::Message { left } if *left > 1 => *left -= 1,
+            _ => self.at = PacketState::Length(Vec::new()),
         }
         Ok(1)
     }
 
-    fn check_messages(&self) -> Result<(), Trouble> {
+    fn check_messages(&self) -> Result<(), GitError> {
         if self.messages <= self.limits.messages {
             return Ok(());
         }
         Err(protocol(&format!("it sent more than {} bytes of messages", self.limits.messages)))
     }
 
-    fn check_listing(&self) -> Result<(), Trouble> {
+    fn check_listing(&self) -> Result<(), GitError> {
         if self.listing <= self.limits.listing {
             return Ok(());
         }
-        Err(Trouble::TooMuch(format!("more branches and tags than fit into {} bytes", self.limits.listing)))
+        Err(GitError::TooMuch(format!("more branches and tags than fit into {} bytes", self.limits.listing)))
     }
 }
 
-fn protocol(what: &str) -> Trouble {
-    Trouble::Protocol(format!("the server does not keep to Git's protocol: {what}"))
+fn protocol(what: &str) -> GitError {
+    GitError::Protocol(format!("the server does not keep to Git's protocol: {what}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { listing: 1000, messages: 100, received: 200_000, ..Limits::DEFAULT };
+    const LIMITS: TransferLimits =
+        TransferLimits { listing: 1000, messages: 100, received: 200_000, ..TransferLimits::DEFAULT };
     const EMPTY_PACK: &[u8] = b"PACK\0\0\0\x02\0\0\0\0aaaaaaaaaaaaaaaaaaaa";
 
     fn packet(content: &[u8]) -> Vec<u8> {
@@ -200,12 +201,12 @@ mod tests {
         packet(&[&[channel], content].concat())
     }
 
-    /// At once and byte by byte.
+    /// PacketState once and byte by byte.
     fn check(answers: &[Vec<u8>]) -> Result<(), String> {
         let (mut whole, mut bits) = (Download::new(LIMITS), Download::new(LIMITS));
         let mut outcome = Ok(());
         for answer in answers {
-            let text = |trouble: Trouble| trouble.to_string();
+            let text = |failure: GitError| failure.to_string();
             let at_once = whole.next_request(false).and_then(|()| whole.take(Duration::ZERO, answer));
             let in_bits = bits
                 .next_request(false)

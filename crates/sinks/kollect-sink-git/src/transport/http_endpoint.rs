@@ -1,9 +1,8 @@
-//! A repository behind HTTP: its address, its credentials, and where the server says it really is. The connection and a
-//! redirect are remembered between exchanges.
+//! A repository behind HTTP: URL, credentials, and the redirect that the server answered with.
 
-use super::service;
-use crate::config::{Credentials, Target};
-use crate::error::Trouble;
+use super::service::service;
+use crate::config::{CheckedCredentials, RemoteAccess};
+use crate::error::GitError;
 use base64::Engine as _;
 use git2::transport::Service;
 use http::{HeaderValue, Method, Request, header};
@@ -19,18 +18,18 @@ pub(crate) struct HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    pub(crate) fn new(client: Client, target: &Target) -> Result<Self, Trouble> {
-        let authorization = match &target.auth {
-            Credentials::Basic { user, secret } => {
+    pub(crate) fn new(client: Client, access: &RemoteAccess) -> Result<Self, GitError> {
+        let authorization = match &access.auth {
+            CheckedCredentials::Basic { user, secret } => {
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", secret.expose()));
                 let mut value = HeaderValue::try_from(format!("Basic {pair}"))
-                    .map_err(|_| Trouble::Config("the credentials cannot be sent in a header".to_owned()))?;
+                    .map_err(|_| GitError::Config("the credentials cannot be sent in a header".to_owned()))?;
                 value.set_sensitive(true);
                 Some(value)
             }
             _ => None,
         };
-        Ok(Self { client, base: Mutex::new(target.url.base()), authorization })
+        Ok(Self { client, base: Mutex::new(access.url.base()), authorization })
     }
 
     pub(super) async fn send(
@@ -41,7 +40,7 @@ impl HttpEndpoint {
         self.client.send_watched(request, progress).await
     }
 
-    pub(super) fn request(&self, action: Service, body: Upload) -> Result<Request<Upload>, Trouble> {
+    pub(super) fn request(&self, action: Service, body: Upload) -> Result<Request<Upload>, GitError> {
         let (base, service) = (self.base.lock().clone(), service(action));
         let mut request = match action {
             Service::UploadPackLs | Service::ReceivePackLs => {
@@ -58,11 +57,11 @@ impl HttpEndpoint {
         if let Some(value) = &self.authorization {
             request = request.header(header::AUTHORIZATION, value.clone());
         }
-        request.body(body).map_err(|error| Trouble::Config(format!("the repository URL cannot be requested: {error}")))
+        request.body(body).map_err(|error| GitError::Config(format!("the repository URL cannot be requested: {error}")))
     }
 
-    /// Follows a redirect of the first request, as `git` does: same host, never from https to http, and from http to
-    /// https only at the same or the usual port. The credentials go along.
+    /// Applies a redirect of the first request, as `git` does: same host, never from https to http, and from http to
+    /// https only at the same or the usual port. The credentials are sent to the new URL.
     pub(super) fn follow(&self, location: &str, action: Service) -> bool {
         let mut base = self.base.lock();
         let Ok(from) = url::Url::parse(&format!("{base}/info/refs")) else { return false };
@@ -90,14 +89,14 @@ impl HttpEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Auth, Config};
+    use crate::config::{GitConfig, GitCredentials};
     use kollect_net::http::ClientConfig;
     use kollect_net::{GuardedDialer, TlsSpec};
     use std::time::Duration;
 
     fn endpoint(url: &str) -> HttpEndpoint {
-        let auth = Auth::Basic { user: None, token: Some("t0ken".into()), password: None };
-        let target = Target::check(&Config { auth, ..Config::new(url, "/m") }).unwrap();
+        let auth = GitCredentials::Basic { user: None, token: Some("t0ken".into()), password: None };
+        let target = RemoteAccess::check(&GitConfig { auth, ..GitConfig::new(url, "/m") }).unwrap();
         let client = Client::new(ClientConfig {
             dialer: GuardedDialer::default(),
             tls: TlsSpec::default().client_config().unwrap(),

@@ -1,6 +1,4 @@
-//! Which host keys a `known_hosts` text vouches for.
-//!
-//! Separate because the format has its own rules: hashed names, `[host]:port`, wildcards, negation, markers. Pure.
+//! Parses `known_hosts`: hashed names, `[host]:port`, wildcards, negation, markers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,9 +6,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
 
-/// What the text says about a key of a host.
+/// The result of a lookup of a host's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum HostKeyVerdict {
     Known,
     /// Other keys are listed for the host, but not this one.
     Changed,
@@ -27,7 +25,7 @@ pub(super) struct KnownHosts {
 }
 
 impl KnownHosts {
-    /// Reads the lines for `host` and `port`. Lines that cannot be read vouch for nothing.
+    /// Reads the lines for `host` and `port`. Invalid lines are skipped.
     pub(super) fn of(text: &str, host: &str, port: u16) -> Self {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let name = if port == 22 { bare } else { format!("[{bare}]:{port}") };
@@ -43,23 +41,23 @@ impl KnownHosts {
             match marker {
                 None => found.keys.push(key),
                 Some("@revoked") => found.revoked.push(key),
-                // Host certificates are not supported, so their authorities vouch for nothing.
+                // Host certificates are not supported, so their authorities are ignored.
                 Some(_) => {}
             }
         }
         found
     }
 
-    pub(super) fn verdict(&self, key: &PublicKey) -> Verdict {
+    pub(super) fn verdict(&self, key: &PublicKey) -> HostKeyVerdict {
         let same = |known: &PublicKey| known.key_data() == key.key_data();
         if self.revoked.iter().any(same) {
-            Verdict::Revoked
+            HostKeyVerdict::Revoked
         } else if self.keys.iter().any(same) {
-            Verdict::Known
+            HostKeyVerdict::Known
         } else if self.keys.is_empty() {
-            Verdict::Unknown
+            HostKeyVerdict::Unknown
         } else {
-            Verdict::Changed
+            HostKeyVerdict::Changed
         }
     }
 
@@ -124,7 +122,7 @@ mod tests {
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
     const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
 
-    fn verdict(text: &str, host: &str, port: u16) -> Verdict {
+    fn verdict(text: &str, host: &str, port: u16) -> HostKeyVerdict {
         KnownHosts::of(text, host, port).verdict(&PublicKey::from_openssh(ONE).unwrap())
     }
 
@@ -133,13 +131,13 @@ mod tests {
         let text =
             format!("# hosts\nGit.Example,10.0.0.1 {ONE} comment\n[git.example]:2222 {ONE}\n*.corp,!bad.corp {ONE}\n");
         for (host, port, expected) in [
-            ("git.example", 22, Verdict::Known),
-            ("10.0.0.1", 22, Verdict::Known),
-            ("git.example", 2222, Verdict::Known),
-            ("git.example", 2223, Verdict::Unknown),
-            ("a.corp", 22, Verdict::Known),
-            ("bad.corp", 22, Verdict::Unknown),
-            ("other.example", 22, Verdict::Unknown),
+            ("git.example", 22, HostKeyVerdict::Known),
+            ("10.0.0.1", 22, HostKeyVerdict::Known),
+            ("git.example", 2222, HostKeyVerdict::Known),
+            ("git.example", 2223, HostKeyVerdict::Unknown),
+            ("a.corp", 22, HostKeyVerdict::Known),
+            ("bad.corp", 22, HostKeyVerdict::Unknown),
+            ("other.example", 22, HostKeyVerdict::Unknown),
         ] {
             assert_eq!(verdict(&text, host, port), expected, "{host}:{port}");
         }
@@ -150,19 +148,25 @@ mod tests {
         let mac = Hmac::<Sha1>::new_from_slice(b"salt").unwrap().chain_update(b"[git.example]:2222");
         let hash = STANDARD.encode(mac.finalize().into_bytes());
         let text = format!("|1|{}|{hash} {ONE}", STANDARD.encode("salt"));
-        assert_eq!(verdict(&text, "git.example", 2222), Verdict::Known);
-        assert_eq!(verdict(&text, "git.example", 22), Verdict::Unknown);
+        assert_eq!(verdict(&text, "git.example", 2222), HostKeyVerdict::Known);
+        assert_eq!(verdict(&text, "git.example", 22), HostKeyVerdict::Unknown);
     }
 
     #[test]
     fn a_changed_or_revoked_key_is_not_merely_unknown() {
-        assert_eq!(verdict(&format!("git.example {TWO}"), "git.example", 22), Verdict::Changed);
-        assert_eq!(verdict(&format!("git.example {ONE}\n@revoked * {ONE}"), "git.example", 22), Verdict::Revoked);
-        assert_eq!(verdict(&format!("@cert-authority git.example {ONE}"), "git.example", 22), Verdict::Unknown);
+        assert_eq!(verdict(&format!("git.example {TWO}"), "git.example", 22), HostKeyVerdict::Changed);
+        assert_eq!(
+            verdict(&format!("git.example {ONE}\n@revoked * {ONE}"), "git.example", 22),
+            HostKeyVerdict::Revoked
+        );
+        assert_eq!(verdict(&format!("@cert-authority git.example {ONE}"), "git.example", 22), HostKeyVerdict::Unknown);
     }
 
     #[test]
-    fn lines_that_cannot_be_read_vouch_for_nothing() {
-        assert_eq!(verdict("git.example\ngit.example ssh-ed25519 !!!\n|1|x git", "git.example", 22), Verdict::Unknown);
+    fn invalid_lines_are_ignored() {
+        assert_eq!(
+            verdict("git.example\ngit.example ssh-ed25519 !!!\n|1|x git", "git.example", 22),
+            HostKeyVerdict::Unknown
+        );
     }
 }

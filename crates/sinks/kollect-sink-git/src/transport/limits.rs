@@ -1,12 +1,12 @@
 //! How much a server may send and how long it may take.
 
-use crate::error::Trouble;
+use crate::error::GitError;
 use std::time::Duration;
 
-/// Bounds for one conversation with a server that a tenant chose. Far above what inventories need, and low enough that
-/// the process stays small.
+/// Limits of one conversation with a server that a tenant chose: far above the needs of inventories, and low enough to
+/// bound memory and disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct TransferLimits {
     /// Bytes of the list of branches and of the negotiation.
     pub listing: u64,
     /// Bytes of progress reports and error texts.
@@ -27,13 +27,13 @@ pub struct Limits {
     pub mirror: u64,
     /// Bytes on disk of all mirrors.
     pub mirrors: u64,
-    /// Time for which a conversation may wait for the server, whatever arrives …
+    /// Time for which a conversation may wait for the server …
     pub patience: Duration,
-    /// … and bytes per second that buy more of it.
+    /// … plus one second for this many bytes that moved.
     pub pace: u64,
 }
 
-impl Limits {
+impl TransferLimits {
     /// The limits of every sink.
     pub const DEFAULT: Self = Self {
         listing: 16 << 20,
@@ -59,19 +59,19 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Slow is fine for a while, and after that as long as enough moves.
-    pub(super) fn add(&mut self, waited: Duration, moved: usize, limits: &Limits) -> Result<(), Trouble> {
+    /// Fails when the total wait exceeds `patience` plus the time that the moved bytes allow.
+    pub(super) fn add(&mut self, waited: Duration, moved: usize, limits: &TransferLimits) -> Result<(), GitError> {
         self.waited += waited;
         self.moved += moved as u64;
         let earned = Duration::from_secs(self.moved / limits.pace.max(1));
         if self.waited <= limits.patience + earned {
             return Ok(());
         }
-        Err(Trouble::Slow(self.waited))
+        Err(GitError::Slow(self.waited))
     }
 }
 
-impl Default for Limits {
+impl Default for TransferLimits {
     fn default() -> Self {
         Self::DEFAULT
     }

@@ -1,10 +1,10 @@
-//! Reads a pack while it arrives and refuses what would not fit into memory, before libgit2 unpacks it.
+//! Checks a pack while it arrives, before libgit2 unpacks it.
 //!
-//! libgit2 believes the sizes in a pack and makes room for them, so a few kilobytes can take gigabytes. Everything is
-//! inflated here first, into a small buffer that is thrown away.
+//! libgit2 allocates the sizes that a pack declares, so a few kilobytes can take gigabytes. This module inflates
+//! everything first, into a small buffer that is discarded.
 
-use super::limits::Limits;
-use crate::error::Trouble;
+use super::limits::TransferLimits;
+use crate::error::GitError;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ const MAX_HASH_DELTAS: u32 = 10_000;
 
 /// The state of one pack.
 pub(super) struct PackCheck {
-    at: At,
+    at: PackState,
     /// Bytes of the pack so far.
     position: u64,
     objects_left: u32,
@@ -32,7 +32,7 @@ pub(super) struct PackCheck {
     scratch: Box<[u8]>,
 }
 
-enum At {
+enum PackState {
     Head(Vec<u8>),
     Object(ObjectHead),
     Body(Body),
@@ -66,12 +66,12 @@ enum Kind {
     },
 }
 
-fn too_much(what: String) -> Trouble {
-    Trouble::TooMuch(what)
+fn too_much(what: String) -> GitError {
+    GitError::TooMuch(what)
 }
 
-fn broken(why: &str) -> Trouble {
-    Trouble::Protocol(format!("the server sent a broken pack: {why}"))
+fn broken(why: &str) -> GitError {
+    GitError::Protocol(format!("the server sent a broken pack: {why}"))
 }
 
 /// A number in groups of seven bits, lowest first; `None` when more bytes are needed.
@@ -89,7 +89,7 @@ fn little_varint(bytes: &[u8]) -> Option<(u64, usize)> {
 impl PackCheck {
     pub(super) fn new() -> Self {
         Self {
-            at: At::Head(Vec::new()),
+            at: PackState::Head(Vec::new()),
             position: 0,
             objects_left: 0,
             inflated: 0,
@@ -102,10 +102,10 @@ impl PackCheck {
     }
 
     /// Takes the next bytes of the pack.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], limits: &Limits) -> Result<(), Trouble> {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], limits: &TransferLimits) -> Result<(), GitError> {
         while !bytes.is_empty() {
             let used = match &mut self.at {
-                At::Head(head) => {
+                PackState::Head(head) => {
                     let used = bytes.len().min(12 - head.len());
                     head.extend_from_slice(&bytes[..used]);
                     if head.len() == 12 {
@@ -114,24 +114,24 @@ impl PackCheck {
                     }
                     used
                 }
-                At::Object(head) => {
+                PackState::Object(head) => {
                     head.bytes.push(bytes[0]);
                     if let Some(body) = self.object_head(limits)? {
                         self.inflate.reset(true);
-                        self.at = At::Body(body);
+                        self.at = PackState::Body(body);
                     }
                     1
                 }
-                At::Body(_) => self.body(bytes, limits)?,
-                At::Checksum(left) => {
+                PackState::Body(_) => self.body(bytes, limits)?,
+                PackState::Checksum(left) => {
                     let used = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= used as u64;
                     if *left == 0 {
-                        self.at = At::End;
+                        self.at = PackState::End;
                     }
                     used
                 }
-                At::End => return Err(broken("something follows its checksum")),
+                PackState::End => return Err(broken("something follows its checksum")),
             };
             self.position += used as u64;
             bytes = &bytes[used..];
@@ -140,11 +140,11 @@ impl PackCheck {
     }
 
     /// Fails when the pack is not whole.
-    pub(super) fn finish(&self) -> Result<(), Trouble> {
-        if matches!(self.at, At::End) { Ok(()) } else { Err(broken("it ends too early")) }
+    pub(super) fn finish(&self) -> Result<(), GitError> {
+        if matches!(self.at, PackState::End) { Ok(()) } else { Err(broken("it ends too early")) }
     }
 
-    fn begin(&mut self, head: &[u8], limits: &Limits) -> Result<(), Trouble> {
+    fn begin(&mut self, head: &[u8], limits: &TransferLimits) -> Result<(), GitError> {
         let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         if &head[..4] != b"PACK" || !matches!(number(4), 2 | 3) {
             return Err(broken("it does not begin like one"));
@@ -159,14 +159,14 @@ impl PackCheck {
 
     fn next_object(&mut self, start: u64) {
         self.at = match self.objects_left {
-            0 => At::Checksum(CHECKSUM),
-            _ => At::Object(ObjectHead { start, bytes: Vec::new() }),
+            0 => PackState::Checksum(CHECKSUM),
+            _ => PackState::Object(ObjectHead { start, bytes: Vec::new() }),
         };
     }
 
     /// The head of an object; `None` when more bytes are needed.
-    fn object_head(&mut self, limits: &Limits) -> Result<Option<Body>, Trouble> {
-        let At::Object(ObjectHead { start, bytes }) = &self.at else { return Ok(None) };
+    fn object_head(&mut self, limits: &TransferLimits) -> Result<Option<Body>, GitError> {
+        let PackState::Object(ObjectHead { start, bytes }) = &self.at else { return Ok(None) };
         let start = *start;
         // Four bits of the size, then groups of seven.
         let first = bytes[0];
@@ -197,7 +197,7 @@ impl PackCheck {
                 self.hash_deltas += 1;
                 if self.hash_deltas > MAX_HASH_DELTAS {
                     // A fetch without a mirror does not have them.
-                    return Err(Trouble::Mirror("too many changed objects to fetch; starting anew".to_owned()));
+                    return Err(GitError::Mirror("too many changed objects to fetch; starting anew".to_owned()));
                 }
                 Kind::Delta { depth: 1 }
             }
@@ -209,8 +209,8 @@ impl PackCheck {
     }
 
     /// Inflates what is there of an object; returns how much of it was used.
-    fn body(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Trouble> {
-        let At::Body(body) = &mut self.at else { return Ok(0) };
+    fn body(&mut self, bytes: &[u8], limits: &TransferLimits) -> Result<usize, GitError> {
+        let PackState::Body(body) = &mut self.at else { return Ok(0) };
         let mut used = 0;
         loop {
             let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
@@ -223,7 +223,7 @@ impl PackCheck {
             used += consumed;
             body.produced += made as u64;
             if body.produced > body.size {
-                return Err(broken("an object is larger than it says"));
+                return Err(broken("an object is larger than it declares"));
             }
             if matches!(body.kind, Kind::Delta { .. }) && body.head.len() < DELTA_HEAD {
                 let room = (DELTA_HEAD - body.head.len()).min(made);
@@ -242,7 +242,7 @@ impl PackCheck {
             }
         }
         if body.produced != body.size {
-            return Err(broken("an object is smaller than it says"));
+            return Err(broken("an object is smaller than it declares"));
         }
         let (start, kind, head) = (body.start, body.kind, std::mem::take(&mut body.head));
         if let Kind::Delta { depth } = kind {
@@ -253,8 +253,8 @@ impl PackCheck {
         Ok(used)
     }
 
-    /// Charges for what a delta becomes.
-    fn delta(&mut self, start: u64, depth: u16, head: &[u8], limits: &Limits) -> Result<(), Trouble> {
+    /// Charges the result of a delta.
+    fn delta(&mut self, start: u64, depth: u16, head: &[u8], limits: &TransferLimits) -> Result<(), GitError> {
         let sizes = little_varint(head).and_then(|(_, used)| little_varint(&head[used..]));
         let (size, _) = sizes.ok_or_else(|| broken("a delta has no sizes"))?;
         check_size(size, limits.parsed_object)?;
@@ -270,7 +270,7 @@ impl PackCheck {
 }
 
 /// How far back the base of a delta is; `None` when more bytes are needed.
-fn distance(bytes: &[u8]) -> Result<Option<u64>, Trouble> {
+fn distance(bytes: &[u8]) -> Result<Option<u64>, GitError> {
     let mut value = 0_u64;
     for (at, byte) in bytes.iter().enumerate() {
         if at > 8 {
@@ -287,14 +287,14 @@ fn distance(bytes: &[u8]) -> Result<Option<u64>, Trouble> {
     Ok(None)
 }
 
-fn check_size(size: u64, most: u64) -> Result<(), Trouble> {
+fn check_size(size: u64, most: u64) -> Result<(), GitError> {
     if size <= most {
         return Ok(());
     }
     Err(too_much(format!("a file or folder of {size} bytes, and {most} are allowed")))
 }
 
-fn check_total(inflated: u64, limits: &Limits) -> Result<(), Trouble> {
+fn check_total(inflated: u64, limits: &TransferLimits) -> Result<(), GitError> {
     if inflated <= limits.inflated {
         return Ok(());
     }
@@ -308,8 +308,14 @@ mod tests {
     use flate2::write::ZlibEncoder;
     use std::io::Write as _;
 
-    const LIMITS: Limits =
-        Limits { objects: 100, object: 1000, parsed_object: 500, inflated: 5000, delta_work: 6000, ..Limits::DEFAULT };
+    const LIMITS: TransferLimits = TransferLimits {
+        objects: 100,
+        object: 1000,
+        parsed_object: 500,
+        inflated: 5000,
+        delta_work: 6000,
+        ..TransferLimits::DEFAULT
+    };
 
     fn deflated(content: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -328,8 +334,8 @@ mod tests {
         bytes
     }
 
-    fn object(kind: u8, says: u64, base: &[u8], content: &[u8]) -> Vec<u8> {
-        [head(kind, says), base.to_vec(), deflated(content)].concat()
+    fn object(kind: u8, declared: u64, base: &[u8], content: &[u8]) -> Vec<u8> {
+        [head(kind, declared), base.to_vec(), deflated(content)].concat()
     }
 
     fn whole(kind: u8, content: &[u8]) -> Vec<u8> {
@@ -355,12 +361,12 @@ mod tests {
 
     /// Whole, and byte by byte: both must be the same.
     fn check(bytes: &[u8]) -> Result<(), String> {
-        let at_once = PackCheck::new().feed(bytes, &LIMITS).map_err(|trouble| trouble.to_string());
+        let at_once = PackCheck::new().feed(bytes, &LIMITS).map_err(|failure| failure.to_string());
         let mut check = PackCheck::new();
         let in_bits = bytes.iter().try_for_each(|byte| check.feed(&[*byte], &LIMITS)).map_err(|t| t.to_string());
         assert_eq!(at_once, in_bits);
         if at_once.is_ok() {
-            assert!(matches!(check.at, At::End), "the pack has an end");
+            assert!(matches!(check.at, PackState::End), "the pack has an end");
         }
         at_once
     }
@@ -382,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused_by_what_it_says() {
+    fn what_is_too_large_is_refused_by_its_declared_size() {
         for (objects, word) in [
             (vec![object(3, 1001, &[], b"")], "1001 bytes"),
             (vec![object(3, 1_500_000_000, &[], b"")], "1500000000 bytes"),

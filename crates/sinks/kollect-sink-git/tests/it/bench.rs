@@ -6,7 +6,7 @@ use kollect_export::{
 };
 use kollect_model::Digest;
 use kollect_net::{Guard, TlsSpec};
-use kollect_sink_git::{Auth, Config, GitSink};
+use kollect_sink_git::{GitConfig, GitCredentials, GitSink};
 use kollect_testkit::servers::{BareRepos, GitHttp, GitHttpOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl Bench {
         &self.server.repos
     }
 
-    pub(crate) fn config(&self) -> Config {
-        let mut config = Config::new(self.server.url(REPO), self.mirrors.path());
+    pub(crate) fn config(&self) -> GitConfig {
+        let mut config = GitConfig::new(self.server.url(REPO), self.mirrors.path());
         config.guard = Guard::open();
         config.stall = Duration::from_secs(20);
         if let Some(ca) = self.server.ca_pem() {
@@ -82,8 +82,8 @@ impl Bench {
     }
 }
 
-pub(crate) fn basic(token: &str) -> Auth {
-    Auth::Basic { user: Some("bot".into()), token: Some(token.into()), password: None }
+pub(crate) fn basic(token: &str) -> GitCredentials {
+    GitCredentials::Basic { user: Some("bot".into()), token: Some(token.into()), password: None }
 }
 
 pub(crate) fn put(path: &str, content: &str) -> FileChange {
@@ -147,7 +147,7 @@ pub(crate) async fn apply_all(sink: &GitSink, batches: Vec<FileBatch>) -> Vec<Re
     outcomes
 }
 
-/// What the sink says it holds.
+/// The files that the sink reports as held.
 pub(crate) async fn held(sink: &GitSink, name: &str) -> Result<BTreeMap<String, Option<Digest>>, SinkError> {
     let turn = Turn::new(name);
     let mut files = BTreeMap::new();
@@ -159,7 +159,7 @@ pub(crate) async fn held(sink: &GitSink, name: &str) -> Result<BTreeMap<String, 
     Ok(files)
 }
 
-/// What the sink reads back of one file.
+/// Content of one file as the sink reads it back.
 pub(crate) async fn read(sink: &GitSink, name: &str, path: &str) -> Result<Option<String>, SinkError> {
     let turn = Turn::new(name);
     let content = sink.read(&turn.cycle(), &record(name), path).await?;

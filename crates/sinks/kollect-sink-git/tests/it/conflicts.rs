@@ -1,16 +1,16 @@
-//! Somebody else writes to the same branch.
+//! Another writer on the same branch.
 
 use crate::bench::{Bench, REPO, apply, apply_all, batch, delete, held, put, record};
 use kollect_export::{FileChange, Landed};
 use kollect_model::Digest;
-use kollect_sink_git::{Config, GitSink, PushPolicy};
+use kollect_sink_git::{GitConfig, GitSink, PushPolicy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_branch_that_moved_keeps_the_other_commit_and_gets_ours_on_top() {
     for push_policy in [PushPolicy::Commit, PushPolicy::ForcePush] {
         let bench = Bench::start().await;
         bench.repos().allow_force_push(REPO).unwrap();
-        let sink = GitSink::new(Config { push_policy, ..bench.config() }).unwrap();
+        let sink = GitSink::new(GitConfig { push_policy, ..bench.config() }).unwrap();
         held(&sink, "inv").await.unwrap();
         apply(&sink, batch("inv", [put("inv/a.yaml", "a")])).await.unwrap();
         let theirs = bench.repos().commit_behind(REPO, "main", &[("README.md", "hello")]).unwrap();
@@ -26,8 +26,8 @@ async fn two_writers_at_once_both_land() {
     let bench = Bench::start().await;
     let other_mirrors = tempfile::tempdir().unwrap();
     let one = bench.sink();
-    // Another mirror root is another place, as in another process.
-    let two = GitSink::new(Config { mirror_root: other_mirrors.path().into(), ..bench.config() }).unwrap();
+    // Another mirror root has a state of its own, as in another process.
+    let two = GitSink::new(GitConfig { mirror_root: other_mirrors.path().into(), ..bench.config() }).unwrap();
     let write = async |sink: &GitSink, name: &str| {
         for round in 0..5 {
             apply(sink, batch(name, [put(&format!("{name}/{round}.yaml"), "x")])).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_repository_recreated_behind_our_back_is_noticed_at_the_next_push_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_ours_that_somebody_changed_is_compared_and_written_again() {
+async fn a_file_of_ours_that_another_writer_changed_is_compared_and_written_again() {
     let bench = Bench::start().await;
     let sink = bench.sink();
     held(&sink, "inv").await.unwrap();
@@ -88,7 +88,7 @@ async fn deleted_files_are_reported_as_missing() {
     bench.git(["-C", &dir, "-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "gone"]);
     bench.git(["-C", &dir, "push", "-q", "origin", "main"]);
     assert_eq!(held(&sink, "inv").await.unwrap()["x/a.yaml"], None);
-    // Deleting it now only brings the record in line.
+    // Deleting it now changes only the record.
     apply(&sink, batch("inv", [delete("x/a.yaml")])).await.unwrap();
     assert_eq!(held(&sink, "inv").await.unwrap().len(), 1);
 }

@@ -1,10 +1,10 @@
-//! The promises of every file sink, kept over http, https and ssh.
+//! The conformance tests of every file sink, over http, https and ssh.
 
 use crate::bench::{REPO, basic};
 use anyhow::Context as _;
 use kollect_export::FileSink;
 use kollect_net::{Guard, TlsSpec};
-use kollect_sink_git::{Auth, Config, GitSink};
+use kollect_sink_git::{GitConfig, GitCredentials, GitSink};
 use kollect_testkit::conformance::{FileBackend, ProxiedFiles, file_faults, files};
 use kollect_testkit::servers::{BareRepos, Certs, GitHttp, GitHttpOptions, SshGit, wait_for};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 struct Http {
     options: GitHttpOptions,
     repos: BareRepos,
-    config: Config,
+    config: GitConfig,
     server: Mutex<Option<GitHttp>>,
     _mirrors: TempDir,
 }
@@ -36,7 +36,7 @@ impl Http {
         // A restarted server has the same address and the same authority.
         options.port = server.port();
         let mirrors = tempfile::tempdir()?;
-        let mut config = Config::new(server.url(REPO), mirrors.path());
+        let mut config = GitConfig::new(server.url(REPO), mirrors.path());
         config.guard = Guard::open();
         config.auth = basic("right");
         config.stall = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl Http {
     }
 }
 
-fn sink(config: Config) -> anyhow::Result<Arc<dyn FileSink>> {
+fn sink(config: GitConfig) -> anyhow::Result<Arc<dyn FileSink>> {
     Ok(Arc::new(GitSink::new(config)?))
 }
 
@@ -82,7 +82,7 @@ impl FileBackend for Http {
         sink(self.config.clone())
     }
     async fn sink_with_wrong_credentials(&self) -> anyhow::Result<Option<Arc<dyn FileSink>>> {
-        sink(Config { auth: basic("wrong"), ..self.config.clone() }).map(Some)
+        sink(GitConfig { auth: basic("wrong"), ..self.config.clone() }).map(Some)
     }
     async fn read_back(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         read_back(&self.repos)
@@ -121,8 +121,8 @@ impl ProxiedFiles for Http {
 }
 
 /// The same server through another port of this machine.
-fn at_port(config: &Config, from: u16, to: u16) -> Config {
-    Config { url: config.url.replace(&format!("localhost:{from}/"), &format!("localhost:{to}/")), ..config.clone() }
+fn at_port(config: &GitConfig, from: u16, to: u16) -> GitConfig {
+    GitConfig { url: config.url.replace(&format!("localhost:{from}/"), &format!("localhost:{to}/")), ..config.clone() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,14 +140,14 @@ async fn every_promise_is_kept_over_https_with_a_private_authority() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_truth_is_told_behind_a_bad_network_over_http() {
+async fn what_landed_is_reported_behind_a_bad_network_over_http() {
     let backend = Http::start(None).await.unwrap();
     file_faults(&backend).await.unwrap();
     backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_truth_is_told_behind_a_bad_network_over_https() {
+async fn what_landed_is_reported_behind_a_bad_network_over_https() {
     let backend = Http::start(Some(Certs::new().unwrap())).await.unwrap();
     file_faults(&backend).await.unwrap();
     backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();
@@ -156,7 +156,7 @@ async fn the_truth_is_told_behind_a_bad_network_over_https() {
 struct Ssh {
     repos: BareRepos,
     server: SshGit,
-    config: Config,
+    config: GitConfig,
     _mirrors: TempDir,
 }
 
@@ -166,15 +166,15 @@ impl Ssh {
         repos.create(REPO)?;
         let server = SshGit::start(repos.clone()).await?;
         let mirrors = tempfile::tempdir()?;
-        let mut config = Config::new(server.url(REPO), mirrors.path());
+        let mut config = GitConfig::new(server.url(REPO), mirrors.path());
         config.guard = Guard::open();
         config.auth = login(server.user_key()?, server.known_hosts()?);
         Ok(Self { repos, server, config, _mirrors: mirrors })
     }
 }
 
-fn login(private_key: String, known_hosts: String) -> Auth {
-    Auth::Ssh { user: None, private_key: private_key.into(), known_hosts: Some(known_hosts) }
+fn login(private_key: String, known_hosts: String) -> GitCredentials {
+    GitCredentials::Ssh { user: None, private_key: private_key.into(), known_hosts: Some(known_hosts) }
 }
 
 #[async_trait::async_trait]
@@ -184,7 +184,7 @@ impl FileBackend for Ssh {
     }
     async fn sink_with_wrong_credentials(&self) -> anyhow::Result<Option<Arc<dyn FileSink>>> {
         let auth = login(self.server.unknown_user_key()?, self.server.known_hosts()?);
-        sink(Config { auth, ..self.config.clone() }).map(Some)
+        sink(GitConfig { auth, ..self.config.clone() }).map(Some)
     }
     async fn read_back(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         read_back(&self.repos)
@@ -215,7 +215,7 @@ impl ProxiedFiles for Ssh {
         // The same host key, known under the proxy's port.
         let [own, proxied] = [self.server.port(), port].map(|port| format!("[localhost]:{port} "));
         let auth = login(self.server.user_key()?, self.server.known_hosts()?.replace(&own, &proxied));
-        sink(Config { auth, ..at_port(&self.config, self.server.port(), port) })
+        sink(GitConfig { auth, ..at_port(&self.config, self.server.port(), port) })
     }
 }
 
@@ -227,7 +227,7 @@ async fn every_promise_is_kept_over_ssh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_truth_is_told_behind_a_bad_network_over_ssh() {
+async fn what_landed_is_reported_behind_a_bad_network_over_ssh() {
     let backend = Ssh::start().await.unwrap();
     file_faults(&backend).await.unwrap();
     backend.repos.git(REPO, ["fsck", "--strict"]).unwrap();

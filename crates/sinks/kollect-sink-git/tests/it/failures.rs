@@ -1,8 +1,8 @@
-//! What each kind of trouble is called, and that it stays with its cause.
+//! What each kind of failure is called, and that it stays with its cause.
 
 use crate::bench::{Bench, REPO, Turn, apply, apply_all, basic, batch, held, put};
 use kollect_export::{FileSink as _, Landed, WriteRight};
-use kollect_sink_git::{Config, GitSink};
+use kollect_sink_git::{GitConfig, GitSink};
 use kollect_testkit::servers::GitHttpOptions;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -37,9 +37,9 @@ async fn one_refused_inventory_does_not_hold_up_its_neighbours() {
 async fn wrong_credentials_are_terminal_and_never_shown() {
     let options = GitHttpOptions { credentials: Some(("bot".into(), "right".into())), ..GitHttpOptions::default() };
     let bench = Bench::with(options).await;
-    let good = GitSink::new(Config { auth: basic("right"), ..bench.config() }).unwrap();
+    let good = GitSink::new(GitConfig { auth: basic("right"), ..bench.config() }).unwrap();
     apply(&good, batch("inv", [put("a.yaml", "a")])).await.unwrap();
-    let bad = GitSink::new(Config { auth: basic("hunter2"), ..bench.config() }).unwrap();
+    let bad = GitSink::new(GitConfig { auth: basic("hunter2"), ..bench.config() }).unwrap();
     let errors = [
         apply(&bad, batch("inv", [put("a.yaml", "b")])).await.unwrap_err(),
         held(&bad, "inv").await.unwrap_err(),
@@ -96,7 +96,7 @@ async fn a_server_that_never_answers_is_given_up_and_the_branch_is_free_again() 
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bench = Bench::start().await;
     let url = format!("http://localhost:{}/r.git", silent.local_addr().unwrap().port());
-    let sink = GitSink::new(Config { url, stall: Duration::from_millis(400), ..bench.config() }).unwrap();
+    let sink = GitSink::new(GitConfig { url, stall: Duration::from_millis(400), ..bench.config() }).unwrap();
     let error = held(&sink, "inv").await.unwrap_err();
     assert!(error.class.label() == "transient" && error.message.contains("no progress"), "{error}");
     // The connection of the first attempt waits in the queue.
@@ -104,7 +104,7 @@ async fn a_server_that_never_answers_is_given_up_and_the_branch_is_free_again() 
 
     // Cancelled instead: the call returns long before the deadline.
     let url = format!("http://localhost:{}/r.git", silent.local_addr().unwrap().port());
-    let sink = GitSink::new(Config { url, stall: Duration::from_mins(10), ..bench.config() }).unwrap();
+    let sink = GitSink::new(GitConfig { url, stall: Duration::from_mins(10), ..bench.config() }).unwrap();
     let turn = Turn::new("inv");
     let stop_once_connected = async {
         let connection = silent.accept().await.unwrap();
@@ -124,7 +124,7 @@ async fn a_push_whose_answer_is_lost_may_have_landed() {
     apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap();
     // The hook outlives our patience, then takes the push.
     bench.repos().set_pre_receive(REPO, Some("sleep 3; exit 0")).unwrap();
-    let impatient = GitSink::new(Config { stall: Duration::from_secs(1), ..bench.config() }).unwrap();
+    let impatient = GitSink::new(GitConfig { stall: Duration::from_secs(1), ..bench.config() }).unwrap();
     let error = apply(&impatient, batch("inv", [put("a.yaml", "b")])).await.unwrap_err();
     assert_eq!((error.class.label(), error.landed), ("transient", Landed::Unknown), "{error}");
     assert!(error.message.starts_with("git push"), "{error}");

@@ -1,8 +1,8 @@
-//! Servers that mean harm: packs that unpack to gigabytes, lies, floods, and answers that never end.
+//! Malicious servers: packs that unpack to gigabytes, lies, floods, and answers that never end.
 
 use crate::bench::{Bench, REPO, apply, batch, held, put};
 use kollect_export::{FileSink as _, Landed, SinkError};
-use kollect_sink_git::{Config, GitSink, Limits};
+use kollect_sink_git::{GitConfig, GitSink, TransferLimits};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -72,7 +72,7 @@ async fn a_small_pack_of_huge_files_is_refused_and_takes_no_memory() {
     }
     let bench = Bench::start().await;
     commit_zeros(&bench, 1, 160);
-    let sink = GitSink::new(Config { stall: Duration::from_mins(2), ..bench.config() }).unwrap();
+    let sink = GitSink::new(GitConfig { stall: Duration::from_mins(2), ..bench.config() }).unwrap();
     is_refused(&held(&sink, "inv").await.unwrap_err(), "167772168 bytes");
     is_refused(&apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap_err(), "167772168 bytes");
     assert!(sink.probe(&CancellationToken::new()).await.is_ok());
@@ -90,8 +90,8 @@ async fn many_files_below_the_limit_of_one_are_refused_together_and_take_no_memo
     }
     let bench = Bench::start().await;
     commit_zeros(&bench, 3, 60);
-    let limits = Limits { inflated: 100 << 20, ..Limits::DEFAULT };
-    let sink = GitSink::new(Config { limits, ..bench.config() }).unwrap();
+    let limits = TransferLimits { inflated: 100 << 20, ..TransferLimits::DEFAULT };
+    let sink = GitSink::new(GitConfig { limits, ..bench.config() }).unwrap();
     is_refused(&held(&sink, "inv").await.unwrap_err(), "more than 104857600 bytes");
     // Within the limits they are streamed to disk.
     assert!(held(&bench.sink(), "inv").await.unwrap().is_empty());
@@ -107,16 +107,16 @@ async fn fetches_beyond_the_limits_of_bytes_objects_refs_and_disk_are_refused() 
     apply(&bench.sink(), batch("inv", files)).await.unwrap();
     bench.lose_mirrors();
     for (limits, word) in [
-        (Limits { received: 5000, ..Limits::DEFAULT }, "more than 5000 bytes"),
-        (Limits { objects: 50, ..Limits::DEFAULT }, "50 are allowed"),
-        (Limits { listing: 50, ..Limits::DEFAULT }, "branches and tags"),
-        (Limits { mirror: 10_000, ..Limits::DEFAULT }, "on disk"),
+        (TransferLimits { received: 5000, ..TransferLimits::DEFAULT }, "more than 5000 bytes"),
+        (TransferLimits { objects: 50, ..TransferLimits::DEFAULT }, "50 are allowed"),
+        (TransferLimits { listing: 50, ..TransferLimits::DEFAULT }, "branches and tags"),
+        (TransferLimits { mirror: 10_000, ..TransferLimits::DEFAULT }, "on disk"),
     ] {
-        let sink = GitSink::new(Config { limits, ..bench.config() }).unwrap();
+        let sink = GitSink::new(GitConfig { limits, ..bench.config() }).unwrap();
         is_refused(&held(&sink, "inv").await.unwrap_err(), word);
     }
-    let full = Limits { mirrors: 10_000, ..Limits::DEFAULT };
-    let error = held(&GitSink::new(Config { limits: full, ..bench.config() }).unwrap(), "inv").await.unwrap_err();
+    let full = TransferLimits { mirrors: 10_000, ..TransferLimits::DEFAULT };
+    let error = held(&GitSink::new(GitConfig { limits: full, ..bench.config() }).unwrap(), "inv").await.unwrap_err();
     assert!(error.class.label() == "transient" && error.message.contains("the mirrors of all"), "{error}");
     assert_eq!(held(&bench.sink(), "inv").await.unwrap().len(), 300);
 }
@@ -223,9 +223,9 @@ async fn chunk(connection: &mut TcpStream, bytes: &[u8]) -> Option<()> {
     connection.write_all(&framed).await.ok()
 }
 
-async fn error_of(listing: Then, pack: Then, limits: Limits) -> SinkError {
+async fn error_of(listing: Then, pack: Then, limits: TransferLimits) -> SinkError {
     let bench = tempfile::tempdir().unwrap();
-    let mut config = Config::new(server(listing, pack).await, bench.path());
+    let mut config = GitConfig::new(server(listing, pack).await, bench.path());
     config.guard = kollect_net::Guard::open();
     config.stall = Duration::from_secs(5);
     config.limits = limits;
@@ -244,7 +244,7 @@ async fn answers_without_an_end_are_cut_off() {
     // An object of zero bytes whose deflate stream is empty blocks for ever.
     let empty_blocks = [nak(), band(1, b"PACK\0\0\0\x02\0\0\0\x01\x30\x78\x01")].concat();
     let blocks = band(1, &[0, 0, 0, 0xff, 0xff].repeat(5000));
-    let small = Limits { received: 8 << 20, listing: 1 << 20, ..Limits::DEFAULT };
+    let small = TransferLimits { received: 8 << 20, listing: 1 << 20, ..TransferLimits::DEFAULT };
     for (listing, pack, word) in [
         (Then::Flood(open_listing, endless_refs), good(), "branches and tags"),
         (good(), Then::Flood(nak(), band(2, &[b'.'; 900])), "messages"),
@@ -263,7 +263,7 @@ async fn answers_without_an_end_are_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_drips_is_given_up() {
     let good = || Then::Flood(listing(), Vec::new());
-    let limits = Limits { patience: Duration::from_secs(2), ..Limits::DEFAULT };
+    let limits = TransferLimits { patience: Duration::from_secs(2), ..TransferLimits::DEFAULT };
     for (listing, pack) in
         [(Then::Drip(listing()), good()), (good(), Then::Drip([negotiated(), band(2, b"x")].concat()))]
     {
@@ -273,17 +273,17 @@ async fn a_server_that_drips_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lies_in_a_pack_are_errors_and_not_trouble_of_the_mirror() {
+async fn lies_in_a_pack_are_errors_and_do_not_count_as_a_damaged_mirror() {
     let good = || Then::Flood(listing(), Vec::new());
     let pack = |bytes: &[u8]| [negotiated(), band(1, bytes), b"0000".to_vec()].concat();
     for (bytes, class, word) in [
         (&b"PACK\0\0\0\x02\xff\xff\xff\xff"[..], "terminal", "4294967295 objects"),
         (b"PACK\0\0\0\x02\0\0\0\x01\xbf\xff\xff\xff\xff\xff\xff\x0f", "terminal", "are allowed"),
-        // Says one byte, holds more.
+        // Declares one byte, contains more.
         (b"PACK\0\0\0\x02\0\0\0\x01\x31\x78\x01\x01\x05\0\xfa\xffabcde\0\0\0\0", "transient", "broken pack"),
         (b"not a pack", "transient", "broken pack"),
     ] {
-        let error = error_of(good(), Then::Flood(pack(bytes), Vec::new()), Limits::DEFAULT).await;
+        let error = error_of(good(), Then::Flood(pack(bytes), Vec::new()), TransferLimits::DEFAULT).await;
         assert!(error.class.label() == class && error.message.contains(word), "{word}: {error}");
     }
 }
@@ -293,7 +293,8 @@ async fn the_page_of_a_server_that_is_not_git_is_never_repeated() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://localhost:{}/r.git", listener.local_addr().unwrap().port());
     let answers = tokio::spawn(async move {
-        for status in ["200 OK", "500 Oops", "404 Not Found", "403 Forbidden", "401 Unauthorized", "302 Found"] {
+        for status in ["200 OK", "500 Oops", "404 Not TreeEntry", "403 Forbidden", "401 Unauthorized", "302 TreeEntry"]
+        {
             let (mut connection, _) = listener.accept().await.unwrap();
             request(&mut connection).await;
             let page = format!(
@@ -304,7 +305,7 @@ async fn the_page_of_a_server_that_is_not_git_is_never_repeated() {
     });
     let mirrors = tempfile::tempdir().unwrap();
     let guard = kollect_net::Guard::open();
-    let sink = GitSink::new(Config { guard, ..Config::new(url, mirrors.path()) }).unwrap();
+    let sink = GitSink::new(GitConfig { guard, ..GitConfig::new(url, mirrors.path()) }).unwrap();
     while !answers.is_finished() {
         let error = held(&sink, "inv").await.unwrap_err();
         assert!(!error.to_string().contains("CANARY"), "{error}");
@@ -335,8 +336,8 @@ fn page(status: &str, kind: &str, content: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_listens_at_a_private_address_gives_the_same_error() {
-    // This address stands for another host.
+async fn every_service_at_a_private_address_gives_the_same_error() {
+    // To the guard this address is another host.
     let bind = async || TcpListener::bind("127.0.0.2:0").await.unwrap();
     let silent = bind().await;
     let mut urls = vec![format!("http://127.0.0.2:{}/r", silent.local_addr().unwrap().port())];
@@ -358,7 +359,7 @@ async fn whatever_listens_at_a_private_address_gives_the_same_error() {
     let mut texts = Vec::new();
     for url in urls {
         let guard = kollect_net::Guard { allow_private: true, allow_loopback: true, ..kollect_net::Guard::default() };
-        let config = Config { guard, stall: Duration::from_secs(1), ..Config::new(url, mirrors.path()) };
+        let config = GitConfig { guard, stall: Duration::from_secs(1), ..GitConfig::new(url, mirrors.path()) };
         let error = held(&GitSink::new(config).unwrap(), "inv").await.unwrap_err();
         assert_eq!(error.class.label(), "transient", "{error}");
         texts.push(error.to_string());
@@ -368,14 +369,14 @@ async fn whatever_listens_at_a_private_address_gives_the_same_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_in_gits_own_protocol_are_repeated_from_public_servers_only() {
-    let words = [packet("# service=git-upload-pack\n"), b"0000".to_vec(), packet("ERR CANARY says no")].concat();
+    let words = [packet("# service=git-upload-pack\n"), b"0000".to_vec(), packet("ERR CANARY refuses")].concat();
     let words = String::from_utf8(words).unwrap();
     let answer = page("200 OK", "application/x-git-upload-pack-advertisement", &words);
     let mirrors = tempfile::tempdir().unwrap();
     for (address, repeated) in [("127.0.0.1", true), ("127.0.0.2", false)] {
         let port = answer_always(TcpListener::bind((address, 0)).await.unwrap(), answer.clone());
         let guard = kollect_net::Guard { allow_loopback: true, ..kollect_net::Guard::default() };
-        let config = Config { guard, ..Config::new(format!("http://{address}:{port}/r"), mirrors.path()) };
+        let config = GitConfig { guard, ..GitConfig::new(format!("http://{address}:{port}/r"), mirrors.path()) };
         let error = held(&GitSink::new(config).unwrap(), "inv").await.unwrap_err();
         assert_eq!(error.message.contains("CANARY"), repeated, "{error}");
     }

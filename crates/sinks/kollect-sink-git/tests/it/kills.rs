@@ -1,8 +1,8 @@
-//! The process ends at once, as by `kill -9`, at each step that matters; the next process finds its way.
+//! The process is killed at each step that matters; the next process recovers.
 
 use crate::bench::{Bench, apply, batch, held, put};
 use kollect_net::Guard;
-use kollect_sink_git::{Config, GitSink};
+use kollect_sink_git::{GitConfig, GitSink};
 use std::process::Command;
 
 const URL: &str = "KOLLECT_TEST_GIT_URL";
@@ -12,9 +12,9 @@ const MIRRORS: &str = "KOLLECT_TEST_GIT_MIRRORS";
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_is_killed() {
-    // Nothing to do when somebody runs all ignored tests.
+    // Without the variable, as when all ignored tests are run, there is nothing to do.
     let (Ok(url), Ok(mirrors)) = (std::env::var(URL), std::env::var(MIRRORS)) else { return };
-    let sink = GitSink::new(Config { guard: Guard::open(), ..Config::new(url, mirrors) }).unwrap();
+    let sink = GitSink::new(GitConfig { guard: Guard::open(), ..GitConfig::new(url, mirrors) }).unwrap();
     held(&sink, "inv").await.unwrap();
     apply(&sink, batch("inv", [put("a.yaml", "new"), put("c.yaml", "new")])).await.unwrap();
 }

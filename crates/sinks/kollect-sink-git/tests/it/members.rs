@@ -1,11 +1,11 @@
-//! A lane of several inventories: each stops alone.
+//! A lane of several inventories, of which some are cancelled or lose the right to write.
 
 use crate::bench::{Bench, Turn, apply, batch, put};
 use kollect_export::{FileSink as _, Landed, WriteRight};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// A right whose answer is made when it is asked.
+/// A right to write that is evaluated at each check.
 struct Asked<F>(F);
 
 impl<F: Fn() -> bool + Send + Sync> WriteRight for Asked<F> {

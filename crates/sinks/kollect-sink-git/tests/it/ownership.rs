@@ -22,7 +22,7 @@ async fn a_path_of_another_inventory_is_a_collision_that_names_the_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_nobody_recorded_is_never_overwritten() {
+async fn a_file_that_no_record_lists_is_never_overwritten() {
     let bench = Bench::start().await;
     bench.repos().commit_behind(REPO, "main", &[("README.md", "hello"), ("docs/a.md", "x")]).unwrap();
     let sink = bench.sink();
@@ -87,7 +87,7 @@ async fn nothing_is_written_through_a_link_or_a_submodule_of_the_repository() {
     // Its record would be in the folder of another inventory.
     let error = apply(&sink, batch("linked", [put("linked.yaml", "mine")])).await.unwrap_err();
     assert_eq!(error.class.label(), "terminal", "{error}");
-    assert!(error.message.contains("stands where its folder belongs"), "{error}");
+    assert!(error.message.contains("is where its folder belongs"), "{error}");
     assert_eq!(bench.show("theirs.yaml").as_deref(), Some("1"));
     assert_eq!(bench.commits(), 2);
 }

@@ -4,7 +4,7 @@ use crate::bench::{Bench, Turn, apply, apply_all, basic, batch, delete, held, pu
 use kollect_export::{FileSink as _, Landed};
 use kollect_model::Digest;
 use kollect_net::Insecure;
-use kollect_sink_git::{Auth, Config, GitSink};
+use kollect_sink_git::{GitConfig, GitCredentials, GitSink};
 use kollect_testkit::servers::{Certs, GitHttpOptions};
 use std::sync::Arc;
 
@@ -116,20 +116,20 @@ async fn https_with_a_private_ca_and_a_token_works_and_other_trust_does_not() {
     let credentials = Some(("bot".into(), "t0ken".into()));
     let options = GitHttpOptions { certs, credentials, ..GitHttpOptions::default() };
     let bench = Bench::with(options).await;
-    let good = Config { auth: basic("t0ken"), ..bench.config() };
+    let good = GitConfig { auth: basic("t0ken"), ..bench.config() };
     let sink = GitSink::new(good.clone()).unwrap();
     let probe = sink.probe(&tokio_util::sync::CancellationToken::new()).await.unwrap();
     assert_eq!(probe.message, "TLS and git remote reachability verified");
     apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap();
     assert_eq!(bench.commits(), 1);
 
-    let wrong_ca = Config { tls: kollect_net::TlsSpec::default(), ..good.clone() };
+    let wrong_ca = GitConfig { tls: kollect_net::TlsSpec::default(), ..good.clone() };
     let error = apply(&GitSink::new(wrong_ca).unwrap(), batch("inv", [put("a.yaml", "b")])).await.unwrap_err();
     assert_eq!((error.class.label(), error.landed), ("terminal", Landed::No));
     assert!(error.message.starts_with("git transport") && error.message.contains("certificate"), "{error}");
 
     let unverified = kollect_net::TlsSpec { insecure_skip_verify: true, ..kollect_net::TlsSpec::default() };
-    let sink = GitSink::new(Config { tls: unverified, ..good }).unwrap();
+    let sink = GitSink::new(GitConfig { tls: unverified, ..good }).unwrap();
     apply(&sink, batch("inv", [put("a.yaml", "b")])).await.unwrap();
     assert_eq!(bench.show("a.yaml").as_deref(), Some("b"));
 }
@@ -137,13 +137,13 @@ async fn https_with_a_private_ca_and_a_token_works_and_other_trust_does_not() {
 #[test]
 fn credentials_over_http_and_a_server_that_is_not_verified_are_reported() {
     let mirrors = tempfile::tempdir().unwrap();
-    let insecure = |url: &str, auth: Auth, skip: bool| {
-        let mut config = Config { auth, ..Config::new(url, mirrors.path()) };
+    let insecure = |url: &str, auth: GitCredentials, skip: bool| {
+        let mut config = GitConfig { auth, ..GitConfig::new(url, mirrors.path()) };
         config.tls.insecure_skip_verify = skip;
         GitSink::new(config).unwrap().insecure()
     };
     assert_eq!(insecure("http://git.example/r", basic("t"), false), Some(Insecure::Plaintext));
-    assert_eq!(insecure("http://git.example/r", Auth::None, false), None);
+    assert_eq!(insecure("http://git.example/r", GitCredentials::None, false), None);
     assert_eq!(insecure("https://git.example/r", basic("t"), false), None);
     assert_eq!(insecure("https://git.example/r", basic("t"), true), Some(Insecure::SkipVerify));
 }
@@ -151,13 +151,13 @@ fn credentials_over_http_and_a_server_that_is_not_verified_are_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_differ_by_branch_and_credential_and_show_no_secret() {
     let bench = Bench::start().await;
-    let lane = |config: Config| GitSink::new(config).unwrap().lane();
+    let lane = |config: GitConfig| GitSink::new(config).unwrap().lane();
     let base = lane(bench.config());
     assert_eq!(base, lane(bench.config()));
     let other = [
-        Config { branch: Some("dev".into()), ..bench.config() },
-        Config { auth: basic("hunter2"), ..bench.config() },
-        Config { auth: basic("hunter3"), ..bench.config() },
+        GitConfig { branch: Some("dev".into()), ..bench.config() },
+        GitConfig { auth: basic("hunter2"), ..bench.config() },
+        GitConfig { auth: basic("hunter3"), ..bench.config() },
     ];
     let lanes: std::collections::BTreeSet<_> = other.into_iter().map(lane).chain([base]).collect();
     assert_eq!(lanes.len(), 4);

@@ -3,13 +3,13 @@
 use crate::bench::{Bench, REPO, Turn, apply, batch, held, put};
 use crate::members::asked_late;
 use kollect_export::{FileSink as _, Landed};
-use kollect_sink_git::{Auth, Config, GitSink};
+use kollect_sink_git::{GitConfig, GitCredentials, GitSink};
 use kollect_testkit::servers::SshGit;
 use tokio_util::sync::CancellationToken;
 
-fn config(bench: &Bench, ssh: &SshGit, key: String, known_hosts: Option<String>) -> Config {
-    let auth = Auth::Ssh { user: None, private_key: key.into(), known_hosts };
-    Config { url: ssh.url(REPO), auth, ..bench.config() }
+fn config(bench: &Bench, ssh: &SshGit, key: String, known_hosts: Option<String>) -> GitConfig {
+    let auth = GitCredentials::Ssh { user: None, private_key: key.into(), known_hosts };
+    GitConfig { url: ssh.url(REPO), auth, ..bench.config() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn a_key_that_is_not_let_in_is_an_auth_failure_and_a_missing_repository_is
     let sink = GitSink::new(config(&bench, &ssh, ssh.unknown_user_key().unwrap(), known.clone())).unwrap();
     let error = held(&sink, "inv").await.unwrap_err();
     assert!(error.class.label() == "terminal" && error.message.starts_with("git auth failed"), "{error}");
-    let missing = Config { url: ssh.url("none.git"), ..config(&bench, &ssh, ssh.user_key().unwrap(), known) };
+    let missing = GitConfig { url: ssh.url("none.git"), ..config(&bench, &ssh, ssh.user_key().unwrap(), known) };
     let error = held(&GitSink::new(missing).unwrap(), "inv").await.unwrap_err();
     assert!(error.class.label() == "transient" && error.message.contains("none.git"), "{error}");
     let garbage = config(&bench, &ssh, "not a key".into(), Some(ssh.known_hosts().unwrap()));

@@ -1,93 +1,93 @@
-//! The ownership record inside a Git tree, read no further than needed: a large record is 256 files of which a small
-//! change needs one. What a record means and how its files look is decided in the export crate.
+//! Reads and changes the ownership record in a Git tree, shard by shard: a large record is 256 files, of which a small
+//! change needs one. The export crate defines the format.
 
-use crate::error::{Trouble, local};
-use crate::snapshot::{Found, Snapshot};
+use crate::error::{GitError, local};
+use crate::snapshot::{Snapshot, TreeEntry};
 use git2::Oid;
 use kollect_export::layout::{Record, RecordChange, RecordEntry, RecordFiles};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-/// A record with so many of its 256 files in place is surely large; below, reading it whole is cheap.
+/// A record with so many of its 256 files is large; one with fewer is cheap to read whole.
 const SURELY_LARGE: usize = 240;
-/// Bytes of a record, enough for some 400,000 paths: it is read into memory to compare, and it comes from a
-/// server that is not trusted.
+/// Limit of a record in bytes, enough for some 400,000 paths: a comparison reads it into memory, and the server is not
+/// trusted.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A binding's record as it stands in one tree.
-pub(crate) struct Ledger {
+/// A binding's record in one tree.
+pub(crate) struct OwnershipRecord {
     path: String,
     /// Blob or tree of the record; `None` when there is no record.
     pub(crate) entry: Option<Oid>,
-    form: Form,
+    form: RecordForm,
 }
 
-enum Form {
+enum RecordForm {
     Whole(Record),
-    /// Every file on its own, read when first asked for.
-    Apart(Apart),
+    /// Every shard is read when it is first needed.
+    Sharded(ShardedRecord),
 }
 
 /// A large record.
-struct Apart {
+struct ShardedRecord {
     shards: BTreeMap<u8, Record>,
     /// Bytes of each file.
     sizes: BTreeMap<u8, u64>,
 }
 
-impl Ledger {
-    pub(crate) fn open(snapshot: &mut Snapshot<'_>, path: &str) -> Result<Self, Trouble> {
+impl OwnershipRecord {
+    pub(crate) fn open(snapshot: &mut Snapshot<'_>, path: &str) -> Result<Self, GitError> {
         let found = snapshot.find(path)?;
         let (entry, form) = match found {
-            Found::Absent => (None, Form::Whole(Record::default())),
-            Found::Blocked => {
-                return Err(unreadable(path, "a file, link or submodule stands where its folder belongs"));
+            TreeEntry::Absent => (None, RecordForm::Whole(Record::default())),
+            TreeEntry::Blocked => {
+                return Err(unreadable(path, "a file, link or submodule is where its folder belongs"));
             }
-            Found::Tree(id) if snapshot.repo.find_tree(id).map_err(local)?.len() >= SURELY_LARGE => {
-                (Some(id), Form::Apart(Apart::open(snapshot, path, id)?))
+            TreeEntry::Tree(id) if snapshot.repo.find_tree(id).map_err(local)?.len() >= SURELY_LARGE => {
+                (Some(id), RecordForm::Sharded(ShardedRecord::open(snapshot, path, id)?))
             }
-            Found::Blob(id) | Found::Tree(id) => (Some(id), Form::Whole(whole(snapshot, path, &found)?)),
-            Found::Other => return Err(unreadable(path, "it is neither a file nor a folder")),
+            TreeEntry::Blob(id) | TreeEntry::Tree(id) => (Some(id), RecordForm::Whole(whole(snapshot, path, &found)?)),
+            TreeEntry::Other => return Err(unreadable(path, "it is neither a file nor a folder")),
         };
         Ok(Self { path: path.to_owned(), entry, form })
     }
 
-    /// What is remembered of a path.
-    pub(crate) fn get(&mut self, snapshot: &mut Snapshot<'_>, path: &str) -> Result<Option<RecordEntry>, Trouble> {
+    /// The entry of a path.
+    pub(crate) fn get(&mut self, snapshot: &mut Snapshot<'_>, path: &str) -> Result<Option<RecordEntry>, GitError> {
         match &mut self.form {
-            Form::Whole(record) => Ok(record.get(path).cloned()),
-            Form::Apart(apart) => Ok(apart.shard(snapshot, &self.path, shard_of(path))?.get(path).cloned()),
+            RecordForm::Whole(record) => Ok(record.get(path).cloned()),
+            RecordForm::Sharded(sharded) => Ok(sharded.shard(snapshot, &self.path, shard_of(path))?.get(path).cloned()),
         }
     }
 
     /// The whole record.
-    pub(crate) fn all(&self, snapshot: &mut Snapshot<'_>) -> Result<Record, Trouble> {
+    pub(crate) fn all(&self, snapshot: &mut Snapshot<'_>) -> Result<Record, GitError> {
         match &self.form {
-            Form::Whole(record) => Ok(record.clone()),
-            Form::Apart(_) => {
+            RecordForm::Whole(record) => Ok(record.clone()),
+            RecordForm::Sharded(_) => {
                 let found = snapshot.find(&self.path)?;
                 whole(snapshot, &self.path, &found)
             }
         }
     }
 
-    /// Changes the record and says which of its files that changes.
+    /// Changes the record; returns which of its files change.
     pub(crate) fn apply(
         mut self,
         snapshot: &mut Snapshot<'_>,
         changes: Vec<RecordChange>,
-    ) -> Result<RecordFiles, Trouble> {
+    ) -> Result<RecordFiles, GitError> {
         let files = match &mut self.form {
-            Form::Whole(record) => record.apply(changes),
-            Form::Apart(apart) => return apart.apply(snapshot, &self.path, changes),
+            RecordForm::Whole(record) => record.apply(changes),
+            RecordForm::Sharded(sharded) => return sharded.apply(snapshot, &self.path, changes),
         };
         check_size(&self.path, files.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum())?;
         Ok(files)
     }
 }
 
-impl Apart {
-    fn open(snapshot: &Snapshot<'_>, path: &str, tree: Oid) -> Result<Self, Trouble> {
+impl ShardedRecord {
+    fn open(snapshot: &Snapshot<'_>, path: &str, tree: Oid) -> Result<Self, GitError> {
         let mut sizes = BTreeMap::new();
         for entry in &snapshot.repo.find_tree(tree).map_err(local)? {
             let number = entry.name().ok().and_then(|name| u8::from_str_radix(name, 16).ok());
@@ -97,14 +97,14 @@ impl Apart {
         Ok(Self { shards: BTreeMap::new(), sizes })
     }
 
-    fn shard(&mut self, snapshot: &mut Snapshot<'_>, record: &str, number: u8) -> Result<&mut Record, Trouble> {
-        use std::collections::btree_map::Entry as Slot;
+    fn shard(&mut self, snapshot: &mut Snapshot<'_>, record: &str, number: u8) -> Result<&mut Record, GitError> {
+        use std::collections::btree_map::Entry;
         match self.shards.entry(number) {
-            Slot::Occupied(slot) => Ok(slot.into_mut()),
-            Slot::Vacant(slot) => {
+            Entry::Occupied(slot) => Ok(slot.into_mut()),
+            Entry::Vacant(slot) => {
                 let path = format!("{record}/{number:02x}");
                 let mut shard = Record::default();
-                if let Found::Blob(id) = snapshot.find(&path)? {
+                if let TreeEntry::Blob(id) = snapshot.find(&path)? {
                     read(snapshot, &mut shard, &path, "", id, 0)?;
                 }
                 Ok(slot.insert(shard))
@@ -117,7 +117,7 @@ impl Apart {
         snapshot: &mut Snapshot<'_>,
         record: &str,
         changes: Vec<RecordChange>,
-    ) -> Result<RecordFiles, Trouble> {
+    ) -> Result<RecordFiles, GitError> {
         let mut by_shard: BTreeMap<u8, Vec<RecordChange>> = BTreeMap::new();
         for change in changes {
             let (RecordChange::Put { path, .. } | RecordChange::Delete { path }) = &change;
@@ -129,7 +129,7 @@ impl Apart {
             if shard.apply(changes) == RecordFiles::default() {
                 continue;
             }
-            // All its paths belong to one file, whatever form a record of its size has by itself.
+            // All paths of a shard are in one file, even where a record of that size would be sharded.
             let written = shard.to_files().pop();
             let suffix = format!("/{number:02x}");
             self.sizes.insert(number, written.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64));
@@ -147,13 +147,13 @@ fn shard_of(path: &str) -> u8 {
     Sha256::digest(path.as_bytes())[0]
 }
 
-fn whole(snapshot: &Snapshot<'_>, path: &str, found: &Found) -> Result<Record, Trouble> {
+fn whole(snapshot: &Snapshot<'_>, path: &str, found: &TreeEntry) -> Result<Record, GitError> {
     let mut record = Record::default();
     match found {
-        Found::Blob(id) => {
+        TreeEntry::Blob(id) => {
             read(snapshot, &mut record, path, "", *id, 0)?;
         }
-        Found::Tree(id) => {
+        TreeEntry::Tree(id) => {
             let tree = snapshot.repo.find_tree(*id).map_err(local)?;
             let mut total = 0;
             for entry in &tree {
@@ -166,7 +166,7 @@ fn whole(snapshot: &Snapshot<'_>, path: &str, found: &Found) -> Result<Record, T
     Ok(record)
 }
 
-/// Reads one file of a record, of which `before` bytes were read already; returns how many that makes.
+/// Reads one file of a record; returns `before` plus its length in bytes.
 fn read(
     snapshot: &Snapshot<'_>,
     record: &mut Record,
@@ -174,19 +174,19 @@ fn read(
     suffix: &str,
     id: Oid,
     before: u64,
-) -> Result<u64, Trouble> {
+) -> Result<u64, GitError> {
     let total = before.saturating_add(snapshot.size(id)?);
     check_size(path, total)?;
     record.read(suffix, &snapshot.content(id)?).map_err(|error| unreadable(path, &error.to_string()))?;
     Ok(total)
 }
 
-fn check_size(path: &str, bytes: u64) -> Result<(), Trouble> {
-    if bytes <= MOST_BYTES { Ok(()) } else { Err(Trouble::RecordSize { path: path.to_owned(), limit: MOST_BYTES }) }
+fn check_size(path: &str, bytes: u64) -> Result<(), GitError> {
+    if bytes <= MOST_BYTES { Ok(()) } else { Err(GitError::RecordSize { path: path.to_owned(), limit: MOST_BYTES }) }
 }
 
-fn unreadable(path: &str, why: &str) -> Trouble {
-    Trouble::Record { path: path.to_owned(), why: why.to_owned() }
+fn unreadable(path: &str, why: &str) -> GitError {
+    GitError::Record { path: path.to_owned(), why: why.to_owned() }
 }
 
 #[cfg(test)]
@@ -239,18 +239,18 @@ mod tests {
         for change in
             [put(&full[3], b"y"), put(&one_more, b"y"), RecordChange::Delete { path: full[0].as_str().into() }]
         {
-            let ledger = Ledger::open(&mut snapshot, "r").unwrap();
-            assert!(matches!(ledger.form, Form::Apart(_)));
-            let files = ledger.apply(&mut snapshot, vec![change.clone()]).unwrap();
+            let ownership = OwnershipRecord::open(&mut snapshot, "r").unwrap();
+            assert!(matches!(ownership.form, RecordForm::Sharded(_)));
+            let files = ownership.apply(&mut snapshot, vec![change.clone()]).unwrap();
             // The same as the export crate does with the whole record.
             assert_eq!(files, record.clone().apply([change]));
             assert_eq!((files.writes.len(), files.deletes.len()), (1, 0));
         }
         // Emptied, its file goes.
-        let all = Ledger::open(&mut snapshot, "r").unwrap().all(&mut snapshot).unwrap();
+        let all = OwnershipRecord::open(&mut snapshot, "r").unwrap().all(&mut snapshot).unwrap();
         let of_seven = all.iter().filter(|(path, _)| shard_of(path) == 7);
         let gone = of_seven.map(|(path, _)| RecordChange::Delete { path: path.clone() }).collect();
-        let files = Ledger::open(&mut snapshot, "r").unwrap().apply(&mut snapshot, gone).unwrap();
+        let files = OwnershipRecord::open(&mut snapshot, "r").unwrap().apply(&mut snapshot, gone).unwrap();
         assert_eq!((files.writes, files.deletes), (Vec::new(), vec!["/07".to_owned()]));
     }
 
@@ -261,12 +261,13 @@ mod tests {
         let spaces = vec![b'\n'; usize::try_from(MOST_BYTES / 2 + 1).unwrap()];
         let tree = commit(&repo, &[("/00".into(), spaces.clone()), ("/01".into(), spaces)]);
         let mut snapshot = Snapshot::open(&repo, Some(tree)).unwrap();
-        let error = Ledger::open(&mut snapshot, "r").err().unwrap();
+        let error = OwnershipRecord::open(&mut snapshot, "r").err().unwrap();
         assert!(error.to_string().contains("targetRefs"), "{error}");
         let mut empty = Snapshot::open(&repo, None).unwrap();
-        let ledger = Ledger::open(&mut empty, "r").unwrap();
+        let ownership = OwnershipRecord::open(&mut empty, "r").unwrap();
         let long = "x".repeat(1 << 20);
-        let error = ledger.apply(&mut empty, (0..65).map(|n| put(&format!("{long}{n}"), b"x")).collect()).unwrap_err();
-        assert!(matches!(error, Trouble::RecordSize { .. }), "{error}");
+        let error =
+            ownership.apply(&mut empty, (0..65).map(|n| put(&format!("{long}{n}"), b"x")).collect()).unwrap_err();
+        assert!(matches!(error, GitError::RecordSize { .. }), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! The bridge between the async engine and libgit2, which blocks.
+//! Runs jobs with libgit2, which blocks, on blocking threads for one or more cycles.
 //!
-//! A job runs on a blocking thread for one or more cycles. Its future forwards progress, and answers for each cycle
-//! whether it may still write: a cycle that is cancelled leaves the job, and the others go on.
+//! The job's future forwards progress and checks each cycle's right to write. A cancelled cycle leaves the job, and the
+//! others continue.
 
-use crate::error::Trouble;
+use crate::error::GitError;
 use kollect_export::{Cycle, SinkError};
 use parking_lot::Mutex;
 use std::future::Future;
@@ -14,17 +14,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// How often progress is forwarded.
-const LOOK: Duration = Duration::from_millis(100);
+/// Interval at which progress is forwarded and cancellation checked.
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
 type Question = oneshot::Sender<()>;
 
-/// What a blocking step holds of the cycles it works for.
-pub(crate) struct Pulse {
+/// The cycles of a job, as its blocking thread sees them.
+pub(crate) struct JobHandle {
     ticks: AtomicU64,
     /// Ends the whole job.
     cancel: CancellationToken,
-    /// Why each cycle may not write any more.
+    /// Per cycle: why it may not write any more.
     refused: Mutex<Vec<Option<SinkError>>>,
     /// The cycles whose commits are being pushed.
     pushing: Mutex<Vec<usize>>,
@@ -32,23 +32,23 @@ pub(crate) struct Pulse {
     runtime: Handle,
 }
 
-impl Pulse {
-    /// Something moved.
+impl JobHandle {
+    /// Counts progress.
     pub(crate) fn tick(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Fails when the work should stop.
-    pub(crate) fn check(&self) -> Result<(), Trouble> {
-        if self.cancel.is_cancelled() { Err(Trouble::Cancelled) } else { Ok(()) }
+    /// Fails when the job is cancelled.
+    pub(crate) fn check(&self) -> Result<(), GitError> {
+        if self.cancel.is_cancelled() { Err(GitError::Cancelled) } else { Ok(()) }
     }
 
-    /// Waits for a future on this blocking thread, until the work should stop.
-    pub(crate) fn wait<T>(&self, step: impl Future<Output = T>) -> Result<T, Trouble> {
+    /// Runs a future on this blocking thread, until the job is cancelled.
+    pub(crate) fn wait<T>(&self, step: impl Future<Output = T>) -> Result<T, GitError> {
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => Err(Trouble::Cancelled),
+                () = self.cancel.cancelled() => Err(GitError::Cancelled),
                 done = step => Ok(done),
             }
         })
@@ -59,30 +59,30 @@ impl Pulse {
         self.refused.lock().get(cycle).cloned().flatten()
     }
 
-    /// The commits of these cycles are pushed next.
+    /// Sets the cycles whose commits the next push contains.
     pub(crate) fn pushes(&self, cycles: Vec<usize>) {
         *self.pushing.lock() = cycles;
     }
 
-    /// Asks whether every cycle of the push may still write.
-    pub(crate) fn may_write(&self) -> Result<(), Trouble> {
+    /// Fails unless every cycle of the push has the right to write.
+    pub(crate) fn may_write(&self) -> Result<(), GitError> {
         let (answer, wait) = oneshot::channel();
         self.wait(async {
             self.questions.send(answer).await.ok()?;
             wait.await.ok()
         })?
-        .ok_or(Trouble::Cancelled)?;
+        .ok_or(GitError::Cancelled)?;
         let refused = self.pushing.lock().iter().any(|cycle| self.refusal(*cycle).is_some());
-        if refused { Err(Trouble::LeftOut) } else { Ok(()) }
+        if refused { Err(GitError::LeftOut) } else { Ok(()) }
     }
 
     fn refuse(&self, cycle: usize, why: SinkError) {
-        if let Some(place) = self.refused.lock().get_mut(cycle) {
-            place.get_or_insert(why);
+        if let Some(refused) = self.refused.lock().get_mut(cycle) {
+            refused.get_or_insert(why);
         }
     }
 
-    /// Starts a task that may outlive one step.
+    /// Starts a task on the runtime.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         step: impl Future<Output = T> + Send + 'static,
@@ -91,15 +91,15 @@ impl Pulse {
     }
 }
 
-/// Runs `job` on a blocking thread for the given cycles. Dropping the future tells the job to stop.
+/// Runs `work` on a blocking thread for the given cycles. Dropping the future cancels it.
 pub(crate) async fn run<T: Send + 'static>(
     cycles: &[Cycle<'_>],
-    job: impl FnOnce(Arc<Pulse>) -> T + Send + 'static,
-) -> Result<T, Trouble> {
+    work: impl FnOnce(Arc<JobHandle>) -> T + Send + 'static,
+) -> Result<T, GitError> {
     let cancel = CancellationToken::new();
     let _stop_when_dropped = cancel.clone().drop_guard();
     let (questions, mut asked) = mpsc::channel::<Question>(1);
-    let pulse = Arc::new(Pulse {
+    let job = Arc::new(JobHandle {
         ticks: AtomicU64::new(0),
         cancel,
         refused: Mutex::new(vec![None; cycles.len()]),
@@ -107,25 +107,25 @@ pub(crate) async fn run<T: Send + 'static>(
         questions,
         runtime: Handle::current(),
     });
-    let seen = pulse.clone();
-    let mut work = tokio::task::spawn_blocking(move || job(pulse));
+    let handle = job.clone();
+    let mut task = tokio::task::spawn_blocking(move || work(handle));
     let mut forwarded = 0;
-    let mut look = tokio::time::interval(LOOK);
+    let mut poll = tokio::time::interval(POLL_EVERY);
     loop {
         tokio::select! {
             biased;
-            done = &mut work => return done.map_err(|_| Trouble::Task),
+            done = &mut task => return done.map_err(|_| GitError::Task),
             Some(answer) = asked.recv() => {
                 for (at, cycle) in cycles.iter().enumerate() {
                     if let Err(why) = cycle.check_right() {
-                        seen.refuse(at, why);
+                        job.refuse(at, why);
                     }
                 }
-                // A job that gave up no longer listens.
+                // A cancelled job has dropped its receiver.
                 let _ = answer.send(());
             }
-            _ = look.tick() => {
-                let now = seen.ticks.load(Ordering::Relaxed);
+            _ = poll.tick() => {
+                let now = job.ticks.load(Ordering::Relaxed);
                 if now != forwarded {
                     forwarded = now;
                     for cycle in cycles {
@@ -133,10 +133,10 @@ pub(crate) async fn run<T: Send + 'static>(
                     }
                 }
                 if all_cancelled(cycles) {
-                    seen.cancel.cancel();
+                    job.cancel.cancel();
                 }
                 for (at, _) in cycles.iter().enumerate().filter(|(_, cycle)| cycle.cancel.is_cancelled()) {
-                    seen.refuse(at, Trouble::Cancelled.into_sink_error("cancelled", false));
+                    job.refuse(at, GitError::Cancelled.into_sink_error("cancelled", false));
                 }
             }
         }
