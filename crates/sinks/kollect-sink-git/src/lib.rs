@@ -19,9 +19,11 @@ mod remote;
 mod remote_url;
 mod sink;
 mod snapshot;
+mod spec;
 mod transport;
 mod tree;
 
 pub use config::{GitConfig, GitCredentials, PushPolicy};
 pub use sink::GitSink;
+pub use spec::{GitProcessSettings, from_spec, layout, secret_refs};
 pub use transport::TransferLimits;

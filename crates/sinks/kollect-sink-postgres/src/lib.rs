@@ -14,9 +14,11 @@ mod pool;
 mod rows;
 mod schema;
 mod sink;
+mod spec;
 mod statements;
 mod write;
 
 pub use config::{PostgresConfig, Provisioning};
 pub use pool::ConnectionPools;
 pub use sink::PostgresSink;
+pub use spec::{from_spec, secret_refs};
