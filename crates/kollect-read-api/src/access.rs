@@ -39,13 +39,13 @@ pub struct RequiredRight {
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The token is not one that the API server knows.
+    /// The TokenReview rejects the token.
     Unauthorized,
     /// The SubjectAccessReview denies it.
     Forbidden,
     /// A review failed.
     Failed,
-    /// The caller's address brought too many tokens that the API server does not know.
+    /// The caller's address sent too many rejected tokens.
     TooMany,
 }
 

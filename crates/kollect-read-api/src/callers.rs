@@ -1,4 +1,4 @@
-//! Limits how many tokens that the API server does not know an address may bring, since each costs it a review.
+//! Limits the rejected tokens per address, since each costs the API server a review.
 //!
 //! A token bucket per address; time comes in as a value. Callers behind a shared address are delayed only when their
 //! decision is not cached.

@@ -1,4 +1,4 @@
-//! The `kollect` program: reads the command line and starts what it asks for.
+//! The `kollect` program: reads the command line and runs the command.
 
 mod args;
 mod client;

@@ -17,7 +17,7 @@ pub(crate) enum LogFormat {
     Console,
 }
 
-/// Everything the operator needs to know from outside.
+/// All settings of the operator.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub health_address: Option<SocketAddr>,

@@ -38,7 +38,7 @@ pub(super) fn references(config: &CollectConfig) -> Result<(), ConfigError> {
             return Err(ConfigError::refused(&target.origin, kind, &target.title(), why));
         }
     }
-    // What only the operator finds, because admission cannot know it.
+    // Checks that the operator makes and admission does not.
     for sink in &config.sinks {
         let (kind, violations) = match sink {
             SinkObject::Snapshot(sink) => ("KollectSnapshotSink", kollect_rules::check_snapshot_sink(&sink.spec)),

@@ -42,7 +42,7 @@ pub fn run(args: &InitArgs) -> Result<u8, InitError> {
     Ok(OK)
 }
 
-/// Chooses, asks for consent and writes; the answer is what to try next.
+/// Chooses, asks for consent and writes. Returns commands to try next.
 pub fn create(args: &InitArgs, prompt: &mut dyn Prompt, cluster: &dyn ClusterReader) -> Result<String, InitError> {
     let plan = match &args.kind {
         Some(kind) => by_flags(args, kind, cluster)?,

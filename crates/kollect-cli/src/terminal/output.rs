@@ -46,7 +46,7 @@ impl Screen {
         write_error(&format!("{}\n", without_numbers(&line.to_string())));
     }
 
-    /// Shows why the command fails. Further lines of the message are indented, so that none resembles a message of the program.
+    /// Shows why the command fails. Further lines of the message are indented, so that none resembles a message of its own.
     pub fn error(self, message: impl Display) {
         self.labelled(self.line().red("error:"), message);
     }

@@ -1,6 +1,6 @@
 //! Tables for people: as wide as their cells, and never wider than the terminal.
 //!
-//! It knows nothing of rows. Cells are cleaned here, before their width is measured.
+//! Cells are cleaned here, before their width is measured.
 
 use super::{Line, Paper, plain};
 use std::io;

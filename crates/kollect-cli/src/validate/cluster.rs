@@ -67,7 +67,7 @@ impl Check<'_> {
         self.findings.push(finding.warning());
     }
 
-    /// Our kinds that the files use are installed, in the form that this program speaks.
+    /// The CRDs of the kinds in the files are installed, with the schema of this version.
     async fn crds(&mut self) -> Result<(), AskError> {
         let mut first: BTreeMap<&str, SetObject<'_>> = BTreeMap::new();
         for object in self.set.objects().filter(SetObject::is_kollect) {

@@ -1,4 +1,4 @@
-//! `kollect validate`: applies every rule to every object of some files, with `--cluster` also what a cluster knows.
+//! `kollect validate`: applies every rule to every object of some files, and with `--cluster` compares them with a cluster.
 
 mod args;
 mod check;
