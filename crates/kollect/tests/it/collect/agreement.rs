@@ -1,7 +1,7 @@
 //! Operator and command line agree: the same rows, refusals and messages for the same configuration.
 
-use super::Place;
-use crate::stage::{Stage, message};
+use super::CommandFolder;
+use crate::test_cluster::{TestCluster, message};
 use anyhow::{Context as _, ensure};
 use kollect_testkit::scene;
 use kollect_testkit::servers::{ADMIN_TOKEN, wait_for};
@@ -71,7 +71,7 @@ fn row(item: &Value) -> String {
     format!("{}/{} {}", item["namespace"], item["name"], item["attributes"])
 }
 
-async fn of_operator(stage: &Stage, config: &Config) -> anyhow::Result<Answer> {
+async fn of_operator(cluster: &TestCluster, config: &Config) -> anyhow::Result<Answer> {
     let team = &config.team;
     let condition = |status: &Value, kind: &str| {
         let all = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -79,8 +79,8 @@ async fn of_operator(stage: &Stage, config: &Config) -> anyhow::Result<Answer> {
     };
     let mut refusal = None;
     wait_for(&format!("{team} is exported or refused"), SETTLED, async || {
-        let target = stage.status("KollectTarget", team, "maps").await?;
-        let inventory = stage.status("KollectInventory", team, "all").await?;
+        let target = cluster.status("KollectTarget", team, "maps").await?;
+        let inventory = cluster.status("KollectInventory", team, "all").await?;
         if condition(&target, "Ready")
             .is_some_and(|ready| ready["status"] == "False" && ready["reason"] != "Progressing")
         {
@@ -94,20 +94,20 @@ async fn of_operator(stage: &Stage, config: &Config) -> anyhow::Result<Answer> {
     if let Some(refusal) = refusal {
         return Ok(Answer::Refused(refusal));
     }
-    let database = stage.database().await?;
+    let database = cluster.database().await?;
     let sql = format!("SELECT payload::text FROM {} WHERE inventory_namespace = $1", scene::TABLE);
     let rows = database.query(&sql, &[team]).await?;
     let items = rows.iter().map(|row| serde_json::from_str::<Value>(row.get(0)));
     Ok(Answer::Rows(items.map(|item| Ok(row(&item?))).collect::<anyhow::Result<_>>()?))
 }
 
-fn of_command_line(place: &Place, config: &Config) -> anyhow::Result<Answer> {
-    let ran = place.run(&["--kubeconfig", "kubeconfig", "--output", "-"]);
+fn of_command_line(folder: &CommandFolder, config: &Config) -> anyhow::Result<Answer> {
+    let ran = folder.run(&["--kubeconfig", "kubeconfig", "--output", "-"]);
     let skipped = format!("skipped {}/maps: ", config.team);
-    if let Some(refusal) = ran.said.lines().find_map(|line| line.trim_start().strip_prefix(&skipped)) {
+    if let Some(refusal) = ran.stderr.lines().find_map(|line| line.trim_start().strip_prefix(&skipped)) {
         return Ok(Answer::Refused(refusal.to_owned()));
     }
-    ensure!(ran.code == 0, "{}", ran.said);
+    ensure!(ran.code == 0, "{}", ran.stderr);
     let records = ran.records();
     let items = records.iter().flat_map(|record| record["envelope"]["items"].as_array().cloned().unwrap_or_default());
     Ok(Answer::Rows(items.map(|item| row(&item)).collect()))
@@ -115,31 +115,31 @@ fn of_command_line(place: &Place, config: &Config) -> anyhow::Result<Answer> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_configurations_give_the_same_rows_and_refusals_in_operator_and_command_line() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    stage.grant_everywhere().await?;
-    stage.namespace_with(NEAR, &["one", "two"]).await?;
-    stage.namespace_with(FAR, &["one", "three"]).await?;
+    let cluster = TestCluster::start().await?;
+    cluster.grant_everywhere().await?;
+    cluster.namespace_with(NEAR, &["one", "two"]).await?;
+    cluster.namespace_with(FAR, &["one", "three"]).await?;
     for (namespace, name, v) in [(NEAR, "one", "1"), (NEAR, "two", "2"), (FAR, "one", "1"), (FAR, "three", "3")] {
-        stage.patch("Namespace", "", namespace, json!({"metadata": {"labels": {"agree": "yes"}}})).await?;
-        stage.patch("ConfigMap", namespace, name, json!({"data": {"v": v}})).await?;
+        cluster.patch("Namespace", "", namespace, json!({"metadata": {"labels": {"agree": "yes"}}})).await?;
+        cluster.patch("ConfigMap", namespace, name, json!({"data": {"v": v}})).await?;
     }
     let configs = configs();
     assert_eq!(configs.len(), 40);
     for Config { team, profile, target, scope } in &configs {
-        stage.apply([scene::namespace(team)]).await?;
-        stage.apply(scope.clone()).await?;
-        stage.apply(stage.postgres_sink(team, "pg")).await?;
+        cluster.apply([scene::namespace(team)]).await?;
+        cluster.apply(scope.clone()).await?;
+        cluster.apply(cluster.postgres_sink(team, "pg")).await?;
         let inventory = scene::inventory(team, "all", None, Some("pg"), "0s");
-        stage.apply([profile.clone(), target.clone(), inventory]).await?;
+        cluster.apply([profile.clone(), target.clone(), inventory]).await?;
     }
-    let _operator = stage.operator().await?;
+    let _operator = cluster.operator().await?;
     let mut refused = 0;
     for config in &configs {
-        let place = Place::new();
-        place.write("kubeconfig", &stage.api.kubeconfig_for_token(ADMIN_TOKEN));
+        let folder = CommandFolder::new();
+        folder.write("kubeconfig", &cluster.api.kubeconfig_for_token(ADMIN_TOKEN));
         let objects: Vec<Value> = [&config.profile, &config.target].into_iter().chain(&config.scope).cloned().collect();
-        place.config("all", &objects);
-        let (operator, command) = (of_operator(&stage, config).await?, of_command_line(&place, config)?);
+        folder.config("all", &objects);
+        let (operator, command) = (of_operator(&cluster, config).await?, of_command_line(&folder, config)?);
         ensure!(
             operator == command,
             "{}: {operator:#?} by the operator, {command:#?} by the command line",
