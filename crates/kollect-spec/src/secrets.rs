@@ -38,7 +38,6 @@ pub fn secret_refs(common: &SinkCommon) -> Vec<SecretRef> {
 /// The values of one Secret. They are read by key, so that nothing can print the whole.
 pub struct SecretValues<'a>(Box<ValueOfKey<'a>>);
 
-/// The value under a key.
 type ValueOfKey<'a> = dyn Fn(&str) -> Option<&'a [u8]> + 'a;
 
 /// The Secrets of one sink that exist, by the field that refers to them.

@@ -61,7 +61,7 @@ impl KnownHosts {
         }
     }
 
-    /// Algorithms of the listed keys, so that the server is asked for a key that can be checked.
+    /// Algorithms of the listed keys; a server's key of another algorithm could not be checked.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         self.keys.iter().map(PublicKey::algorithm).collect()
     }

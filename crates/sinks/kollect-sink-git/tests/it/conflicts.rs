@@ -47,7 +47,7 @@ async fn a_repository_recreated_behind_our_back_is_noticed_at_the_next_push_and_
     let all = || [put("a.yaml", "a"), put("b.yaml", "b")];
     apply(&sink, batch("inv", all())).await.unwrap();
     bench.repos().recreate(REPO).unwrap();
-    // Only the difference would leave b.yaml out for ever.
+    // Sending only the difference would never restore b.yaml.
     let error = apply(&sink, batch("inv", [put("a.yaml", "a2")])).await.unwrap_err();
     assert_eq!((error.class.label(), error.landed), ("transient", Landed::Unknown), "{error}");
     assert!(held(&sink, "inv").await.unwrap().is_empty());
@@ -66,7 +66,7 @@ async fn a_file_of_ours_that_another_writer_changed_is_compared_and_written_agai
     )
     .await;
     bench.repos().commit_behind(REPO, "main", &[("b.yaml", "tampered")]).unwrap();
-    // The neighbour is not concerned and moves on; the disturbed one asks for a comparison even after that.
+    // The neighbour's export succeeds; the changed inventory needs a comparison even after that.
     apply(&sink, batch("other", [put("o.yaml", "o2")])).await.unwrap();
     let error = apply(&sink, batch("inv", [put("a.yaml", "a2")])).await.unwrap_err();
     assert_eq!(error.landed, Landed::Unknown, "{error}");

@@ -122,7 +122,7 @@ async fn a_push_whose_answer_is_lost_may_have_landed() {
     let bench = Bench::start().await;
     let sink = bench.sink();
     apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap();
-    // The hook outlives our patience, then takes the push.
+    // The hook runs longer than the time limit, then accepts the push.
     bench.repos().set_pre_receive(REPO, Some("sleep 3; exit 0")).unwrap();
     let impatient = GitSink::new(GitConfig { stall: Duration::from_secs(1), ..bench.config() }).unwrap();
     let error = apply(&impatient, batch("inv", [put("a.yaml", "b")])).await.unwrap_err();

@@ -76,7 +76,7 @@ async fn a_small_pack_of_huge_files_is_refused_and_takes_no_memory() {
     is_refused(&held(&sink, "inv").await.unwrap_err(), "167772168 bytes");
     is_refused(&apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap_err(), "167772168 bytes");
     assert!(sink.probe(&CancellationToken::new()).await.is_ok());
-    // The branch is not blocked: once the files are gone, the export goes on.
+    // The branch is not blocked: once the files are deleted, the export succeeds.
     bench.git(["update-ref", "-d", "refs/heads/main"]);
     apply(&sink, batch("inv", [put("a.yaml", "a")])).await.unwrap();
     println!("peak: {} MiB", peak());
@@ -241,7 +241,7 @@ async fn answers_without_an_end_are_cut_off() {
     open_listing.truncate(open_listing.len() - 4);
     let endless_refs = (0..1000).flat_map(|n| packet(&format!("{OID} refs/heads/b{n}\n"))).collect::<Vec<_>>();
     let head = [nak(), band(1, b"PACK\0\0\0\x02\0\0\0\x02")].concat();
-    // An object of zero bytes whose deflate stream is empty blocks for ever.
+    // An object of zero bytes whose deflate stream is empty never ends.
     let empty_blocks = [nak(), band(1, b"PACK\0\0\0\x02\0\0\0\x01\x30\x78\x01")].concat();
     let blocks = band(1, &[0, 0, 0, 0xff, 0xff].repeat(5000));
     let small = TransferLimits { received: 8 << 20, listing: 1 << 20, ..TransferLimits::DEFAULT };

@@ -81,7 +81,7 @@ async fn a_lane_stops_when_every_member_is_cancelled() {
     assert_eq!(bench.commits(), 1);
 }
 
-/// The right to write is asked when the server has all of a push but its end.
+/// A right to write that checks at its call that the server has all of a push but its end.
 pub(crate) fn asked_late(bench: &Bench, least: u64) -> (Box<dyn WriteRight>, std::sync::Arc<AtomicUsize>) {
     // The server writes a pack to disk while it arrives.
     bench.git(["config", "receive.unpackLimit", "1"]);

@@ -24,7 +24,7 @@ async fn an_inventory_that_takes_longer_to_read_than_one_statement_may_is_compar
     let start = Instant::now();
     assert_eq!(run.held().await.unwrap().len(), 900);
     assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
-    // A piece that does not arrive is still given up.
+    // A page that does not arrive still runs into the limit.
     db.run("DROP POLICY slow ON items; CREATE POLICY stuck ON items USING (pg_sleep(600)::text IS NOT NULL)").await;
     let error = run.held().await.unwrap_err();
     assert!(matches!(error.class, Class::Transient { .. }) && error.counts_on_breaker(), "{error}");
