@@ -20,9 +20,11 @@ fn forbidden(name: &str) -> Vec<&'static str> {
         "kollect-collect" => vec!["kollect-export"],
         "kollect-export" => [&KUBERNETES[..], &["kollect-api", "kollect-collect", "kollect-control"]].concat(),
         "kollect-net" => [&KUBERNETES[..], &["kollect-export", "kollect-api"]].concat(),
+        "kollect-spec" => [&KUBERNETES[..1], &RUN_TIME, &["kollect-control", "kollect-resources"]].concat(),
+        "kollect-resources" | "kollect-cli" | "kollect-read-api" | "kollect-admission" => vec!["kollect-control"],
         "xtask" => [&KUBERNETES[..], &RUN_TIME, &["kollect*"]].concat(),
         _ if name.starts_with("kollect-sink-") => {
-            [&KUBERNETES[..1], &["kollect-collect", "kollect-control", "kollect-rules"]].concat()
+            [&KUBERNETES[..1], &["kollect-collect", "kollect-control", "kollect-resources", "kollect-rules"]].concat()
         }
         _ => Vec::new(),
     };

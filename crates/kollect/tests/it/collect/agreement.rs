@@ -145,6 +145,8 @@ async fn forty_configurations_give_the_same_rows_and_refusals_in_operator_and_co
             "{}: {operator:#?} by the operator, {command:#?} by the command line",
             config.team
         );
+        refused += usize::from(matches!(operator, Answer::Refused(_)));
     }
+    ensure!((8..=32).contains(&refused), "{refused} of {} configurations are refused", configs.len());
     Ok(())
 }
