@@ -103,8 +103,11 @@ fn object_of(key: &TargetKey) -> ObjectRef {
 }
 
 impl StoreObserver for Observer {
+    /// Only the exporter needs every change.
+    fn changed(&self, _: &TargetKey) {}
+
     /// The count in a target's status follows its rows, but not at every change.
-    fn changed(&self, key: &TargetKey) {
+    fn row_count_changed(&self, key: &TargetKey) {
         self.queue.add_within(object_of(key), QUIET_PERIOD);
     }
 }
