@@ -42,7 +42,7 @@ async fn an_accepted_profile_comes_with_its_warnings() -> anyhow::Result<()> {
     ensure!(answer.status() == 201, "{}", answer.status());
     let warnings: Vec<&str> = answer.headers().get_all("warning").iter().filter_map(|v| v.to_str().ok()).collect();
     ensure!(warnings.len() == 2 && warnings.iter().all(|w| w.contains("spec.attributes[0].path")), "{warnings:?}");
-    ensure!(warnings[0].contains("prefer CEL") && warnings[1].contains("never have this cluster"), "{warnings:?}");
+    ensure!(warnings[0].contains("prefer CEL") && warnings[1].contains("never have this place"), "{warnings:?}");
     Ok(())
 }
 
