@@ -224,10 +224,11 @@ impl TargetController {
         let fields = StatusFields::of(&active.target, &resolved);
         let status = total(resolved.keys.values().filter_map(|key| context.collector.status(key)));
         let list_error = self.list_error(context, object, &status);
-        let known = self.targets.remove(&key);
-        let before = known.as_ref().map(|known| &known.resolved);
+        // The state stays in place until its successor is complete: without it the rows would leave the sinks.
+        let known = self.targets.get(&key);
+        let before = known.map(|known| &known.resolved);
         let view_changed = before.is_none_or(|before| !before.has_rows_like(&resolved));
-        self.changed |= before.is_none_or(|before| !before.collects_like(&resolved));
+        let changed = before.is_none_or(|before| !before.collects_like(&resolved));
         let rows = resolved.keys.values().map(|key| context.store.target_rows(key)).sum();
         let facts = active.facts(&resolved, &status, rows, list_error);
         let conditions = match object.kind {
@@ -235,12 +236,16 @@ impl TargetController {
             _ => decide::conditions(&facts),
         };
         let degraded = !facts.suspended && conditions.iter().any(|c| c.kind == "Ready" && !c.status);
-        let turned = known.as_ref().is_some_and(|known| known.degraded != degraded);
-        let mut gauge = known.map(|known| known.rows).unwrap_or_default();
+        let turned = known.is_some_and(|known| known.degraded != degraded);
         let labels = ProfileGvk { profile: active.target.profile_key().to_string(), gvk: facts.gvk.clone() };
+        let mut state = TargetState { resolved, degraded, rows: RowGauge::default() };
+        if let Some(known) = self.targets.get_mut(&key) {
+            state.rows = std::mem::take(&mut known.rows);
+        }
         // An inventory without sinks learns of rows in no other way.
-        let counted = gauge.set(&context.metrics, Some((labels, rows)));
-        self.targets.insert(key, TargetState { resolved, degraded, rows: gauge });
+        let counted = state.rows.set(&context.metrics, Some((labels, rows)));
+        self.targets.insert(key, state);
+        self.changed |= changed;
         if view_changed || counted || (turned && object.kind == Kind::ClusterTarget) {
             context.add_dependents(object);
         }
