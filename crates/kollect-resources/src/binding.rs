@@ -2,12 +2,13 @@
 //! build every binding here.
 
 use crate::kinds::NamespacedName;
-use crate::registry::{BuiltSink, DocumentContext, SinkObject, SinkRegistry};
+use crate::registry::{BuiltSink, SinkObject, SinkRegistry};
 use crate::scopes::Scopes;
 use kollect_api::{Partitioning, SinkFamily, SinkRef};
 use kollect_export::layout::DocumentSpec;
 use kollect_export::{BindingId, BindingSpec, InventoryKey, SinkError};
 use kollect_model::Reason;
+use kollect_spec::LayoutContext;
 use kollect_store::View;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl InventoryFields {
         sink: &SinkObject,
     ) -> Result<Option<Arc<DocumentSpec>>, SinkError> {
         let max_bytes = reference.max_export_bytes.unwrap_or(self.max_export_bytes);
-        let context = DocumentContext {
+        let context = LayoutContext {
             inventory: self.key.clone(),
             generation: self.generation,
             max_bytes: u64::try_from(max_bytes).unwrap_or(0),
@@ -62,7 +63,7 @@ impl InventoryFields {
             object_store: self.object_store,
             sink_name: reference.name.as_str().into(),
         };
-        Ok(registry.document(sink, &context)?.map(Arc::new))
+        Ok(registry.document(sink, context)?.map(Arc::new))
     }
 }
 

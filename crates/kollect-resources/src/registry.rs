@@ -4,11 +4,12 @@ use crate::cache::ResourceCache;
 use crate::keys::{kind_of, sink_key};
 use crate::kinds::{Kind, NamespacedName, ObjectRef};
 use crate::secret_data::SecretData;
-use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, Partitioning, SinkCommon, SinkFamily};
+use kollect_api::{KollectDatabaseSink, KollectEventSink, KollectSnapshotSink, SinkCommon, SinkFamily};
 use kollect_export::layout::DocumentSpec;
-use kollect_export::{InventoryKey, Sink, SinkError, SinkKey};
+use kollect_export::{Sink, SinkError, SinkKey};
 use kollect_model::Reason;
 use kollect_rules::DestinationHost;
+use kollect_spec::{LayoutContext, SecretRef};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,17 +111,6 @@ impl SinkObject {
     }
 }
 
-/// A Secret that a sink needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretNeed {
-    /// Field of the sink that refers to it, for messages and as key.
-    pub field: &'static str,
-    /// Name.
-    pub name: String,
-    /// Namespace, if the reference names one.
-    pub namespace: Option<String>,
-}
-
 /// The Secrets of one sink by the field that refers to them.
 pub type SecretBundle = BTreeMap<&'static str, Arc<SecretData>>;
 
@@ -146,29 +136,12 @@ impl BuiltSink {
     }
 }
 
-/// What the layout of one binding depends on besides the sink.
-#[derive(Clone, Debug)]
-pub struct DocumentContext {
-    /// The inventory.
-    pub inventory: InventoryKey,
-    /// Its `metadata.generation`.
-    pub generation: i64,
-    /// Largest document in bytes.
-    pub max_bytes: u64,
-    /// What happens to larger ones.
-    pub partitioning: Partitioning,
-    /// The inventory exports to an `s3` or `gcs` sink as well, which takes large documents.
-    pub object_store: bool,
-    /// Name of the sink object.
-    pub sink_name: Arc<str>,
-}
-
 /// Knows every sink type.
 pub trait SinkRegistry: Send + Sync + 'static {
     /// The Secrets that a sink refers to.
-    fn secrets(&self, sink: &SinkObject) -> Vec<SecretNeed>;
+    fn secrets(&self, sink: &SinkObject) -> Vec<SecretRef>;
     /// Builds a sink. Does no I/O.
     fn build(&self, sink: &SinkObject, secrets: &SecretBundle) -> Result<BuiltSink, SinkError>;
     /// The layout of a file sink for one binding; `None` for row sinks.
-    fn document(&self, sink: &SinkObject, context: &DocumentContext) -> Result<Option<DocumentSpec>, SinkError>;
+    fn document(&self, sink: &SinkObject, context: LayoutContext) -> Result<Option<DocumentSpec>, SinkError>;
 }

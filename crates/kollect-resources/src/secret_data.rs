@@ -12,12 +12,6 @@ impl SecretData {
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.0.get(key).map(Vec::as_slice).filter(|v| !v.is_empty())
     }
-
-    /// The first non-empty value among `keys`, as text without surrounding blanks.
-    pub fn first_text(&self, keys: &[&str]) -> Option<String> {
-        let value = keys.iter().find_map(|key| self.get(key))?;
-        std::str::from_utf8(value).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
 }
 
 impl FromIterator<(String, Vec<u8>)> for SecretData {
@@ -41,7 +35,6 @@ mod tests {
         let data: SecretData =
             [("token".to_owned(), b" s3cret\n".to_vec()), ("empty".to_owned(), Vec::new())].into_iter().collect();
         assert_eq!(format!("{data:?}"), "{\"empty\", \"token\"}");
-        assert_eq!(data.first_text(&["empty", "token"]).as_deref(), Some("s3cret"));
         assert!(data.get("empty").is_none());
     }
 }

@@ -4,7 +4,7 @@ use kollect_api::{DatabaseSinkType, SnapshotSinkType};
 use kollect_export::SinkError;
 use kollect_export::layout::DocumentSpec;
 use kollect_net::Guard;
-use kollect_resources::registry::{BuiltSink, DocumentContext, SecretBundle, SecretNeed, SinkObject, SinkRegistry};
+use kollect_resources::registry::{BuiltSink, SecretBundle, SinkObject, SinkRegistry};
 use kollect_rules::DestinationHost;
 use kollect_sink_git::GitProcessSettings;
 use kollect_sink_postgres::ConnectionPools;
@@ -22,14 +22,12 @@ pub(crate) struct Registry {
 }
 
 impl SinkRegistry for Registry {
-    fn secrets(&self, sink: &SinkObject) -> Vec<SecretNeed> {
-        let refs = match sink {
+    fn secrets(&self, sink: &SinkObject) -> Vec<SecretRef> {
+        match sink {
             SinkObject::Snapshot(s) => kollect_sink_git::secret_refs(&s.spec),
             SinkObject::Database(s) => kollect_sink_postgres::secret_refs(&s.spec),
             SinkObject::Event(s) => kollect_spec::secret_refs(&s.spec.common),
-        };
-        let need = |SecretRef { field, name, namespace }| SecretNeed { field, name, namespace };
-        refs.into_iter().map(need).collect()
+        }
     }
 
     fn build(&self, sink: &SinkObject, secrets: &SecretBundle) -> Result<BuiltSink, SinkError> {
@@ -45,10 +43,7 @@ impl SinkRegistry for Registry {
         })
     }
 
-    fn document(&self, sink: &SinkObject, context: &DocumentContext) -> Result<Option<DocumentSpec>, SinkError> {
-        let DocumentContext { inventory, generation, max_bytes, partitioning, object_store, sink_name } =
-            context.clone();
-        let context = LayoutContext { inventory, generation, max_bytes, partitioning, object_store, sink_name };
+    fn document(&self, sink: &SinkObject, context: LayoutContext) -> Result<Option<DocumentSpec>, SinkError> {
         match sink {
             SinkObject::Snapshot(s) => kollect_sink_git::layout(&s.spec, context).map(Some),
             SinkObject::Database(_) | SinkObject::Event(_) => Ok(None),

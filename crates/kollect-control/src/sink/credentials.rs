@@ -9,8 +9,9 @@ use crate::shared::secrets::{SecretState, StoredSecret};
 use kollect_export::Class;
 use kollect_model::Reason;
 use kollect_resources::kinds::NamespacedName;
-use kollect_resources::registry::{SecretBundle, SecretNeed};
+use kollect_resources::registry::SecretBundle;
 use kollect_rules::SecretAgreement;
+use kollect_spec::SecretRef;
 use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub(super) fn resolve<'a>(
 }
 
 impl SecretUse {
-    pub(super) fn of(need: &SecretNeed, user: &Arc<str>) -> Self {
+    pub(super) fn of(need: &SecretRef, user: &Arc<str>) -> Self {
         let namespace = need.namespace.as_deref().filter(|ns| !ns.is_empty()).unwrap_or(user);
         Self { field: need.field, secret: NamespacedName::new(namespace, &need.name), user: user.clone() }
     }
