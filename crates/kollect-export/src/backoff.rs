@@ -1,16 +1,15 @@
-//! How long to wait after a transient failure. Pure: the jitter comes in as a value.
+//! How long to wait after a transient failure. Pure: jitter is a value.
 
+use kollect_model::{Backoff, jittered};
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_mins(5);
+const DELAYS: Backoff = Backoff::new(Duration::from_secs(1), MOST);
 
 /// Wait after the `failures`-th failure in a row: doubling from 1 s to 5 min, ± 20 % by `jitter` in 0..=1.
 /// A longer delay that the backend asked for is used, up to the same ceiling.
 pub fn backoff(failures: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let plain = FIRST.saturating_mul(1 << doublings).min(MOST);
-    let spread = plain.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(MOST);
+    let spread = jittered(DELAYS.delay(failures.saturating_sub(1)), jitter).min(MOST);
     spread.max(retry_after.unwrap_or_default().min(MOST))
 }
 

@@ -4,6 +4,7 @@ use crate::cache::{Cached, ResourceCache};
 use crate::kinds::{Kind, NamespacedName, ObjectRef, Presence, Scope};
 use crate::supervise;
 use futures_util::StreamExt;
+use kollect_model::Backoff;
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
@@ -131,20 +132,19 @@ impl<K: Cached> KindWatch<K> {
         let config = watcher::Config::default().timeout(fastrand::u32(WATCH_SECONDS));
         let mut stream = std::pin::pin!(watcher(self.api.clone(), config));
         let mut listed: BTreeSet<NamespacedName> = BTreeSet::new();
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
                     // `Init` precedes every attempt to list, also one that fails.
                     if !matches!(event, watcher::Event::Init) {
-                        pause = FIRST_PAUSE;
+                        backoff.reset();
                     }
                     self.handle(event, &mut listed);
                 }
                 Err(error) => {
                     self.failed(&error);
-                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(backoff.next(fastrand::f64())).await;
                 }
             }
         }

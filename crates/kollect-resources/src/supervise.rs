@@ -3,6 +3,7 @@
 //! A task that ends unnoticed leaves a leader that holds the Lease and does nothing.
 
 use futures_util::FutureExt as _;
+use kollect_model::Backoff;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -27,12 +28,11 @@ where
     W: Future<Output = ()> + Send,
 {
     tokio::spawn(async move {
-        stop.run_until_cancelled(restarted(task, FIRST_PAUSE, &make)).await;
+        stop.run_until_cancelled(restarted(task, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), &make)).await;
     });
 }
 
-async fn restarted<W: Future<Output = ()>>(task: &'static str, first_pause: Duration, make: &impl Fn() -> W) {
-    let mut pause = first_pause;
+async fn restarted<W: Future<Output = ()>>(task: &'static str, mut backoff: Backoff, make: &impl Fn() -> W) {
     loop {
         let started = tokio::time::Instant::now();
         let panicked = caught(async { make().await }).await.is_err();
@@ -43,10 +43,9 @@ async fn restarted<W: Future<Output = ()>>(task: &'static str, first_pause: Dura
             "a task ended before the process; starting it again"
         );
         if started.elapsed() > LONGEST_PAUSE {
-            pause = first_pause;
+            backoff.reset();
         }
-        tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(backoff.next(fastrand::f64())).await;
     }
 }
 
@@ -70,7 +69,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = restarted("test", Duration::from_millis(1), &make) => unreachable!("it runs for ever"),
+            () = restarted("test", Backoff::new(Duration::from_millis(1), LONGEST_PAUSE), &make) => unreachable!("it runs for ever"),
             () = third.notified() => {}
         }
         assert_eq!(runs.load(Ordering::SeqCst), 3);

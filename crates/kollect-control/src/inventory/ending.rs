@@ -1,6 +1,7 @@
 //! How one binding ends: whether its data goes with it, how long that may wait, and how often it is tried.
 
 use kollect_export::{BindingSpec, Class, DataOverlap, Exporter, Receipt, Removal, SinkError, data_overlap};
+use kollect_model::Backoff;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub(super) fn remove(
 ) -> impl Future<Output = Result<(), SinkError>> + Send {
     let mut attempt = begin_removal(&exporter, &spec, removal);
     async move {
-        let mut pause = FIRST_RETRY;
+        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
         for _ in 1..ATTEMPTS {
             match attempt.await {
                 Err(error) if matches!(error.class, Class::Transient { .. }) => {
@@ -66,8 +67,7 @@ pub(super) fn remove(
                 }
                 ended => return ended.map(drop),
             }
-            tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
-            pause = (pause * 2).min(LAST_RETRY);
+            tokio::time::sleep(backoff.next(fastrand::f64())).await;
             attempt = begin_removal(&exporter, &spec, removal);
         }
         attempt.await.map(drop)

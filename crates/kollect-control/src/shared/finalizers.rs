@@ -2,6 +2,7 @@
 
 use crate::shared::status::api_of;
 use crate::shared::work_queue::WorkQueue;
+use kollect_model::{Backoff, jittered};
 use kollect_resources::kinds::ObjectRef;
 use kollect_resources::supervise;
 use kube::api::{ObjectMeta, Patch, PatchParams};
@@ -89,9 +90,9 @@ impl FinalizerWrites {
         }
         let attempts = all.entry(object.clone()).or_default();
         attempts.running = false;
-        let pause = FIRST_RETRY.saturating_mul(1 << attempts.failures.min(6)).min(LAST_RETRY);
+        let pause = jittered(Backoff::new(FIRST_RETRY, LAST_RETRY).delay(attempts.failures), jitter);
         attempts.failures = attempts.failures.saturating_add(1);
-        let when = now + pause.mul_f64(0.75 + jitter / 4.0);
+        let when = now + pause;
         attempts.not_before = Some(when);
         when
     }

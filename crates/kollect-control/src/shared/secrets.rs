@@ -6,6 +6,7 @@
 use crate::shared::work_queue::WorkQueue;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
+use kollect_model::Backoff;
 use kollect_resources::kinds::{NamespacedName, ObjectRef};
 use kollect_resources::secret_data::SecretData;
 use kollect_resources::supervise;
@@ -141,7 +142,7 @@ impl Secrets {
 
     async fn watch(&self, name: &NamespacedName) {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
-        let mut pause = FIRST_REOPEN;
+        let mut backoff = Backoff::new(FIRST_REOPEN, REREAD);
         loop {
             self.read(&api, name).await;
             let only_this = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
@@ -155,7 +156,7 @@ impl Secrets {
                         self.note(name, present(secret));
                     }
                     Some(Ok(watcher::Event::InitDone)) => {
-                        pause = FIRST_REOPEN;
+                        backoff.reset();
                         if !seen {
                             self.note(name, SecretState::Missing);
                         }
@@ -165,11 +166,11 @@ impl Secrets {
                     None => break false,
                 }
             };
-            tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 4.0)).await;
             // A Secret that is missing or may not be read is awaited, so it is tried more often. A right that is missing
             // may have been granted together with the sink, and take a moment to be known.
             let settled = denied && matches!(self.state(name), SecretState::Present(_));
-            pause = (pause * 2).min(if settled { REREAD } else { REOPEN });
+            let ceiling = if settled { REREAD } else { REOPEN };
+            tokio::time::sleep(backoff.next_below(ceiling, fastrand::f64())).await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::decide::LastProbe;
 use kollect_export::{Class, SinkError};
+use kollect_model::{Backoff, jittered};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -68,8 +69,7 @@ impl ProbeState {
             one_shot.then(|| now + ANNOTATION_GRACE)
         } else {
             self.failures = self.failures.saturating_add(1);
-            let pause = FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(6)).min(LAST_RETRY);
-            Some(now + pause.mul_f64(0.75 + jitter / 4.0))
+            Some(now + jittered(Backoff::new(FIRST_RETRY, LAST_RETRY).delay(self.failures - 1), jitter))
         };
         self.outcome = Some(outcome);
     }

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 /// Texts nested deeper are redacted without decoding.
 const MAX_DEPTH: u8 = 4;
 
+type Redact = fn(&str, u8) -> Option<Cow<'static, str>>;
+
 /// A text in JSON whose strings are clean, and where those with escapes are: signs in them mean nothing outside.
 pub(super) struct Literals<'t> {
     pub(super) text: Cow<'t, str>,
@@ -18,7 +20,8 @@ impl<'t> Literals<'t> {
     }
 
     /// Only for texts that begin as JSON does and have escapes.
-    pub(super) fn of(text: &'t str, depth: u8) -> Self {
+    /// `redact` cleans the text of one string at a depth.
+    pub(super) fn of(text: &'t str, depth: u8, redact: Redact) -> Self {
         let bytes = text.as_bytes();
         let mut found = Self::none(text);
         if depth >= MAX_DEPTH || !text.trim_start().starts_with(['{', '[']) || memchr(b'\\', bytes).is_none() {
@@ -32,7 +35,7 @@ impl<'t> Literals<'t> {
                 .then(|| serde_json::from_str::<String>(&text[open..=close]).ok())
                 .flatten();
             let Some(inner) = inner else { continue };
-            let clean = super::text_at(&inner, depth + 1);
+            let clean = redact(&inner, depth + 1);
             let start = out.len() + open - copied;
             match clean.and_then(|clean| serde_json::to_string(&clean).ok()) {
                 Some(clean) => {

@@ -58,7 +58,7 @@ fn text_at(text: &str, depth: u8) -> Option<Cow<'static, str>> {
         token::find(text, &mut edits);
         return edits.apply(text).map(Cow::Owned);
     }
-    let literals = if seen.has(Seen::BACKSLASH) { Literals::of(text, depth) } else { Literals::none(text) };
+    let literals = if seen.has(Seen::BACKSLASH) { Literals::of(text, depth, text_at) } else { Literals::none(text) };
     let text = &*literals.text;
     let mut edits = Edits::default();
     if seen.has(Seen::AT) {
